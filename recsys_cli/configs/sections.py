@@ -1,0 +1,164 @@
+"""The settings, typed: small frozen sections, unknown keys forbidden, every number bounded."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Section(BaseModel):
+    """A frozen part of the settings; `Field(description=…)` is its documentation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class TableSettings(Section):
+    """Where a table lies and how its own columns map to the contract."""
+
+    path: str = Field("", description="file, folder or glob, relative to the workspace; empty: no such table")
+    format: Literal["auto", "parquet", "csv"] = Field("auto", description="auto goes by the file's ending")
+    separator: str = Field(",", min_length=1, description="CSV: between columns, one or more characters")
+    encoding: Literal["utf8", "latin1"] = Field("utf8", description="CSV: the file's encoding")
+    header: list[str] = Field([], description="CSV: the column names, where the file has no header line")
+    filter: str = Field("", description="SQL expression over the source's columns; rows that fail it are dropped")
+    columns: dict[str, str] = Field({}, description="contract name = the source's column")
+
+
+class InteractionsSettings(TableSettings):
+    """Events: user_id, item_id, timestamp and, optionally, weight."""
+
+    timestamp_format: str = Field("", description="strptime format of a text timestamp; empty: ISO 8601")
+    timestamp_unit: Literal["s", "ms", "us", "ns"] = Field("s", description="unit of an integer timestamp")
+    time_zone: str = Field("", description="zone of timestamps that name none; empty: the workspace's timezone")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return value if not value else _known_timezone(value)
+
+
+class FeatureTableSettings(TableSettings):
+    """Users or items, a row an id."""
+
+    features: list[str] = Field([], description="the source's columns that become features")
+    list_separator: str = Field("|", min_length=1, description="between the values of a column in list_features")
+    list_features: list[str] = Field([], description="text features that hold several values, split at list_separator")
+    flag_features: dict[str, list[str]] = Field({}, description="a list feature made of 0/1 columns: name = columns")
+
+
+class DataSettings(Section):
+    user_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
+    item_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
+    max_age_days: PositiveInt = Field(2, description="check and score warn when the newest event before D is older")
+    stale_after_days: PositiveInt = Field(3650, description="check and score refuse inputs older than this")
+    interactions: InteractionsSettings = InteractionsSettings()
+    users: FeatureTableSettings = FeatureTableSettings()
+    items: FeatureTableSettings = FeatureTableSettings()
+
+
+class FeaturesSettings(Section):
+    windows_days: list[PositiveInt] = Field([7, 30, 90], min_length=1, description="windows of counts, ascending")
+    max_categories: PositiveInt = Field(200, description="values kept of a text feature, the most frequent first")
+
+    @field_validator("windows_days")
+    @classmethod
+    def _ascending(cls, value: list[int]) -> list[int]:
+        if sorted(set(value)) != value:
+            raise ValueError("must be ascending without repeats")
+        return value
+
+
+class LightFMSettings(Section):
+    no_components: int = Field(64, ge=1, le=1024)
+    loss: Literal["warp", "bpr", "logistic"] = "warp"
+    learning_rate: PositiveFloat = 0.05
+    max_sampled: PositiveInt = 10
+    epochs: PositiveInt = 20
+    user_alpha: float = Field(0.0, ge=0.0)
+    item_alpha: float = Field(0.0, ge=0.0)
+    half_life_days: float = Field(0.0, ge=0.0, description="age at which an event counts half; 0: no decay")
+    num_threads: PositiveInt = Field(1, description="more than one is faster and not reproducible")
+    random_state: NonNegativeInt = 42
+
+
+class PopularSettings(Section):
+    window_days: PositiveInt = Field(14, description="events of the last days that count")
+    num_candidates: PositiveInt = Field(50, description="candidates a user from recent popularity")
+
+
+class CandidatesSettings(Section):
+    num_candidates: PositiveInt = Field(100, description="candidates a user from LightFM")
+    lightfm: LightFMSettings = LightFMSettings()
+    popular: PopularSettings = PopularSettings()
+
+
+class RankerSettings(Section):
+    loss_function: Literal["Logloss", "QuerySoftMax", "YetiRank", "PairLogit"] = "Logloss"
+    iterations: PositiveInt = 300
+    depth: int = Field(6, ge=1, le=16)
+    learning_rate: PositiveFloat = 0.06
+    rsm: float = Field(0.3, gt=0.0, le=1.0, description="share of the columns that a tree sees")
+    early_stopping_rounds: PositiveInt = 50
+    label_days: PositiveInt = Field(14, description="length of a label window")
+    label_windows: PositiveInt = Field(2, description="consecutive label windows before the training date")
+    n_negatives: PositiveInt = Field(60, description="negatives a user and window")
+    validation_share: Share = Field(0.15, description="share of users kept for early stopping")
+    max_train_users: PositiveInt = Field(200_000, description="users a label window at most")
+    random_state: NonNegativeInt = 42
+
+
+class ScoringSettings(Section):
+    top_k: PositiveInt = Field(10, description="recommendations a user")
+    filter_viewed: bool = Field(True, description="leave out items that the user already has")
+    exclude: str = Field("", description="SQL expression over item columns; matching items are never recommended")
+    chunk_users: PositiveInt = Field(16_384, description="users scored at a time: bounds the memory")
+
+
+class EvaluationSettings(Section):
+    k: PositiveInt = 10
+    days: PositiveInt = 14
+
+
+class RuntimeSettings(Section):
+    threads: NonNegativeInt = Field(0, description="0: all cores")
+
+
+class OutputSettings(Section):
+    """Folders, relative to the workspace."""
+
+    features: str = "features"
+    models: str = "models"
+    recommendations: str = "recommendations"
+    runs: str = "runs"
+
+
+class Settings(Section):
+    """A workspace's settings, validated once at start."""
+
+    timezone: str = Field("UTC", description="a day is the local day here")
+    data: DataSettings = DataSettings()
+    features: FeaturesSettings = FeaturesSettings()
+    candidates: CandidatesSettings = CandidatesSettings()
+    ranker: RankerSettings = RankerSettings()
+    scoring: ScoringSettings = ScoringSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+    output: OutputSettings = OutputSettings()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return _known_timezone(value)
+
+    def today(self) -> date:
+        """The current day in the workspace's time zone."""
+        return datetime.now(ZoneInfo(self.timezone)).date()
+
+
+def _known_timezone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError(f"unknown time zone {value!r}; use a name such as 'Europe/Berlin' or 'UTC'")
+    return value

@@ -1,0 +1,19 @@
+"""Each column name of the contract, once."""
+
+from typing import Final
+
+USER_ID: Final = "user_id"
+ITEM_ID: Final = "item_id"
+TIMESTAMP: Final = "timestamp"
+WEIGHT: Final = "weight"
+TITLE: Final = "title"
+AVAILABLE_FROM: Final = "available_from"
+AVAILABLE_UNTIL: Final = "available_until"
+
+USER: Final = "user"  # dense internal index of a user, u32
+ITEM: Final = "item"  # dense internal index of an item, u32
+
+RANK: Final = "rank"
+SCORE: Final = "score"
+RAW_SCORE: Final = "raw_score"
+SOURCES: Final = "sources"

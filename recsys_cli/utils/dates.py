@@ -1,0 +1,29 @@
+"""Scoring days: half-open local days, read strictly."""
+
+import re
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
+
+from recsys_cli.utils.errors import UsageError
+
+_ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
+def parse_day(text: str) -> date:
+    """Return the day that `text` names as YYYY-MM-DD.
+
+    Raises: UsageError for anything else, a day that does not exist included.
+    """
+    try:
+        if _ISO_DAY.fullmatch(text) is None:
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!a} is not a day", where="--date", fix="give an existing day as YYYY-MM-DD, such as 2026-11-23"
+        ) from None
+
+
+def day_start(day: date, timezone: str) -> datetime:
+    """Return the first instant of the local `day`, in UTC and without a zone: the cut of everything."""
+    return datetime.combine(day, time.min, tzinfo=ZoneInfo(timezone)).astimezone(UTC).replace(tzinfo=None)

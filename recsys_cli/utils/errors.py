@@ -1,0 +1,74 @@
+"""Everything that a user can put right, with its exit code.
+
+RecsysError
+├── CheckFailedError    1   a check or gate failed, nothing was published
+├── UsageError          2   a wrong option, date or argument
+│   └── SettingsError   2   settings that do not hold
+├── InputError          3   a table that cannot be read or breaks its contract
+│   └── UnknownUserError 3
+├── ModelError          4   no model, a damaged one, or one that does not fit
+├── OutputError         5   a result that cannot be written
+└── LockedError         6   another run holds the lock
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What a script can tell from the status of `recsys`."""
+
+    OK = 0
+    CHECK = 1
+    USAGE = 2
+    INPUT = 3
+    MODEL = 4
+    OUTPUT = 5
+    LOCKED = 6
+    BUG = 70
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class RecsysError(Exception):
+    """An error as an answer: what happened, where, and how to put it right."""
+
+    exit_code: ClassVar[ExitCode]
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+
+class CheckFailedError(RecsysError):
+    exit_code = ExitCode.CHECK
+
+
+class UsageError(RecsysError):
+    exit_code = ExitCode.USAGE
+
+
+class SettingsError(UsageError):
+    """Settings that do not hold; `what` lists all problems, one a line."""
+
+
+class InputError(RecsysError):
+    exit_code = ExitCode.INPUT
+
+
+class UnknownUserError(InputError):
+    pass
+
+
+class ModelError(RecsysError):
+    exit_code = ExitCode.MODEL
+
+
+class OutputError(RecsysError):
+    exit_code = ExitCode.OUTPUT
+
+
+class LockedError(RecsysError):
+    exit_code = ExitCode.LOCKED
