@@ -1,0 +1,106 @@
+"""Users and items: a row an id, with the declared features."""
+
+from pathlib import Path
+
+import polars as pl
+
+from recsys_cli.configs.sections import FeatureTableSettings
+from recsys_cli.data_preparation.ids import IdType, cast_ids, duplicate_problems, id_problems
+from recsys_cli.data_preparation.problems import Problem, missing_column
+from recsys_cli.data_preparation.sources import collect_source, scan_source, source_files, source_schema, sql_expression
+from recsys_cli.utils.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, ITEM_ID, TITLE, USER_ID
+from recsys_cli.utils.errors import InputError
+
+EXCLUDED = "excluded"
+_OPTIONAL = {USER_ID: (), ITEM_ID: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
+_KINDS = {TITLE: pl.String, AVAILABLE_FROM: pl.Date, AVAILABLE_UNTIL: pl.Date}
+
+
+def read_entities(
+    table: FeatureTableSettings, workspace: Path, *, name: str, key: str, id_type: IdType, exclude: str = ""
+) -> tuple[pl.DataFrame | None, list[Problem]]:
+    """Return the users or items with their declared features, and all that is wrong with them.
+
+    A table without a path is empty: ids then come from the events alone.
+    """
+    if not table.path:
+        return _empty(key, id_type), []
+    where = str(workspace / table.path)
+    try:
+        files = source_files(table, workspace)
+        frame = scan_source(table, workspace)
+        schema = source_schema(frame, files)
+        problems = _schema_problems(table, schema, where, key)
+        if problems:
+            return None, problems
+        selected = collect_source(frame.select(_columns(table, schema, key, exclude)), files)
+    except InputError as error:
+        return None, [Problem(error.where or name, error.what, error.fix)]
+    problems = id_problems(selected, where, key) + duplicate_problems(selected, where, key)
+    entities, cast_problems = cast_ids(selected, key, id_type, where)
+    return entities, problems + cast_problems
+
+
+def feature_names(table: FeatureTableSettings) -> list[str]:
+    """Return the names of the table's declared features, in the order of the settings."""
+    return [*table.features, *table.flag_features]
+
+
+def _empty(key: str, id_type: IdType) -> pl.DataFrame:
+    kind = pl.String if id_type == "text" else pl.Int64
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {key: kind}
+    if key == ITEM_ID:
+        schema |= _KINDS | {EXCLUDED: pl.Boolean}
+    return pl.DataFrame(schema=schema)
+
+
+def _schema_problems(table: FeatureTableSettings, schema: pl.Schema, where: str, key: str) -> list[Problem]:
+    wanted = {key: table.columns.get(key, key)}
+    wanted |= {name: table.columns[name] for name in _OPTIONAL[key] if table.columns.get(name)}
+    problems = [
+        missing_column(where, name, source, schema.names()) for name, source in wanted.items() if source not in schema
+    ]
+    declared = [*table.features, *(column for columns in table.flag_features.values() for column in columns)]
+    for column in dict.fromkeys(declared):
+        if column not in schema:
+            problem = missing_column(where, column, column, schema.names())
+            problems.append(Problem(where, f"feature {problem.what}", "correct the table's `features` in the settings"))
+    return problems
+
+
+def _columns(table: FeatureTableSettings, schema: pl.Schema, key: str, exclude: str) -> list[pl.Expr]:
+    columns = [pl.col(table.columns.get(key, key)).alias(key)]
+    columns += [_optional(table, schema, name).alias(name) for name in _OPTIONAL[key]]
+    if key == ITEM_ID:
+        condition = sql_expression(exclude, where="scoring.exclude") if exclude else pl.lit(False)
+        columns.append(condition.fill_null(False).alias(EXCLUDED))
+    columns += [_feature(name, schema[name], table) for name in table.features]
+    columns += [_flags(names).alias(feature) for feature, names in table.flag_features.items()]
+    return columns
+
+
+def _optional(table: FeatureTableSettings, schema: pl.Schema, name: str) -> pl.Expr:
+    source = table.columns.get(name) or name
+    if source not in schema:
+        return pl.lit(None, dtype=_KINDS[name])
+    column = pl.col(source)
+    if _KINDS[name] == pl.Date and schema[source] == pl.String:
+        return column.str.to_date("%Y-%m-%d", strict=False)
+    return column.cast(_KINDS[name])
+
+
+def _feature(name: str, kind: pl.DataType, table: FeatureTableSettings) -> pl.Expr:
+    column = pl.col(name)
+    if name in table.list_features:
+        return column.cast(pl.String).str.split(table.list_separator).list.eval(pl.element().str.strip_chars())
+    if isinstance(kind, pl.List):
+        return column.cast(pl.List(pl.String))
+    if kind == pl.Boolean or kind.is_numeric():
+        return column.cast(pl.Float32)
+    return column.cast(pl.String)
+
+
+def _flags(names: list[str]) -> pl.Expr:
+    """Return the list of the names whose 0/1 column is set."""
+    values = [pl.when(pl.col(name) == 1).then(pl.lit(name)) for name in names]
+    return pl.concat_list(values).list.drop_nulls()

@@ -1,0 +1,186 @@
+"""The feature store: declared columns and point-in-time aggregates of users, items and their pairs."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+
+from recsys_cli.configs.sections import FeaturesSettings
+from recsys_cli.data_preparation.entities import EXCLUDED
+from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.utils.columns import (
+    AVAILABLE_FROM,
+    AVAILABLE_UNTIL,
+    ITEM,
+    ITEM_ID,
+    TIMESTAMP,
+    TITLE,
+    USER,
+    USER_ID,
+    WEIGHT,
+)
+
+DAYS_AGO = "days_ago"
+EVENTS = "events"
+FEATURE = "feature"
+VALUE = "value"
+SHARE = "share"
+ELIGIBLE = "eligible"
+CONTRACT = (USER_ID, ITEM_ID, TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED, ELIGIBLE)
+_MICROSECONDS_A_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class FeatureTables:
+    """The feature store's partition of one day: nothing in it was made from an event on or after that day.
+
+    Attributes:
+        day: the scoring day.
+        user_features, item_features: names of the declared columns.
+        users: a row an internal user index: user_id, declared features, aggregates (f32, null: no event).
+        items: a row an internal item index: item_id, title, availability, declared features, aggregates.
+        pairs: user, item, events u32, days_ago f32 (since the last event); sorted by user and item.
+        affinity: user, feature, value, share f32: share of the user's events in a category of items.
+    """
+
+    day: date
+    user_features: tuple[str, ...]
+    item_features: tuple[str, ...]
+    users: pl.DataFrame
+    items: pl.DataFrame
+    pairs: pl.DataFrame
+    affinity: pl.DataFrame
+
+
+def build_features(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
+    """Build the partition of `tables.day` from the events before it."""
+    age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
+    events = tables.events.select(USER, ITEM, WEIGHT, age.cast(pl.Float32).alias(DAYS_AGO))
+    pairs = _pairs(events)
+    items = _items(tables, events, pairs, settings)
+    users = _users(tables, events, pairs, settings)
+    affinity = _affinity(pairs, tables.items, settings.max_categories)
+    return FeatureTables(tables.day, declared(tables.users), declared(tables.items), users, items, pairs, affinity)
+
+
+def declared(entities: pl.DataFrame) -> tuple[str, ...]:
+    """Return the names of the declared features of a users or items table."""
+    return tuple(name for name in entities.columns if name not in CONTRACT)
+
+
+def _pairs(events: pl.DataFrame) -> pl.DataFrame:
+    return (
+        events.group_by(USER, ITEM)
+        .agg(pl.len().cast(pl.UInt32).alias(EVENTS), pl.col(DAYS_AGO).min())
+        .sort(USER, ITEM)
+    )
+
+
+def _windows(prefix: str, settings: FeaturesSettings) -> list[pl.Expr]:
+    counts = [
+        (pl.col(DAYS_AGO) <= days).sum().cast(pl.Float32).alias(f"{prefix}_events_{days}d")
+        for days in settings.windows_days
+    ]
+    return [
+        *counts,
+        pl.len().cast(pl.Float32).alias(f"{prefix}_events"),
+        pl.col(DAYS_AGO).min().alias(f"{prefix}_days_since_last"),
+        pl.col(DAYS_AGO).max().alias(f"{prefix}_days_since_first"),
+        pl.col(WEIGHT).mean().alias(f"{prefix}_mean_weight"),
+    ]
+
+
+def _users(tables: Tables, events: pl.DataFrame, pairs: pl.DataFrame, settings: FeaturesSettings) -> pl.DataFrame:
+    active_days = pl.col(DAYS_AGO).ceil().n_unique().cast(pl.Float32).alias("user_active_days")
+    activity = events.group_by(USER).agg(*_windows("user", settings), active_days)
+    variety = pairs.group_by(USER).agg(
+        pl.len().cast(pl.Float32).alias("user_items"),
+        (pl.col(EVENTS) > 1).mean().cast(pl.Float32).alias("user_repeat_share"),
+    )
+    tastes = _tastes(pairs, tables.items)
+    users = tables.users.with_row_index(USER)
+    for frame in (activity, variety, tastes):
+        users = users.join(frame, on=USER, how="left", validate="1:1", maintain_order="left")
+    return users.drop(USER).with_columns(pl.col("^user_events.*$").fill_null(0.0))
+
+
+def _tastes(pairs: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """Return the user's mean of each declared numeric item feature, a row a user with events."""
+    names = [name for name in declared(items) if items.schema[name].is_numeric()]
+    numbers = items.select(names).with_row_index(ITEM)
+    joined = pairs.join(numbers, on=ITEM, how="left") if names else pairs
+    return joined.group_by(USER).agg(_mean(name) for name in names)
+
+
+def _mean(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Float64).mean().cast(pl.Float32).alias(f"user_mean_{name}")
+
+
+def _items(tables: Tables, events: pl.DataFrame, pairs: pl.DataFrame, settings: FeaturesSettings) -> pl.DataFrame:
+    activity = events.group_by(ITEM).agg(_windows("item", settings))
+    reach = pairs.group_by(ITEM).agg(
+        pl.len().cast(pl.Float32).alias("item_users"),
+        (pl.col(EVENTS) > 1).mean().cast(pl.Float32).alias("item_repeat_share"),
+    )
+    items = tables.items.with_row_index(ITEM)
+    for frame in (activity, reach):
+        items = items.join(frame, on=ITEM, how="left", validate="1:1", maintain_order="left")
+    items = items.drop(ITEM).with_columns(pl.col("^item_events.*$").fill_null(0.0))
+    return items.with_columns(_trend(settings), _item_age(tables.day), eligible(tables.day).alias(ELIGIBLE))
+
+
+def _trend(settings: FeaturesSettings) -> pl.Expr:
+    """Return the daily rate of the shortest window over that of the longest; 1 is steady."""
+    short, long = settings.windows_days[0], settings.windows_days[-1]
+    recent, usual = pl.col(f"item_events_{short}d") / short, pl.col(f"item_events_{long}d") / long
+    return ((recent + 1 / long) / (usual + 1 / long)).cast(pl.Float32).alias("item_trend")
+
+
+def _item_age(day: date) -> pl.Expr:
+    released = (pl.lit(day) - pl.col(AVAILABLE_FROM)).dt.total_days().cast(pl.Float32)
+    return pl.coalesce(released, pl.col("item_days_since_first")).alias("item_age_days")
+
+
+def eligible(day: date) -> pl.Expr:
+    """Return whether an item may be recommended on `day`: available and not excluded."""
+    started = (pl.col(AVAILABLE_FROM) <= day).fill_null(True)
+    running = (pl.col(AVAILABLE_UNTIL) >= day).fill_null(True)
+    return started & running & ~pl.col(EXCLUDED).fill_null(False)
+
+
+def _affinity(pairs: pl.DataFrame, items: pl.DataFrame, max_categories: int) -> pl.DataFrame:
+    names = [name for name in declared(items) if not items.schema[name].is_numeric()]
+    parts = [_category_shares(pairs, category_values(items, name, max_categories), name) for name in names]
+    schema = {USER: pl.UInt32, FEATURE: pl.String, VALUE: pl.String, SHARE: pl.Float32}
+    return pl.concat([pl.DataFrame(schema=schema), *parts]).sort(USER, FEATURE, VALUE)
+
+
+def category_values(items: pl.DataFrame, name: str, max_categories: int) -> pl.DataFrame:
+    """Return item and value: a row for each of the item's values in the column, frequent values alone."""
+    values = items.select(pl.col(name).alias(VALUE)).with_row_index(ITEM)
+    if isinstance(items.schema[name], pl.List):
+        values = values.explode(VALUE).unique(maintain_order=True)
+    values = values.drop_nulls()
+    kept = values[VALUE].value_counts().sort("count", VALUE, descending=[True, False])[VALUE].head(max_categories)
+    return values.filter(pl.col(VALUE).is_in(kept.to_list()))
+
+
+def _category_shares(pairs: pl.DataFrame, values: pl.DataFrame, feature: str) -> pl.DataFrame:
+    totals = pairs.group_by(USER).agg(pl.col(EVENTS).sum().alias("all"))
+    return (
+        pairs.join(values, on=ITEM)
+        .group_by(USER, VALUE)
+        .agg(pl.col(EVENTS).sum())
+        .join(totals, on=USER)
+        .select(
+            USER,
+            pl.lit(feature).alias(FEATURE),
+            VALUE,
+            (pl.col(EVENTS) / pl.col("all")).cast(pl.Float32).alias(SHARE),
+        )
+    )
+
+
+def newest_event_age(tables: Tables) -> timedelta:
+    """Return how long before the cut the newest event lies."""
+    return tables.events.select(tables.cut - pl.col(TIMESTAMP).max()).item()

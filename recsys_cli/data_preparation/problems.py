@@ -1,0 +1,44 @@
+"""What is wrong with a table: collected, then told all at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+from recsys_cli.utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding about the inputs; an `error` stops every command, a `warning` is told."""
+
+    where: str
+    what: str
+    fix: str
+    severity: Literal["error", "warning"] = "error"
+
+
+def missing_column(where: str, name: str, source_name: str, columns: Sequence[str]) -> Problem:
+    """Return the problem of a column that the source does not have, with the likely one."""
+    close = get_close_matches(source_name, columns, n=1, cutoff=0.4)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return Problem(
+        where,
+        f"column {source_name!r} is missing, the columns are {', '.join(columns)}{hint}",
+        f"set `columns.{name}` of this table in settings/settings.toml to the column that holds it",
+    )
+
+
+def raise_errors(problems: Sequence[Problem]) -> None:
+    """Raise: InputError that lists every problem of severity `error`, if there is one."""
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if not errors:
+        return
+    if len(errors) == 1:
+        raise InputError(errors[0].what, where=errors[0].where, fix=errors[0].fix)
+    raise InputError(
+        f"{len(errors)} problems with the inputs\n"
+        + "\n".join(f"  {number}. {problem.where}: {problem.what}" for number, problem in enumerate(errors, 1)),
+        where=", ".join(dict.fromkeys(problem.where for problem in errors)),
+        fix="\n".join(dict.fromkeys(problem.fix for problem in errors)),
+    )

@@ -1,0 +1,172 @@
+"""Sources as they are: parquet or CSV, a file, a folder or a glob, under their own column names."""
+
+import glob
+from pathlib import Path
+
+import polars as pl
+
+from recsys_cli.configs.sections import TableSettings
+from recsys_cli.utils.columns import ITEM_ID, USER_ID
+from recsys_cli.utils.errors import InputError, SettingsError
+
+_CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv.gz")
+_ENDINGS = {"parquet": (".parquet", ".pq"), "csv": _CSV_ENDINGS}
+
+
+def source_files(table: TableSettings, workspace: Path) -> list[Path]:
+    """Return the source's files, sorted; hidden files are no part of a folder.
+
+    Raises: InputError if there is none.
+    """
+    path = workspace / table.path
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = [file for file in path.rglob("*") if file.name.lower().endswith(_endings(table))]
+    else:
+        found = [Path(match) for match in glob.glob(str(path), recursive=True)]
+    files = sorted(f for f in found if f.is_file() and not _is_hidden(f, workspace / table.path))
+    if not files:
+        raise InputError(
+            "no such file" if not path.is_dir() else "the folder holds no table",
+            where=str(path),
+            fix="correct the `path` of the table in settings/settings.toml, or put the file there",
+        )
+    return files
+
+
+def scan_source(table: TableSettings, workspace: Path) -> pl.LazyFrame:
+    """Open the source lazily, under its own column names, with its row filter applied.
+
+    Ids of CSV files are read as text, so that "007" stays "007".
+    Raises: InputError for files that cannot be read; SettingsError for a filter that does not parse.
+    """
+    files = source_files(table, workspace)
+    read = _scan_parquet if _is_parquet(table, files) else _scan_csv
+    frame = read(table, files)
+    if table.filter:
+        frame = frame.filter(sql_expression(table.filter, where="data.*.filter"))
+    return frame
+
+
+def source_schema(frame: pl.LazyFrame, files: list[Path]) -> pl.Schema:
+    """Return the source's columns and types.
+
+    Raises: InputError naming the files when they cannot be read.
+    """
+    try:
+        return frame.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(files, error) from None
+
+
+def collect_source(frame: pl.LazyFrame, files: list[Path]) -> pl.DataFrame:
+    """Read the frame in a streaming way.
+
+    Raises: InputError naming the files when they cannot be read.
+    """
+    try:
+        return frame.collect(engine="streaming")
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        raise unreadable(files, error) from None
+
+
+def sql_expression(text: str, *, where: str) -> pl.Expr:
+    """Return the polars expression of a SQL condition.
+
+    Raises: SettingsError if it does not parse.
+    """
+    try:
+        return pl.sql_expr(text)
+    except pl.exceptions.PolarsError as error:
+        raise SettingsError(
+            f"the expression {text!r} does not parse: {_first_line(error)}",
+            where=where,
+            fix="write a SQL condition over the columns, such as: total_dur > 300",
+        ) from None
+
+
+def unreadable(files: list[Path], error: Exception) -> InputError:
+    """Return the error of a source that cannot be read, naming its files."""
+    names = ", ".join(str(file) for file in files[:3]) + (" …" if len(files) > 3 else "")
+    return InputError(
+        f"the table cannot be read: {_first_line(error)}",
+        where=names,
+        fix="replace the file by an intact one, or correct its format, columns and filter in settings/settings.toml",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _endings(table: TableSettings) -> tuple[str, ...]:
+    return _ENDINGS.get(table.format) or (*_ENDINGS["parquet"], *_ENDINGS["csv"])
+
+
+def _is_hidden(file: Path, root: Path) -> bool:
+    inside = file.relative_to(root).parts if file.is_relative_to(root) else (file.name,)
+    return any(part.startswith((".", "_")) for part in inside)
+
+
+def _is_parquet(table: TableSettings, files: list[Path]) -> bool:
+    if table.format != "auto":
+        return table.format == "parquet"
+    parquet = [file.name.lower().endswith(_ENDINGS["parquet"]) for file in files]
+    if any(parquet) and not all(parquet):
+        raise InputError(
+            "parquet and other files are mixed in one source",
+            where=str(files[0].parent),
+            fix="set the table's `format`, or point `path` at one kind of file",
+        )
+    return all(parquet)
+
+
+def _scan_parquet(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
+    del table
+    return pl.scan_parquet(files, hive_partitioning=False, glob=False)
+
+
+def _scan_csv(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
+    as_text = {table.columns.get(name, name): pl.String for name in (USER_ID, ITEM_ID)}
+    if len(table.separator) == 1 and table.encoding == "utf8":
+        return pl.scan_csv(
+            files,
+            separator=table.separator,
+            has_header=not table.header,
+            new_columns=table.header or None,
+            schema_overrides=_known_overrides(as_text, table, files),
+            infer_schema_length=10_000,
+            glob=False,
+        )
+    return pl.concat([_read_foreign_csv(table, file, as_text) for file in files]).lazy()
+
+
+def _known_overrides(as_text: dict[str, type[pl.String]], table: TableSettings, files: list[Path]) -> pl.Schema:
+    """Keep the overrides of columns that the files have: a missing one is the schema check's to tell."""
+    columns: list[str] | pl.Schema = table.header
+    if not columns:
+        head = pl.scan_csv(files[0], separator=table.separator, infer_schema=False, glob=False)
+        columns = source_schema(head, files)
+    return pl.Schema({name: kind for name, kind in as_text.items() if name in columns})
+
+
+def _read_foreign_csv(table: TableSettings, file: Path, as_text: dict[str, type[pl.String]]) -> pl.DataFrame:
+    """Read what polars' scanner does not: separators of several characters and Latin-1."""
+    try:
+        text = file.read_text(encoding=table.encoding)
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable([file], error) from None
+    lines = text.splitlines()
+    names = table.header or lines.pop(0).split(table.separator)
+    cells = pl.Series("line", lines, dtype=pl.String).str.split(table.separator).list.to_struct(fields=names)
+    frame = pl.DataFrame(cells.struct.unnest())
+    return frame.select(_inferred(frame[name], keep_text=name in as_text) for name in names)
+
+
+def _inferred(cells: pl.Series, *, keep_text: bool) -> pl.Series:
+    for kind in () if keep_text else (pl.Int64, pl.Float64):
+        cast = cells.cast(kind, strict=False)
+        if cast.null_count() == cells.null_count():
+            return cast
+    return cells

@@ -1,0 +1,84 @@
+"""The three tables of the contract, read as of a cut: ids become dense internal indices."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import polars as pl
+
+from recsys_cli.configs.sections import DataSettings
+from recsys_cli.data_preparation.entities import read_entities
+from recsys_cli.data_preparation.interactions import read_interactions
+from recsys_cli.data_preparation.problems import Problem, raise_errors
+from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
+from recsys_cli.utils.dates import day_start
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything known before a cut.
+
+    Attributes:
+        day: the scoring day; its local start is the cut.
+        timezone: the zone whose days count.
+        events: user u32, item u32, timestamp (UTC, without zone), weight f32; sorted by all four.
+        users: a row an internal user index, in order: user_id and the declared features.
+        items: a row an internal item index, in order: item_id, title, available_from, available_until,
+            excluded, and the declared features.
+    """
+
+    day: date
+    timezone: str
+    events: pl.DataFrame
+    users: pl.DataFrame
+    items: pl.DataFrame
+
+    @property
+    def cut(self) -> datetime:
+        """The first instant that does not count, in UTC."""
+        return day_start(self.day, self.timezone)
+
+    def as_of(self, day: date) -> "Tables":
+        """Return the tables as they were at the start of an earlier `day`; indices stay the same."""
+        events = self.events.filter(pl.col(TIMESTAMP) < day_start(day, self.timezone))
+        return Tables(day, self.timezone, events, self.users, self.items)
+
+
+def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = "") -> Tables:
+    """Read the tables with the events before `day` alone.
+
+    Raises: InputError that lists all problems; SettingsError for a filter or `exclude` that does not parse.
+    """
+    tables, problems = inspect_tables(data, workspace, day, timezone, exclude)
+    raise_errors(problems)
+    assert tables is not None
+    return tables
+
+
+def inspect_tables(
+    data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = ""
+) -> tuple[Tables | None, list[Problem]]:
+    """Read the tables and tell what is wrong with them; without tables, at least one problem is an error."""
+    cut = day_start(day, timezone)
+    events, problems = read_interactions(data, workspace, cut, timezone)
+    users, user_problems = read_entities(data.users, workspace, name="users", key=USER_ID, id_type=data.user_id_type)
+    items, item_problems = read_entities(
+        data.items, workspace, name="items", key=ITEM_ID, id_type=data.item_id_type, exclude=exclude
+    )
+    problems += user_problems + item_problems
+    if any(problem.severity == "error" for problem in problems) or events is None or users is None or items is None:
+        return None, problems
+    events, users = _indexed(events, users, USER_ID, USER)
+    events, items = _indexed(events, items, ITEM_ID, ITEM)
+    events = events.select(USER, ITEM, TIMESTAMP, WEIGHT).sort(USER, ITEM, TIMESTAMP, WEIGHT)
+    return Tables(day, timezone, events, users, items), problems
+
+
+def _indexed(events: pl.DataFrame, entities: pl.DataFrame, key: str, index: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give each id of either frame its place in the sorted ids, and `entities` a row an id."""
+    if events.schema[key] != entities.schema[key]:
+        events, entities = events.cast({key: pl.String}), entities.cast({key: pl.String})
+    ids = pl.concat([events[key].unique(), entities[key]]).unique().sort()
+    places = pl.DataFrame([ids, pl.Series(index, range(len(ids)), dtype=pl.UInt32)])
+    events = events.join(places, on=key, how="left").drop(key)
+    return events, places.select(key).join(entities, on=key, how="left", maintain_order="left")
