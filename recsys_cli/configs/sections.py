@@ -23,7 +23,9 @@ class TableSettings(Section):
     separator: str = Field(",", min_length=1, description="CSV: between columns, one or more characters")
     encoding: Literal["utf8", "latin1"] = Field("utf8", description="CSV: the file's encoding")
     header: list[str] = Field([], description="CSV: the column names, where the file has no header line")
-    filter: str = Field("", description="SQL expression over the source's columns; rows that fail it are dropped")
+    filter: str = Field(
+        "", description="SQL expression over the source's columns; rows that fail it are dropped"
+    )
     columns: dict[str, str] = Field({}, description="contract name = the source's column")
 
 
@@ -32,7 +34,9 @@ class InteractionsSettings(TableSettings):
 
     timestamp_format: str = Field("", description="strptime format of a text timestamp; empty: ISO 8601")
     timestamp_unit: Literal["s", "ms", "us", "ns"] = Field("s", description="unit of an integer timestamp")
-    time_zone: str = Field("", description="zone of timestamps that name none; empty: the workspace's timezone")
+    time_zone: str = Field(
+        "", description="zone of timestamps that name none; empty: the workspace's timezone"
+    )
 
     @field_validator("time_zone")
     @classmethod
@@ -44,15 +48,23 @@ class FeatureTableSettings(TableSettings):
     """Users or items, a row an id."""
 
     features: list[str] = Field([], description="the source's columns that become features")
-    list_separator: str = Field("|", min_length=1, description="between the values of a column in list_features")
-    list_features: list[str] = Field([], description="text features that hold several values, split at list_separator")
-    flag_features: dict[str, list[str]] = Field({}, description="a list feature made of 0/1 columns: name = columns")
+    list_separator: str = Field(
+        "|", min_length=1, description="between the values of a column in list_features"
+    )
+    list_features: list[str] = Field(
+        [], description="text features that hold several values, split at list_separator"
+    )
+    flag_features: dict[str, list[str]] = Field(
+        {}, description="a list feature made of 0/1 columns: name = columns"
+    )
 
 
 class DataSettings(Section):
     user_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
     item_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
-    max_age_days: PositiveInt = Field(2, description="check and score warn when the newest event before D is older")
+    max_age_days: PositiveInt = Field(
+        2, description="check and score warn when the newest event before D is older"
+    )
     stale_after_days: PositiveInt = Field(3650, description="check and score refuse inputs older than this")
     interactions: InteractionsSettings = InteractionsSettings()
     users: FeatureTableSettings = FeatureTableSettings()
@@ -60,8 +72,12 @@ class DataSettings(Section):
 
 
 class FeaturesSettings(Section):
-    windows_days: list[PositiveInt] = Field([7, 30, 90], min_length=1, description="windows of counts, ascending")
-    max_categories: PositiveInt = Field(200, description="values kept of a text feature, the most frequent first")
+    windows_days: list[PositiveInt] = Field(
+        [7, 14, 30, 90], min_length=1, description="windows of counts, ascending"
+    )
+    max_categories: PositiveInt = Field(
+        200, description="values kept of a text feature, the most frequent first"
+    )
 
     @field_validator("windows_days")
     @classmethod
@@ -113,7 +129,9 @@ class RankerSettings(Section):
 class ScoringSettings(Section):
     top_k: PositiveInt = Field(10, description="recommendations a user")
     filter_viewed: bool = Field(True, description="leave out items that the user already has")
-    exclude: str = Field("", description="SQL expression over item columns; matching items are never recommended")
+    exclude: str = Field(
+        "", description="SQL expression over item columns; matching items are never recommended"
+    )
     chunk_users: PositiveInt = Field(16_384, description="users scored at a time: bounds the memory")
 
 

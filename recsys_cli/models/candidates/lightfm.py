@@ -1,0 +1,225 @@
+"""LightFM: learnt with WARP over identities and features, served as plain matrix products."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import faiss
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from recsys_cli.configs.sections import FeaturesSettings, LightFMSettings
+from recsys_cli.data_preparation.features import ELIGIBLE, FeatureTables, declared
+from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.models.candidates.protocol import UserChunk
+from recsys_cli.models.candidates.unseen import fetch_sizes, first_unseen
+from recsys_cli.models.encoding import FeatureEncoder, fit_encoder
+from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
+from recsys_cli.utils.errors import ModelError
+
+_BLOCK = 64  # queries are padded to blocks: BLAS then sums one user alone as it sums a batch
+_PAIR_BLOCK = 65_536
+_MICROSECONDS_A_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class LightFMSide:
+    """Learnt parameters of users or items.
+
+    Attributes:
+        ids: external ids that have an identity vector, in the order of its rows.
+        encoder: vocabulary of the side's features.
+        vectors: (len(ids) + encoder.size, dim) f32: identities, then features.
+        biases: (len(ids) + encoder.size,) f32.
+    """
+
+    ids: pl.Series
+    encoder: FeatureEncoder
+    vectors: np.ndarray
+    biases: np.ndarray
+
+    def known_rows(self, ids: pl.Series) -> np.ndarray:
+        """Return the identity row of each id, -1 where training knew no event of it."""
+        places = pl.DataFrame([self.ids.rename("id"), pl.Series("row", range(len(self.ids)), dtype=pl.Int64)])
+        if self.ids.dtype != ids.dtype:
+            raise ModelError(
+                f"the model was trained on ids of type {self.ids.dtype}, the tables hold {ids.dtype}",
+                where=str(ids.name),
+                fix="set the same id types as at training, or run `recsys train` again",
+            )
+        found = ids.rename("id").to_frame().join(places, on="id", how="left", maintain_order="left")
+        return np.asarray(found["row"].fill_null(-1).to_numpy())
+
+
+@dataclass(frozen=True)
+class LightFMModel:
+    """A trained LightFM: nothing but arrays, ids and vocabularies."""
+
+    users: LightFMSide
+    items: LightFMSide
+
+    def generator(self, features: FeatureTables, num_candidates: int) -> "LightFMGenerator":
+        """Return the generator over the users and items of a partition.
+
+        An item without events at training stands by its features, with the mean identity bias; with neither
+        events nor features it is not proposed.
+        """
+        rows = self.items.known_rows(features.items[ITEM_ID])
+        one_hot = self.items.encoder.one_hot(features.items)
+        vectors = _represent(self.items, rows, one_hot)
+        identity_biases = self.items.biases[: len(self.items.ids)]
+        biases = one_hot @ self.items.biases[len(self.items.ids) :]
+        biases += np.where(rows >= 0, identity_biases[rows], identity_biases.mean())
+        proposable = ((rows >= 0) | (np.diff(one_hot.indptr) > 0)) & features.items[ELIGIBLE].to_numpy()
+        return LightFMGenerator(
+            num_candidates=num_candidates,
+            users=self.users,
+            user_rows=self.users.known_rows(features.users[USER_ID]),
+            user_features=self.users.encoder.one_hot(features.users),
+            item_vectors=np.ascontiguousarray(np.column_stack([vectors, biases]), dtype=np.float32),
+            proposable=np.flatnonzero(proposable),
+        )
+
+
+@dataclass(frozen=True)
+class LightFMGenerator:
+    """LightFM over one day's users and items.
+
+    Attributes:
+        user_rows: identity row of each user, -1 for none.
+        user_features: one-hot features of each user.
+        item_vectors: (items, dim + 1) f32, the bias last.
+        proposable: internal indices of the items that may be proposed.
+    """
+
+    name: ClassVar[str] = "lightfm"
+    num_candidates: int
+    users: LightFMSide
+    user_rows: np.ndarray
+    user_features: sparse.csr_matrix
+    item_vectors: np.ndarray
+    proposable: np.ndarray
+
+    def propose(self, chunk: UserChunk) -> pl.DataFrame:
+        """Return the items with the largest product for each user that the model can place."""
+        queries = self._user_vectors(chunk.users)
+        placed = self._is_placed(chunk.users)
+        base = np.ascontiguousarray(self.item_vectors[self.proposable])
+        parts = [pl.DataFrame(schema={USER: pl.UInt32, ITEM: pl.UInt32, "score": pl.Float32, "rank": pl.UInt16})]
+        for rows, size in fetch_sizes(chunk, self.num_candidates, len(self.proposable)):
+            rows = rows[placed[rows]]
+            if len(rows) and size:
+                scores, places = _search(queries[rows], base, size)
+                items = np.where(places >= 0, self.proposable[places], -1)
+                parts.append(first_unseen(chunk, rows, items, scores, self.num_candidates))
+        return pl.concat(parts)
+
+    def score_pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return the product of each pair; NaN for users that the model cannot place."""
+        scores = np.empty(len(users), dtype=np.float32)
+        distinct, places = np.unique(users, return_inverse=True)
+        queries = self._user_vectors(distinct)
+        for start in range(0, len(users), _PAIR_BLOCK):
+            block = slice(start, start + _PAIR_BLOCK)
+            scores[block] = np.einsum("ij,ij->i", queries[places[block]], self.item_vectors[items[block]])
+        scores[~self._is_placed(distinct)[places]] = np.nan
+        return scores
+
+    def knows(self, users: np.ndarray) -> np.ndarray:
+        """Return whether each user has an identity vector: warm, not cold."""
+        return np.asarray(self.user_rows[users] >= 0)
+
+    def _is_placed(self, users: np.ndarray) -> np.ndarray:
+        described = np.diff(self.user_features.indptr)[users] > 0
+        return self.knows(users) | described
+
+    def _user_vectors(self, users: np.ndarray) -> np.ndarray:
+        """Return (users, dim + 1) f32, the last column 1: it meets the item's bias."""
+        vectors = _represent(self.users, self.user_rows[users], self.user_features[users])
+        return np.column_stack([vectors, np.ones(len(users), dtype=np.float32)])
+
+
+def fit_lightfm(tables: Tables, settings: LightFMSettings, features: FeaturesSettings) -> LightFMModel:
+    """Learn from the tables' events: users and items with an event get an identity, all share their features.
+
+    Raises: ModelError when the learnt vectors are not finite.
+    Source: Kula (2015), Metadata Embeddings for User and Item Cold-start Recommendations; WARP: Weston (2011).
+    """
+    from lightfm import LightFM
+
+    pairs = _weighted_pairs(tables, settings.half_life_days)
+    users, items = pairs[USER].unique().sort(), pairs[ITEM].unique().sort()
+    known_users, known_items = tables.users[users], tables.items[items]
+    user_encoder = fit_encoder(tables.users, declared(tables.users), features.max_categories)
+    item_encoder = fit_encoder(tables.items, declared(tables.items), features.max_categories)
+    weights = sparse.coo_matrix(
+        (
+            pairs[WEIGHT].to_numpy(writable=True),
+            (users.search_sorted(pairs[USER]).to_numpy(), items.search_sorted(pairs[ITEM]).to_numpy()),
+        ),
+        shape=(len(users), len(items)),
+        dtype=np.float32,
+    )
+    model = LightFM(
+        no_components=settings.no_components,
+        loss=settings.loss,
+        learning_rate=settings.learning_rate,
+        max_sampled=settings.max_sampled,
+        user_alpha=settings.user_alpha,
+        item_alpha=settings.item_alpha,
+        random_state=settings.random_state,
+    )
+    model.fit(
+        (weights > 0).astype(np.float32).tocoo(),
+        sample_weight=weights,
+        user_features=_with_identity(user_encoder.one_hot(known_users)),
+        item_features=_with_identity(item_encoder.one_hot(known_items)),
+        epochs=settings.epochs,
+        num_threads=settings.num_threads,
+    )
+    learnt = LightFMModel(
+        LightFMSide(known_users[USER_ID], user_encoder, model.user_embeddings, model.user_biases),
+        LightFMSide(known_items[ITEM_ID], item_encoder, model.item_embeddings, model.item_biases),
+    )
+    _check_finite(learnt)
+    return learnt
+
+
+def _weighted_pairs(tables: Tables, half_life_days: float) -> pl.DataFrame:
+    """Return user, item, weight: the log of the pair's events, each halved every `half_life_days`."""
+    weight = pl.col(WEIGHT)
+    if half_life_days:
+        age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
+        weight = weight * pl.lit(0.5).pow(age / half_life_days)
+    total = (1.0 + weight.cast(pl.Float64).sum()).log(2.0).cast(pl.Float32).alias(WEIGHT)
+    return tables.events.group_by(USER, ITEM).agg(total).filter(pl.col(WEIGHT) > 0).sort(USER, ITEM)
+
+
+def _with_identity(one_hot: sparse.csr_matrix) -> sparse.csr_matrix:
+    identity = sparse.identity(one_hot.shape[0], dtype=np.float32, format="csr")
+    return sparse.hstack([identity, one_hot], format="csr", dtype=np.float32)
+
+
+def _represent(side: LightFMSide, rows: np.ndarray, one_hot: sparse.csr_matrix) -> np.ndarray:
+    """Return identity plus features of each row, (rows, dim) f32."""
+    vectors = np.asarray(one_hot @ side.vectors[len(side.ids) :], dtype=np.float32)
+    known = rows >= 0
+    vectors[known] += side.vectors[rows[known]]
+    return vectors
+
+
+def _search(queries: np.ndarray, base: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    padding = -len(queries) % _BLOCK
+    padded = np.concatenate([queries, np.zeros((padding, queries.shape[1]), dtype=np.float32)])
+    scores, places = faiss.knn(padded, base, size, metric=faiss.METRIC_INNER_PRODUCT)
+    return scores[: len(queries)], places[: len(queries)]
+
+
+def _check_finite(model: LightFMModel) -> None:
+    arrays = (model.users.vectors, model.users.biases, model.items.vectors, model.items.biases)
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ModelError(
+            "LightFM's vectors are not finite: the training diverged",
+            where="candidates.lightfm",
+            fix="lower candidates.lightfm.learning_rate, or check the weights of the events",
+        )

@@ -1,0 +1,92 @@
+"""Declared features as one-hot columns: a vocabulary learnt at training, the same ever after."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+BINS = 8  # of a numeric feature
+
+
+@dataclass(frozen=True)
+class FeatureEncoder:
+    """The vocabulary of one side's declared features.
+
+    Attributes:
+        edges: ascending bin edges of each numeric feature.
+        values: known values of each text or list feature.
+    """
+
+    edges: Mapping[str, tuple[float, ...]]
+    values: Mapping[str, tuple[str, ...]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features, numeric ones first."""
+        return (*self.edges, *self.values)
+
+    @property
+    def size(self) -> int:
+        """Number of one-hot columns."""
+        return sum(self._widths())
+
+    def one_hot(self, entities: pl.DataFrame) -> sparse.csr_matrix:
+        """Return an (entities, size) matrix; each row sums to 1, or to 0 where nothing is known."""
+        rows, columns = [], []
+        offsets = accumulate(self._widths(), initial=0)
+        for name, offset in zip(self.names, offsets, strict=False):
+            row, code = self._codes(entities, name)
+            rows.append(row)
+            columns.append(code + offset)
+        row_of, column_of = np.concatenate([*rows, np.empty(0, int)]), np.concatenate([*columns, np.empty(0, int)])
+        counts = np.bincount(row_of, minlength=len(entities)).astype(np.float32)
+        shape = (len(entities), self.size)
+        return sparse.csr_matrix((1.0 / counts[row_of], (row_of, column_of)), shape=shape, dtype=np.float32)
+
+    def category_codes(self, entities: pl.DataFrame, name: str) -> pl.Series:
+        """Return the code of each row's value from 1, and 0 where it is missing or unknown."""
+        kind = pl.Enum(self.values[name])
+        codes = entities[name].cast(kind, strict=False).to_physical().cast(pl.Int32)
+        return (codes + 1).fill_null(0)
+
+    def _widths(self) -> list[int]:
+        return [len(edges) + 1 for edges in self.edges.values()] + [len(values) for values in self.values.values()]
+
+    def _codes(self, entities: pl.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
+        column = entities[name].rename("code")
+        if name in self.edges:
+            known = column.is_not_null().to_numpy()
+            codes = np.digitize(column.fill_null(0.0).to_numpy(), self.edges[name])
+            return np.flatnonzero(known), codes[known]
+        frame = column.to_frame().with_row_index("row")
+        if isinstance(column.dtype, pl.List):
+            frame = frame.explode("code")
+        frame = frame.with_columns(pl.col("code").cast(pl.Enum(self.values[name]), strict=False).to_physical())
+        frame = frame.drop_nulls().unique(maintain_order=True)
+        return frame["row"].to_numpy().astype(int), frame["code"].to_numpy().astype(int)
+
+
+def fit_encoder(entities: pl.DataFrame, names: tuple[str, ...], max_categories: int) -> FeatureEncoder:
+    """Learn the vocabulary of the declared features `names`: quantile bins and the most frequent values."""
+    numeric = [name for name in names if entities.schema[name].is_numeric()]
+    texts = [name for name in names if name not in numeric]
+    edges = {name: _edges(entities[name]) for name in numeric}
+    values = {name: _frequent_values(entities[name], max_categories) for name in texts}
+    return FeatureEncoder(edges, values)
+
+
+def _edges(numbers: pl.Series) -> tuple[float, ...]:
+    known = numbers.drop_nulls().drop_nans().to_numpy()
+    if known.size == 0:
+        return ()
+    return tuple(float(edge) for edge in np.unique(np.quantile(known, np.arange(1, BINS) / BINS)))
+
+
+def _frequent_values(texts: pl.Series, max_categories: int) -> tuple[str, ...]:
+    flat = texts.explode() if isinstance(texts.dtype, pl.List) else texts
+    counts = flat.drop_nulls().rename("value").value_counts()
+    frequent = counts.sort("count", "value", descending=[True, False])["value"].head(max_categories)
+    return tuple(sorted(frequent.to_list()))

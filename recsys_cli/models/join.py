@@ -1,0 +1,133 @@
+"""The ranker's frame: candidates joined with the day's features. Training and scoring share it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from recsys_cli.data_preparation.features import (
+    CONTRACT,
+    DAYS_AGO,
+    EVENTS,
+    FEATURE,
+    SHARE,
+    VALUE,
+    FeatureTables,
+    category_values,
+)
+from recsys_cli.models.encoding import FeatureEncoder
+from recsys_cli.utils.columns import ITEM, USER
+
+
+@dataclass(frozen=True)
+class Affinity:
+    """A user's past in the categories of one item feature.
+
+    Attributes:
+        shares: (users, values) share of the user's events.
+        values: (items, values) 1 where the item has the value.
+    """
+
+    shares: sparse.csr_matrix
+    values: sparse.csr_matrix
+
+    def of_pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return, f32, the mean share over the item's values; NaN for items without a value."""
+        distinct, places = np.unique(users, return_inverse=True)
+        dense = self.shares[distinct].toarray()
+        starts, counts = self.values.indptr[items], np.diff(self.values.indptr)[items]
+        total = np.zeros(len(users), dtype=np.float32)
+        for place in range(int(counts.max(initial=0))):
+            rows = np.flatnonzero(counts > place)
+            total[rows] += dense[places[rows], self.values.indices[starts[rows] + place]]
+        with np.errstate(invalid="ignore"):
+            return np.asarray(total / np.where(counts > 0, counts, np.nan), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class RankerTables:
+    """One day's features in the ranker's own columns.
+
+    Attributes:
+        users: `user` and a column a user feature, a row an internal index; categories as codes.
+        items: the same for items.
+        pairs: user, item and the pair's own history, or None where viewed items are left out.
+        affinities: by the name of the item feature.
+        contrasts: numeric item features that are compared with the user's mean.
+    """
+
+    users: pl.DataFrame
+    items: pl.DataFrame
+    pairs: pl.DataFrame | None
+    affinities: dict[str, Affinity]
+    contrasts: tuple[str, ...]
+
+
+def ranker_tables(
+    features: FeatureTables, users: FeatureEncoder, items: FeatureEncoder, *, with_history: bool, max_categories: int
+) -> RankerTables:
+    """Turn a partition into the ranker's columns, by the vocabularies learnt at training."""
+    names = [name for name in features.item_features if name in items.values]
+    return RankerTables(
+        users=_side(features.users, users, USER),
+        items=_side(features.items, items, ITEM),
+        pairs=_history(features.pairs) if with_history else None,
+        affinities={name: _affinity(features, name, max_categories) for name in names},
+        contrasts=tuple(name for name in features.item_features if name in items.edges),
+    )
+
+
+def join_features(candidates: pl.DataFrame, tables: RankerTables) -> pl.DataFrame:
+    """Add user, item and pair features; neither the rows nor their order change."""
+    users, items = candidates[USER].to_numpy(), candidates[ITEM].to_numpy()
+    affinities = [
+        pl.Series(f"affinity_{name}", affinity.of_pairs(users, items)) for name, affinity in tables.affinities.items()
+    ]
+    contrasts = [
+        (pl.col(f"item_{name}") - pl.col(f"user_mean_{name}")).alias(f"contrast_{name}") for name in tables.contrasts
+    ]
+    joined = candidates.join(tables.users, on=USER, how="left", validate="m:1", maintain_order="left").join(
+        tables.items, on=ITEM, how="left", validate="m:1", maintain_order="left"
+    )
+    if tables.pairs is not None:
+        joined = joined.join(tables.pairs, on=[USER, ITEM], how="left", validate="m:1", maintain_order="left")
+    return joined.with_columns(*contrasts, *affinities)
+
+
+def category_columns(users: FeatureEncoder, items: FeatureEncoder) -> frozenset[str]:
+    """Return the ranker's columns that hold codes of categories."""
+    return frozenset(f"user_{name}" for name in users.values) | frozenset(f"item_{name}" for name in items.values)
+
+
+def _side(entities: pl.DataFrame, encoder: FeatureEncoder, side: str) -> pl.DataFrame:
+    declared = [name for name in encoder.names if not isinstance(entities.schema[name], pl.List)]
+    columns = [
+        encoder.category_codes(entities, name) if name in encoder.values else entities[name].cast(pl.Float32)
+        for name in declared
+    ]
+    renamed = [column.rename(f"{side}_{name}") for name, column in zip(declared, columns, strict=True)]
+    aggregates = [name for name in entities.columns if name not in (*CONTRACT, *encoder.names)]
+    frame = pl.DataFrame([*renamed, *entities.select(aggregates).get_columns()])
+    return frame.with_row_index(side)
+
+
+def _history(pairs: pl.DataFrame) -> pl.DataFrame:
+    return pairs.select(
+        USER, ITEM, pl.col(EVENTS).cast(pl.Float32).alias("pair_events"), pl.col(DAYS_AGO).alias("pair_days_since_last")
+    )
+
+
+def _affinity(features: FeatureTables, name: str, max_categories: int) -> Affinity:
+    values = category_values(features.items, name, max_categories)
+    known = values[VALUE].unique().sort()
+    shares = features.affinity.filter((pl.col(FEATURE) == name) & pl.col(VALUE).is_in(known.to_list()))
+    return Affinity(
+        _matrix(shares[USER], known, shares[VALUE], shares[SHARE].to_numpy(), len(features.users)),
+        _matrix(values[ITEM], known, values[VALUE], np.ones(len(values), dtype=np.float32), len(features.items)),
+    )
+
+
+def _matrix(rows: pl.Series, known: pl.Series, values: pl.Series, cells: np.ndarray, height: int) -> sparse.csr_matrix:
+    columns = values.cast(pl.Enum(known)).to_physical().to_numpy()
+    return sparse.csr_matrix((cells, (rows.to_numpy(), columns)), shape=(height, len(known)), dtype=np.float32)

@@ -1,0 +1,108 @@
+"""Both stages together: `rank_users` is the scoring path, for a million users and for one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from recsys_cli.data_preparation.features import EVENTS, FeatureTables
+from recsys_cli.models.candidates.lightfm import LightFMGenerator, LightFMModel
+from recsys_cli.models.candidates.merge import propose_candidates, sources_text
+from recsys_cli.models.candidates.popular import popular_generator
+from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
+from recsys_cli.models.join import RankerTables, join_features, ranker_tables
+from recsys_cli.models.ranker import Ranker
+from recsys_cli.utils.columns import ITEM, RANK, RAW_SCORE, SCORE, USER
+
+
+@dataclass(frozen=True)
+class CandidateStage:
+    """The first stage as trained: a LightFM and the counts of each source.
+
+    Attributes:
+        filter_viewed: whether viewed items are left out; it shapes training too, so the model keeps it.
+    """
+
+    lightfm: LightFMModel
+    num_candidates: int
+    popular_window_days: int
+    popular_candidates: int
+    max_categories: int
+    filter_viewed: bool
+
+
+@dataclass(frozen=True)
+class TwoStageModel:
+    """What training learnt; `trained_through` is the first day that it has not seen."""
+
+    stage: CandidateStage
+    ranker: Ranker
+    trained_through: date
+
+
+@dataclass(frozen=True)
+class ServingDay:
+    """A candidate stage over one day's users and items, ready to serve any chunk of them."""
+
+    generators: tuple[CandidateGenerator, ...]
+    lightfm: LightFMGenerator
+    tables: RankerTables
+    history: sparse.csr_matrix
+    filter_viewed: bool
+
+    def chunk(self, users: np.ndarray) -> UserChunk:
+        """Return the users with what they have viewed."""
+        viewed = self.history[users]
+        return UserChunk(users, viewed if self.filter_viewed else sparse.csr_matrix(viewed.shape, dtype=np.float32))
+
+
+def open_day(stage: CandidateStage, features: FeatureTables) -> ServingDay:
+    """Bind a candidate stage to the partition of a day."""
+    lightfm = stage.lightfm.generator(features, stage.num_candidates)
+    popular = popular_generator(features, stage.popular_window_days, stage.popular_candidates)
+    tables = ranker_tables(
+        features,
+        stage.lightfm.users.encoder,
+        stage.lightfm.items.encoder,
+        with_history=not stage.filter_viewed,
+        max_categories=stage.max_categories,
+    )
+    return ServingDay((lightfm, popular), lightfm, tables, _history(features), stage.filter_viewed)
+
+
+def candidate_frame(users: np.ndarray, day: ServingDay) -> pl.DataFrame:
+    """Return the ranker's frame of the users' candidates, sorted by user and item.
+
+    Args:
+        users: internal indices, u32, ascending.
+    """
+    candidates = propose_candidates(day.chunk(users), day.generators)
+    candidates = candidates.with_columns(sources_text(day.generators))
+    return join_features(candidates, day.tables)
+
+
+def rank_users(users: np.ndarray, day: ServingDay, ranker: Ranker, threads: int) -> pl.DataFrame:
+    """Return all candidates of the users with features, sources, raw_score, score and rank.
+
+    Pure: what `score` publishes are its first rows, `explain` shows the rest. Sorted by user and rank, which
+    counts from 1; equal scores keep the order of the internal item index.
+    """
+    frame = candidate_frame(users, day)
+    raw = ranker.raw_scores(frame, threads)
+    return (
+        frame.with_columns(pl.Series(RAW_SCORE, raw), pl.Series(SCORE, ranker.scores(raw)))
+        .sort(USER, RAW_SCORE, descending=[False, True], maintain_order=True)
+        .with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.UInt16).over(USER).alias(RANK))
+    )
+
+
+UserLists = Callable[[np.ndarray], pl.DataFrame]  # users → user, item, rank: what an evaluation judges
+
+
+def _history(features: FeatureTables) -> sparse.csr_matrix:
+    cells = features.pairs[EVENTS].cast(pl.Float32).to_numpy()
+    places = (features.pairs[USER].to_numpy(), features.pairs[ITEM].to_numpy())
+    return sparse.csr_matrix((cells, places), shape=(len(features.users), len(features.items)))
