@@ -25,8 +25,8 @@ class FeatureEncoder:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the features, numeric ones first."""
-        return (*self.edges, *self.values)
+        """Names of the features, numeric ones first: the order of the columns."""
+        return (*sorted(self.edges), *sorted(self.values))
 
     @property
     def size(self) -> int:
@@ -53,7 +53,7 @@ class FeatureEncoder:
         return (codes + 1).fill_null(0)
 
     def _widths(self) -> list[int]:
-        return [len(edges) + 1 for edges in self.edges.values()] + [len(values) for values in self.values.values()]
+        return [len(self.edges[name]) + 1 if name in self.edges else len(self.values[name]) for name in self.names]
 
     def _codes(self, entities: pl.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
         column = entities[name].rename("code")

@@ -21,11 +21,13 @@ class Ranker:
         model: the trees.
         columns: names of the features, in the order of training.
         categories: those of them that hold codes of categories.
+        loss_function: what the trees were trained with; it decides what a raw score means.
     """
 
     model: CatBoost
     columns: tuple[str, ...]
     categories: tuple[str, ...]
+    loss_function: str
 
     def raw_scores(self, frame: pl.DataFrame, threads: int) -> np.ndarray:
         """Return the raw score of each row, f32."""
@@ -34,7 +36,7 @@ class Ranker:
 
     def scores(self, raw: np.ndarray) -> np.ndarray:
         """Return what users see, f32: the probability under Logloss, the raw score under a ranking loss."""
-        if self.model.get_all_params()["loss_function"] != "Logloss":
+        if self.loss_function != "Logloss":
             return raw
         return np.asarray(1.0 / (1.0 + np.exp(-raw.astype(np.float64))), dtype=np.float32)
 
@@ -87,7 +89,9 @@ def fit_ranker(
         eval_set=_pool(validation, columns, categories),
         early_stopping_rounds=settings.early_stopping_rounds,
     )
-    return Ranker(model, columns, categories)
+    for name in ("model_guid", "train_finish_time"):  # the same training gives the same bytes
+        model.get_metadata()[name] = ""
+    return Ranker(model, columns, categories, settings.loss_function)
 
 
 def _pool(frame: pl.DataFrame, columns: tuple[str, ...], categories: tuple[str, ...]) -> Pool:

@@ -1,0 +1,35 @@
+"""How old inputs may be: told first, refused later."""
+
+from datetime import date
+
+from loguru import logger
+
+from recsys_cli.configs.sections import DataSettings
+from recsys_cli.data_preparation.problems import Problem, raise_errors
+
+
+def freshness_problems(age_days: float, settings: DataSettings, day: date) -> list[Problem]:
+    """Tell when the newest event before `day` is older than the settings' thresholds."""
+    if age_days <= settings.max_age_days:
+        return []
+    refused = age_days > settings.stale_after_days
+    limit = "stale_after_days" if refused else "max_age_days"
+    return [
+        Problem(
+            f"data.{limit}",
+            f"the newest event before {day} is {age_days:.1f} days old, the limit is {getattr(settings, limit)}",
+            "deliver newer interactions, choose an earlier --date, or raise the limit",
+            "error" if refused else "warning",
+        )
+    ]
+
+
+def check_freshness(age_days: float, settings: DataSettings, day: date) -> None:
+    """Log old inputs.
+
+    Raises: InputError if they are too old.
+    """
+    problems = freshness_problems(age_days, settings, day)
+    raise_errors(problems)
+    for problem in problems:
+        logger.warning(problem.what)

@@ -1,0 +1,137 @@
+"""A model version on disk: arrays, ids and trees, no pickle; the manifest, written last, names every file's hash.
+
+ids and vocabularies: parquet and JSON. Vectors: `.npy`, opened memory-mapped. Trees: CatBoost's own `.cbm`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from catboost import CatBoost
+
+from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
+from recsys_cli.models.encoding import FeatureEncoder
+from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.two_stage import CandidateStage, TwoStageModel
+from recsys_cli.utils.errors import ModelError
+from recsys_cli.utils.files import sha256_of, sha256_of_json, write_json
+
+MANIFEST = "manifest.json"
+SCHEMA_VERSION = 1
+_SIDES = ("users", "items")
+_FILES = (
+    *(f"{side}_{part}" for side in _SIDES for part in ("ids.parquet", "encoder.json", "vectors.npy", "biases.npy")),
+    "ranker.cbm",
+)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model with its version and manifest."""
+
+    version: str
+    model: TwoStageModel
+    manifest: Mapping[str, Any]
+
+
+def write_bundle(model: TwoStageModel, folder: Path, facts: Mapping[str, Any]) -> str:
+    """Write the model's files and its manifest into an empty folder; return the version.
+
+    The version is the training date and a hash of the files: the same training gives the same version.
+    """
+    for side in _SIDES:
+        _write_side(getattr(model.stage.lightfm, side), folder, side)
+    model.ranker.model.save_model(str(folder / "ranker.cbm"))
+    files = {name: sha256_of(folder / name) for name in _FILES}
+    described = _described(model)
+    version = f"{model.trained_through}-{sha256_of_json([files, described])[:8]}"
+    manifest = {"schema_version": SCHEMA_VERSION, "version": version, "files": files, **described, **facts}
+    write_json(folder / MANIFEST, manifest)
+    return version
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return a version's manifest.
+
+    Raises: ModelError if it is missing or damaged.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["schema_version"] != SCHEMA_VERSION or set(manifest["files"]) != set(_FILES):
+            raise ValueError("it was written by another version of recsys")
+        date.fromisoformat(manifest["trained_through"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder / MANIFEST, f"the model's manifest cannot be read: {error}") from None
+    return dict(manifest)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a model version after checking every file against its hash.
+
+    Raises: ModelError that names the file that is missing or damaged.
+    """
+    manifest = read_manifest(folder)
+    for name, expected in manifest["files"].items():
+        if not (folder / name).is_file() or sha256_of(folder / name) != expected:
+            raise _damaged(folder / name, "the model's file is missing or differs from its recorded hash")
+    stage, ranker = manifest["stage"], manifest["ranker"]
+    users, items = (_read_side(folder, side) for side in _SIDES)
+    trees = CatBoost().load_model(str(folder / "ranker.cbm"))
+    model = TwoStageModel(
+        CandidateStage(lightfm=LightFMModel(users, items), **stage),
+        Ranker(trees, tuple(ranker["columns"]), tuple(ranker["categories"]), ranker["loss_function"]),
+        date.fromisoformat(manifest["trained_through"]),
+    )
+    return Bundle(manifest["version"], model, manifest)
+
+
+def _described(model: TwoStageModel) -> dict[str, Any]:
+    stage, ranker = model.stage, model.ranker
+    return {
+        "trained_through": str(model.trained_through),
+        "stage": {
+            "num_candidates": stage.num_candidates,
+            "popular_window_days": stage.popular_window_days,
+            "popular_candidates": stage.popular_candidates,
+            "max_categories": stage.max_categories,
+            "filter_viewed": stage.filter_viewed,
+        },
+        "ranker": {
+            "columns": ranker.columns,
+            "categories": ranker.categories,
+            "loss_function": ranker.loss_function,
+        },
+    }
+
+
+def _write_side(side: LightFMSide, folder: Path, name: str) -> None:
+    side.ids.rename("id").to_frame().write_parquet(folder / f"{name}_ids.parquet")
+    np.save(folder / f"{name}_vectors.npy", side.vectors, allow_pickle=False)
+    np.save(folder / f"{name}_biases.npy", side.biases, allow_pickle=False)
+    write_json(folder / f"{name}_encoder.json", {"edges": side.encoder.edges, "values": side.encoder.values})
+
+
+def _read_side(folder: Path, name: str) -> LightFMSide:
+    told = json.loads((folder / f"{name}_encoder.json").read_text(encoding="utf-8"))
+    encoder = FeatureEncoder(
+        edges={feature: tuple(edges) for feature, edges in told["edges"].items()},
+        values={feature: tuple(values) for feature, values in told["values"].items()},
+    )
+    ids = pl.read_parquet(folder / f"{name}_ids.parquet")["id"]
+    vectors, biases = (
+        np.load(folder / f"{name}_{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("vectors", "biases")
+    )
+    if len(vectors) != len(ids) + encoder.size or len(biases) != len(vectors):
+        raise _damaged(folder / f"{name}_vectors.npy", "the model's vectors do not fit its ids")
+    return LightFMSide(ids, encoder, vectors, biases)
+
+
+def _damaged(path: Path, what: str) -> ModelError:
+    return ModelError(
+        what, where=str(path), fix="promote another version (recsys models list), or run `recsys train` again"
+    )

@@ -1,0 +1,107 @@
+"""A day's feature partition on disk: written once, read by every later step, rebuilt when its inputs change."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from loguru import logger
+
+from recsys_cli.data_preparation.features import FeatureTables, build_features, newest_event_age
+from recsys_cli.data_preparation.freshness import check_freshness
+from recsys_cli.data_preparation.sources import source_files
+from recsys_cli.data_preparation.tables import read_tables
+from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.files import replacing_folder, sha256_of, sha256_of_json, write_json
+
+SCHEMA_VERSION = 1
+_TABLES = ("users", "items", "pairs", "affinity")
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A day's features and what identifies them.
+
+    Attributes:
+        content_hash: of everything in the partition, and of nothing else.
+        reused: whether it was there already.
+    """
+
+    features: FeatureTables
+    content_hash: str
+    folder: Path
+    reused: bool
+    events: int
+
+
+def open_features(workspace: Workspace, day: date) -> Partition:
+    """Return the partition of `day`, built from the events before it unless it lies there for the same inputs.
+
+    Raises: InputError for inputs that cannot be used; OutputError if the partition cannot be written.
+    """
+    inputs = _inputs(workspace)
+    folder = workspace.features(day)
+    manifest = _valid_manifest(folder, inputs)
+    if manifest is None:
+        manifest = _build(workspace, day, folder, inputs)
+        reused = False
+    else:
+        logger.info("features of {} lie there for the same inputs", day)
+        reused = True
+    check_freshness(manifest["newest_event_age_days"], workspace.settings.data, day)
+    return Partition(_read(folder, day, manifest), manifest["content_hash"], folder, reused, manifest["events"])
+
+
+def _build(workspace: Workspace, day: date, folder: Path, inputs: str) -> dict[str, Any]:
+    settings = workspace.settings
+    tables = read_tables(settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude)
+    features = build_features(tables, settings.features)
+    with replacing_folder(folder) as part:
+        for name in _TABLES:
+            getattr(features, name).write_parquet(part / f"{name}.parquet", statistics=False)
+        files = {f"{name}.parquet": sha256_of(part / f"{name}.parquet") for name in _TABLES}
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            "date": str(day),
+            "inputs": inputs,
+            "files": files,
+            "content_hash": sha256_of_json([files, str(day)]),
+            "user_features": features.user_features,
+            "item_features": features.item_features,
+            "users": len(features.users),
+            "items": len(features.items),
+            "events": len(tables.events),
+            "newest_event_age_days": round(newest_event_age(tables).total_seconds() / 86_400, 3),
+        }
+        write_json(part / "manifest.json", manifest)
+    return manifest
+
+
+def _inputs(workspace: Workspace) -> str:
+    """Return a hash of the sources as files, and of the settings that read them."""
+    data = workspace.settings.data
+    tables = [table for table in (data.interactions, data.users, data.items) if table.path]
+    files = [file for table in tables for file in source_files(table, workspace.root)]
+    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return sha256_of_json([states, workspace.feature_settings_hash()])
+
+
+def _valid_manifest(folder: Path, inputs: str) -> dict[str, Any] | None:
+    """Return the partition's manifest if it was made from the same inputs and is intact."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        same = manifest["schema_version"] == SCHEMA_VERSION and manifest["inputs"] == inputs
+        intact = same and all(sha256_of(folder / name) == expected for name, expected in manifest["files"].items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if same and not intact:
+        logger.warning("the feature partition {} is damaged and is built again", folder)
+    return dict(manifest) if intact else None
+
+
+def _read(folder: Path, day: date, manifest: dict[str, Any]) -> FeatureTables:
+    users, items, pairs, affinity = (pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES)
+    names = tuple(manifest["user_features"]), tuple(manifest["item_features"])
+    return FeatureTables(day, *names, users, items, pairs, affinity)

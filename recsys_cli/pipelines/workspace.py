@@ -1,0 +1,64 @@
+"""A workspace: its settings and where its results lie."""
+
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from recsys_cli.configs.sections import Settings
+from recsys_cli.utils.files import sha256_of_json
+
+RECOMMENDATIONS = "recommendations.parquet"
+SUCCESS = "_SUCCESS"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with settings; every path of a run comes from here."""
+
+    root: Path
+    settings: Settings
+
+    @property
+    def models(self) -> Path:
+        """The folder of model versions."""
+        return self.root / self.settings.output.models
+
+    @property
+    def runs(self) -> Path:
+        """The folder of run records."""
+        return self.root / self.settings.output.runs
+
+    @property
+    def published(self) -> Path:
+        """The folder of all published recommendations."""
+        return self.root / self.settings.output.recommendations
+
+    @property
+    def threads(self) -> int:
+        """Threads that a run may use."""
+        return self.settings.runtime.threads or len(os.sched_getaffinity(0))
+
+    def features(self, day: date) -> Path:
+        """Return the folder of a day's feature partition."""
+        return self.root / self.settings.output.features / f"date={day}"
+
+    def recommendations(self, day: date) -> Path:
+        """Return the folder of a day's published recommendations."""
+        return self.published / f"date={day}"
+
+    def lock(self, name: str) -> Path:
+        """Return the path of a lock file."""
+        return self.runs / ".locks" / f"{name}.lock"
+
+    def feature_settings_hash(self) -> str:
+        """Return a hash of the settings that shape a feature partition."""
+        settings = self.settings
+        mapping: dict[str, Any] = settings.data.model_dump(mode="json")
+        for freshness in ("max_age_days", "stale_after_days"):
+            del mapping[freshness]
+        for table in ("interactions", "users", "items"):
+            del mapping[table]["path"]  # what the files hold counts, not where they lie
+        features = settings.features.model_dump(mode="json")
+        return sha256_of_json([mapping, features, settings.scoring.exclude, settings.timezone])

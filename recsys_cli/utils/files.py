@@ -1,0 +1,95 @@
+"""Files that appear whole or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recsys_cli.utils.errors import OutputError
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a sibling path that becomes `target` only on success; it reaches the disk before its name does.
+
+    Raises: OutputError if the folder cannot be written.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    with _told(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            sync(part)
+            os.replace(part, target)
+            sync(target.parent)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Yield a sibling folder that takes the place of `target` only on success.
+
+    Raises: OutputError if the folder cannot be written.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    with _told(target):
+        part.mkdir(parents=True)
+        try:
+            yield part
+            for file in sorted(part.iterdir()):
+                sync(file)
+            sync(part)
+            if target.exists():
+                os.replace(target, old)
+            os.replace(part, target)
+            sync(target.parent)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write `value` atomically as indented JSON with sorted keys.
+
+    Raises: OutputError if it cannot be written.
+    """
+    with replacing(target) as part:
+        part.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_json(value: Any) -> str:
+    """Return the SHA-256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{target.name} cannot be written: {error.strerror or error}",
+            where=str(error.filename or target),
+            fix="check the folder's permissions and the free space, then run the command again",
+        ) from error
