@@ -1,0 +1,54 @@
+"""What a command knows beside its own arguments: `ctx.obj`."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from recsys_cli.cli.options import GlobalOptions
+from recsys_cli.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from recsys_cli.configs.load import LoadedSettings
+
+_SETTINGS_FILE = Path("settings/settings.toml")
+
+
+class Session:
+    """One run of the program: its options, its terminal and, once asked for, its settings."""
+
+    def __init__(self) -> None:
+        self.options = GlobalOptions()
+        self.terminal = Terminal()
+
+    def begin(self, options: GlobalOptions) -> None:
+        """Take over the options that were given."""
+        self.options = options
+        self.terminal.quiet = options.quiet
+
+    @cached_property
+    def loaded(self) -> "LoadedSettings":
+        """The workspace's settings, loaded at the first use.
+
+        Raises: SettingsError.
+        """
+        from recsys_cli.configs.load import load_settings
+
+        return load_settings(self.workspace(), self.options.environment, self.options.overrides)
+
+    def workspace(self) -> Path:
+        """Return the workspace's folder; that it is one is checked when the settings are loaded."""
+        named = self.options.directory or os.environ.get("RECSYS_WORKSPACE")
+        if named:
+            return Path(named)
+        here = Path.cwd()
+        return next((folder for folder in (here, *here.parents) if (folder / _SETTINGS_FILE).is_file()), here)
+
+
+def session_of(ctx: typer.Context) -> Session:
+    """Return the session of a command's context."""
+    session = ctx.obj
+    assert isinstance(session, Session)
+    return session

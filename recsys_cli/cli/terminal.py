@@ -1,0 +1,146 @@
+"""All that a person or a script sees: data on stdout, messages on stderr, foreign text escaped."""
+
+import io
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from loguru import logger
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn
+from rich.progress import Progress as Bar
+from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from recsys_cli.cli.text import escaped, json_text
+from recsys_cli.utils.progress import Progress, silent
+
+_SECONDS_BETWEEN_LINES: Final = 10.0
+_UNBOUNDED_WIDTH: Final = 100_000  # off a terminal a table is as wide as its cells
+
+
+class PatientConsole(Console):
+    """A console whose reader may leave: later output is dropped and the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
+class Terminal:
+    """The one place that writes to stdout and stderr."""
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.data = PatientConsole(highlight=False, markup=False, emoji=False)
+        self.messages = PatientConsole(stderr=True, highlight=False, markup=False, emoji=False)
+
+        if not self.data.is_terminal:
+            self.data.width = _UNBOUNDED_WIDTH
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a title may not fit the terminal's encoding
+
+    def say(self, text: str) -> None:
+        """Show a message, unless quiet."""
+        if not self.quiet:
+            self._line(escaped(text))
+
+    def warn(self, text: str) -> None:
+        """Log a warning; the log's sink shows it, unless quiet."""
+        logger.opt(depth=1).warning(text)
+
+    def error(self, what: str, *, where: str = "", fix: str = "") -> None:
+        """Show an error block: what (one or more lines), where, how to put it right."""
+        first, *more = what.splitlines() or [""]
+        block = Text.assemble(("error:", "bold red"), f" {escaped(first)}")
+        for line in more:
+            block.append(f"\n    {escaped(line)}")
+        for label, text in (("where", where), ("fix", fix)):
+            if text:
+                block.append(f"\n  {label}: {escaped(text)}")
+        self._line(block)
+
+    def show_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Write a table to stdout; numbers stand right, nothing is cut off."""
+        table = Table(title=Text(escaped(title), "bold"), title_justify="left")
+        for number, name in enumerate(columns):
+            numeric = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
+            table.add_column(Text(escaped(name)), justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(escaped(str(cell))) for cell in row))
+        self.data.print(table)
+
+    def show_json(self, value: Mapping[str, Any]) -> None:
+        """Write one JSON object to stdout."""
+        self.data.out(json_text(value), highlight=False)
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[Progress]:
+        """Yield a callable for units done and units in all: a bar on a terminal, timed lines off it."""
+        if self.quiet:
+            yield silent
+        elif sys.stderr is not None and sys.stderr.isatty() and not self.messages.is_dumb_terminal:
+            with self._bar() as display:
+                task = display.add_task(escaped(label), total=None, rate="")
+                started = time.monotonic()
+
+                def move(done: int, total: int) -> None:
+                    rate = done / max(time.monotonic() - started, 1e-9)
+                    display.update(task, completed=done, total=total, rate=f"{rate:,.0f}/s")
+
+                yield move
+        else:
+            lines = _TimedLines(self, label)
+            yield lines.report
+            lines.finish()
+
+    def _bar(self) -> Bar:
+        return Bar(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.messages,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def _line(self, text: str | Text) -> None:
+        self.messages.print(text, soft_wrap=True)
+
+
+class _TimedLines:
+    """Progress where nothing can be redrawn: a line every ten seconds at most, and one at the end."""
+
+    def __init__(self, terminal: Terminal, label: str) -> None:
+        self._terminal = terminal
+        self._label = label
+        self._started = self._said = time.monotonic()
+        self._done = 0
+
+    def report(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        self._done = done
+        if now - self._said < _SECONDS_BETWEEN_LINES or not done or done >= total:
+            return
+        self._said = now
+        rate = done / (now - self._started)
+        share = f"{done:,} of {total:,} ({done / total:.0%})"
+        self._terminal.say(
+            f"{self._label}: {share}, {rate:,.0f} a second, {(total - done) / rate:,.0f} s left"
+        )
+
+    def finish(self) -> None:
+        seconds = time.monotonic() - self._started
+        count = f"{self._done:,} in " if self._done else ""
+        self._terminal.say(f"{self._label}: {count}{seconds:.1f} s")

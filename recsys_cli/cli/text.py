@@ -1,0 +1,23 @@
+"""Foreign text made safe to show: no escape code, no reordering mark and no line break gets through."""
+
+import json
+import unicodedata
+from typing import Any, Final
+
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format, surrogate, separators
+_JOINERS: Final = "\u200c\u200d"  # parts of emoji and of several scripts
+
+
+def escaped(text: str) -> str:
+    """Return `text` with its invisible characters written out, such as \\x1b; markup stays as it is."""
+    return "".join(one.encode("unicode_escape").decode("ascii") if _hidden(one) else one for one in text)
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as indented JSON that is safe to show and parses back to the same."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
+    return "".join(json.dumps(one)[1:-1] if one != "\n" and _hidden(one) else one for one in text)
+
+
+def _hidden(one: str) -> bool:
+    return not one.isprintable() and one not in _JOINERS and unicodedata.category(one) in _HIDDEN

@@ -1,0 +1,115 @@
+"""The three settings files of a workspace, read by Dynaconf and by nothing that runs code."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynaconf import Dynaconf
+from dynaconf.constants import TOML_EXTENSIONS
+from dynaconf.loaders.base import BaseLoader
+from dynaconf.vendor import tomllib
+
+from recsys_cli.configs.layers import Layer, overlay, table_layer
+from recsys_cli.configs.sections import Settings
+from recsys_cli.utils.errors import SettingsError
+
+DEFAULT = "default"
+MAIN_FILE = "settings/settings.toml"
+LOCAL_FILE = "settings/settings.local.toml"
+SECRETS_FILE = "settings/.secrets.toml"
+_AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file: its name in the workspace and its top level, an environment a table."""
+
+    name: str
+    content: dict[str, Any]
+
+    @property
+    def secret(self) -> bool:
+        return self.name == SECRETS_FILE
+
+    def environments(self) -> list[str]:
+        """Return the names of the file's environments, in lower case."""
+        return [name.lower() for name, value in self.content.items() if _is_environment(name, value)]
+
+    def strays(self) -> list[str]:
+        """Return one problem for each key or section that lies outside of an environment."""
+        strays = [name for name, value in self.content.items() if not _is_environment(name, value)]
+        return [
+            f"{name} in {self.name} lies outside of an environment: put it under [default]" for name in strays
+        ]
+
+    def layer(self, environment: str) -> Layer:
+        """Return the file's own layering: [default] below [environment]."""
+        layer: Layer = {}
+        for wanted in dict.fromkeys((DEFAULT, environment)):
+            for name, table in self.content.items():
+                if name.lower() == wanted and _is_environment(name, table):
+                    origin = f"{self.name} [{wanted}]"
+                    layer = overlay(layer, table_layer(table, origin, secret=self.secret))
+        return layer
+
+
+def read_documents(workspace: Path) -> list[Document]:
+    """Return the workspace's files, the weakest first; all but the first may be absent.
+
+    Raises: SettingsError if settings.toml is missing or a file is not TOML.
+    """
+    if not (workspace / MAIN_FILE).is_file():
+        raise SettingsError(
+            f"no workspace here: {MAIN_FILE} is missing",
+            where=str(workspace),
+            fix="run recsys init, or name a workspace with -C DIR",
+        )
+    names = [name for name in (MAIN_FILE, LOCAL_FILE, SECRETS_FILE) if (workspace / name).exists()]
+    return [Document(name, _read(workspace, name)) for name in names]
+
+
+def _read(workspace: Path, name: str) -> dict[str, Any]:
+    path = workspace / name
+    _require_text(path)
+    # Dynaconf reads the file but never evaluates it: its own start would follow includes, a .env file and
+    # dynaconf_hooks.py, which it executes, and setting a value would run @jinja and @read_file.
+    store = Dynaconf(
+        root_path=str(workspace), settings_files=[], envvar_prefix=None, load_dotenv=False, loaders=[]
+    )
+    loader = BaseLoader(
+        obj=store,
+        env=DEFAULT,
+        identifier="toml",
+        extensions=TOML_EXTENSIONS,
+        file_reader=tomllib.load,
+        string_reader=tomllib.loads,
+        opener_params={"mode": "rb"},
+    )
+    try:
+        content: dict[str, Any] = loader.get_source_data([str(path)]).get(str(path), {})
+    except ValueError as error:
+        raise _broken(path, str(error)) from None
+    return content
+
+
+def _require_text(path: Path) -> None:
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError("the file is not UTF-8 text", where=str(path), fix="save it as UTF-8") from None
+    except OSError as error:
+        raise SettingsError(
+            f"the file cannot be read: {error.strerror}", where=str(path), fix="make it a readable file"
+        ) from error
+
+
+def _broken(path: Path, message: str) -> SettingsError:
+    found = _AT_LINE.search(message)
+    place = f"{path}, line {found[1]}, column {found[2]}" if found else str(path)
+    reason = _AT_LINE.sub("", message).strip()
+    return SettingsError(f"the file is not valid TOML: {reason}", where=place, fix="correct that line")
+
+
+def _is_environment(name: str, value: object) -> bool:
+    return isinstance(value, dict) and name.lower() not in set(Settings.model_fields)

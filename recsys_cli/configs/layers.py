@@ -1,0 +1,105 @@
+"""Layers of settings: each key once, with its value and where it came from; later layers win key by key."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dynaconf.utils.parse_conf import parse_with_toml
+
+from recsys_cli.configs.masking import is_secret_name
+from recsys_cli.configs.schema import KeyPath, canonical, holds_text
+from recsys_cli.utils.errors import SettingsError
+
+PREFIX = "RECSYS_"
+NOT_SETTINGS = frozenset({"RECSYS_ENV", "RECSYS_WORKSPACE"})  # they choose the settings
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value as a layer gave it; `value` is never a table."""
+
+    value: Any
+    origin: str
+    secret: bool
+
+
+Layer = dict[KeyPath, Setting]
+
+
+def table_layer(
+    table: Mapping[str, Any], origin: str, *, secret: bool = False, prefix: KeyPath = ()
+) -> Layer:
+    """Return a nested table as a layer; an empty table sets nothing."""
+    layer: Layer = {}
+    for name, value in table.items():
+        path = canonical((*prefix, name))
+        if isinstance(value, Mapping):
+            layer |= table_layer(value, origin, secret=secret, prefix=path)
+        else:
+            layer[path] = Setting(value, origin, secret or is_secret_name(path[-1]))
+    return layer
+
+
+def environment_layer(environ: Mapping[str, str]) -> Layer:
+    """Return the variables RECSYS_* as a layer: RECSYS_RANKER__DEPTH sets ranker.depth."""
+    layer: Layer = {}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS:
+            parts = [_unshouted(part) for part in name.removeprefix(PREFIX).split("__")]
+            layer = overlay(layer, _text_layer(parts, environ[name], name))
+    return layer
+
+
+def override_layer(overrides: Sequence[str]) -> Layer:
+    """Return `--set key=value` options as a layer, the last one of a key winning.
+
+    Raises: SettingsError for an option without a key or an equals sign.
+    """
+    layer: Layer = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise SettingsError(
+                f"{override!r} is not key=value", where="--set", fix="write it as --set ranker.depth=6"
+            )
+        layer = overlay(layer, _text_layer(key.strip().split("."), text, "--set"))
+    return layer
+
+
+def overlay(base: Layer, upper: Layer) -> Layer:
+    """Return `base` with `upper` on top: tables merge key by key, anything else is replaced whole."""
+    kept = {path: setting for path, setting in base.items() if not any(_overlap(path, new) for new in upper)}
+    return kept | upper
+
+
+def nested(layer: Layer) -> dict[str, Any]:
+    """Return a layer as the nested table that the schema validates."""
+    root: dict[str, Any] = {}
+    for path, setting in layer.items():
+        table = root
+        for name in path[:-1]:
+            table = table.setdefault(name, {})
+        table[path[-1]] = setting.value
+    return root
+
+
+def setting_at(layer: Layer, path: Sequence[str]) -> Setting | None:
+    """Return the setting at `path`, or one that lies above or below it."""
+    return next((setting for known, setting in layer.items() if _overlap(known, tuple(path))), None)
+
+
+def _text_layer(parts: Sequence[str], text: str, origin: str) -> Layer:
+    path = canonical(parts)
+    value = parse_with_toml(text)
+    if not isinstance(value, str) and holds_text(path):
+        value = text  # "2026-11-23" and "007" are text where the schema wants text
+    return table_layer({path[-1]: value}, origin, prefix=path[:-1])
+
+
+def _unshouted(name: str) -> str:
+    return name.lower() if name.isupper() else name
+
+
+def _overlap(one: KeyPath, other: KeyPath) -> bool:
+    shared = min(len(one), len(other))
+    return one[:shared] == other[:shared]

@@ -1,0 +1,69 @@
+"""Questions that the typed sections answer about a key, asked before anything is validated."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any, Literal, get_args, get_origin
+
+from recsys_cli.configs.sections import Section, Settings
+
+KeyPath = tuple[str, ...]
+
+
+def annotation_at(path: Sequence[str]) -> Any:
+    """Return the declared type at `path`, or None where the schema knows no such key."""
+    kind: Any = Settings
+    for name in path:
+        kind = _child(kind, name)
+    return kind
+
+
+def holds_text(path: Sequence[str]) -> bool:
+    """Whether the key at `path` wants text, so that "007" must stay as it was written."""
+    kind = annotation_at(path)
+    return kind is str or (
+        get_origin(kind) is Literal and all(isinstance(one, str) for one in get_args(kind))
+    )
+
+
+def canonical(path: Sequence[str]) -> KeyPath:
+    """Return `path` in lower case, save for the keys that users choose (columns, flag features)."""
+    names: list[str] = []
+    for name in path:
+        free = get_origin(annotation_at(names)) is dict
+        names.append(name if free else name.lower())
+    return tuple(names)
+
+
+def known_keys() -> list[str]:
+    """Return the dotted key of each section and setting, in the schema's order."""
+    return [".".join(path) for path in _paths(Settings, ())]
+
+
+def close_keys(key: str, keys: Sequence[str]) -> list[str]:
+    """Return the `keys` that `key` may have meant, the likeliest first; a bare last name is enough."""
+    by_name = {known: known.rpartition(".")[2] for known in keys}
+    names = get_close_matches(key.rpartition(".")[2], list(by_name.values()), n=3, cutoff=0.75)
+    alike = get_close_matches(key, keys, n=3, cutoff=0.75)
+    named = [known for name in names for known in keys if by_name[known] == name]
+    return list(dict.fromkeys([*alike, *named]))[:3]
+
+
+def _child(kind: Any, name: str) -> Any:
+    if _is_section(kind):
+        field = kind.model_fields.get(name)
+        return field.annotation if field else None
+    if get_origin(kind) is dict:
+        return get_args(kind)[1]
+    return None
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def _paths(section: type[Section], prefix: KeyPath) -> Iterator[KeyPath]:
+    for name, field in section.model_fields.items():
+        yield (*prefix, name)
+        kind: Any = field.annotation
+        if _is_section(kind):
+            yield from _paths(kind, (*prefix, name))

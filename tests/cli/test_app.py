@@ -1,0 +1,173 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recsys_cli.cli.options import hoisted
+from recsys_cli.utils.errors import ExitCode
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+# The real main(), with one more command whose body is the test's.
+PROGRAM = """
+import sys
+import typer
+from recsys_cli.cli.app import app, main
+from recsys_cli.cli.session import session_of
+from recsys_cli.utils.errors import InputError
+
+@app.command("act")
+def act(ctx: typer.Context) -> None:
+    session = session_of(ctx)
+    {body}
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def act(body: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM.format(body=body), "act", *options]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
+
+
+def test_importing_the_app_loads_no_heavy_library() -> None:
+    heavy = {"polars", "numpy", "catboost", "lightfm", "faiss", "pyarrow", "pydantic", "dynaconf"}
+    code = "import sys, recsys_cli.cli.app; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not heavy & set(loaded)
+
+
+def test_help_names_the_commands_and_where_options_may_stand(recsys: Run) -> None:
+    for run in (recsys("--help"), recsys()):
+        assert run.returncode == 0
+        assert "config" in run.stdout
+        assert "before or after the command" in run.stdout
+
+
+def test_version_may_follow_the_command(recsys: Run) -> None:
+    assert recsys("--version").stdout == recsys("config", "--version").stdout == "recsys 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("config ranker --json", "--json config ranker"),
+        ("config -C here --env demo -vv", "-C here --env demo -vv config"),
+        (
+            "config --env=demo -Chere -q --set a=b --set c=d",
+            "--env=demo -Chere -q --set a=b --set c=d config",
+        ),
+        ("explain -- --json", "explain -- --json"),
+        ("--json explain 5 --item 7", "--json explain 5 --item 7"),
+        ("score --set -q", "--set -q score"),
+        ("config --env", "--env"),
+    ],
+)
+def test_global_options_move_to_the_front(given: str, expected: str) -> None:
+    assert hoisted(given.split()) == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("args", "what", "where"),
+    [
+        (("confi",), "no such command 'confi'. Did you mean 'config'?", "recsys"),
+        (("config", "--nope"), "no such option: --nope", "recsys config"),
+        (("config", "a", "b"), "got unexpected extra argument(s) (b)", "recsys config"),
+        (("config", "--env"), "option '--env' requires an argument.", "recsys"),
+    ],
+)
+def test_a_usage_error_is_one_block(recsys: Run, args: tuple[str, ...], what: str, where: str) -> None:
+    run = recsys(*args)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.splitlines() == [f"error: {what}", f"  where: {where}", f"  fix: see {where} --help"]
+
+
+def test_an_error_shows_as_a_block_with_foreign_text_escaped() -> None:
+    run = act(r"raise InputError('id [red]\x1b[31m{x}[/]\n2nd', where='a.csv\x07', fix='mend it')", "-q")
+    assert run.returncode == ExitCode.INPUT
+    assert run.stderr == "error: id [red]\\x1b[31m{x}[/]\n    2nd\n  where: a.csv\\x07\n  fix: mend it\n"
+
+
+def test_a_bug_is_one_block_without_a_traceback() -> None:
+    run = act("secret = 'hunter2'; {}['x']")
+    assert run.returncode == ExitCode.BUG
+    assert run.stderr == (
+        "error: this is a bug: KeyError: 'x'\n  fix: run it again with -v and report the traceback\n"
+    )
+
+
+def test_verbose_adds_the_traceback_without_locals() -> None:
+    run = act("secret = 'hunt' + 'er2'; {}['x']", "-v")
+    assert "Traceback (most recent call last):" in run.stderr
+    assert "hunter2" not in run.stderr
+
+
+def test_an_exception_outside_of_the_tree_of_exceptions_is_a_bug_too() -> None:
+    assert act("raise type('PanicException', (BaseException,), {})('boom')").returncode == ExitCode.BUG
+
+
+def test_an_operating_system_error_is_no_bug() -> None:
+    run = act("open('/nowhere/file')")
+    assert run.returncode == ExitCode.OUTPUT
+    assert run.stderr.splitlines()[:2] == ["error: No such file or directory", "  where: /nowhere/file"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
+)
+def test_signals_end_with_their_code_and_one_line(number: int, code: int, line: str) -> None:
+    body = "import time; print('ready', flush=True); time.sleep(30)"
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(body=body), "act"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (code, f"error: {line}\n")
+
+
+def test_a_reader_that_leaves_does_not_stop_the_work(tmp_path: Path) -> None:
+    mark = tmp_path / "finished"
+    body = (
+        "import pathlib; [session.terminal.show_json({'n': 'x' * 100000}) for _ in range(9)];"
+        f" pathlib.Path({str(mark)!r}).touch()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(body=body), "act"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        stderr = process.stderr.read()
+        process.wait(timeout=30)
+    assert (process.returncode, stderr) == (0, b"")
+    assert mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("recsys con", "config"), ("recsys --env demo con", "config"), ("recsys --ver", "--verbose\n--version")],
+)
+def test_shell_completion_completes(recsys: Run, words: str, expected: str) -> None:
+    variables = {
+        "_RECSYS_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    run = recsys(env=variables)
+    assert (run.returncode, run.stdout.split(), run.stderr) == (0, expected.split(), "")
+
+
+def test_completion_can_be_shown(recsys: Run) -> None:
+    run = recsys("--show-completion", "bash", env=dict(os.environ))
+    assert "_RECSYS_COMPLETE=complete_bash" in run.stdout

@@ -1,0 +1,33 @@
+"""The real program, as a user's shell would run it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def recsys(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run recsys with these arguments, by default in `tmp_path`, without the caller's own RECSYS_*."""
+
+    def run(
+        *args: str | Path, cwd: Path = tmp_path, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("RECSYS_", "_RECSYS"))
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "recsys_cli", *map(str, args)],
+            cwd=cwd,
+            env=clean | dict(env or {}),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=300,
+            check=False,
+        )
+
+    return run
