@@ -7,7 +7,13 @@ import polars as pl
 from recsys_cli.configs.sections import FeatureTableSettings
 from recsys_cli.data_preparation.ids import IdType, cast_ids, duplicate_problems, id_problems
 from recsys_cli.data_preparation.problems import Problem, missing_column
-from recsys_cli.data_preparation.sources import collect_source, scan_source, source_files, source_schema, sql_expression
+from recsys_cli.data_preparation.sources import (
+    collect_source,
+    scan_source,
+    source_files,
+    source_schema,
+    sql_expression,
+)
 from recsys_cli.utils.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, ITEM_ID, TITLE, USER_ID
 from recsys_cli.utils.errors import InputError
 
@@ -58,13 +64,17 @@ def _schema_problems(table: FeatureTableSettings, schema: pl.Schema, where: str,
     wanted = {key: table.columns.get(key, key)}
     wanted |= {name: table.columns[name] for name in _OPTIONAL[key] if table.columns.get(name)}
     problems = [
-        missing_column(where, name, source, schema.names()) for name, source in wanted.items() if source not in schema
+        missing_column(where, name, source, schema.names())
+        for name, source in wanted.items()
+        if source not in schema
     ]
     declared = [*table.features, *(column for columns in table.flag_features.values() for column in columns)]
     for column in dict.fromkeys(declared):
         if column not in schema:
             problem = missing_column(where, column, column, schema.names())
-            problems.append(Problem(where, f"feature {problem.what}", "correct the table's `features` in the settings"))
+            problems.append(
+                Problem(where, f"feature {problem.what}", "correct the table's `features` in the settings")
+            )
     return problems
 
 
@@ -92,7 +102,9 @@ def _optional(table: FeatureTableSettings, schema: pl.Schema, name: str) -> pl.E
 def _feature(name: str, kind: pl.DataType, table: FeatureTableSettings) -> pl.Expr:
     column = pl.col(name)
     if name in table.list_features:
-        return column.cast(pl.String).str.split(table.list_separator).list.eval(pl.element().str.strip_chars())
+        return (
+            column.cast(pl.String).str.split(table.list_separator).list.eval(pl.element().str.strip_chars())
+        )
     if isinstance(kind, pl.List):
         return column.cast(pl.List(pl.String))
     if kind == pl.Boolean or kind.is_numeric():

@@ -60,7 +60,9 @@ def build_features(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
     items = _items(tables, events, pairs, settings)
     users = _users(tables, events, pairs, settings)
     affinity = _affinity(pairs, tables.items, settings.max_categories)
-    return FeatureTables(tables.day, declared(tables.users), declared(tables.items), users, items, pairs, affinity)
+    return FeatureTables(
+        tables.day, declared(tables.users), declared(tables.items), users, items, pairs, affinity
+    )
 
 
 def declared(entities: pl.DataFrame) -> tuple[str, ...]:
@@ -90,7 +92,9 @@ def _windows(prefix: str, settings: FeaturesSettings) -> list[pl.Expr]:
     ]
 
 
-def _users(tables: Tables, events: pl.DataFrame, pairs: pl.DataFrame, settings: FeaturesSettings) -> pl.DataFrame:
+def _users(
+    tables: Tables, events: pl.DataFrame, pairs: pl.DataFrame, settings: FeaturesSettings
+) -> pl.DataFrame:
     active_days = pl.col(DAYS_AGO).ceil().n_unique().cast(pl.Float32).alias("user_active_days")
     activity = events.group_by(USER).agg(*_windows("user", settings), active_days)
     variety = pairs.group_by(USER).agg(
@@ -116,7 +120,9 @@ def _mean(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.Float64).mean().cast(pl.Float32).alias(f"user_mean_{name}")
 
 
-def _items(tables: Tables, events: pl.DataFrame, pairs: pl.DataFrame, settings: FeaturesSettings) -> pl.DataFrame:
+def _items(
+    tables: Tables, events: pl.DataFrame, pairs: pl.DataFrame, settings: FeaturesSettings
+) -> pl.DataFrame:
     activity = events.group_by(ITEM).agg(_windows("item", settings))
     reach = pairs.group_by(ITEM).agg(
         pl.len().cast(pl.Float32).alias("item_users"),
@@ -161,7 +167,12 @@ def category_values(items: pl.DataFrame, name: str, max_categories: int) -> pl.D
     if isinstance(items.schema[name], pl.List):
         values = values.explode(VALUE).unique(maintain_order=True)
     values = values.drop_nulls()
-    kept = values[VALUE].value_counts().sort("count", VALUE, descending=[True, False])[VALUE].head(max_categories)
+    kept = (
+        values[VALUE]
+        .value_counts()
+        .sort("count", VALUE, descending=[True, False])[VALUE]
+        .head(max_categories)
+    )
     return values.filter(pl.col(VALUE).is_in(kept.to_list()))
 
 
@@ -183,4 +194,5 @@ def _category_shares(pairs: pl.DataFrame, values: pl.DataFrame, feature: str) ->
 
 def newest_event_age(tables: Tables) -> timedelta:
     """Return how long before the cut the newest event lies."""
-    return tables.events.select(tables.cut - pl.col(TIMESTAMP).max()).item()
+    age: timedelta = tables.events.select(tables.cut - pl.col(TIMESTAMP).max()).item()
+    return age

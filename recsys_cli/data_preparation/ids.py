@@ -13,12 +13,18 @@ def id_problems(frame: pl.DataFrame, where: str, key: str) -> list[Problem]:
     """Tell of null ids and of ids that are neither integers nor text."""
     kind = frame.schema[key]
     if not (kind.is_integer() or kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)):
-        return [Problem(where, f"{key} holds {kind}; ids are integers or text", "store the ids as integers or text")]
+        return [
+            Problem(
+                where, f"{key} holds {kind}; ids are integers or text", "store the ids as integers or text"
+            )
+        ]
     nulls = frame[key].null_count()
     if not nulls:
         return []
     rows = frame.select(pl.arg_where(pl.col(key).is_null()).head(3)).to_series().to_list()
-    what = f"{nulls:,} of {len(frame):,} rows have no {key} (rows {', '.join(str(row + 1) for row in rows)} …)"
+    what = (
+        f"{nulls:,} of {len(frame):,} rows have no {key} (rows {', '.join(str(row + 1) for row in rows)} …)"
+    )
     return [Problem(where, what, f"remove these rows, or set the table's `filter`: {key} IS NOT NULL")]
 
 
@@ -32,16 +38,22 @@ def duplicate_problems(frame: pl.DataFrame, where: str, key: str) -> list[Proble
     return [Problem(where, f"{len(counts):,} {key}s have more than one row: {shown} …", "keep one row an id")]
 
 
-def cast_ids(frame: pl.DataFrame, key: str, id_type: IdType, where: str) -> tuple[pl.DataFrame, list[Problem]]:
+def cast_ids(
+    frame: pl.DataFrame, key: str, id_type: IdType, where: str
+) -> tuple[pl.DataFrame, list[Problem]]:
     """Return the frame with its ids as i64 or text, and the problem of ids that do not fit."""
     kind = frame.schema[key]
     wants_text = id_type == "text" or (id_type == "auto" and not kind.is_integer())
     if wants_text:
         return frame.cast({key: pl.String}), []
     cast = frame[key].cast(pl.Int64, strict=False)
-    unfit = frame[key].filter(frame[key].is_not_null() & (cast.cast(pl.String) != frame[key].cast(pl.String)).fill_null(True))
+    unfit = frame[key].filter(
+        frame[key].is_not_null() & (cast.cast(pl.String) != frame[key].cast(pl.String)).fill_null(True)
+    )
     if unfit.is_empty():
         return frame.with_columns(cast), []
     shown = ", ".join(repr(value) for value in unfit.head(3).to_list())
     what = f"{len(unfit):,} values of {key} are no plain 64-bit integers: {shown} …"
-    return frame.with_columns(cast), [Problem(where, what, f"set data.{key}_type = \"text\" in settings/settings.toml")]
+    return frame.with_columns(cast), [
+        Problem(where, what, f'set data.{key}_type = "text" in settings/settings.toml')
+    ]

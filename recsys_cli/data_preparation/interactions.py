@@ -25,7 +25,9 @@ def read_interactions(
     """
     table = data.interactions
     if not table.path:
-        return None, [Problem("interactions", "no path is set", "set data.interactions.path in settings/settings.toml")]
+        return None, [
+            Problem("interactions", "no path is set", "set data.interactions.path in settings/settings.toml")
+        ]
     try:
         files = source_files(table, workspace)
         frame = scan_source(table, workspace)
@@ -58,10 +60,14 @@ def _checked_events(
                 "choose a later --date, or correct the table's filter and timestamp settings",
             )
         )
-    repeated = len(events) - events.n_unique(subset=[USER_ID, ITEM_ID, TIMESTAMP]) if not events.is_empty() else 0
+    repeated = (
+        len(events) - events.n_unique(subset=[USER_ID, ITEM_ID, TIMESTAMP]) if not events.is_empty() else 0
+    )
     if repeated:
         what = f"{repeated:,} events repeat the user, item and timestamp of another; each counts"
-        problems.append(Problem(where, what, "remove them from the source if they are no real events", "warning"))
+        problems.append(
+            Problem(where, what, "remove them from the source if they are no real events", "warning")
+        )
     return events, problems
 
 
@@ -70,16 +76,22 @@ def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str)
     if table.columns.get(WEIGHT):
         required[WEIGHT] = table.columns[WEIGHT]
     problems = [
-        missing_column(where, name, source, schema.names()) for name, source in required.items() if source not in schema
+        missing_column(where, name, source, schema.names())
+        for name, source in required.items()
+        if source not in schema
     ]
     kind = schema.get(required[TIMESTAMP])
     if kind is not None and not (kind.is_temporal() or kind.is_integer() or kind == pl.String):
         problems.append(_no_time(where, f"column {required[TIMESTAMP]!r} holds {kind}, not a time"))
-    is_text_parquet = kind == pl.String and not table.timestamp_format and where.lower().endswith((".parquet", ".pq"))
+    is_text_parquet = (
+        kind == pl.String and not table.timestamp_format and where.lower().endswith((".parquet", ".pq"))
+    )
     if is_text_parquet:
         problems.append(_no_time(where, f"column {required[TIMESTAMP]!r} holds text, not a time"))
     if WEIGHT in required and not schema.get(required[WEIGHT], pl.Float32()).is_numeric():
-        problems.append(Problem(where, f"the weight column {required[WEIGHT]!r} is no number", "map a numeric column"))
+        problems.append(
+            Problem(where, f"the weight column {required[WEIGHT]!r} is no number", "map a numeric column")
+        )
     return problems
 
 
@@ -88,7 +100,9 @@ def _no_time(where: str, what: str) -> Problem:
     return Problem(where, what, fix)
 
 
-def _mapped(frame: pl.LazyFrame, table: InteractionsSettings, schema: pl.Schema, timezone: str) -> pl.LazyFrame:
+def _mapped(
+    frame: pl.LazyFrame, table: InteractionsSettings, schema: pl.Schema, timezone: str
+) -> pl.LazyFrame:
     source = table.columns.get(TIMESTAMP, TIMESTAMP)
     weight = pl.col(table.columns[WEIGHT]) if table.columns.get(WEIGHT) else pl.lit(1.0)
     return frame.select(
@@ -111,7 +125,9 @@ def _utc(time: pl.Expr, kind: pl.DataType, table: InteractionsSettings, zone: st
     if zone == "UTC":
         return local
     zoned = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    shifted = (local + pl.duration(hours=1)).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    shifted = (local + pl.duration(hours=1)).dt.replace_time_zone(
+        zone, ambiguous="earliest", non_existent="null"
+    )
     # a local time that a clock change skipped counts as the same time after the change
     return pl.coalesce(zoned, shifted).dt.convert_time_zone("UTC").dt.replace_time_zone(None)
 
@@ -139,4 +155,8 @@ def _weight_problems(events: pl.DataFrame, where: str) -> list[Problem]:
     bad = events.select((~pl.col(WEIGHT).is_finite().fill_null(False) | (pl.col(WEIGHT) < 0)).sum()).item()
     if not bad:
         return []
-    return [Problem(where, f"{bad:,} events have a weight that is negative, missing or no number", "filter them out")]
+    return [
+        Problem(
+            where, f"{bad:,} events have a weight that is negative, missing or no number", "filter them out"
+        )
+    ]

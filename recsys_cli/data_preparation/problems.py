@@ -38,7 +38,9 @@ def raise_errors(problems: Sequence[Problem]) -> None:
         raise InputError(errors[0].what, where=errors[0].where, fix=errors[0].fix)
     raise InputError(
         f"{len(errors)} problems with the inputs\n"
-        + "\n".join(f"  {number}. {problem.where}: {problem.what}" for number, problem in enumerate(errors, 1)),
+        + "\n".join(
+            f"  {number}. {problem.where}: {problem.what}" for number, problem in enumerate(errors, 1)
+        ),
         where=", ".join(dict.fromkeys(problem.where for problem in errors)),
         fix="\n".join(dict.fromkeys(problem.fix for problem in errors)),
     )

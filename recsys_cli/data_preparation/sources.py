@@ -142,7 +142,9 @@ def _scan_csv(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
     return pl.concat([_read_foreign_csv(table, file, as_text) for file in files]).lazy()
 
 
-def _known_overrides(as_text: dict[str, type[pl.String]], table: TableSettings, files: list[Path]) -> pl.Schema:
+def _known_overrides(
+    as_text: dict[str, type[pl.String]], table: TableSettings, files: list[Path]
+) -> pl.Schema:
     """Keep the overrides of columns that the files have: a missing one is the schema check's to tell."""
     columns: list[str] | pl.Schema = table.header
     if not columns:

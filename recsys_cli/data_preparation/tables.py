@@ -61,12 +61,19 @@ def inspect_tables(
     """Read the tables and tell what is wrong with them; without tables, at least one problem is an error."""
     cut = day_start(day, timezone)
     events, problems = read_interactions(data, workspace, cut, timezone)
-    users, user_problems = read_entities(data.users, workspace, name="users", key=USER_ID, id_type=data.user_id_type)
+    users, user_problems = read_entities(
+        data.users, workspace, name="users", key=USER_ID, id_type=data.user_id_type
+    )
     items, item_problems = read_entities(
         data.items, workspace, name="items", key=ITEM_ID, id_type=data.item_id_type, exclude=exclude
     )
     problems += user_problems + item_problems
-    if any(problem.severity == "error" for problem in problems) or events is None or users is None or items is None:
+    if (
+        any(problem.severity == "error" for problem in problems)
+        or events is None
+        or users is None
+        or items is None
+    ):
         return None, problems
     events, users = _indexed(events, users, USER_ID, USER)
     events, items = _indexed(events, items, ITEM_ID, ITEM)
@@ -74,7 +81,9 @@ def inspect_tables(
     return Tables(day, timezone, events, users, items), problems
 
 
-def _indexed(events: pl.DataFrame, entities: pl.DataFrame, key: str, index: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _indexed(
+    events: pl.DataFrame, entities: pl.DataFrame, key: str, index: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give each id of either frame its place in the sorted ids, and `entities` a row an id."""
     if events.schema[key] != entities.schema[key]:
         events, entities = events.cast({key: pl.String}), entities.cast({key: pl.String})

@@ -25,7 +25,11 @@ MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 _SIDES = ("users", "items")
 _FILES = (
-    *(f"{side}_{part}" for side in _SIDES for part in ("ids.parquet", "encoder.json", "vectors.npy", "biases.npy")),
+    *(
+        f"{side}_{part}"
+        for side in _SIDES
+        for part in ("ids.parquet", "encoder.json", "vectors.npy", "biases.npy")
+    ),
     "ranker.cbm",
 )
 
@@ -124,7 +128,8 @@ def _read_side(folder: Path, name: str) -> LightFMSide:
     )
     ids = pl.read_parquet(folder / f"{name}_ids.parquet")["id"]
     vectors, biases = (
-        np.load(folder / f"{name}_{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("vectors", "biases")
+        np.load(folder / f"{name}_{part}.npy", mmap_mode="r", allow_pickle=False)
+        for part in ("vectors", "biases")
     )
     if len(vectors) != len(ids) + encoder.size or len(biases) != len(vectors):
         raise _damaged(folder / f"{name}_vectors.npy", "the model's vectors do not fit its ids")

@@ -41,7 +41,9 @@ class FeatureEncoder:
             row, code = self._codes(entities, name)
             rows.append(row)
             columns.append(code + offset)
-        row_of, column_of = np.concatenate([*rows, np.empty(0, int)]), np.concatenate([*columns, np.empty(0, int)])
+        row_of, column_of = np.concatenate([*rows, np.empty(0, int)]), np.concatenate(
+            [*columns, np.empty(0, int)]
+        )
         counts = np.bincount(row_of, minlength=len(entities)).astype(np.float32)
         shape = (len(entities), self.size)
         return sparse.csr_matrix((1.0 / counts[row_of], (row_of, column_of)), shape=shape, dtype=np.float32)
@@ -53,7 +55,9 @@ class FeatureEncoder:
         return (codes + 1).fill_null(0)
 
     def _widths(self) -> list[int]:
-        return [len(self.edges[name]) + 1 if name in self.edges else len(self.values[name]) for name in self.names]
+        return [
+            len(self.edges[name]) + 1 if name in self.edges else len(self.values[name]) for name in self.names
+        ]
 
     def _codes(self, entities: pl.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
         column = entities[name].rename("code")
@@ -64,7 +68,9 @@ class FeatureEncoder:
         frame = column.to_frame().with_row_index("row")
         if isinstance(column.dtype, pl.List):
             frame = frame.explode("code")
-        frame = frame.with_columns(pl.col("code").cast(pl.Enum(self.values[name]), strict=False).to_physical())
+        frame = frame.with_columns(
+            pl.col("code").cast(pl.Enum(self.values[name]), strict=False).to_physical()
+        )
         frame = frame.drop_nulls().unique(maintain_order=True)
         return frame["row"].to_numpy().astype(int), frame["code"].to_numpy().astype(int)
 

@@ -65,7 +65,12 @@ class RankerTables:
 
 
 def ranker_tables(
-    features: FeatureTables, users: FeatureEncoder, items: FeatureEncoder, *, with_history: bool, max_categories: int
+    features: FeatureTables,
+    users: FeatureEncoder,
+    items: FeatureEncoder,
+    *,
+    with_history: bool,
+    max_categories: int,
 ) -> RankerTables:
     """Turn a partition into the ranker's columns, by the vocabularies learnt at training."""
     names = [name for name in features.item_features if name in items.values]
@@ -82,10 +87,12 @@ def join_features(candidates: pl.DataFrame, tables: RankerTables) -> pl.DataFram
     """Add user, item and pair features; neither the rows nor their order change."""
     users, items = candidates[USER].to_numpy(), candidates[ITEM].to_numpy()
     affinities = [
-        pl.Series(f"affinity_{name}", affinity.of_pairs(users, items)) for name, affinity in tables.affinities.items()
+        pl.Series(f"affinity_{name}", affinity.of_pairs(users, items))
+        for name, affinity in tables.affinities.items()
     ]
     contrasts = [
-        (pl.col(f"item_{name}") - pl.col(f"user_mean_{name}")).alias(f"contrast_{name}") for name in tables.contrasts
+        (pl.col(f"item_{name}") - pl.col(f"user_mean_{name}")).alias(f"contrast_{name}")
+        for name in tables.contrasts
     ]
     joined = candidates.join(tables.users, on=USER, how="left", validate="m:1", maintain_order="left").join(
         tables.items, on=ITEM, how="left", validate="m:1", maintain_order="left"
@@ -97,7 +104,9 @@ def join_features(candidates: pl.DataFrame, tables: RankerTables) -> pl.DataFram
 
 def category_columns(users: FeatureEncoder, items: FeatureEncoder) -> frozenset[str]:
     """Return the ranker's columns that hold codes of categories."""
-    return frozenset(f"user_{name}" for name in users.values) | frozenset(f"item_{name}" for name in items.values)
+    return frozenset(f"user_{name}" for name in users.values) | frozenset(
+        f"item_{name}" for name in items.values
+    )
 
 
 def _side(entities: pl.DataFrame, encoder: FeatureEncoder, side: str) -> pl.DataFrame:
@@ -114,7 +123,10 @@ def _side(entities: pl.DataFrame, encoder: FeatureEncoder, side: str) -> pl.Data
 
 def _history(pairs: pl.DataFrame) -> pl.DataFrame:
     return pairs.select(
-        USER, ITEM, pl.col(EVENTS).cast(pl.Float32).alias("pair_events"), pl.col(DAYS_AGO).alias("pair_days_since_last")
+        USER,
+        ITEM,
+        pl.col(EVENTS).cast(pl.Float32).alias("pair_events"),
+        pl.col(DAYS_AGO).alias("pair_days_since_last"),
     )
 
 
@@ -124,10 +136,16 @@ def _affinity(features: FeatureTables, name: str, max_categories: int) -> Affini
     shares = features.affinity.filter((pl.col(FEATURE) == name) & pl.col(VALUE).is_in(known.to_list()))
     return Affinity(
         _matrix(shares[USER], known, shares[VALUE], shares[SHARE].to_numpy(), len(features.users)),
-        _matrix(values[ITEM], known, values[VALUE], np.ones(len(values), dtype=np.float32), len(features.items)),
+        _matrix(
+            values[ITEM], known, values[VALUE], np.ones(len(values), dtype=np.float32), len(features.items)
+        ),
     )
 
 
-def _matrix(rows: pl.Series, known: pl.Series, values: pl.Series, cells: np.ndarray, height: int) -> sparse.csr_matrix:
+def _matrix(
+    rows: pl.Series, known: pl.Series, values: pl.Series, cells: np.ndarray, height: int
+) -> sparse.csr_matrix:
     columns = values.cast(pl.Enum(known)).to_physical().to_numpy()
-    return sparse.csr_matrix((cells, (rows.to_numpy(), columns)), shape=(height, len(known)), dtype=np.float32)
+    return sparse.csr_matrix(
+        (cells, (rows.to_numpy(), columns)), shape=(height, len(known)), dtype=np.float32
+    )

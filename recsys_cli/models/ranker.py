@@ -32,7 +32,9 @@ class Ranker:
     def raw_scores(self, frame: pl.DataFrame, threads: int) -> np.ndarray:
         """Return the raw score of each row, f32."""
         pool = Pool(self._features(frame), cat_features=list(self.categories))
-        return np.asarray(self.model.predict(pool, prediction_type="RawFormulaVal", thread_count=threads), np.float32)
+        return np.asarray(
+            self.model.predict(pool, prediction_type="RawFormulaVal", thread_count=threads), np.float32
+        )
 
     def scores(self, raw: np.ndarray) -> np.ndarray:
         """Return what users see, f32: the probability under Logloss, the raw score under a ranking loss."""
@@ -57,7 +59,11 @@ class Ranker:
 
 
 def fit_ranker(
-    frame: pl.DataFrame, columns: tuple[str, ...], categories: tuple[str, ...], settings: RankerSettings, threads: int
+    frame: pl.DataFrame,
+    columns: tuple[str, ...],
+    categories: tuple[str, ...],
+    settings: RankerSettings,
+    threads: int,
 ) -> Ranker:
     """Learn from rows with `label` and `group`; the rows of a group are adjacent and share a `validation` flag.
 

@@ -62,7 +62,11 @@ def promoted_version(models: Path) -> str:
         raise ModelError(
             "no model is promoted",
             where=str(models),
-            fix="run `recsys train --date D` first" if not _names(models) else "run `recsys models promote VERSION`",
+            fix=(
+                "run `recsys train --date D` first"
+                if not _names(models)
+                else "run `recsys models promote VERSION`"
+            ),
         )
     return history[-1]
 

@@ -1,6 +1,5 @@
 """Both stages together: `rank_users` is the scoring path, for a million users and for one."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -55,8 +54,9 @@ class ServingDay:
 
     def chunk(self, users: np.ndarray) -> UserChunk:
         """Return the users with what they have viewed."""
-        viewed = self.history[users]
-        return UserChunk(users, viewed if self.filter_viewed else sparse.csr_matrix(viewed.shape, dtype=np.float32))
+        if self.filter_viewed:
+            return UserChunk(users, self.history[users])
+        return UserChunk(users, sparse.csr_matrix(np.zeros((len(users), 0), dtype=np.float32)))
 
 
 def open_day(stage: CandidateStage, features: FeatureTables) -> ServingDay:
@@ -99,7 +99,27 @@ def rank_users(users: np.ndarray, day: ServingDay, ranker: Ranker, threads: int)
     )
 
 
-UserLists = Callable[[np.ndarray], pl.DataFrame]  # users → user, item, rank: what an evaluation judges
+def misfits(model: TwoStageModel, features: FeatureTables, *, filter_viewed: bool) -> list[str]:
+    """Return, a line each, how a day's features differ from what the model was trained on."""
+    lightfm = model.stage.lightfm
+    wrong = []
+    for side, encoder, declared in (
+        ("users", lightfm.users.encoder, features.user_features),
+        ("items", lightfm.items.encoder, features.item_features),
+    ):
+        if set(encoder.names) != set(declared):
+            trained, now = ", ".join(sorted(encoder.names)) or "none", ", ".join(sorted(declared)) or "none"
+            wrong.append(f"features of {side}: trained with {trained}; now {now}")
+    if model.stage.filter_viewed != filter_viewed:
+        wrong.append(f"scoring.filter_viewed: trained with {model.stage.filter_viewed}; now {filter_viewed}")
+    aggregates = {*features.users.columns, *features.items.columns}
+    trained_on = {name for name in model.ranker.columns if "_events_" in name}
+    trained_on.add(f"item_events_{model.stage.popular_window_days}d")
+    if not trained_on <= aggregates:
+        wrong.append(
+            f"features.windows_days: the columns {', '.join(sorted(trained_on - aggregates))} are missing"
+        )
+    return wrong
 
 
 def _history(features: FeatureTables) -> sparse.csr_matrix:

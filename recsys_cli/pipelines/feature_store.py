@@ -14,7 +14,7 @@ from recsys_cli.data_preparation.freshness import check_freshness
 from recsys_cli.data_preparation.sources import source_files
 from recsys_cli.data_preparation.tables import read_tables
 from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.files import replacing_folder, sha256_of, sha256_of_json, write_json
+from recsys_cli.utils.files import put_folder, sha256_of, sha256_of_json, staging_folder, write_json
 
 SCHEMA_VERSION = 1
 _TABLES = ("users", "items", "pairs", "affinity")
@@ -51,14 +51,16 @@ def open_features(workspace: Workspace, day: date) -> Partition:
         logger.info("features of {} lie there for the same inputs", day)
         reused = True
     check_freshness(manifest["newest_event_age_days"], workspace.settings.data, day)
-    return Partition(_read(folder, day, manifest), manifest["content_hash"], folder, reused, manifest["events"])
+    return Partition(
+        _read(folder, day, manifest), manifest["content_hash"], folder, reused, manifest["events"]
+    )
 
 
 def _build(workspace: Workspace, day: date, folder: Path, inputs: str) -> dict[str, Any]:
     settings = workspace.settings
     tables = read_tables(settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude)
     features = build_features(tables, settings.features)
-    with replacing_folder(folder) as part:
+    with staging_folder(folder.parent) as part:
         for name in _TABLES:
             getattr(features, name).write_parquet(part / f"{name}.parquet", statistics=False)
         files = {f"{name}.parquet": sha256_of(part / f"{name}.parquet") for name in _TABLES}
@@ -76,6 +78,7 @@ def _build(workspace: Workspace, day: date, folder: Path, inputs: str) -> dict[s
             "newest_event_age_days": round(newest_event_age(tables).total_seconds() / 86_400, 3),
         }
         write_json(part / "manifest.json", manifest)
+        put_folder(part, folder)
     return manifest
 
 
@@ -93,7 +96,9 @@ def _valid_manifest(folder: Path, inputs: str) -> dict[str, Any] | None:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         same = manifest["schema_version"] == SCHEMA_VERSION and manifest["inputs"] == inputs
-        intact = same and all(sha256_of(folder / name) == expected for name, expected in manifest["files"].items())
+        intact = same and all(
+            sha256_of(folder / name) == expected for name, expected in manifest["files"].items()
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if same and not intact:

@@ -12,7 +12,16 @@ from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import write_json
 from recsys_cli.utils.stages import Stages
 
-_LIBRARIES = ("recsys-cli", "polars", "pyarrow", "catboost", "rectools-lightfm", "faiss-cpu", "numpy", "scipy")
+_LIBRARIES = (
+    "recsys-cli",
+    "polars",
+    "pyarrow",
+    "catboost",
+    "rectools-lightfm",
+    "faiss-cpu",
+    "numpy",
+    "scipy",
+)
 
 
 @dataclass(frozen=True)
@@ -34,13 +43,17 @@ def begin_run(workspace: Workspace, command: str) -> Run:
     started = datetime.now(UTC)
     run_id = f"{started:%Y%m%dT%H%M%S}-{command}-{secrets.token_hex(3)}"
     folder = workspace.runs / run_id
-    write_json(folder / "run.json", {"schema_version": 1, "run_id": run_id, "command": command, "status": "started"})
+    write_json(
+        folder / "run.json", {"schema_version": 1, "run_id": run_id, "command": command, "status": "started"}
+    )
     return Run(run_id, command, folder, started)
 
 
 def end_run(run: Run, status: str, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Write what the run did: settings, library versions, stages and the command's own facts."""
-    stages = [{"name": s.name, "seconds": round(s.seconds, 3), "peak_bytes": s.peak_bytes} for s in run.stages.all()]
+    stages = [
+        {"name": s.name, "seconds": round(s.seconds, 3), "peak_bytes": s.peak_bytes} for s in run.stages.all()
+    ]
     record = {
         "schema_version": 1,
         "run_id": run.run_id,

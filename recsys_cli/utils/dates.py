@@ -20,7 +20,9 @@ def parse_day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"{text!a} is not a day", where="--date", fix="give an existing day as YYYY-MM-DD, such as 2026-11-23"
+            f"{text!a} is not a day",
+            where="--date",
+            fix="give an existing day as YYYY-MM-DD, such as 2026-11-23",
         ) from None
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,27 +32,31 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
-    """Yield a sibling folder that takes the place of `target` only on success.
+def staging_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new hidden folder in `parent`; what `put_folder` did not take is gone at the end.
 
-    Raises: OutputError if the folder cannot be written.
+    Raises: OutputError if it cannot be made or written.
     """
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    with _told(target):
+    part = parent / f".{os.getpid()}-{secrets.token_hex(4)}.part"
+    with _told(parent):
         part.mkdir(parents=True)
         try:
             yield part
-            for file in sorted(part.iterdir()):
-                sync(file)
-            sync(part)
-            if target.exists():
-                os.replace(target, old)
-            os.replace(part, target)
-            sync(target.parent)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+
+
+def put_folder(part: Path, target: Path) -> None:
+    """Give a staged folder its name, on the disk; a folder that bore it before is removed."""
+    for file in sorted(part.iterdir()):
+        sync(file)
+    sync(part)
+    old = part.with_suffix(".old")
+    if target.exists():
+        os.replace(target, old)
+    os.replace(part, target)
+    sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_json(target: Path, value: Any) -> None:
@@ -60,7 +65,9 @@ def write_json(target: Path, value: Any) -> None:
     Raises: OutputError if it cannot be written.
     """
     with replacing(target) as part:
-        part.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(
+            json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 def sha256_of(path: Path) -> str:

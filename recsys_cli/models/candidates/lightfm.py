@@ -105,7 +105,9 @@ class LightFMGenerator:
         queries = self._user_vectors(chunk.users)
         placed = self._is_placed(chunk.users)
         base = np.ascontiguousarray(self.item_vectors[self.proposable])
-        parts = [pl.DataFrame(schema={USER: pl.UInt32, ITEM: pl.UInt32, "score": pl.Float32, "rank": pl.UInt16})]
+        parts = [
+            pl.DataFrame(schema={USER: pl.UInt32, ITEM: pl.UInt32, "score": pl.Float32, "rank": pl.UInt16})
+        ]
         for rows, size in fetch_sizes(chunk, self.num_candidates, len(self.proposable)):
             rows = rows[placed[rows]]
             if len(rows) and size:
@@ -131,7 +133,7 @@ class LightFMGenerator:
 
     def _is_placed(self, users: np.ndarray) -> np.ndarray:
         described = np.diff(self.user_features.indptr)[users] > 0
-        return self.knows(users) | described
+        return np.asarray(self.knows(users) | described)
 
     def _user_vectors(self, users: np.ndarray) -> np.ndarray:
         """Return (users, dim + 1) f32, the last column 1: it meets the item's bias."""
@@ -197,7 +199,7 @@ def _weighted_pairs(tables: Tables, half_life_days: float) -> pl.DataFrame:
 
 def _with_identity(one_hot: sparse.csr_matrix) -> sparse.csr_matrix:
     identity = sparse.identity(one_hot.shape[0], dtype=np.float32, format="csr")
-    return sparse.hstack([identity, one_hot], format="csr", dtype=np.float32)
+    return sparse.csr_matrix(sparse.hstack([identity, one_hot], format="csr", dtype=np.float32))
 
 
 def _represent(side: LightFMSide, rows: np.ndarray, one_hot: sparse.csr_matrix) -> np.ndarray:

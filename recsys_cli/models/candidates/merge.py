@@ -16,7 +16,8 @@ def propose_candidates(chunk: UserChunk, generators: Sequence[CandidateGenerator
     """
     proposals = [_named(generator.propose(chunk), generator.name) for generator in generators]
     merged = reduce(
-        lambda left, right: left.join(right, on=[USER, ITEM], how="full", coalesce=True, validate="1:1"), proposals
+        lambda left, right: left.join(right, on=[USER, ITEM], how="full", coalesce=True, validate="1:1"),
+        proposals,
     ).sort(USER, ITEM)
     return merged.with_columns(_all_scores(merged, generator) for generator in generators)
 
@@ -25,6 +26,13 @@ def sources_text(generators: Sequence[CandidateGenerator]) -> pl.Expr:
     """Return the names of the sources that proposed the row, as text: "lightfm,popular"."""
     names = [pl.when(pl.col(f"{g.name}_rank").is_not_null()).then(pl.lit(g.name)) for g in generators]
     return pl.concat_str(names, separator=",", ignore_nulls=True).alias(SOURCES)
+
+
+def source_counts(top: pl.DataFrame, generators: Sequence[CandidateGenerator]) -> dict[str, int]:
+    """Return how many rows each source proposed; a row may have several."""
+    named = top[SOURCES].str.split(",").explode().value_counts()
+    rows = dict(named.iter_rows())
+    return {generator.name: rows.get(generator.name, 0) for generator in generators}
 
 
 def _named(proposals: pl.DataFrame, source: str) -> pl.DataFrame:

@@ -50,4 +50,6 @@ def popular_generator(features: FeatureTables, window_days: int, num_candidates:
         .sort("recent", "item_events", ITEM, descending=[True, True, False])
     )
     share = recent.to_numpy() / max(float(recent.sum()), 1.0)
-    return PopularGenerator(ranked[ITEM].to_numpy().astype(np.int64), share.astype(np.float32), num_candidates)
+    return PopularGenerator(
+        ranked[ITEM].to_numpy().astype(np.int64), share.astype(np.float32), num_candidates
+    )

@@ -1,0 +1,41 @@
+"""A model over a day's features, checked to fit: what `score`, `explain` and `check` begin with."""
+
+from datetime import date
+
+from recsys_cli.models.bundle import Bundle, read_bundle
+from recsys_cli.models.registry import model_folder, promoted_version
+from recsys_cli.models.two_stage import ServingDay, misfits, open_day
+from recsys_cli.pipelines.feature_store import Partition
+from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.errors import ModelError
+
+
+def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> Bundle:
+    """Return the promoted, or the named, model version.
+
+    Raises: ModelError if there is none, it is damaged, or it has seen events on or after `day`.
+    """
+    name = version or promoted_version(workspace.models)
+    bundle = read_bundle(model_folder(workspace.models, name))
+    if bundle.model.trained_through > day:
+        raise ModelError(
+            f"model {name} was trained on events up to {bundle.model.trained_through}; {day} is no future to it",
+            where=str(workspace.models / name),
+            fix=f"promote an older version (recsys models list), or run `recsys train --date {day}`",
+        )
+    return bundle
+
+
+def open_serving_day(workspace: Workspace, bundle: Bundle, partition: Partition) -> ServingDay:
+    """Bind the model to the day.
+
+    Raises: ModelError that lists every difference between what it was trained on and what there is.
+    """
+    wrong = misfits(bundle.model, partition.features, filter_viewed=workspace.settings.scoring.filter_viewed)
+    if wrong:
+        raise ModelError(
+            f"model {bundle.version} does not fit the settings:\n" + "\n".join(f"  {line}" for line in wrong),
+            where="settings/settings.toml",
+            fix="restore these settings, or run `recsys train` again",
+        )
+    return open_day(bundle.model.stage, partition.features)
