@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from recsys_cli.cli.config import show_config
+from recsys_cli.cli.explain import explain
+from recsys_cli.cli.features import features
 from recsys_cli.cli.logs import log_to_terminal
+from recsys_cli.cli.models import models
 from recsys_cli.cli.options import (
     AsJson,
     Directory,
@@ -20,7 +23,9 @@ from recsys_cli.cli.options import (
     Verbose,
 )
 from recsys_cli.cli.outcome import Outcome
+from recsys_cli.cli.score import score
 from recsys_cli.cli.session import Session, session_of
+from recsys_cli.cli.train import train
 
 app = typer.Typer(
     name="recsys",
@@ -29,6 +34,11 @@ app = typer.Typer(
     epilog="The options above may stand before or after the command.",
     pretty_exceptions_enable=False,
 )
+app.command("features")(features)
+app.command("train")(train)
+app.command("score")(score)
+app.command("explain")(explain)
+app.add_typer(models, name="models")
 app.command("config")(show_config)
 
 

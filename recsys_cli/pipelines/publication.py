@@ -16,7 +16,6 @@ from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.files import replacing, sha256_of, write_json
 
 _ROW_GROUP = 131_072
-_MAX_ROWS = 2_000_000_000
 
 
 @dataclass
@@ -86,17 +85,21 @@ def published_manifest(folder: Path) -> dict[str, Any] | None:
     return dict(manifest) if complete else None
 
 
-def publish(staged: Path, folder: Path, manifest: Mapping[str, Any]) -> None:
+def publish(staged: Path, folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Check the staged file and move it to its published name; the manifest and _SUCCESS follow.
+
+    Returns: the manifest: the facts and the file's hash.
 
     Raises: OutputError if the file does not hold what was written, or cannot be moved.
     """
-    _check_staged(staged, int(manifest["rows"]))
+    _check_staged(staged, int(facts["rows"]))
+    manifest = {**facts, "sha256": sha256_of(staged)}
     with replacing(folder / RECOMMENDATIONS) as part:
         staged.rename(part)
-    write_json(folder / "manifest.json", {**manifest, "sha256": sha256_of(folder / RECOMMENDATIONS)})
+    write_json(folder / "manifest.json", manifest)
     with replacing(folder / SUCCESS) as part:
         part.touch()
+    return manifest
 
 
 def _check_staged(staged: Path, rows: int) -> None:

@@ -1,0 +1,26 @@
+"""Arguments that several commands take."""
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from recsys_cli.cli.session import Session
+from recsys_cli.utils.dates import parse_day
+
+ScoringDate = Annotated[
+    str | None,
+    typer.Option(
+        "--date", metavar="YYYY-MM-DD", help="Serving day: only events before it count. Default: today."
+    ),
+]
+
+
+def chosen_day(session: Session, text: str | None) -> date:
+    """Return the day of `--date`, or today in the workspace's time zone, which is then told."""
+    if text is not None:
+        return parse_day(text)
+    settings = session.loaded.settings
+    today = settings.today()
+    session.terminal.say(f"date: {today} (today in {settings.timezone})")
+    return today

@@ -1,0 +1,43 @@
+"""`recsys features`: the feature store's partition of a day."""
+
+import typer
+
+from recsys_cli.cli.arguments import ScoringDate, chosen_day
+from recsys_cli.cli.running import running
+from recsys_cli.cli.session import session_of
+
+
+def features(ctx: typer.Context, date: ScoringDate = None) -> None:
+    """Write the feature store's partition of the date from the events before it."""
+    session = session_of(ctx)
+    day = chosen_day(session, date)
+    with running(session, "features") as under_way:
+        from recsys_cli.pipelines.feature_store import open_features
+        from recsys_cli.utils.locks import locked
+
+        workspace = under_way.workspace
+        with (
+            locked(workspace.lock(f"date={day}"), f"the features of {day}"),
+            under_way.run.stages.stage("features"),
+        ):
+            partition = open_features(workspace, day)
+        tables = partition.features
+        under_way.facts.update(
+            schema_version=1,
+            date=str(day),
+            path=str(partition.folder),
+            users=len(tables.users),
+            items=len(tables.items),
+            events=partition.events,
+            content_hash=partition.content_hash,
+            reused=partition.reused,
+        )
+    if session.options.as_json:
+        session.terminal.show_json(under_way.facts)
+        return
+    counts = (
+        f"{len(tables.users):,} users, {len(tables.items):,} items, {partition.events:,} events before {day}"
+    )
+    session.terminal.say(f"features: {counts}{' (unchanged, kept)' if partition.reused else ''}")
+    session.terminal.say(f"→ {partition.folder}")
+    session.terminal.say(f"next: recsys score --date {day}")

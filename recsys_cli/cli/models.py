@@ -1,0 +1,81 @@
+"""`recsys models`: the versions, and which of them scores."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from recsys_cli.cli.running import open_workspace
+from recsys_cli.cli.session import session_of
+
+models = typer.Typer(help="List, show, promote and roll back model versions.")
+Version = Annotated[str, typer.Argument(help="A version of recsys models list.")]
+
+
+@models.command("list")
+def list_models(ctx: typer.Context) -> None:
+    """List the model versions, the newest first."""
+    session = session_of(ctx)
+    workspace = open_workspace(session)
+    from recsys_cli.models.registry import model_versions
+
+    versions = model_versions(workspace.models)
+    if session.options.as_json:
+        told = [{"version": v.version, "promoted": v.promoted, "manifest": v.manifest} for v in versions]
+        session.terminal.show_json({"schema_version": 1, "models": told})
+        return
+    rows = [
+        (v.version, str(v.trained_through), f"{v.manifest['events']:,}", "promoted" if v.promoted else "")
+        for v in versions
+    ]
+    session.terminal.show_table("Models", ("version", "trained through", "events", ""), rows)
+    if not versions:
+        session.terminal.say("none yet; next: recsys train --date D")
+
+
+@models.command("show")
+def show_model(ctx: typer.Context, version: Version) -> None:
+    """Show a version's manifest."""
+    session = session_of(ctx)
+    workspace = open_workspace(session)
+    from recsys_cli.models.bundle import read_manifest
+    from recsys_cli.models.registry import model_folder
+
+    manifest = read_manifest(model_folder(workspace.models, version))
+    if session.options.as_json:
+        session.terminal.show_json(manifest)
+        return
+    rows = [(key, value if isinstance(value, str) else json.dumps(value)) for key, value in manifest.items()]
+    session.terminal.show_table(f"Model {version}", ("what", "value"), rows)
+
+
+@models.command("promote")
+def promote_model(ctx: typer.Context, version: Version) -> None:
+    """Let a version score from now on."""
+    session = session_of(ctx)
+    workspace = open_workspace(session)
+    from recsys_cli.models.registry import promote
+    from recsys_cli.utils.locks import locked
+
+    with locked(workspace.lock("models"), "the models"):
+        before = promote(workspace.models, version)
+    if session.options.as_json:
+        session.terminal.show_json({"schema_version": 1, "promoted": version, "before": before})
+        return
+    session.terminal.say(f"promoted: {version} (before: {before or 'none'})")
+
+
+@models.command("rollback")
+def rollback_model(ctx: typer.Context) -> None:
+    """Promote again the version before the last promotion."""
+    session = session_of(ctx)
+    workspace = open_workspace(session)
+    from recsys_cli.models.registry import rollback
+    from recsys_cli.utils.locks import locked
+
+    with locked(workspace.lock("models"), "the models"):
+        version = rollback(workspace.models)
+    if session.options.as_json:
+        session.terminal.show_json({"schema_version": 1, "promoted": version})
+        return
+    session.terminal.say(f"promoted: {version}")

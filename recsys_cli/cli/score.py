@@ -1,0 +1,87 @@
+"""`recsys score`: the nightly job."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recsys_cli.cli.arguments import ScoringDate, chosen_day
+from recsys_cli.cli.running import running, stage_rows
+from recsys_cli.cli.session import session_of
+from recsys_cli.cli.terminal import Terminal
+from recsys_cli.utils.errors import UsageError
+
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.score import ScoreReport
+
+Users = Annotated[
+    str | None,
+    typer.Option("--users", metavar="IDS|FILE", help="Some users: ids with commas, or a file, an id a line."),
+]
+TopK = Annotated[
+    int | None, typer.Option("--top-k", min=1, help="Recommendations a user, instead of scoring.top_k.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Score again although the date is complete.")]
+
+
+def score(
+    ctx: typer.Context,
+    date: ScoringDate = None,
+    users: Users = None,
+    top_k: TopK = None,
+    force: Force = False,
+) -> None:
+    """Recommend items to every user and publish one parquet file."""
+    session = session_of(ctx)
+    terminal = session.terminal
+    day = chosen_day(session, date)
+    asked = _asked_users(users) if users is not None else None
+    with running(session, "score") as under_way:
+        from recsys_cli.pipelines.score import ScoreRequest, score_users
+
+        wanted = top_k or under_way.workspace.settings.scoring.top_k
+        request = ScoreRequest(day, wanted, asked, force)
+        with terminal.progress("Scoring users") as progress:
+            report = score_users(under_way.workspace, request, under_way.run, progress)
+        under_way.facts.update(report.manifest, already_complete=report.already_complete)
+    if session.options.as_json:
+        told = {"path": str(report.path), "already_complete": report.already_complete}
+        terminal.show_json({**report.manifest, **told})
+    elif report.already_complete:
+        terminal.say(f"already complete: {report.path} (--force scores again)")
+    elif not session.options.quiet:
+        _show(terminal, report, stage_rows(under_way))
+
+
+def _asked_users(text: str) -> list[str]:
+    file = Path(text)
+    try:
+        ids = file.read_text(encoding="utf-8").splitlines() if file.is_file() else text.split(",")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the file of users cannot be read: {error}", where=text, fix="give an id a line"
+        ) from None
+    ids = [one.strip() for one in ids if one.strip()]
+    if not ids:
+        raise UsageError(
+            "no user is named", where="--users", fix="give ids with commas, or a file with an id a line"
+        )
+    return ids
+
+
+def _show(terminal: Terminal, report: "ScoreReport", stages: list[tuple[str, str, str]]) -> None:
+    told = report.manifest
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in told["share_by_source"].items())
+    rows = [
+        ("model", told["model_version"]),
+        ("users", f"{told['users']:,} ({told['warm_users']:,} warm, {told['cold_users']:,} cold)"),
+        ("candidates", f"{told['candidates']:,}"),
+        ("recommendations", f"{told['rows']:,}"),
+        ("share by source", f"{shares} (a row may have several)"),
+        ("catalogue coverage", f"{told['catalogue_coverage']:.1%} ({told['items']:,} items)"),
+        ("short lists", f"{told['short_lists']:,} users"),
+    ]
+    terminal.show_table(f"Recommendations of {report.day}", ("what", "figure"), rows)
+    terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
+    terminal.say(f"→ {report.path}")
+    terminal.say(f"next: recsys explain {told['example_user']} --date {report.day}")

@@ -1,0 +1,56 @@
+"""What a scoring run did, added up over its chunks."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.models.candidates.merge import source_counts
+from recsys_cli.models.two_stage import ServingDay
+from recsys_cli.utils.columns import ITEM, RANK
+
+
+@dataclass
+class ScoreCounts:
+    """Figures of a run; `example` is the first warm user, by internal index."""
+
+    top_k: int
+    users: int = 0
+    warm: int = 0
+    candidates: int = 0
+    recommendations: int = 0
+    short_lists: int = 0
+    example: int | None = None
+    by_source: dict[str, int] = field(default_factory=dict)
+    items: set[int] = field(default_factory=set)
+
+    def add(self, chunk: np.ndarray, candidates: int, top: pl.DataFrame, day: ServingDay) -> None:
+        """Add a chunk of users with the number of their candidates and their final rows."""
+        warm = chunk[np.diff(day.history[chunk].indptr) > 0]
+        self.users += len(chunk)
+        self.warm += len(warm)
+        self.candidates += candidates
+        self.recommendations += len(top)
+        self.short_lists += len(chunk) - int((top[RANK] == self.top_k).sum())
+        for name, rows in source_counts(top, day.generators).items():
+            self.by_source[name] = self.by_source.get(name, 0) + rows
+        self.items.update(top[ITEM].unique().to_list())
+        if self.example is None and len(warm):
+            self.example = int(warm[0])
+
+    def facts(self, eligible_items: int) -> dict[str, Any]:
+        """Return the figures for the manifest and the summary."""
+        rows = max(self.recommendations, 1)
+        return {
+            "top_k": self.top_k,
+            "users": self.users,
+            "warm_users": self.warm,
+            "cold_users": self.users - self.warm,
+            "candidates": self.candidates,
+            "rows": self.recommendations,
+            "short_lists": self.short_lists,
+            "share_by_source": {name: round(count / rows, 4) for name, count in self.by_source.items()},
+            "items": len(self.items),
+            "catalogue_coverage": round(len(self.items) / max(eligible_items, 1), 4),
+        }
