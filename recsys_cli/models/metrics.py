@@ -1,0 +1,99 @@
+"""How good lists are: measures of a user's first k items against what the user did next.
+
+Lists are frames `user, item, rank` (rank from 1, each user and item once); the truth is a frame of distinct
+`user, item`. A user of the truth without a list counts 0, a user without truth does not count.
+"""
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.utils.columns import ITEM, RANK, USER
+
+MAP = "MAP"
+NDCG = "NDCG"
+RECALL = "Recall"
+PRECISION = "Precision"
+HIT_RATE = "HitRate"
+MRR = "MRR"
+PER_USER = (MAP, NDCG, RECALL, PRECISION, HIT_RATE, MRR)
+
+
+def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFrame:
+    """Return a row a user of the truth, sorted: `user` and its measures at k, each f64 in [0, 1].
+
+    With R the user's relevant items, and hits those among the first k places:
+
+    - Precision: hits / k. Recall: hits / |R|. HitRate: 1 with a hit. MRR: 1 / place of the first hit.
+    - MAP: mean over min(|R|, k) of the precision at each hit's place. RecTools divides by |R| instead.
+    - NDCG: binary gain, discount 1 / log2(place + 1), over the best that min(|R|, k) hits could give.
+
+    Source: Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, for NDCG; Manning,
+    Raghavan and Schütze (2008), Introduction to Information Retrieval, chapter 8, for the others.
+    """
+    place = pl.col(RANK).cast(pl.Float64)
+    found = pl.int_range(1, pl.len() + 1).over(USER)
+    hits = lists.filter(pl.col(RANK) <= k).join(truth, on=[USER, ITEM]).sort(USER, RANK)
+    gains = (
+        hits.select(USER, (1 / place).alias("first"), (found / place).alias("precisions"), _discount(place))
+        .group_by(USER, maintain_order=True)
+        .agg(pl.len().alias("hits"), pl.col("first").max(), pl.col("precisions", "discount").sum())
+    )
+    best = pl.lit(np.cumsum(1 / np.log2(np.arange(2, k + 2)))).gather(pl.col("reach") - 1)
+    return (
+        truth.group_by(USER)
+        .agg(pl.len().cast(pl.Int64).alias("relevant"))
+        .with_columns(pl.min_horizontal("relevant", pl.lit(k)).alias("reach"))
+        .join(gains, on=USER, how="left", validate="1:1")
+        .sort(USER)
+        .with_columns(pl.col("hits", "first", "precisions", "discount").fill_null(0))
+        .select(
+            USER,
+            (pl.col("precisions") / pl.col("reach")).alias(MAP),
+            (pl.col("discount") / best).alias(NDCG),
+            (pl.col("hits") / pl.col("relevant")).alias(RECALL),
+            (pl.col("hits") / k).alias(PRECISION),
+            (pl.col("hits") > 0).cast(pl.Float64).alias(HIT_RATE),
+            pl.col("first").alias(MRR),
+        )
+    )
+
+
+def catalogue_coverage(lists: pl.DataFrame, k: int, catalogue_size: int) -> float:
+    """Return the share of a catalogue of `catalogue_size` items that stands in the first k places of a list."""
+    return lists.filter(pl.col(RANK) <= k)[ITEM].n_unique() / catalogue_size
+
+
+def mean_inv_user_freq(lists: pl.DataFrame, pairs: pl.DataFrame, k: int) -> float:
+    """Return the novelty of the lists, in bits: the mean over recommended items of -log2(item's users / users).
+
+    Args:
+        pairs: distinct user, item before the cut; an item without users counts as one that has one.
+
+    Source: Castells, Hurley and Vargas (2015), Novelty and Diversity in Recommender Systems; RecTools' name.
+    """
+    items = pairs.group_by(ITEM).agg(pl.len().alias("users"))
+    shown = lists.filter(pl.col(RANK) <= k).join(items, on=ITEM, how="left", maintain_order="left")
+    share = pl.col("users").fill_null(1) / pairs[USER].n_unique()
+    bits: float | None = shown.select(-share.log(2).mean()).item()
+    return bits or 0.0
+
+
+def bootstrap_interval(
+    differences: np.ndarray, *, resamples: int = 1000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Return the percentile interval of the mean of paired differences, users drawn with replacement.
+
+    Args:
+        differences: one value a user.
+
+    Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+    """
+    random = np.random.default_rng(seed)
+    size = len(differences)
+    means = [differences[random.integers(0, size, size)].mean() for _ in range(resamples)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _discount(place: pl.Expr) -> pl.Expr:
+    return (1 / (place + 1).log(2)).alias("discount")

@@ -1,0 +1,158 @@
+from math import log2
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from recsys_cli.models.metrics import (
+    HIT_RATE,
+    MAP,
+    MRR,
+    NDCG,
+    PER_USER,
+    PRECISION,
+    RECALL,
+    bootstrap_interval,
+    catalogue_coverage,
+    mean_inv_user_freq,
+    user_metrics,
+)
+from recsys_cli.utils.columns import ITEM, RANK, USER
+
+Lists = dict[int, list[int]]  # items by user, best first
+
+
+def lists_frame(lists: Lists) -> pl.DataFrame:
+    rows = [(user, item, rank) for user, items in lists.items() for rank, item in enumerate(items, 1)]
+    return pl.DataFrame(rows, schema={USER: pl.UInt32, ITEM: pl.UInt32, RANK: pl.UInt16}, orient="row")
+
+
+def pairs_frame(pairs: Lists) -> pl.DataFrame:
+    rows = [(user, item) for user, items in pairs.items() for item in items]
+    return pl.DataFrame(rows, schema={USER: pl.UInt32, ITEM: pl.UInt32}, orient="row")
+
+
+def by_hand(items: list[int], relevant: list[int], k: int) -> dict[str, float]:
+    """The definitions, place by place, in plain Python."""
+    places = [place for place, item in enumerate(items[:k], 1) if item in relevant]
+    reach = min(len(relevant), k)
+    ideal = sum(1 / log2(place + 1) for place in range(1, reach + 1))
+    return {
+        MAP: sum(hits / place for hits, place in enumerate(places, 1)) / reach,
+        NDCG: sum(1 / log2(place + 1) for place in places) / ideal,
+        RECALL: len(places) / len(relevant),
+        PRECISION: len(places) / k,
+        HIT_RATE: float(bool(places)),
+        MRR: 1 / places[0] if places else 0.0,
+    }
+
+
+distinct_items = st.lists(st.integers(0, 15), max_size=12, unique=True)
+some_lists = st.dictionaries(st.integers(0, 8), distinct_items, max_size=8)
+some_truth = st.dictionaries(
+    st.integers(0, 8), st.lists(st.integers(0, 20), min_size=1, max_size=14, unique=True), min_size=1
+)
+some_k = st.integers(1, 12)
+
+
+def test_values_by_hand() -> None:
+    lists = lists_frame({1: [10, 11, 12, 13], 2: [10, 11, 12, 13], 4: [10, 11]})
+    truth = pairs_frame({1: [11, 13, 99], 2: [10], 3: [10]})
+
+    measured = user_metrics(lists, truth, 3)
+
+    # user 1 hits place 2 alone: 13 stands at place 4; user 3 has no list; user 4 has no truth
+    ideal = 1 + 1 / log2(3) + 1 / 2
+    expected = pl.DataFrame(
+        {
+            USER: pl.Series([1, 2, 3], dtype=pl.UInt32),
+            MAP: [1 / 2 / 3, 1.0, 0.0],
+            NDCG: [1 / log2(3) / ideal, 1.0, 0.0],
+            RECALL: [1 / 3, 1.0, 0.0],
+            PRECISION: [1 / 3, 1 / 3, 0.0],
+            HIT_RATE: [1.0, 1.0, 0.0],
+            MRR: [1 / 2, 1.0, 0.0],
+        }
+    )
+    assert_frame_equal(measured, expected)
+
+
+def test_more_relevant_items_than_places_still_allow_a_perfect_list() -> None:
+    measured = user_metrics(lists_frame({1: [1, 2]}), pairs_frame({1: [1, 2, 3, 4]}), 2)
+
+    assert measured.drop(USER).row(0, named=True) == pytest.approx(
+        {MAP: 1.0, NDCG: 1.0, RECALL: 0.5, PRECISION: 1.0, HIT_RATE: 1.0, MRR: 1.0}
+    )
+
+
+@given(some_lists, some_truth, some_k)
+def test_equals_the_definitions_in_plain_python(lists: Lists, truth: Lists, k: int) -> None:
+    measured = user_metrics(lists_frame(lists), pairs_frame(truth), k)
+
+    assert measured[USER].to_list() == sorted(truth)
+    for row in measured.iter_rows(named=True):
+        user = row.pop(USER)
+        assert row == pytest.approx(by_hand(lists.get(user, []), truth[user], k))
+
+
+@given(some_lists, some_truth, some_k)
+def test_every_measure_stays_between_0_and_1(lists: Lists, truth: Lists, k: int) -> None:
+    measured = user_metrics(lists_frame(lists), pairs_frame(truth), k).drop(USER).to_numpy()
+
+    assert measured.min() >= 0.0
+    assert measured.max() <= 1.0 + 1e-12
+
+
+@given(some_lists, some_truth, some_k, st.integers(0, 1000))
+def test_the_order_of_the_rows_changes_nothing(lists: Lists, truth: Lists, k: int, seed: int) -> None:
+    ordered = lists_frame(lists), pairs_frame(truth)
+    shuffled = (frame.sample(fraction=1.0, shuffle=True, seed=seed) for frame in ordered)
+
+    assert_frame_equal(user_metrics(*shuffled, k), user_metrics(*ordered, k), check_exact=True)
+
+
+@given(some_truth)
+def test_the_relevant_items_first_are_a_perfect_list(truth: Lists) -> None:
+    lists = {user: [*items, 50, 51] for user, items in truth.items()}
+
+    for k in (1, 14):
+        measured = user_metrics(lists_frame(lists), pairs_frame(truth), k)
+        assert measured[NDCG].to_list() == pytest.approx([1.0] * len(truth))
+        assert measured[MAP].to_list() == pytest.approx([1.0] * len(truth))
+        assert measured[MRR].to_list() == [1.0] * len(truth)
+    assert measured[RECALL].to_list() == [1.0] * len(truth)
+
+
+def test_no_lists_at_all_measure_0() -> None:
+    measured = user_metrics(lists_frame({}), pairs_frame({5: [1]}), 10)
+
+    assert measured.rows() == [(5, *[0.0] * len(PER_USER))]
+
+
+def test_coverage_counts_distinct_items_of_the_first_places() -> None:
+    lists = lists_frame({1: [1, 2, 3], 2: [2, 1, 4]})
+
+    assert catalogue_coverage(lists, 2, 8) == 2 / 8
+    assert catalogue_coverage(lists, 3, 8) == 4 / 8
+
+
+def test_novelty_is_the_mean_of_the_items_bits() -> None:
+    pairs = pairs_frame({1: [1, 2], 2: [1], 3: [1], 4: [1]})  # item 1: 4 of 4 users, item 2: 1 of 4
+
+    assert mean_inv_user_freq(lists_frame({9: [1, 2]}), pairs, 10) == pytest.approx((0 + 2) / 2)
+    assert mean_inv_user_freq(lists_frame({9: [1, 2]}), pairs, 1) == 0.0
+    assert mean_inv_user_freq(lists_frame({9: [77]}), pairs, 10) == pytest.approx(2.0)  # nobody: as one user
+
+
+def test_interval_encloses_the_mean_and_repeats_itself() -> None:
+    differences = np.random.default_rng(1).normal(0.1, 1.0, 400)
+
+    low, high = bootstrap_interval(differences)
+
+    error = differences.std() / np.sqrt(len(differences))
+    assert (low, high) == bootstrap_interval(differences)
+    assert low == pytest.approx(differences.mean() - 1.96 * error, abs=0.02)
+    assert high == pytest.approx(differences.mean() + 1.96 * error, abs=0.02)
