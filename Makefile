@@ -37,9 +37,9 @@ train: setup ## train both stages on all events before DATE (default: today)
 # GNU make turns every failure of a recipe into exit code 2. Where it can load objects, it becomes the job instead,
 # unless it was asked only to say what it would do.
 batch: ## what cron calls: features and recommendations for DATE (default: today), silent on success
-	@$(if $(can_become),$(become ulimit -S -s $(shell ulimit -S -s); exec $(BATCH)),$(BATCH))
+	@$(if $(can_become),$(become exec $(BATCH)),$(BATCH))
 BATCH = sh .make/batch $(or $(call given,DATE),'') $(OPTIONS)
-ifeq ($(MAKECMDGOALS) $(filter load,$(.FEATURES)),batch load)
+ifeq ($(MAKECMDGOALS) $(filter load,$(.FEATURES)) $(wildcard .venv/become.so),batch load .venv/become.so)
 -load .venv/become.so
 flags = $(filter-out --%,$(firstword -$(MAKEFLAGS)))
 only_asked = $(findstring n,$(flags))$(findstring q,$(flags))$(findstring t,$(flags))
