@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from recsys_cli.cli.config import show_config
+from recsys_cli.cli.evaluate import evaluate
 from recsys_cli.cli.explain import explain
 from recsys_cli.cli.features import features
 from recsys_cli.cli.logs import log_to_terminal
@@ -38,6 +39,7 @@ app.command("features")(features)
 app.command("train")(train)
 app.command("score")(score)
 app.command("explain")(explain)
+app.command("evaluate")(evaluate)
 app.add_typer(models, name="models")
 app.command("config")(show_config)
 

@@ -25,10 +25,11 @@ def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFra
 
     - Precision: hits / k. Recall: hits / |R|. HitRate: 1 with a hit. MRR: 1 / place of the first hit.
     - MAP: mean over min(|R|, k) of the precision at each hit's place. RecTools divides by |R| instead.
-    - NDCG: binary gain, discount 1 / log2(place + 1), over the best that min(|R|, k) hits could give.
+    - NDCG: binary gain, discount 1 / log2(place + 1), over the best that min(|R|, k) hits could give:
+      RecTools' NDCG(divide_by_achievable=True).
 
-    Source: Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, for NDCG; Manning,
-    Raghavan and Schütze (2008), Introduction to Information Retrieval, chapter 8, for the others.
+    Source: Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, for NDCG;
+    Manning, Raghavan and Schütze (2008), Introduction to Information Retrieval, chapter 8, for the others.
     """
     place = pl.col(RANK).cast(pl.Float64)
     found = pl.int_range(1, pl.len() + 1).over(USER)
@@ -59,12 +60,12 @@ def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFra
 
 
 def catalogue_coverage(lists: pl.DataFrame, k: int, catalogue_size: int) -> float:
-    """Return the share of a catalogue of `catalogue_size` items that stands in the first k places of a list."""
+    """Return the share of the catalogue's items that stand in the first k places of a list."""
     return lists.filter(pl.col(RANK) <= k)[ITEM].n_unique() / catalogue_size
 
 
 def mean_inv_user_freq(lists: pl.DataFrame, pairs: pl.DataFrame, k: int) -> float:
-    """Return the novelty of the lists, in bits: the mean over recommended items of -log2(item's users / users).
+    """Return the lists' novelty, in bits: the mean over recommended items of -log2(item's users / users).
 
     Args:
         pairs: distinct user, item before the cut; an item without users counts as one that has one.

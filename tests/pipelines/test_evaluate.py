@@ -1,0 +1,212 @@
+import json
+import subprocess
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from recsys_cli.configs.sections import (
+    CandidatesSettings,
+    DataSettings,
+    InteractionsSettings,
+    LightFMSettings,
+    RankerSettings,
+    ScoringSettings,
+    Settings,
+)
+from recsys_cli.models.metrics import NDCG, PER_USER, user_metrics
+from recsys_cli.pipelines.evaluate import EvaluationRequest, Exam, judge, set_exam, train_for
+from recsys_cli.pipelines.run_record import Run, begin_run
+from recsys_cli.pipelines.score import ScoreRequest, score_users
+from recsys_cli.pipelines.train import train_model
+from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, TIMESTAMP, USER, USER_ID
+from recsys_cli.utils.errors import ExitCode, InputError, UsageError
+
+RETAIL = Path(__file__).parents[2] / "../shared/data/online-retail-2009/interactions.parquet"
+DAY = date(2010, 11, 26)
+REQUEST = EvaluationRequest(DAY, days=14, k=10)
+Event = tuple[str, str, str]
+
+
+@pytest.fixture(scope="module")
+def retail() -> pl.DataFrame:
+    """The last months of every eighth customer."""
+    if not RETAIL.exists():
+        pytest.skip("needs the real data: ../shared/data/online-retail-2009 is absent")
+    recent = (pl.col(TIMESTAMP) >= datetime(2010, 9, 1)) & (pl.col(USER_ID) % 8 == 0)
+    return pl.read_parquet(RETAIL, columns=[USER_ID, ITEM_ID, TIMESTAMP]).filter(recent)
+
+
+def workspace_of(events: pl.DataFrame, root: Path, *, filter_viewed: bool = True) -> Workspace:
+    root.mkdir(parents=True, exist_ok=True)
+    events.write_parquet(root / "events.parquet")
+    settings = Settings(
+        data=DataSettings(interactions=InteractionsSettings(path="events.parquet")),
+        candidates=CandidatesSettings(lightfm=LightFMSettings(no_components=16, epochs=3)),
+        ranker=RankerSettings(iterations=20, depth=4),
+        scoring=ScoringSettings(filter_viewed=filter_viewed, chunk_users=64),
+    )
+    return Workspace(root, settings)
+
+
+def events_of(*rows: Event) -> pl.DataFrame:
+    schema = {USER_ID: pl.String, ITEM_ID: pl.String, TIMESTAMP: pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
+        pl.col(TIMESTAMP).str.to_datetime("%Y-%m-%d %H:%M")
+    )
+
+
+BEFORE = (
+    ("ann", "tea", "2010-11-01 09:00"),
+    ("ann", "jam", "2010-11-02 09:00"),
+    ("bob", "jam", "2010-11-25 23:59"),
+)
+WITHIN = (
+    ("ann", "tea", "2010-11-26 00:00"),  # seen before
+    ("ann", "egg", "2010-11-26 00:00"),  # unknown before
+    ("ann", "egg", "2010-11-28 10:00"),
+    ("bob", "tea", "2010-12-09 23:59"),
+    ("cat", "tea", "2010-12-01 10:00"),  # unknown before
+)
+BEYOND = (("bob", "egg", "2010-12-10 00:00"),)
+
+
+def exam_of(events: pl.DataFrame, root: Path, *, filter_viewed: bool = True) -> Exam:
+    workspace = workspace_of(events, root, filter_viewed=filter_viewed)
+    return set_exam(workspace, REQUEST, begin_run(workspace, "evaluate"))
+
+
+def truth_ids(exam: Exam) -> list[tuple[str, str | None]]:
+    """The truth under its ids; None for an item that was unknown before the day."""
+    items = exam.tables.items[ITEM_ID].to_list()
+    users = exam.tables.users[USER_ID].to_list()
+    known = [*items, *[None] * 10]
+    return [(users[user], known[item]) for user, item in exam.truth.select(USER, ITEM).iter_rows()]
+
+
+def begin(workspace: Workspace) -> Run:
+    return begin_run(workspace, "test")
+
+
+def test_truth_is_what_known_users_did_anew_in_the_window(tmp_path: Path) -> None:
+    exam = exam_of(events_of(*BEFORE, *WITHIN, *BEYOND), tmp_path)
+
+    assert truth_ids(exam) == [("ann", None), ("bob", "tea")]
+    assert exam.covered_days == 14
+
+
+def test_truth_keeps_repeats_where_they_may_be_recommended(tmp_path: Path) -> None:
+    exam = exam_of(events_of(*BEFORE, *WITHIN, *BEYOND), tmp_path, filter_viewed=False)
+
+    assert truth_ids(exam) == [("ann", "tea"), ("ann", None), ("bob", "tea")]
+
+
+def test_nothing_from_the_day_on_is_there_to_learn_from(tmp_path: Path) -> None:
+    one = exam_of(events_of(*BEFORE, *WITHIN, *BEYOND), tmp_path / "one").tables
+    other = exam_of(events_of(*BEFORE, ("bob", "oil", "2010-12-01 10:00")), tmp_path / "other").tables
+
+    assert_frame_equal(one.events, other.events)
+    assert one.users[USER_ID].to_list() == other.users[USER_ID].to_list() == ["ann", "bob"]
+    assert one.items[ITEM_ID].to_list() == other.items[ITEM_ID].to_list() == ["jam", "tea"]
+
+
+def test_a_window_with_less_data_than_days_is_told(tmp_path: Path) -> None:
+    events = events_of(*BEFORE, ("bob", "tea", "2010-11-28 10:00"))
+
+    assert exam_of(events, tmp_path).covered_days == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        (BEFORE, "the interactions end before 2010-11-26"),
+        ((*BEFORE, ("cat", "tea", "2010-12-01 10:00")), "no user known before 2010-11-26"),
+        ((*BEFORE, ("ann", "tea", "2010-12-01 10:00")), "no user known before 2010-11-26"),
+    ],
+)
+def test_a_window_with_nothing_to_judge_by_is_refused(
+    rows: tuple[Event, ...], what: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=what):
+        exam_of(events_of(*rows), tmp_path)
+
+
+@pytest.mark.parametrize("request_", [EvaluationRequest(DAY, 14, 51), EvaluationRequest(DAY, 10**7, 10)])
+def test_a_request_that_cannot_be_judged_is_refused(request_: EvaluationRequest, tmp_path: Path) -> None:
+    workspace = workspace_of(events_of(*BEFORE, *WITHIN), tmp_path)
+
+    with pytest.raises(UsageError):
+        set_exam(workspace, request_, begin(workspace))
+
+
+def test_the_judged_lists_are_those_that_score_publishes(retail: pl.DataFrame, tmp_path: Path) -> None:
+    workspace = workspace_of(retail, tmp_path)
+    run = begin(workspace)
+    exam = set_exam(workspace, REQUEST, run)
+
+    report = judge(exam, train_for(exam, workspace, run), workspace, run)
+    train_model(workspace, DAY, run)
+    published = pl.read_parquet(score_users(workspace, ScoreRequest(DAY, 10), run).path)
+
+    after = pl.col(TIMESTAMP).is_between(datetime(2010, 11, 26), datetime(2010, 12, 10), closed="left")
+    before = retail.filter(pl.col(TIMESTAMP) < datetime(2010, 11, 26))
+    truth = (
+        retail.filter(after)
+        .select(USER_ID, ITEM_ID)
+        .unique()
+        .join(before, on=USER_ID, how="semi")
+        .join(before, on=[USER_ID, ITEM_ID], how="anti")
+    )
+    by_names = {USER_ID: USER, ITEM_ID: ITEM}
+    measured = user_metrics(
+        published.select(USER_ID, ITEM_ID, RANK).rename(by_names), truth.rename(by_names), 10
+    )
+    assert (report.users, report.relevant_pairs) == (len(measured), len(truth))
+    for name in PER_USER:
+        assert report.measures["two stages"][f"{name}@10"] == pytest.approx(measured[name].mean())
+    assert report.measures["two stages"]["NDCG@10"] > 0
+
+
+def test_the_program_compares_and_publishes_nothing(
+    retail: pl.DataFrame, tmp_path: Path, recsys: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    workspace_of(retail, tmp_path)
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings/settings.toml").write_text(
+        '[default.data.interactions]\npath = "events.parquet"\n'
+        "[default.candidates.lightfm]\nno_components = 16\nepochs = 3\n"
+        "[default.ranker]\niterations = 20\ndepth = 4\n"
+    )
+
+    done = recsys("evaluate", "--date", DAY.isoformat(), "--days", "20", "--k", "5", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert "the interactions cover 14 of the 20 days" in done.stderr
+    told = json.loads(done.stdout)
+    assert told["schema_version"] == 1
+    assert (told["date"], told["days"], told["covered_days"], told["k"]) == ("2010-11-26", 20, 14, 5)
+    assert list(told["models"]) == ["popular", "lightfm", "two stages"]
+    best = max(told["models"][name]["NDCG@5"] for name in ("popular", "lightfm"))
+    compared = {one["metric"]: one for one in told["comparisons"]}[f"{NDCG}@5"]
+    assert compared["difference"] == pytest.approx(told["models"]["two stages"]["NDCG@5"] - best)
+    assert compared["low"] <= compared["difference"] <= compared["high"]
+    assert 0 < told["candidate_recall"] <= 1
+    assert {path.name for path in tmp_path.iterdir()} == {"events.parquet", "settings", "runs"}
+
+
+def test_the_program_says_that_a_date_is_missing_or_has_no_future(
+    tmp_path: Path, recsys: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    workspace_of(events_of(*BEFORE), tmp_path)
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings/settings.toml").write_text('[default.data.interactions]\npath = "events.parquet"\n')
+
+    assert recsys("evaluate").returncode == ExitCode.USAGE
+    done = recsys("evaluate", "--date", "2010-11-26")
+    assert done.returncode == ExitCode.INPUT
+    assert done.stderr.startswith("error: the interactions end before 2010-11-26")
+    assert done.stdout == ""
