@@ -44,7 +44,7 @@ def test_unpacked_wheel_answers_outside_the_repository(
 ) -> None:
     with ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    code = "import sys, recsys_cli; from recsys_cli.cli.app import main; print(recsys_cli.__file__); sys.exit(main())"
+    code = "import sys; from recsys_cli.cli import app; print(app.__file__); sys.exit(app.main())"
     done = subprocess.run(
         [sys.executable, "-c", code, option],
         cwd=tmp_path,
