@@ -29,7 +29,7 @@ demo: setup ## generate demo data, train, score, and explain one user's list
 	$(RECSYS) init --preset demo
 	$(RECSYS) --env demo train --date $(DEMO_DAY)
 	$(RECSYS) --env demo score --date $(DEMO_DAY)
-	$(RECSYS) --env demo explain --date $(DEMO_DAY) 1
+	$(RECSYS) --env demo explain --date $(DEMO_DAY)
 
 train: setup ## train both stages on all events before DATE (default: today)
 	$(RECSYS) $(OPTIONS) train $(DAY)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from recsys_cli.pipelines.explain import Explanation
     from recsys_cli.pipelines.workspace import Workspace
 
-UserId = Annotated[str, typer.Argument(metavar="USER_ID", help="The user's id, as the tables have it.")]
+UserId = Annotated[
+    str | None,
+    typer.Argument(metavar="USER_ID", help="The id, as the tables have it. Default: an example of the published run."),
+]
 PublishedDate = Annotated[
     str | None,
     typer.Option(
@@ -27,14 +30,15 @@ _REASONS = 3
 _OTHER_CANDIDATES = 5
 
 
-def explain(ctx: typer.Context, user_id: UserId, date: PublishedDate = None) -> None:
+def explain(ctx: typer.Context, user_id: UserId = None, date: PublishedDate = None) -> None:
     """Tell why a user's list looks as it does."""
     session = session_of(ctx)
     named = parse_day(date) if date is not None else None
     workspace = open_workspace(session)
-    from recsys_cli.pipelines.explain import explain_user
+    from recsys_cli.pipelines.explain import example_user, explain_user
 
-    explanation = explain_user(workspace, user_id, named or _default_day(session, workspace))
+    day = named or _default_day(session, workspace)
+    explanation = explain_user(workspace, example_user(workspace, day) if user_id is None else user_id, day)
     if session.options.as_json:
         told = asdict(explanation)
         told["date"] = str(told.pop("day"))

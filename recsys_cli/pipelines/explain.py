@@ -18,7 +18,7 @@ from recsys_cli.pipelines.serving import open_bundle, open_serving_day
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, SOURCES, TITLE, USER, USER_ID
 from recsys_cli.utils.dates import parse_day
-from recsys_cli.utils.errors import UnknownUserError
+from recsys_cli.utils.errors import UnknownUserError, UsageError
 
 _LATEST_EVENTS = 10
 _CLOSE_IDS = 20_000  # ids compared letter by letter for a near match
@@ -55,6 +55,21 @@ def last_published(workspace: Workspace) -> date | None:
         parse_day(name) for name in names if published_manifest(workspace.published / f"date={name}")
     )
     return days[-1] if days else None
+
+
+def example_user(workspace: Workspace, day: date) -> str:
+    """Return the id of a warm user of the published run.
+
+    Raises: UsageError if nothing is published for the day.
+    """
+    published = published_manifest(workspace.recommendations(day))
+    if published is None:
+        raise UsageError(
+            f"no user is named, and nothing is published for {day}",
+            where="recsys explain",
+            fix="give a USER_ID, or run `recsys score` first",
+        )
+    return str(published["example_user"])
 
 
 def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
