@@ -105,7 +105,7 @@ def _users(
     users = tables.users.with_row_index(USER)
     for frame in (activity, variety, tastes):
         users = users.join(frame, on=USER, how="left", validate="1:1", maintain_order="left")
-    return users.drop(USER).with_columns(pl.col("^user_events.*$").fill_null(0.0))
+    return users.drop(USER).with_columns(pl.col("^user_(events.*|items)$").fill_null(0.0))
 
 
 def _tastes(pairs: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
@@ -131,7 +131,7 @@ def _items(
     items = tables.items.with_row_index(ITEM)
     for frame in (activity, reach):
         items = items.join(frame, on=ITEM, how="left", validate="1:1", maintain_order="left")
-    items = items.drop(ITEM).with_columns(pl.col("^item_events.*$").fill_null(0.0))
+    items = items.drop(ITEM).with_columns(pl.col("^item_(events.*|users)$").fill_null(0.0))
     return items.with_columns(_trend(settings), _item_age(tables.day), eligible(tables.day).alias(ELIGIBLE))
 
 

@@ -1,0 +1,121 @@
+"""Point-in-time features, by hand."""
+
+from datetime import date, datetime
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from recsys_cli.configs.sections import FeaturesSettings
+from recsys_cli.data_preparation.entities import EXCLUDED
+from recsys_cli.data_preparation.features import FeatureTables, build_features
+from recsys_cli.data_preparation.tables import Tables
+
+DAY = date(2026, 3, 31)
+
+
+def tables(events: list[tuple[int, int, str]]) -> Tables:
+    """Three users and three items; Ann and Bob have events, Cy has none."""
+    users = pl.DataFrame({"user_id": ["ann", "bob", "cy"], "age": [30.0, None, 40.0]})
+    items = pl.DataFrame(
+        {
+            "item_id": ["a", "b", "c"],
+            "title": ["A", "B", "C"],
+            "available_from": [date(2026, 3, 1), None, date(2026, 4, 1)],
+            "available_until": [None, date(2026, 3, 31), None],
+            EXCLUDED: [False, None, False],
+            "price": [2.0, 4.0, 8.0],
+            "genres": [["war", "love"], ["love"], None],
+        },
+        schema_overrides={"price": pl.Float32},
+    )
+    frame = pl.DataFrame(events, schema=["user", "item", "timestamp"], orient="row").with_columns(
+        pl.col("user", "item").cast(pl.UInt32),
+        pl.col("timestamp").str.to_datetime(time_unit="us"),
+        pl.lit(1.0, dtype=pl.Float32).alias("weight"),
+    )
+    return Tables(DAY, "UTC", frame.sort("user", "item", "timestamp"), users, items)
+
+
+EVENTS = [
+    (0, 0, "2026-03-30T00:00:00"),  # a day ago
+    (0, 0, "2026-03-01T00:00:00"),  # 30 days ago
+    (0, 1, "2026-03-21T00:00:00"),  # 10 days ago
+    (1, 1, "2026-02-09T00:00:00"),  # 50 days ago
+]
+
+
+@pytest.fixture
+def built() -> FeatureTables:
+    return build_features(tables(EVENTS), FeaturesSettings(windows_days=[7, 30]))
+
+
+def test_user_aggregates(built: FeatureTables) -> None:
+    expected = {
+        "user_events_7d": [1.0, 0.0, 0.0],
+        "user_events_30d": [3.0, 0.0, 0.0],
+        "user_events": [3.0, 1.0, 0.0],
+        "user_days_since_last": [1.0, 50.0, None],
+        "user_days_since_first": [30.0, 50.0, None],
+        "user_active_days": [3.0, 1.0, None],
+        "user_items": [2.0, 1.0, 0.0],
+        "user_repeat_share": [0.5, 0.0, None],
+        "user_mean_price": [3.0, 4.0, None],  # over the distinct items
+    }
+    assert built.users.select(*expected).to_dict(as_series=False) == expected
+
+
+def test_item_aggregates(built: FeatureTables) -> None:
+    expected = {
+        "item_events_7d": [1.0, 0.0, 0.0],
+        "item_events_30d": [2.0, 1.0, 0.0],
+        "item_events": [2.0, 2.0, 0.0],
+        "item_users": [1.0, 2.0, 0.0],
+        "item_days_since_last": [1.0, 10.0, None],
+        "item_age_days": [30.0, 50.0, -1.0],  # since the release, else since the first event
+    }
+    assert built.items.select(*expected).to_dict(as_series=False) == expected
+    # a: 1 event in 7 days against 2 in 30, each with a thirtieth added to the daily rate
+    assert built.items["item_trend"][0] == pytest.approx((1 / 7 + 1 / 30) / (2 / 30 + 1 / 30))
+
+
+def test_items_are_eligible_from_their_first_to_their_last_day(built: FeatureTables) -> None:
+    assert built.items["eligible"].to_list() == [True, True, False]
+
+
+def test_affinity_is_the_share_of_events_in_a_category(built: FeatureTables) -> None:
+    expected = pl.DataFrame(
+        [(0, "genres", "love", 1.0), (0, "genres", "war", 2 / 3), (1, "genres", "love", 1.0)],
+        schema={"user": pl.UInt32, "feature": pl.String, "value": pl.String, "share": pl.Float32},
+        orient="row",
+    )
+    assert_frame_equal(built.affinity, expected)
+
+
+def test_pairs_hold_count_and_recency(built: FeatureTables) -> None:
+    assert built.pairs.rows() == [(0, 0, 2, 1.0), (0, 1, 1, 10.0), (1, 1, 1, 50.0)]
+
+
+def test_as_of_an_earlier_day_equals_never_having_known_better() -> None:
+    """The tables cut back to 15 March give what they gave on that day."""
+    earlier = tables([event for event in EVENTS if event[2] < "2026-03-15"])
+    earlier = Tables(date(2026, 3, 15), "UTC", earlier.events, earlier.users, earlier.items)
+    settings = FeaturesSettings(windows_days=[7, 30])
+    cut_back, at_the_time = (
+        build_features(known, settings) for known in (tables(EVENTS).as_of(date(2026, 3, 15)), earlier)
+    )
+    for name in ("users", "items", "pairs", "affinity"):
+        assert_frame_equal(getattr(cut_back, name), getattr(at_the_time, name))
+    assert cut_back.users["user_events"].to_list() == [1.0, 1.0, 0.0]
+
+
+def test_a_day_is_the_local_day() -> None:
+    late = [(0, 0, "2026-03-30T21:30:00"), (0, 1, "2026-03-30T22:30:00")]  # UTC; midnight in Berlin is 22:00
+    known = Tables(DAY, "Europe/Berlin", *_parts(late)).as_of(DAY)
+    assert known.cut == datetime(2026, 3, 30, 22)
+    assert known.events["item"].to_list() == [0]
+
+
+def _parts(events: list[tuple[int, int, str]]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    parts = tables(events)
+    return parts.events, parts.users, parts.items

@@ -1,0 +1,149 @@
+"""Reading sources: mapping, time zones, ids, filters."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from recsys_cli.configs.sections import DataSettings
+from recsys_cli.data_preparation.tables import Tables, inspect_tables, read_tables
+from recsys_cli.utils.errors import InputError
+
+DAY = date(2026, 11, 1)
+
+
+def read(folder: Path, timezone: str = "UTC", **interactions: Any) -> Tables:
+    data = DataSettings.model_validate({"interactions": {"path": "events.csv", **interactions}})
+    return read_tables(data, folder, DAY, timezone)
+
+
+def times(folder: Path, *texts: str, timezone: str = "UTC", **interactions: Any) -> list[str]:
+    """Return how the program reads these timestamps, as UTC."""
+    rows = "\n".join(f"u,{number},{text}" for number, text in enumerate(texts))
+    (folder / "events.csv").write_text(f"user_id,item_id,timestamp\n{rows}\n")
+    events = read(folder, timezone, **interactions).events
+    return [str(time) for time in events.sort("item")["timestamp"]]
+
+
+def test_iso_timestamps_with_and_without_time(tmp_path: Path) -> None:
+    assert times(tmp_path, "2026-01-02", "2026-01-02 03:04:05", "2026-01-02T03:04:05.5") == [
+        "2026-01-02 00:00:00",
+        "2026-01-02 03:04:05",
+        "2026-01-02 03:04:05.500000",
+    ]
+
+
+@pytest.mark.parametrize(("unit", "number"), [("s", 1_700_000_000), ("ms", 1_700_000_000_000)])
+def test_integer_timestamps(tmp_path: Path, unit: str, number: int) -> None:
+    assert times(tmp_path, str(number), timestamp_unit=unit) == ["2023-11-14 22:13:20"]
+
+
+def test_local_times_over_a_clock_change(tmp_path: Path) -> None:
+    """Berlin, 2026: 02:30 on 29 March never was, 02:30 on 25 October was twice."""
+    texts = ("2026-03-29 01:30:00", "2026-03-29 02:30:00", "2026-10-25 02:30:00", "2026-10-25 03:30:00")
+    assert times(tmp_path, *texts, timezone="Europe/Berlin") == [
+        "2026-03-29 00:30:00",
+        "2026-03-29 01:30:00",
+        "2026-10-25 00:30:00",
+        "2026-10-25 02:30:00",
+    ]
+
+
+def test_the_source_may_have_a_zone_of_its_own(tmp_path: Path) -> None:
+    assert times(tmp_path, "2026-01-02 12:00:00", time_zone="Asia/Tokyo") == ["2026-01-02 03:00:00"]
+
+
+def test_ids_stay_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(
+        "user_id,item_id,timestamp\n007,é😀,2026-01-01\n7,9223372036854775807,2026-01-01\n"
+    )
+    known = read(tmp_path)
+    assert known.users["user_id"].to_list() == ["007", "7"]
+    assert known.items["item_id"].to_list() == ["9223372036854775807", "é😀"]
+
+
+def test_text_that_is_no_integer_is_told(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\n007,1,2026-01-01\n")
+    data = DataSettings.model_validate({"user_id_type": "integer", "interactions": {"path": "events.csv"}})
+    with pytest.raises(InputError, match="no plain 64-bit integers: '007'"):
+        read_tables(data, tmp_path, DAY, "UTC")
+
+
+def test_mapping_and_filter_speak_of_the_sources_columns(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("who;what;when;secs\na;x;2026-01-01;301\nb;y;2026-01-01;300\n")
+    columns = {"user_id": "who", "item_id": "what", "timestamp": "when", "weight": "secs"}
+    known = read(tmp_path, separator=";", columns=columns, filter="secs > 300")
+    assert known.events["weight"].to_list() == [301.0]
+    assert known.users["user_id"].to_list() == ["a"]
+
+
+def test_a_folder_is_all_its_files_but_hidden_ones(tmp_path: Path) -> None:
+    (tmp_path / "events").mkdir()
+    for name, user in (("1.csv", "a"), ("2.csv", "b"), (".3.csv", "c"), ("_4.csv", "d")):
+        (tmp_path / "events" / name).write_text(f"user_id,item_id,timestamp\n{user},x,2026-01-01\n")
+    assert read(tmp_path, path="events").users["user_id"].to_list() == ["a", "b"]
+    assert read(tmp_path, path="events/*2.csv").users["user_id"].to_list() == ["b"]
+
+
+def test_the_published_movielens_formats(tmp_path: Path) -> None:
+    (tmp_path / "u.data").write_text("196\t242\t3\t881250949\n")
+    (tmp_path / "movies.dat").write_bytes("242::Amélie (2001)::Comedy|Romance\n".encode("latin1"))
+    data = DataSettings.model_validate(
+        {
+            "user_id_type": "integer",
+            "item_id_type": "integer",
+            "interactions": {
+                "path": "u.data",
+                "separator": "\t",
+                "header": ["user_id", "item_id", "rating", "timestamp"],
+            },
+            "items": {
+                "path": "movies.dat",
+                "separator": "::",
+                "encoding": "latin1",
+                "header": ["item_id", "title", "genres"],
+                "features": ["genres"],
+                "list_features": ["genres"],
+            },
+        }
+    )
+    known = read_tables(data, tmp_path, DAY, "UTC")
+    assert known.events.select("timestamp").item().isoformat() == "1997-12-04T15:55:49"
+    assert known.items.select("item_id", "title", "genres").row(0) == (
+        242,
+        "Amélie (2001)",
+        ["Comedy", "Romance"],
+    )
+
+
+def test_all_problems_at_once(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(
+        "user_id,item_id,timestamp\n,x,2026-01-01\na,,2026-01-01\na,x,yesterday\n"
+    )
+    (tmp_path / "users.csv").write_text("user_id,age\na,1\na,2\n")
+    data = DataSettings.model_validate(
+        {"interactions": {"path": "events.csv"}, "users": {"path": "users.csv", "features": ["ages"]}}
+    )
+    known, problems = inspect_tables(data, tmp_path, DAY, "UTC")
+    told = "\n".join(problem.what for problem in problems)
+    assert known is None
+    for part in ("no user_id", "no item_id", "no timestamp that can be read", "did you mean 'age'?"):
+        assert part in told
+
+
+def test_events_on_or_after_the_day_are_not_known(tmp_path: Path) -> None:
+    assert times(tmp_path, "2026-10-31 23:59:59.999999", "2026-11-01 00:00:00") == [
+        "2026-10-31 23:59:59.999999"
+    ]
+
+
+def test_the_same_tables_whatever_the_order_of_the_rows(tmp_path: Path) -> None:
+    rows = [f"u{number % 7},i{number % 5},2026-01-{number % 27 + 1:02}" for number in range(100)]
+    known = []
+    for ordered in (rows, rows[::-1]):
+        (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\n" + "\n".join(ordered))
+        known.append(read(tmp_path))
+    assert known[0].events.equals(known[1].events)
+    assert pl.concat([known[0].users, known[1].users]).n_unique() == len(known[0].users)

@@ -1,0 +1,39 @@
+"""One-hot columns, by hand."""
+
+import polars as pl
+
+from recsys_cli.models.encoding import fit_encoder
+
+FRAME = pl.DataFrame(
+    {
+        "sex": ["f", "m", None, "f"],
+        "genres": [["war", "love"], [], None, ["love", "love"]],
+        "age": [10.0, 20.0, None, 30.0],
+    },
+    schema_overrides={"age": pl.Float32},
+)
+
+
+def test_each_row_sums_to_one_over_what_is_known() -> None:
+    encoder = fit_encoder(FRAME, ("sex", "genres"), max_categories=10)
+    assert encoder.names == ("genres", "sex") and encoder.values["genres"] == ("love", "war")
+    assert encoder.one_hot(FRAME).toarray().astype(float).round(3).tolist() == [
+        [0.333, 0.333, 0.333, 0.0],
+        [0.0, 0.0, 0.0, 1.0],
+        [0.0, 0.0, 0.0, 0.0],
+        [0.5, 0.0, 0.5, 0.0],
+    ]
+
+
+def test_numbers_fall_into_quantile_bins() -> None:
+    encoder = fit_encoder(FRAME, ("age",), max_categories=10)
+    told = encoder.one_hot(FRAME)
+    assert told.shape == (4, encoder.size) and told.sum(axis=1).ravel().tolist() == [[1.0, 1.0, 0.0, 1.0]]
+    assert len({int(told[row].indices[0]) for row in (0, 1, 3)}) == 3
+
+
+def test_unknown_values_count_as_missing() -> None:
+    encoder = fit_encoder(FRAME, ("sex",), max_categories=1)
+    later = pl.DataFrame({"sex": ["f", "m", "x", None]})
+    assert encoder.category_codes(later, "sex").to_list() == [1, 0, 0, 0]
+    assert encoder.one_hot(later).toarray().tolist() == [[1.0], [0.0], [0.0], [0.0]]
