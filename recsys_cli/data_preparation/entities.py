@@ -40,9 +40,11 @@ def read_entities(
         if problems:
             return None, problems
         selected = collect_source(frame.select(_columns(table, schema, key, exclude)), files)
+        problems = _unread_problems(frame, table, schema, key, files)
     except InputError as error:
         return None, [Problem(error.where or name, error.what, error.fix)]
-    problems = id_problems(selected, where, key) + duplicate_problems(selected, where, key)
+    problems += id_problems(selected, where, key) + duplicate_problems(selected, where, key)
+    problems += _availability_problems(selected, where)
     entities, cast_problems = cast_ids(selected, key, id_type, where)
     return entities, problems + cast_problems
 
@@ -75,6 +77,11 @@ def _schema_problems(table: FeatureTableSettings, schema: pl.Schema, where: str,
             problems.append(
                 Problem(where, f"feature {problem.what}", "correct the table's `features` in the settings")
             )
+    for name in _days(schema, table, key):
+        kind = schema[_source(table, name)]
+        if not (kind in (pl.Date, pl.String, pl.Null) or isinstance(kind, pl.Datetime)):
+            what = f"{name} holds {kind}, not days"
+            problems.append(Problem(where, what, "store it as a date, or as text such as 2026-11-23"))
     return problems
 
 
@@ -89,14 +96,56 @@ def _columns(table: FeatureTableSettings, schema: pl.Schema, key: str, exclude: 
     return columns
 
 
+def _source(table: FeatureTableSettings, name: str) -> str:
+    return table.columns.get(name) or name
+
+
 def _optional(table: FeatureTableSettings, schema: pl.Schema, name: str) -> pl.Expr:
-    source = table.columns.get(name) or name
+    source = _source(table, name)
     if source not in schema:
         return pl.lit(None, dtype=_KINDS[name])
     column = pl.col(source)
     if _KINDS[name] == pl.Date and schema[source] == pl.String:
         return column.str.to_date("%Y-%m-%d", strict=False)
     return column.cast(_KINDS[name])
+
+
+def _days(schema: pl.Schema, table: FeatureTableSettings, key: str) -> list[str]:
+    """Return the names of the contract's days that the source has."""
+    return [name for name in _OPTIONAL[key] if _KINDS[name] == pl.Date and _source(table, name) in schema]
+
+
+def _unread_problems(
+    frame: pl.LazyFrame, table: FeatureTableSettings, schema: pl.Schema, key: str, files: list[Path]
+) -> list[Problem]:
+    """Tell of values in the columns of days that are no day."""
+    days = _days(schema, table, key)
+    if not days:
+        return []
+    unread = [
+        (pl.col(_source(table, name)).is_not_null() & _optional(table, schema, name).is_null())
+        .sum()
+        .alias(name)
+        for name in days
+    ]
+    counts = collect_source(frame.select(unread), files).row(0, named=True)
+    fix = "write them as 2026-11-23, or leave them empty"
+    return [
+        Problem(str(files[0]), f"{count:,} values of {name} are no days", fix)
+        for name, count in counts.items()
+        if count
+    ]
+
+
+def _availability_problems(entities: pl.DataFrame, where: str) -> list[Problem]:
+    """Tell of items that are gone before they come."""
+    if AVAILABLE_FROM not in entities.columns:
+        return []
+    never = int((entities[AVAILABLE_UNTIL] < entities[AVAILABLE_FROM]).sum())
+    if not never:
+        return []
+    what = f"{never:,} items have an {AVAILABLE_UNTIL} before their {AVAILABLE_FROM}; they are never shown"
+    return [Problem(where, what, "correct these days", "warning")]
 
 
 def _feature(name: str, kind: pl.DataType, table: FeatureTableSettings) -> pl.Expr:

@@ -13,6 +13,7 @@ from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
 
 _TEXT_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+_FIRST_PLAUSIBLE = datetime(1971, 1, 1)  # zeros and misread units fall into 1970
 _UNITS_PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -96,7 +97,9 @@ def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str)
 
 
 def _no_time(where: str, what: str) -> Problem:
-    fix = "store it as a timestamp, or set data.interactions.timestamp_format (text) or timestamp_unit (integers)"
+    fix = (
+        "store it as a timestamp, or set data.interactions.timestamp_format (text) or timestamp_unit (number)"
+    )
     return Problem(where, what, fix)
 
 
@@ -145,10 +148,17 @@ def _from_text(time: pl.Expr, timestamp_format: str) -> pl.Expr:
 
 def _timestamp_problems(events: pl.DataFrame, where: str) -> list[Problem]:
     missing = events[TIMESTAMP].null_count()
-    if not missing:
-        return []
-    what = f"{missing:,} of {len(events):,} events have no timestamp that can be read"
-    return [Problem(where, what, "correct these rows, or set data.interactions.timestamp_format or a filter")]
+    early = int((events[TIMESTAMP] < _FIRST_PLAUSIBLE).sum())
+    problems = []
+    if missing:
+        what = f"{missing:,} of {len(events):,} events have no timestamp that can be read"
+        fix = "correct these rows, or set data.interactions.timestamp_format or a filter"
+        problems.append(Problem(where, what, fix))
+    if early:
+        what = f"{early:,} of {len(events):,} events lie before {_FIRST_PLAUSIBLE:%Y}"
+        fix = "check data.interactions.timestamp_unit and timestamp_format, or filter these rows out"
+        problems.append(Problem(where, what, fix, "warning"))
+    return problems
 
 
 def _weight_problems(events: pl.DataFrame, where: str) -> list[Problem]:

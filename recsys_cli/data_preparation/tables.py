@@ -75,10 +75,28 @@ def inspect_tables(
         or items is None
     ):
         return None, problems
+    problems += _strangers(events, users, USER_ID, workspace, data.users.path)
+    problems += _strangers(events, items, ITEM_ID, workspace, data.items.path)
     events, users = _indexed(events, users, USER_ID, USER)
     events, items = _indexed(events, items, ITEM_ID, ITEM)
     events = events.select(USER, ITEM, TIMESTAMP, WEIGHT).sort(USER, ITEM, TIMESTAMP, WEIGHT)
     return Tables(day, timezone, events, users, items), problems
+
+
+def _strangers(
+    events: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: Path, path: str
+) -> list[Problem]:
+    """Tell of the events' users or items that their own table, where there is one, lacks."""
+    if not path:
+        return []
+    counts = events[key].value_counts().cast({key: pl.String})
+    unknown = counts.join(entities.select(pl.col(key).cast(pl.String)), on=key, how="anti")
+    if unknown.is_empty():
+        return []
+    share = unknown["count"].sum() / len(events)
+    what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
+    fix = f"add them to it, else they have no features; check that each {key} is written the same"
+    return [Problem(str(workspace / path), what, fix, "warning")]
 
 
 def _indexed(
