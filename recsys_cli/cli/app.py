@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from recsys_cli.cli.check import check
 from recsys_cli.cli.config import show_config
 from recsys_cli.cli.evaluate import evaluate
 from recsys_cli.cli.explain import explain
 from recsys_cli.cli.features import features
+from recsys_cli.cli.init import init
 from recsys_cli.cli.logs import log_to_terminal
 from recsys_cli.cli.models import models
 from recsys_cli.cli.options import (
@@ -35,6 +37,8 @@ app = typer.Typer(
     epilog="The options above may stand before or after the command.",
     pretty_exceptions_enable=False,
 )
+app.command("init")(init)
+app.command("check")(check)
 app.command("features")(features)
 app.command("train")(train)
 app.command("score")(score)

@@ -1,0 +1,30 @@
+"""`recsys check`: all problems at once."""
+
+import typer
+
+from recsys_cli.cli.arguments import ScoringDate, chosen_day
+from recsys_cli.cli.running import open_workspace
+from recsys_cli.cli.session import session_of
+from recsys_cli.utils.errors import CheckFailedError
+
+
+def check(ctx: typer.Context, date: ScoringDate = None) -> None:
+    """List all that would stop or spoil a run: inputs, their age, the model, the folders; writes nothing."""
+    session = session_of(ctx)
+    terminal = session.terminal
+    day = chosen_day(session, date)
+    workspace = open_workspace(session)
+    from recsys_cli.pipelines.check import check_workspace
+
+    report = check_workspace(workspace, day)
+    if session.options.as_json:
+        terminal.show_json(report.facts())
+    elif report.problems:
+        rows = [(one.severity, one.where, one.what, one.fix) for one in report.problems]
+        terminal.show_table(f"Problems on {day}", ("severity", "where", "what", "fix"), rows)
+    count = f"errors: {report.errors:,}, warnings: {len(report.problems) - report.errors:,}"
+    if report.errors:
+        raise CheckFailedError(
+            f"the check found {count}", where=str(workspace.root), fix="put right what the list says"
+        )
+    terminal.say(f"check of {day}: {count if report.problems else 'no problems'}")

@@ -1,0 +1,116 @@
+"""`check`: everything that would stop, or spoil, a run for a day; it writes nothing."""
+
+import os
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from recsys_cli.data_preparation.features import FeatureTables, build_features, newest_event_age
+from recsys_cli.data_preparation.freshness import freshness_problems
+from recsys_cli.data_preparation.problems import Problem
+from recsys_cli.data_preparation.tables import Tables, inspect_tables
+from recsys_cli.models.bundle import Bundle
+from recsys_cli.models.registry import POINTER, promoted_version
+from recsys_cli.models.two_stage import misfits
+from recsys_cli.pipelines.serving import open_bundle
+from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.columns import ITEM_ID, USER_ID
+from recsys_cli.utils.errors import ModelError, RecsysError
+
+_SECONDS_A_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All problems of a workspace on a day, the errors first."""
+
+    day: date
+    problems: list[Problem]
+
+    @property
+    def errors(self) -> int:
+        """How many of the problems stop a run."""
+        return sum(problem.severity == "error" for problem in self.problems)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        problems = [asdict(problem) for problem in self.problems]
+        return {"schema_version": 1, "date": str(self.day), "problems": problems}
+
+
+def check_workspace(workspace: Workspace, day: date) -> CheckReport:
+    """Look at the inputs, their age, the promoted model and the output folders; collect, never stop.
+
+    Raises: SettingsError for an expression of the settings that does not parse.
+    """
+    settings = workspace.settings
+    tables, problems = inspect_tables(
+        settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude
+    )
+    if tables is not None:
+        age_days = newest_event_age(tables).total_seconds() / _SECONDS_A_DAY
+        problems += freshness_problems(age_days, settings.data, day)
+    problems += _model_problems(workspace, day, tables)
+    problems += _output_problems(workspace, day)
+    return CheckReport(day, sorted(problems, key=lambda problem: problem.severity))
+
+
+def _model_problems(workspace: Workspace, day: date, tables: Tables | None) -> list[Problem]:
+    """Tell of a promoted model that cannot serve the day; that there is none yet is a warning."""
+    try:
+        promoted_version(workspace.models)
+    except ModelError as error:
+        return [_told(error, "error" if (workspace.models / POINTER).exists() else "warning")]
+    try:
+        bundle = open_bundle(workspace, day)
+        return [] if tables is None else _fit_problems(workspace, bundle, tables)
+    except ModelError as error:
+        return [_told(error, "error")]
+
+
+def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[Problem]:
+    features = _columns_alone(tables, workspace)
+    lightfm = bundle.model.stage.lightfm
+    lightfm.users.known_rows(features.users[USER_ID])
+    lightfm.items.known_rows(features.items[ITEM_ID])
+    wrong = misfits(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed)
+    fix = "restore these settings, or run `recsys train` again"
+    return [
+        Problem("settings/settings.toml", f"model {bundle.version} does not fit: {line}", fix)
+        for line in wrong
+    ]
+
+
+def _columns_alone(tables: Tables, workspace: Workspace) -> FeatureTables:
+    """Return the day's features without a row: whether a model fits is a matter of columns."""
+    empty = replace(
+        tables, events=tables.events.clear(), users=tables.users.clear(), items=tables.items.clear()
+    )
+    return build_features(empty, workspace.settings.features)
+
+
+def _output_problems(workspace: Workspace, day: date) -> list[Problem]:
+    """Tell of output folders that cannot be made or written; nothing is tried."""
+    folders = {
+        "features": workspace.features(day).parent,
+        "models": workspace.models,
+        "recommendations": workspace.recommendations(day),
+        "runs": workspace.runs,
+    }
+    problems = []
+    for name, folder in folders.items():
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            problems.append(_output(existing, f"output.{name} leads through a file, not a folder", name))
+        elif not os.access(existing, os.W_OK | os.X_OK):
+            problems.append(_output(existing, f"output.{name} cannot be written here", name))
+    return problems
+
+
+def _output(path: Path, what: str, name: str) -> Problem:
+    return Problem(str(path), what, f"make it a folder that can be written, or set output.{name} to one")
+
+
+def _told(error: RecsysError, severity: Literal["error", "warning"]) -> Problem:
+    return Problem(error.where, error.what, error.fix, severity)

@@ -1,0 +1,316 @@
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from recsys_cli.configs.sections import (
+    CandidatesSettings,
+    DataSettings,
+    FeatureTableSettings,
+    InteractionsSettings,
+    LightFMSettings,
+    RankerSettings,
+    Settings,
+)
+from recsys_cli.data_preparation.problems import Problem
+from recsys_cli.models.registry import promoted_version
+from recsys_cli.pipelines.check import check_workspace
+from recsys_cli.pipelines.run_record import begin_run
+from recsys_cli.pipelines.train import train_model
+from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID
+from recsys_cli.utils.errors import ExitCode
+
+DATA = Path(__file__).parents[2] / "../shared/data"
+DAY = date(2010, 11, 26)
+NO_MODEL = ("warning", "no model is promoted")
+
+
+def tables() -> dict[str, pl.DataFrame]:
+    """Three tables with nothing wrong."""
+    return {
+        "events": pl.DataFrame(
+            {
+                USER_ID: [1, 1, 2],
+                ITEM_ID: ["tea", "jam", "tea"],
+                TIMESTAMP: [datetime(2010, 11, day, 9) for day in (23, 24, 25)],
+            }
+        ),
+        "users": pl.DataFrame({USER_ID: [1, 2, 3], "country": ["FR", "DE", None]}),
+        "items": pl.DataFrame(
+            {
+                ITEM_ID: ["tea", "jam"],
+                "available_from": ["2010-01-01", None],
+                "available_until": [None, None],
+            },
+            schema={ITEM_ID: pl.String, "available_from": pl.String, "available_until": pl.String},
+        ),
+    }
+
+
+def workspace_of(frames: dict[str, pl.DataFrame], root: Path, **data: Any) -> Workspace:
+    for name, frame in frames.items():
+        frame.write_parquet(root / f"{name}.parquet")
+    sources = DataSettings(
+        interactions=InteractionsSettings(path="events.parquet"),
+        users=FeatureTableSettings(path="users.parquet", features=["country"]),
+        items=FeatureTableSettings(path="items.parquet"),
+        **data,
+    )
+    return Workspace(root, Settings(data=sources))
+
+
+def found(workspace: Workspace, day: date = DAY) -> list[tuple[str, str]]:
+    return [(problem.severity, problem.what) for problem in check_workspace(workspace, day).problems]
+
+
+def contents(root: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in root.rglob("*")}
+
+
+def test_good_tables_without_a_model_give_one_warning(tmp_path: Path) -> None:
+    assert found(workspace_of(tables(), tmp_path)) == [NO_MODEL]
+
+
+FAULTS: list[tuple[str, pl.Expr, str, str]] = [
+    ("events", pl.lit("2010-11-24").alias(TIMESTAMP), "error", "column 'timestamp' holds text, not a time"),
+    (
+        "events",
+        pl.when(pl.col(ITEM_ID) == "tea").then(pl.col(TIMESTAMP)),
+        "error",
+        "1 of 3 events have no timestamp that can be read",
+    ),
+    (
+        "events",
+        pl.when(pl.col(ITEM_ID) == "jam")
+        .then(datetime(1970, 1, 15))
+        .otherwise(pl.col(TIMESTAMP))
+        .alias(TIMESTAMP),
+        "warning",
+        "1 of 3 events lie before 1971",
+    ),
+    (
+        "events",
+        pl.lit(datetime(2010, 11, 26)).alias(TIMESTAMP),
+        "error",
+        "no event lies before 2010-11-26 00:00 UTC",
+    ),
+    ("users", pl.col(USER_ID) + 6, "warning", "2 user_ids of the events, 100.0% of the events,"),
+    (
+        "items",
+        pl.col(ITEM_ID).replace("jam", "oil"),
+        "warning",
+        "1 item_ids of the events, 33.3% of the events,",
+    ),
+    (
+        "events",
+        pl.when(pl.col(USER_ID) == 1).then(pl.col(USER_ID)),
+        "error",
+        "1 of 3 rows have no user_id (rows 3 …)",
+    ),
+    ("users", pl.col(USER_ID).replace(3, 1), "error", "1 user_ids have more than one row: 1 …"),
+    ("users", pl.col(USER_ID).cast(pl.Float64), "error", "user_id holds Float64"),
+    ("items", pl.lit("soon").alias("available_from"), "error", "2 values of available_from are no days"),
+    ("items", pl.lit(14_000).alias("available_from"), "error", "available_from holds Int32, not days"),
+    (
+        "items",
+        pl.lit("2009-12-31").alias("available_until"),
+        "warning",
+        "1 items have an available_until before their available_from; they are never shown",
+    ),
+]
+
+
+@pytest.mark.parametrize(("table", "change", "severity", "what"), FAULTS)
+def test_each_fault_is_named(table: str, change: pl.Expr, severity: str, what: str, tmp_path: Path) -> None:
+    frames = tables()
+    frames[table] = frames[table].with_columns(change)
+
+    problems = check_workspace(workspace_of(frames, tmp_path), DAY).problems
+
+    named = [one for one in problems if one.what != NO_MODEL[1]]
+    assert [one.severity for one in named if one.what.startswith(what)] == [severity], named
+    assert all(one.where.endswith(f"{table}.parquet") and one.fix for one in named)
+
+
+def test_faults_of_all_tables_are_told_at_once_errors_first(tmp_path: Path) -> None:
+    frames = tables()
+    frames["events"] = frames["events"].drop(TIMESTAMP)
+    frames["users"] = frames["users"].with_columns(pl.col(USER_ID).replace(3, None)).drop("country")
+    frames["items"] = frames["items"].with_columns(pl.lit("tea").alias(ITEM_ID))
+
+    told = found(workspace_of(frames, tmp_path))
+
+    assert [severity for severity, _ in told] == ["error", "error", "error", "warning"]
+    assert "column 'timestamp' is missing" in told[0][1]
+    assert "feature column 'country' is missing" in told[1][1]
+    assert "1 item_ids have more than one row: 'tea'" in told[2][1]
+    assert told[3] == NO_MODEL
+
+
+@pytest.mark.parametrize(
+    ("limits", "severity"), [({}, "warning"), ({"max_age_days": 3, "stale_after_days": 4}, "error")]
+)
+def test_old_events_warn_then_refuse(limits: dict[str, int], severity: str, tmp_path: Path) -> None:
+    told = found(workspace_of(tables(), tmp_path, **limits), date(2010, 12, 1))
+
+    what = "the newest event before 2010-12-01 is 5.6 days old, the limit is"
+    assert [one for one, text in told if text.startswith(what)] == [severity]
+
+
+def test_an_output_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    workspace = workspace_of(tables(), tmp_path)
+    (tmp_path / "features").write_text("")
+
+    assert found(workspace)[0] == ("error", "output.features leads through a file, not a folder")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+def test_an_output_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    workspace = workspace_of(tables(), tmp_path)
+    (tmp_path / "runs").mkdir(mode=0o500)
+
+    assert found(workspace)[0] == ("error", "output.runs cannot be written here")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with a promoted model, of the last months of some real customers."""
+    source = DATA / "online-retail-2009/interactions.parquet"
+    if not source.exists():
+        pytest.skip("needs the real data: ../shared/data/online-retail-2009 is absent")
+    root = tmp_path_factory.mktemp("trained")
+    recent = (pl.col(TIMESTAMP) >= datetime(2010, 9, 1)) & (pl.col(USER_ID) % 12 == 0)
+    events = pl.read_parquet(source, columns=[USER_ID, ITEM_ID, TIMESTAMP]).filter(recent).unique()
+    events.write_parquet(root / "events.parquet")
+    settings = Settings(
+        data=DataSettings(interactions=InteractionsSettings(path="events.parquet")),
+        candidates=CandidatesSettings(lightfm=LightFMSettings(no_components=8, epochs=2)),
+        ranker=RankerSettings(iterations=5, depth=3),
+    )
+    workspace = Workspace(root, settings)
+    train_model(workspace, DAY, begin_run(workspace, "train"))
+    return workspace
+
+
+def with_settings(workspace: Workspace, **changes: dict[str, Any]) -> Workspace:
+    told = workspace.settings.model_dump()
+    for section, values in changes.items():
+        told[section] |= values
+    return replace(workspace, settings=Settings.model_validate(told))
+
+
+def model_problems(workspace: Workspace, day: date = DAY) -> list[Problem]:
+    return [one for one in check_workspace(workspace, day).problems if one.severity == "error"]
+
+
+def test_a_model_that_fits_is_no_problem(trained: Workspace) -> None:
+    assert not check_workspace(trained, DAY).problems
+
+
+def test_a_model_trained_after_the_date_is_an_error(trained: Workspace) -> None:
+    (problem,) = model_problems(trained, date(2010, 11, 25))
+
+    assert "was trained on events up to 2010-11-26; 2010-11-25 is no future to it" in problem.what
+
+
+def test_a_model_of_other_settings_is_an_error_for_each_difference(trained: Workspace) -> None:
+    changed = with_settings(trained, scoring={"filter_viewed": False}, features={"windows_days": [14, 90]})
+
+    assert [one.what.partition("does not fit: ")[2] for one in model_problems(changed)] == [
+        "scoring.filter_viewed: trained with True; now False",
+        "features.windows_days: the columns item_events_30d, item_events_7d, user_events_30d, "
+        "user_events_7d are missing",
+    ]
+
+
+def test_a_model_of_ids_of_another_type_is_an_error(trained: Workspace) -> None:
+    (problem,) = model_problems(with_settings(trained, data={"user_id_type": "text"}))
+
+    assert problem.what == "the model was trained on ids of type Int64, the tables hold String"
+
+
+@pytest.mark.parametrize("name", ["ranker.cbm", "users_vectors.npy", "manifest.json"])
+def test_a_damaged_model_is_an_error_that_names_the_file(
+    trained: Workspace, name: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(trained.root, root)
+    file = root / "models" / promoted_version(trained.models) / name
+    file.write_bytes(file.read_bytes()[:-10])
+
+    (problem,) = model_problems(replace(trained, root=root))
+
+    assert problem.where == str(file)
+
+
+def test_a_missing_version_behind_the_pointer_is_an_error(trained: Workspace, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(trained.root, root)
+    shutil.rmtree(root / "models" / promoted_version(trained.models))
+
+    (problem,) = model_problems(replace(trained, root=root))
+
+    assert problem.what.startswith("there is no model version")
+
+
+def settings_file(root: Path, text: str) -> None:
+    (root / "settings").mkdir()
+    (root / "settings/settings.toml").write_text(text)
+
+
+def test_the_program_finds_real_data_fit_and_writes_nothing(
+    tmp_path: Path, recsys: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    source = (DATA / "ml-100k").resolve()
+    if not source.exists():
+        pytest.skip("needs the real data: ../shared/data/ml-100k is absent")
+    settings_file(
+        tmp_path,
+        f'[default.data.interactions]\npath = "{source}/interactions.parquet"\n'
+        f'[default.data.users]\npath = "{source}/users.parquet"\nfeatures = ["age", "gender"]\n'
+        f'[default.data.items]\npath = "{source}/items.parquet"\nfeatures = ["genres"]\n',
+    )
+    before = contents(tmp_path)
+
+    done = recsys("check", "--date", "1998-04-09", "--json")
+
+    assert done.returncode == ExitCode.OK, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["schema_version"], told["date"]) == (1, "1998-04-09")
+    assert [(one["severity"], one["what"]) for one in told["problems"]] == [NO_MODEL]
+    assert contents(tmp_path) == before
+
+
+def test_the_program_lists_all_problems_and_exits_1(
+    tmp_path: Path, recsys: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    frames = tables()
+    frames["users"] = frames["users"].with_columns(pl.col(USER_ID).replace(3, 1))
+    frames["items"] = frames["items"].drop(ITEM_ID)
+    workspace_of(frames, tmp_path)
+    settings_file(
+        tmp_path,
+        "".join(
+            f'[default.data.{table}]\npath = "{file}.parquet"\n'
+            for table, file in (("interactions", "events"), ("users", "users"), ("items", "items"))
+        ),
+    )
+    before = contents(tmp_path)
+
+    done = recsys("check", "--date", "2010-11-26")
+
+    assert done.returncode == ExitCode.CHECK
+    for words in ("1 user_ids have more than one row", "column 'item_id' is missing", "no model is promoted"):
+        assert words in done.stdout
+    assert done.stderr.startswith("error: the check found errors: 2, warnings: 1\n")
+    assert "Traceback" not in done.stderr
+    assert contents(tmp_path) == before
