@@ -2,10 +2,6 @@
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,7 @@ from recsys_cli.data_preparation.sample_catalogue import invent_catalogue
 from recsys_cli.data_preparation.sample_draws import Integers
 from recsys_cli.data_preparation.sample_events import events_table, invent_audience, users_table
 from recsys_cli.utils.errors import UsageError
+from recsys_cli.utils.files import staging_folder, sync
 from recsys_cli.utils.progress import Progress, silent
 
 TABLES = ("interactions", "users", "items")
@@ -58,9 +55,15 @@ def generate(shape: DemoShape, folder: Path, progress: Progress = silent) -> Non
     """Write interactions.parquet, users.parquet and items.parquet into `folder`; progress counts users.
 
     The files appear once all of them are complete.
+    Raises: OutputError if the folder cannot be written.
     """
-    with _staging(folder) as staged:
+    with staging_folder(folder.parent) as staged:
         _write_tables(shape, staged, progress)
+        folder.mkdir(exist_ok=True)
+        for file in _files(staged):
+            sync(file)
+            os.replace(file, folder / file.name)
+        sync(folder)
 
 
 def has_demo(shape: DemoShape, folder: Path) -> bool:
@@ -71,20 +74,6 @@ def has_demo(shape: DemoShape, folder: Path) -> bool:
 def foreign_tables(folder: Path) -> list[Path]:
     """Return the files that stand where the demo's tables go and were not made by `generate`."""
     return [file for file in _files(folder) if file.exists() and _recorded(file) is None]
-
-
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """Yield a sibling folder whose files move into `folder` only on success."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        yield staged
-        folder.mkdir(exist_ok=True)
-        for file in sorted(staged.iterdir()):
-            os.replace(file, folder / file.name)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def _write_tables(shape: DemoShape, folder: Path, progress: Progress) -> None:

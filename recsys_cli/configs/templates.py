@@ -1,0 +1,48 @@
+"""The text of a workspace's settings.toml: a head, the tables, and the environments."""
+
+import json
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from recsys_cli.configs.sections import DataSettings
+
+TABLES = ("interactions", "users", "items")
+_GUESSED = """
+# Guessed by `recsys init` from the columns' names, types and values: check it.
+"""
+
+
+def preset_text(preset: str, folder: str = "") -> str:
+    """Return the settings of a preset whose files lie in `folder`."""
+    inside_quotes = _toml(folder)[1:-1]
+    return _whole(Template(_part(preset)).substitute(folder=inside_quotes))
+
+
+def guessed_text(data: DataSettings) -> str:
+    """Return the settings of tables whose mapping was guessed."""
+    ids = [f"{key} = {_toml(getattr(data, key))}" for key in ("user_id_type", "item_id_type")]
+    parts = ["\n".join(["[default.data]", *ids])]
+    for name in TABLES:
+        keys = getattr(data, name).model_dump(exclude_unset=True)
+        lines = [f"{key} = {_toml(value)}" for key, value in keys.items() if value]
+        if lines:
+            parts.append("\n".join([f"[default.data.{name}]", *lines]))
+    return _whole(_GUESSED + "\n\n".join(parts) + "\n")
+
+
+def _whole(tables: str) -> str:
+    return _part("head") + tables + _part("environments")
+
+
+def _part(name: str) -> str:
+    return (files("recsys_cli.configs") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _toml(value: Any) -> str:
+    """Return text, a list or a table of them as TOML."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,157 @@
+"""A new workspace: settings that read the user's tables, or the demo's with the data itself."""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+from recsys_cli.configs.sections import Settings
+from recsys_cli.configs.templates import guessed_text, preset_text
+from recsys_cli.data_preparation.mapping import Guess, guess_data
+from recsys_cli.data_preparation.sample import DemoShape, foreign_tables, generate, has_demo
+from recsys_cli.data_preparation.sample_catalogue import LAST_DAY
+from recsys_cli.data_preparation.timestamps import day_after
+from recsys_cli.utils.errors import InputError, UsageError
+from recsys_cli.utils.files import replacing
+from recsys_cli.utils.progress import Progress, silent
+
+SETTINGS = Path("settings/settings.toml")
+_ARCHIVES = {
+    "movielens-100k": ("u.data", "u.user", "u.item"),
+    "movielens-1m": ("ratings.dat", "users.dat", "movies.dat"),
+    "movielens-latest": ("ratings.csv", "movies.csv"),
+    "kion": ("interactions.csv", "users.csv", "items.csv"),
+}
+
+
+@dataclass(frozen=True)
+class InitReport:
+    """What `init` left behind.
+
+    Attributes:
+        preset: the preset, a MovieLens archive by its own name.
+        settings_kept: the settings were there before, and may differ from the preset's.
+        data: what became of the demo's tables.
+        guesses: what the mapping of generic tables rests on.
+        day: the first day that can be scored with every event known.
+    """
+
+    workspace: Path
+    preset: str
+    settings_kept: bool
+    data: Literal["none", "generated", "kept"]
+    guesses: tuple[Guess, ...]
+    day: date | None
+
+    @property
+    def settings_file(self) -> Path:
+        """The file to read first."""
+        return self.workspace / SETTINGS
+
+
+def init_demo(workspace: Path, shape: DemoShape, progress: Progress = silent) -> InitReport:
+    """Write the demo's settings unless there are some, and its data unless it is there.
+
+    Raises: UsageError if other data lie where the demo's go; OutputError if the folder cannot be written.
+    """
+    folder = workspace / "data"
+    _refuse_foreign(folder)
+    kept = (workspace / SETTINGS).exists()
+    present = has_demo(shape, folder)
+    if not present:
+        generate(shape, folder, progress)
+    if not kept:
+        _write(workspace, preset_text("demo"))
+    day = LAST_DAY + timedelta(days=1)
+    return InitReport(workspace, "demo", kept, "kept" if present else "generated", (), day)
+
+
+def init_generic(
+    workspace: Path, paths: Mapping[str, str], named: Sequence[tuple[str, str]] = ()
+) -> InitReport:
+    """Write settings for the user's own tables.
+
+    Args:
+        workspace: the new workspace's folder.
+        paths: table name = file, folder or glob, relative to the current folder or absolute.
+        named: contract column and source column, for what cannot be guessed.
+
+    Raises: UsageError if other settings are there; InputError for a table that cannot be mapped.
+    """
+    inside = {name: _seen_from(workspace, path) for name, path in paths.items()}
+    data, guesses = guess_data(inside, workspace, named)
+    day = day_after(data.interactions, workspace)
+    kept = _write_new(workspace, guessed_text(data))
+    return InitReport(workspace, "generic", kept, "none", tuple(guesses), day)
+
+
+def init_movielens(workspace: Path, source: str) -> InitReport:
+    """Write settings for a MovieLens archive: its folder, or one of the files in it.
+
+    Raises: UsageError if other settings are there; InputError if the folder holds no such archive.
+    """
+    archives = [name for name in _ARCHIVES if name.startswith("movielens")]
+    return _init_archive(workspace, source, archives)
+
+
+def init_kion(workspace: Path, source: str) -> InitReport:
+    """Write settings for the KION data set: its folder, or one of the files in it.
+
+    Raises: UsageError if other settings are there; InputError if the folder does not hold it.
+    """
+    return _init_archive(workspace, source, ["kion"])
+
+
+def _init_archive(workspace: Path, source: str, archives: Sequence[str]) -> InitReport:
+    folder = Path(source).parent if Path(source).is_file() else Path(source)
+    archive = next((one for one in archives if all((folder / f).is_file() for f in _ARCHIVES[one])), None)
+    if archive is None:
+        choices = ", or ".join(", ".join(_ARCHIVES[one]) for one in archives)
+        raise InputError(
+            f"the folder does not hold {choices}",
+            where=str(folder),
+            fix="unpack the archive, and give its folder after --interactions",
+        )
+    text = preset_text(archive, _seen_from(workspace, str(folder)))
+    settings = Settings.model_validate(tomllib.loads(text)["default"])
+    day = day_after(settings.data.interactions, workspace)
+    return InitReport(workspace, archive, _write_new(workspace, text), "none", (), day)
+
+
+def _seen_from(workspace: Path, path: str) -> str:
+    """Return a path relative to the workspace if it lies inside, else absolute."""
+    whole, root = Path(os.path.abspath(path)), Path(os.path.abspath(workspace))
+    return str(whole.relative_to(root) if whole.is_relative_to(root) else whole)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    foreign = foreign_tables(folder)
+    if foreign:
+        raise UsageError(
+            "the demo's data would replace files that it did not make",
+            where=", ".join(map(str, foreign)),
+            fix="choose another folder: recsys init DIR --preset demo",
+        )
+
+
+def _write_new(workspace: Path, text: str) -> bool:
+    """Write the settings, and return whether the same ones were there already."""
+    file = workspace / SETTINGS
+    if not file.exists():
+        _write(workspace, text)
+        return False
+    if file.read_bytes() != text.encode():
+        raise UsageError(
+            "the folder has other settings already",
+            where=str(file),
+            fix="choose another folder, or move this file away first",
+        )
+    return True
+
+
+def _write(workspace: Path, text: str) -> None:
+    with replacing(workspace / SETTINGS) as part:
+        part.write_text(text, encoding="utf-8")
