@@ -119,7 +119,7 @@ class RankerSettings(Section):
     rsm: float = Field(0.3, gt=0.0, le=1.0, description="share of the columns that a tree sees")
     early_stopping_rounds: PositiveInt = 50
     label_days: PositiveInt = Field(14, description="length of a label window")
-    label_windows: PositiveInt = Field(2, description="consecutive label windows before the training date")
+    label_windows: PositiveInt = Field(3, description="consecutive label windows before the training date")
     n_negatives: PositiveInt = Field(60, description="negatives a user and window")
     validation_share: Share = Field(0.15, description="share of users kept for early stopping")
     max_train_users: PositiveInt = Field(200_000, description="users a label window at most")
