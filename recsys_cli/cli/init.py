@@ -120,12 +120,13 @@ def _init_demo(session: Session, workspace: Path, given: Given) -> "InitReport":
     from recsys_cli.pipelines.init import init_demo
 
     users = _whole_number("--users", given.users, 5_000)
+    usual = 5.7 if users >= _KION_SIZE else 20.0
     shape = DemoShape(
         users=users,
         items=_whole_number("--items", given.items, 1_000),
         days=180 if given.days is None else given.days,
         seed=42 if given.seed is None else given.seed,
-        events_per_user=given.events_per_user or (5.7 if users >= _KION_SIZE else 20.0),
+        events_per_user=usual if given.events_per_user is None else given.events_per_user,
     )
     with session.terminal.progress("Demo users") as progress:
         return init_demo(workspace, shape, progress)

@@ -1,0 +1,95 @@
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = ("--users", "60", "--items", "30", "--days", "20")
+CSV = "who,sku,date\n1,a,2026-01-01\n2,b,2026-01-02\n"
+
+
+def test_demo_is_the_default_and_ends_with_the_next_commands(recsys: Run, tmp_path: Path) -> None:
+    done = recsys("init", "my shop", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-3:] == [
+        "  recsys -C 'my shop' train --date 2026-07-01",
+        "  recsys -C 'my shop' score --date 2026-07-01",
+        "  recsys -C 'my shop' explain --date 2026-07-01",
+    ]
+    assert len(pl.read_parquet(tmp_path / "my shop/data/users.parquet")) == 60
+    again = recsys("init", "my shop", *SMALL)
+    assert f"kept {Path('my shop/settings/settings.toml')}" in again.stderr
+
+
+def test_the_workspace_is_the_argument_or_the_global_option_or_here(recsys: Run, tmp_path: Path) -> None:
+    assert recsys("-C", "there", "init", *SMALL).returncode == 0
+    done = recsys("init", *SMALL)
+    assert "  recsys train --date 2026-07-01" in done.stderr
+    assert (tmp_path / "there/settings/settings.toml").is_file()
+    assert (tmp_path / "settings/settings.toml").is_file()
+
+
+def test_generic_follows_from_interactions_and_tells_its_guesses(recsys: Run, tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(CSV, encoding="utf-8")
+    done = recsys("init", "w", "--interactions", "events.csv", "--map", "user_id=who")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stderr.splitlines()]
+    assert ["interactions", "user_id", "who"] in lines
+    assert ["interactions", "item_id", "sku"] in lines
+    assert ["ids", "item_id_type", "text"] in lines
+    assert "train --date 2026-01-03" in done.stderr
+    assert recsys("-C", "w", "config", "data").returncode == 0
+
+
+def test_json_is_one_object(recsys: Run, tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(CSV, encoding="utf-8")
+    done = recsys("init", "w", "--interactions", "events.csv", "--map", "user_id=who", "--json")
+    told = json.loads(done.stdout)
+    assert (told["schema_version"], told["preset"], told["data"]) == (1, "generic", "none")
+    assert {"table": "interactions", "setting": "user_id", "value": "who"} in told["guesses"]
+    assert told["next"][0] == "recsys -C w train --date 2026-01-03"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ("--users people.parquet", 2, "'people.parquet' is not a whole number"),
+        ("--preset demo --interactions events.csv", 2, "the demo preset takes no --interactions"),
+        ("--preset demo --map user_id=x", 2, "the demo preset takes no --map"),
+        ("--preset generic", 2, "the generic preset needs a path"),
+        ("--interactions events.csv --days 3 --seed 0", 2, "the generic preset takes no --days, --seed"),
+        ("--preset kion --interactions . --users u.csv", 2, "the kion preset takes no --users"),
+        ("--preset movielens --interactions .", 3, "the folder does not hold u.data"),
+        ("--interactions events.csv --map user_id", 2, "'user_id' is not NAME=COLUMN"),
+        ("--interactions events.csv --map user_id=nobody", 2, "no table has a column 'nobody'"),
+        ("--interactions events.csv", 3, "looks like user_id; the columns are who, sku, date"),
+        ("--interactions nowhere.csv", 3, "no such file"),
+        ("--users 0", 2, "the demo cannot have users = 0"),
+        ("--events-per-user 0", 2, "the demo cannot have events_per_user = 0"),
+        ("--preset other", 2, "'other' is not one of"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_error(
+    recsys: Run, tmp_path: Path, options: str, code: int, message: str
+) -> None:
+    (tmp_path / "events.csv").write_text(CSV, encoding="utf-8")
+    done = recsys("init", "w", *options.split())
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ") and "fix: " in done.stderr
+    assert not (tmp_path / "w").exists()
+
+
+def test_other_settings_are_kept_with_an_error(recsys: Run, tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(CSV, encoding="utf-8")
+    settings = tmp_path / "settings/settings.toml"
+    settings.parent.mkdir()
+    settings.write_text("[default]\n", encoding="utf-8")
+    done = recsys("init", "--interactions", "events.csv", "--map", "user_id=who")
+    assert done.returncode == 2
+    assert "other settings" in done.stderr
+    assert settings.read_text(encoding="utf-8") == "[default]\n"

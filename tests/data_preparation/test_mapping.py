@@ -1,0 +1,237 @@
+from datetime import date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from recsys_cli.configs.sections import DataSettings, InteractionsSettings
+from recsys_cli.data_preparation.dialect import sniff_dialect
+from recsys_cli.data_preparation.feature_columns import guess_features
+from recsys_cli.data_preparation.mapping import Guess, guess_data
+from recsys_cli.data_preparation.tables import read_tables
+from recsys_cli.data_preparation.timestamps import day_after, guess_timestamp
+from recsys_cli.utils.errors import InputError, UsageError
+
+EVENTS = pl.DataFrame(
+    {
+        "user_id": [1, 2, 1],
+        "item_id": ["a", "b", "b"],
+        "timestamp": [datetime(2026, 1, day) for day in (1, 2, 3)],
+    }
+)
+
+
+def guessed(folder: Path, *named: tuple[str, str], **tables: pl.DataFrame | str) -> DataSettings:
+    """Write frames as parquet and text as CSV, and return the guessed settings."""
+    paths = {}
+    for name, table in tables.items():
+        paths[name] = f"{name}.csv" if isinstance(table, str) else f"{name}.parquet"
+        if isinstance(table, str):
+            (folder / paths[name]).write_text(table, encoding="utf-8")
+        else:
+            table.write_parquet(folder / paths[name])
+    return guess_data(paths, folder, named)[0]
+
+
+def test_online_retail_is_mapped(shared_data: Path) -> None:
+    names = ("interactions", "users", "items")
+    paths = {name: f"online-retail-2009/{name}.parquet" for name in names}
+    data, guesses = guess_data(paths, shared_data)
+    assert data.interactions.columns == {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"}
+    assert (data.user_id_type, data.item_id_type) == ("integer", "text")
+    assert data.users.features == ["country"]
+    assert data.items.columns == {"item_id": "item_id", "title": "title"}
+    assert data.items.features == ["price"]
+    assert Guess("items", "title", "title") in guesses
+    assert day_after(data.interactions, shared_data) == date(2010, 12, 10)
+
+
+def test_ml_100k_is_mapped(shared_data: Path) -> None:
+    paths = {name: f"ml-100k/{name}.parquet" for name in ("interactions", "users", "items")}
+    data, _ = guess_data(paths, shared_data)
+    assert data.interactions.columns == {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"}
+    assert (data.user_id_type, data.item_id_type) == ("integer", "integer")
+    assert data.users.features == ["age", "gender", "occupation"]
+    assert data.items.features == ["release_year", "genres"]
+    assert data.items.columns["title"] == "title"
+    assert data.items.list_features == []
+
+
+@pytest.mark.parametrize(
+    ("user", "item", "time"),
+    [
+        ("userId", "movieId", "timestamp"),
+        ("Customer ID", "StockCode", "InvoiceDate"),
+        ("visitorid", "itemid", "event_time"),
+        ("uid", "isbn", "ts"),
+        ("CLIENT_ID", "sku", "DateTime"),
+    ],
+)
+def test_usual_names_are_known_in_any_spelling(tmp_path: Path, user: str, item: str, time: str) -> None:
+    events = EVENTS.rename({"user_id": user, "item_id": item, "timestamp": time})
+    columns = guessed(tmp_path, interactions=events).interactions.columns
+    assert columns == {"user_id": user, "item_id": item, "timestamp": time}
+
+
+def test_a_rating_is_no_weight_and_a_weight_is(tmp_path: Path) -> None:
+    events = EVENTS.with_columns(rating=pl.lit(5.0))
+    assert "weight" not in guessed(tmp_path, interactions=events).interactions.columns
+    weighted = guessed(tmp_path, interactions=events.rename({"rating": "weight"}))
+    assert weighted.interactions.columns["weight"] == "weight"
+
+
+def test_the_id_column_of_users_and_items_may_be_called_id(tmp_path: Path) -> None:
+    users, items = pl.DataFrame({"id": [1, 2]}), pl.DataFrame({"id": ["a", "b"], "name": ["Ape", "Bee"]})
+    data = guessed(tmp_path, interactions=EVENTS, users=users, items=items)
+    assert data.users.columns == {"user_id": "id"}
+    assert data.items.columns == {"item_id": "id", "title": "name"}
+
+
+def test_a_missing_column_names_those_there_are_and_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        guessed(tmp_path, interactions=EVENTS.rename({"user_id": "who", "item_id": "what"}))
+    assert "the columns are who, what, timestamp" in caught.value.what
+    assert caught.value.fix == "name the column: --map user_id=COLUMN --map item_id=COLUMN"
+
+
+def test_named_columns_win_and_count_in_each_table_that_has_them(tmp_path: Path) -> None:
+    events = EVENTS.rename({"user_id": "who"}).with_columns(user=pl.lit("x"))
+    users = pl.DataFrame({"person": [1, 2], "user": ["x", "x"]})
+    named = (("user_id", "who"), ("user_id", "person"))
+    data = guessed(tmp_path, *named, interactions=events, users=users)
+    assert data.interactions.columns["user_id"] == "who"
+    assert data.users.columns["user_id"] == "person"
+
+
+@pytest.mark.parametrize("pair", [("user_id", "nobody"), ("usr_id", "user_id")])
+def test_what_is_named_in_vain_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
+    with pytest.raises(UsageError, match="no table has a column|the contract has no column"):
+        guessed(tmp_path, pair, interactions=EVENTS)
+
+
+CSV = "user;item;date\n1;007;31.12.2025 23:10\n2;8;01.01.2026 08:00\n"
+
+
+def test_a_csv_is_read_as_it_is_written(tmp_path: Path) -> None:
+    data = guessed(tmp_path, interactions=CSV)
+    assert data.interactions.separator == ";"
+    assert data.interactions.timestamp_format == "%d.%m.%Y %H:%M"
+    assert (data.user_id_type, data.item_id_type) == ("integer", "text")
+    tables = read_tables(data, tmp_path, date(2026, 2, 1), "UTC")
+    assert tables.items["item_id"].to_list() == ["007", "8"]
+    assert tables.events["timestamp"].to_list() == [datetime(2025, 12, 31, 23, 10), datetime(2026, 1, 1, 8)]
+    assert day_after(data.interactions, tmp_path) == date(2026, 1, 2)
+
+
+def test_a_csv_without_header_gets_numbered_columns(tmp_path: Path) -> None:
+    rows = "1\t10\t5\t881250949\n2\t11\t3\t881250950\n"
+    with pytest.raises(InputError, match="column_1, column_2, column_3, column_4"):
+        guessed(tmp_path, interactions=rows)
+    named = [("user_id", "column_1"), ("item_id", "column_2"), ("timestamp", "column_4")]
+    data = guessed(tmp_path, *named, interactions=rows)
+    assert data.interactions.header == ["column_1", "column_2", "column_3", "column_4"]
+    assert data.interactions.timestamp_unit == "s"
+    assert len(read_tables(data, tmp_path, date(1998, 1, 1), "UTC").events) == 2
+
+
+def test_ids_are_integers_only_if_all_tables_agree(tmp_path: Path) -> None:
+    users = "user_id,age\n01,30\n2,40\n"
+    assert guessed(tmp_path, interactions=EVENTS).user_id_type == "integer"
+    assert guessed(tmp_path, interactions=EVENTS, users=users).user_id_type == "text"
+
+
+def test_integers_of_a_parquet_text_column_stay_text(tmp_path: Path) -> None:
+    assert guessed(tmp_path, interactions=EVENTS.cast({"user_id": pl.String})).user_id_type == "text"
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "separator"),
+    [
+        (b"a,b\n1,x\n", "utf8", ","),
+        (b"\xef\xbb\xbfa|b|c\n1|x,y|2\n", "utf8", "|"),
+        (b"a\tb\n1\t\xe9\n", "latin1", "\t"),
+        (b'a,b\n"x;y;z",1\n', "utf8", ","),
+    ],
+)
+def test_dialects(tmp_path: Path, content: bytes, encoding: str, separator: str) -> None:
+    file = tmp_path / "table.csv"
+    file.write_bytes(content)
+    assert sniff_dialect(file) == (encoding, separator, [])
+
+
+def test_an_empty_csv_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="empty"):
+        guessed(tmp_path, interactions="")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit"),
+    [(881250949, "s"), (1767225600000, "ms"), (1767225600000000, "us"), (1767225600000000000, "ns")],
+)
+def test_units_follow_the_magnitude(tmp_path: Path, value: int, unit: str) -> None:
+    assert guess_timestamp(pl.Series([value])) == {"timestamp_unit": unit}
+    events = EVENTS.with_columns(timestamp=pl.lit(value))
+    events.write_parquet(tmp_path / "events.parquet")
+    table = InteractionsSettings(path="events.parquet", timestamp_unit=unit)
+    expected = date(1997, 12, 5) if unit == "s" else date(2026, 1, 2)
+    assert day_after(table, tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["2026-01-31", "2026-02-01"], {"timestamp_format": "%Y-%m-%d"}),
+        (["12/1/2010 8:26", "12/31/2010 9:00"], {"timestamp_format": "%m/%d/%Y %H:%M"}),
+        (["31/12/2010", "1/12/2010"], {"timestamp_format": "%d/%m/%Y"}),
+        (["2026-01-31 10:00:00.5", "2026-01-31 10:00:00"], {"timestamp_format": "%Y-%m-%d %H:%M:%S%.f"}),
+        (["2026-01-31T10:00:00Z"], {"timestamp_format": "%Y-%m-%dT%H:%M:%S%.fZ", "time_zone": "UTC"}),
+    ],
+)
+def test_formats_of_text_times(texts: list[str], expected: dict[str, str]) -> None:
+    assert guess_timestamp(pl.Series(texts)) == expected
+
+
+def test_times_in_no_known_format_are_refused() -> None:
+    with pytest.raises(InputError, match="no known format"):
+        guess_timestamp(pl.Series("when", ["yesterday", "now"]))
+
+
+def test_features_are_columns_that_repeat_or_count() -> None:
+    rows = 40
+    table = pl.DataFrame(
+        {
+            "age": list(range(20, 30)) * 4,
+            "score": [n / 7 for n in range(rows)],
+            "member": [n % 2 == 0 for n in range(rows)],
+            "city": ["Rome", "Oslo"] * 20,
+            "tags": [["x"], ["y", "z"]] * 20,
+            "genres": ["Drama|War", "Comedy"] * 20,
+            "row_number": list(range(rows)),
+            "shop_id": [1, 2] * 20,
+            "zip_code": ["10115", "20095"] * 20,
+            "bio": [f"text {n}" for n in range(rows)],
+            "born": ["1990-01-01", "1991-02-02"] * 20,
+            "joined": [date(2020, 1, 1)] * rows,
+            "constant": ["same"] * rows,
+            "empty": pl.Series([None] * rows, dtype=pl.String),
+        }
+    )
+    assert guess_features(table) == {
+        "features": ["age", "score", "member", "city", "tags", "genres"],
+        "list_features": ["genres"],
+        "list_separator": "|",
+    }
+
+
+def test_availability_is_mapped_where_it_holds_days(tmp_path: Path) -> None:
+    items = pl.DataFrame(
+        {"item_id": ["a", "b"], "valid_from": ["2026-01-01", None], "available_until": ["soon", "later"]}
+    )
+    columns = guessed(tmp_path, interactions=EVENTS, items=items).items.columns
+    assert columns == {"item_id": "item_id", "available_from": "valid_from"}
+
+
+def test_a_missing_file_names_the_option(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        guess_data({"interactions": "nowhere.parquet"}, tmp_path)
+    assert caught.value.fix == "correct the path after --interactions"
