@@ -30,6 +30,9 @@ demo: setup ## generate demo data, train, score, and explain one user's list
 	$(RECSYS) --env demo train --date $(DEMO_DAY)
 	$(RECSYS) --env demo score --date $(DEMO_DAY)
 	$(RECSYS) --env demo explain --date $(DEMO_DAY)
+	@echo 'next: make batch DATE=$(DEMO_DAY)    what cron calls every night'
+	@echo '      $(RECSYS) init FOLDER --preset generic --interactions FILE    your own data'
+	@echo '      $(RECSYS) evaluate --date 2026-06-17    the two stages against each alone'
 
 train: setup ## train both stages on all events before DATE (default: today)
 	$(RECSYS) $(OPTIONS) train $(DAY)

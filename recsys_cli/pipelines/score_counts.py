@@ -11,9 +11,12 @@ from recsys_cli.models.two_stage import ServingDay
 from recsys_cli.utils.columns import ITEM, RANK
 
 
+_EXAMPLE_ITEMS = 8  # enough to see what a list comes from
+
+
 @dataclass
 class ScoreCounts:
-    """Figures of a run; `example` is the first warm user, by internal index."""
+    """Figures of a run; `example` is a user with some history, by internal index."""
 
     top_k: int
     users: int = 0
@@ -27,17 +30,17 @@ class ScoreCounts:
 
     def add(self, chunk: np.ndarray, candidates: int, top: pl.DataFrame, day: ServingDay) -> None:
         """Add a chunk of users with the number of their candidates and their final rows."""
-        warm = chunk[np.diff(day.history[chunk].indptr) > 0]
+        viewed = np.diff(day.history[chunk].indptr)
         self.users += len(chunk)
-        self.warm += len(warm)
+        self.warm += int((viewed > 0).sum())
         self.candidates += candidates
         self.recommendations += len(top)
         self.short_lists += len(chunk) - int((top[RANK] == self.top_k).sum())
         for name, rows in source_counts(top, day.generators).items():
             self.by_source[name] = self.by_source.get(name, 0) + rows
         self.items.update(top[ITEM].unique().to_list())
-        if self.example is None and len(warm):
-            self.example = int(warm[0])
+        if self.example is None:
+            self.example = int(chunk[np.argmax(np.minimum(viewed, _EXAMPLE_ITEMS))])
 
     def facts(self, eligible_items: int) -> dict[str, Any]:
         """Return the figures for the manifest and the summary."""
