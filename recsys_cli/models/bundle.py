@@ -3,7 +3,6 @@
 ids and vocabularies: parquet and JSON. Vectors: `.npy`, opened memory-mapped. Trees: CatBoost's own `.cbm`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -12,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from catboost import CatBoost
+from catboost import CatBoost, CatBoostError
 
 from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
 from recsys_cli.models.encoding import FeatureEncoder
 from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.two_stage import CandidateStage, TwoStageModel
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.files import sha256_of, sha256_of_json, write_json
+from recsys_cli.utils.files import read_json, sha256_of, sha256_of_json, write_json
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -32,6 +31,8 @@ _FILES = (
     ),
     "ranker.cbm",
 )
+_DESCRIBED = ("trained_through", "stage", "ranker")
+_FOREIGN_ERRORS = (pl.exceptions.PolarsError, CatBoostError)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def write_bundle(model: TwoStageModel, folder: Path, facts: Mapping[str, Any]) -
     model.ranker.model.save_model(str(folder / "ranker.cbm"))
     files = {name: sha256_of(folder / name) for name in _FILES}
     described = _described(model)
-    version = f"{model.trained_through}-{sha256_of_json([files, described])[:8]}"
+    version = _version(files, described)
     manifest = {"schema_version": SCHEMA_VERSION, "version": version, "files": files, **described, **facts}
     write_json(folder / MANIFEST, manifest)
     return version
@@ -65,10 +66,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises: ModelError if it is missing or damaged.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(folder / MANIFEST)
         if manifest["schema_version"] != SCHEMA_VERSION or set(manifest["files"]) != set(_FILES):
             raise ValueError("it was written by another version of recsys")
         date.fromisoformat(manifest["trained_through"])
+        if manifest["version"] != _version(manifest["files"], {name: manifest[name] for name in _DESCRIBED}):
+            raise ValueError("it was changed after the training")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder / MANIFEST, f"the model's manifest cannot be read: {error}") from None
     return dict(manifest)
@@ -83,15 +86,25 @@ def read_bundle(folder: Path) -> Bundle:
     for name, expected in manifest["files"].items():
         if not (folder / name).is_file() or sha256_of(folder / name) != expected:
             raise _damaged(folder / name, "the model's file is missing or differs from its recorded hash")
-    stage, ranker = manifest["stage"], manifest["ranker"]
+    try:
+        return Bundle(manifest["version"], _read_model(folder, manifest), manifest)
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, *_FOREIGN_ERRORS) as error:
+        raise _damaged(folder, f"the model's files do not hold what their names say: {error}") from None
+
+
+def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
+    ranker = manifest["ranker"]
     users, items = (_read_side(folder, side) for side in _SIDES)
     trees = CatBoost().load_model(str(folder / "ranker.cbm"))
-    model = TwoStageModel(
-        CandidateStage(lightfm=LightFMModel(users, items), **stage),
+    return TwoStageModel(
+        CandidateStage(lightfm=LightFMModel(users, items), **manifest["stage"]),
         Ranker(trees, tuple(ranker["columns"]), tuple(ranker["categories"]), ranker["loss_function"]),
         date.fromisoformat(manifest["trained_through"]),
     )
-    return Bundle(manifest["version"], model, manifest)
+
+
+def _version(files: Mapping[str, str], described: Mapping[str, Any]) -> str:
+    return f"{described['trained_through']}-{sha256_of_json([files, described])[:8]}"
 
 
 def _described(model: TwoStageModel) -> dict[str, Any]:
@@ -121,7 +134,7 @@ def _write_side(side: LightFMSide, folder: Path, name: str) -> None:
 
 
 def _read_side(folder: Path, name: str) -> LightFMSide:
-    told = json.loads((folder / f"{name}_encoder.json").read_text(encoding="utf-8"))
+    told = read_json(folder / f"{name}_encoder.json")
     encoder = FeatureEncoder(
         edges={feature: tuple(edges) for feature, edges in told["edges"].items()},
         values={feature: tuple(values) for feature, values in told["values"].items()},

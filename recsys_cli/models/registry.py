@@ -1,6 +1,5 @@
 """The folder of model versions: listing, promoting, rolling back."""
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +8,7 @@ from typing import Any
 
 from recsys_cli.models.bundle import MANIFEST, read_manifest
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.files import write_json
+from recsys_cli.utils.files import read_json, write_json
 
 POINTER = "promoted.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -32,11 +31,13 @@ def model_folder(models: Path, version: str) -> Path:
     """
     folder = models / version
     if _NAME.fullmatch(version) is None or not (folder / MANIFEST).is_file():
-        known = ", ".join(_names(models)) or "none"
+        known = ", ".join(_names(models))
         raise ModelError(
             f"there is no model version {version!r}",
             where=str(models),
-            fix=f"choose one of recsys models list: {known}",
+            fix=(
+                f"choose one of recsys models list: {known}" if known else "run `recsys train --date D` first"
+            ),
         )
     return folder
 
@@ -112,8 +113,10 @@ def _history(models: Path) -> list[str]:
     if not pointer.exists():
         return []
     try:
-        told = json.loads(pointer.read_text(encoding="utf-8"))["history"]
-        if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in told):
+        told = read_json(pointer)["history"]
+        if not isinstance(told, list) or not all(
+            isinstance(name, str) and _NAME.fullmatch(name) for name in told
+        ):
             raise ValueError("it holds names that are no versions")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(

@@ -8,13 +8,13 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.data_preparation.features import EVENTS, FeatureTables
-from recsys_cli.models.candidates.lightfm import LightFMGenerator, LightFMModel
+from recsys_cli.models.candidates.lightfm import LightFMGenerator, LightFMModel, LightFMSide
 from recsys_cli.models.candidates.merge import propose_candidates, sources_text
 from recsys_cli.models.candidates.popular import popular_generator
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
 from recsys_cli.models.join import RankerTables, join_features, ranker_tables
 from recsys_cli.models.ranker import Ranker
-from recsys_cli.utils.columns import ITEM, RANK, RAW_SCORE, SCORE, USER
+from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, USER, USER_ID
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,10 @@ def rank_users(users: np.ndarray, day: ServingDay, ranker: Ranker, threads: int)
 def misfits(model: TwoStageModel, features: FeatureTables, *, filter_viewed: bool) -> list[str]:
     """Return, a line each, how a day's features differ from what the model was trained on."""
     lightfm = model.stage.lightfm
-    wrong = []
-    for side, encoder, declared in (
-        ("users", lightfm.users.encoder, features.user_features),
-        ("items", lightfm.items.encoder, features.item_features),
-    ):
-        if set(encoder.names) != set(declared):
-            trained, now = ", ".join(sorted(encoder.names)) or "none", ", ".join(sorted(declared)) or "none"
-            wrong.append(f"features of {side}: trained with {trained}; now {now}")
+    wrong = [
+        *_side_misfits("users", lightfm.users, features.users, USER_ID, features.user_features),
+        *_side_misfits("items", lightfm.items, features.items, ITEM_ID, features.item_features),
+    ]
     if model.stage.filter_viewed != filter_viewed:
         wrong.append(f"scoring.filter_viewed: trained with {model.stage.filter_viewed}; now {filter_viewed}")
     aggregates = {*features.users.columns, *features.items.columns}
@@ -120,6 +116,28 @@ def misfits(model: TwoStageModel, features: FeatureTables, *, filter_viewed: boo
             f"features.windows_days: the columns {', '.join(sorted(trained_on - aggregates))} are missing"
         )
     return wrong
+
+
+def _side_misfits(
+    name: str, side: LightFMSide, entities: pl.DataFrame, key: str, declared: tuple[str, ...]
+) -> list[str]:
+    """Return how ids and declared features differ from the training's."""
+    trained, now = set(side.encoder.names), set(declared)
+    wrong = []
+    if side.ids.dtype != entities.schema[key]:
+        wrong.append(f"{key}: trained with {side.ids.dtype}; now {entities.schema[key]}")
+    if trained != now:
+        before, after = (", ".join(sorted(names)) or "none" for names in (trained, now))
+        wrong.append(f"features of {name}: trained with {before}; now {after}")
+    for feature in sorted(trained & now):
+        before, after = _kind(feature in side.encoder.edges), _kind(entities.schema[feature].is_numeric())
+        if before != after:
+            wrong.append(f"feature {feature} of {name}: trained with {before}; now {after}")
+    return wrong
+
+
+def _kind(is_numeric: bool) -> str:
+    return "numbers" if is_numeric else "categories"
 
 
 def _history(features: FeatureTables) -> sparse.csr_matrix:

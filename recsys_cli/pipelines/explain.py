@@ -11,10 +11,9 @@ import polars as pl
 
 from recsys_cli.data_preparation.features import DAYS_AGO, EVENTS, FeatureTables
 from recsys_cli.models.ranker import Ranker
-from recsys_cli.models.two_stage import ServingDay, rank_users
-from recsys_cli.pipelines.feature_store import open_features
+from recsys_cli.models.two_stage import ServingDay, open_day, rank_users
 from recsys_cli.pipelines.publication import published_manifest
-from recsys_cli.pipelines.serving import open_bundle, open_serving_day
+from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, SOURCES, TITLE, USER, USER_ID
 from recsys_cli.utils.dates import parse_day
@@ -79,10 +78,10 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
     """
     published = published_manifest(workspace.recommendations(day))
     bundle = open_bundle(workspace, day, published["model_version"] if published else None)
-    partition = open_features(workspace, day)
+    partition = open_fitting_features(workspace, bundle, day)
     features = partition.features
     user = _find(features, user_id, day)
-    serving = open_serving_day(workspace, bundle, partition)
+    serving = open_day(bundle.model.stage, features)
     ranked = rank_users(np.array([user], dtype=np.uint32), serving, bundle.model.ranker, workspace.threads)
     top_k = published["top_k"] if published else workspace.settings.scoring.top_k
     return Explanation(

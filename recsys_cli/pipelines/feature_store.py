@@ -1,6 +1,7 @@
 """A day's feature partition on disk: written once, read by every later step, rebuilt when its inputs change."""
 
-import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,9 +15,17 @@ from recsys_cli.data_preparation.freshness import check_freshness
 from recsys_cli.data_preparation.sources import source_files
 from recsys_cli.data_preparation.tables import read_tables
 from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.files import put_folder, sha256_of, sha256_of_json, staging_folder, write_json
+from recsys_cli.utils.files import (
+    put_folder,
+    read_json,
+    sha256_of,
+    sha256_of_json,
+    staging_folder,
+    write_json,
+)
 
 SCHEMA_VERSION = 1
+AGE = "newest_event_age_days"
 _TABLES = ("users", "items", "pairs", "affinity")
 
 
@@ -36,30 +45,42 @@ class Partition:
     events: int
 
 
-def open_features(workspace: Workspace, day: date) -> Partition:
+Judge = Callable[[FeatureTables], None]  # raises what is wrong with features, before they replace others
+
+
+def accept(features: FeatureTables) -> None:
+    """Take any features."""
+
+
+def open_features(workspace: Workspace, day: date, judge: Judge = accept) -> Partition:
     """Return the partition of `day`, built from the events before it unless it lies there for the same inputs.
 
-    Raises: InputError for inputs that cannot be used; OutputError if the partition cannot be written.
+    Raises: InputError for inputs that cannot be used; OutputError if the partition cannot be written; what
+        `judge` raises. The partition that lay there then stays.
     """
     inputs = _inputs(workspace)
     folder = workspace.features(day)
     manifest = _valid_manifest(folder, inputs)
     if manifest is None:
-        manifest = _build(workspace, day, folder, inputs)
+        manifest = _build(workspace, day, inputs, judge)
         reused = False
     else:
         logger.info("features of {} lie there for the same inputs", day)
         reused = True
-    check_freshness(manifest["newest_event_age_days"], workspace.settings.data, day)
-    return Partition(
-        _read(folder, day, manifest), manifest["content_hash"], folder, reused, manifest["events"]
-    )
+        check_freshness(manifest[AGE], workspace.settings.data, day)
+    features = _read(folder, day, manifest)
+    if reused:
+        judge(features)
+    return Partition(features, manifest["content_hash"], folder, reused, manifest["events"])
 
 
-def _build(workspace: Workspace, day: date, folder: Path, inputs: str) -> dict[str, Any]:
-    settings = workspace.settings
+def _build(workspace: Workspace, day: date, inputs: str, judge: Judge) -> dict[str, Any]:
+    settings, folder = workspace.settings, workspace.features(day)
     tables = read_tables(settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude)
+    age_days = round(newest_event_age(tables).total_seconds() / 86_400, 3)
+    check_freshness(age_days, settings.data, day)
     features = build_features(tables, settings.features)
+    judge(features)
     with staging_folder(folder.parent) as part:
         for name in _TABLES:
             getattr(features, name).write_parquet(part / f"{name}.parquet", statistics=False)
@@ -75,7 +96,7 @@ def _build(workspace: Workspace, day: date, folder: Path, inputs: str) -> dict[s
             "users": len(features.users),
             "items": len(features.items),
             "events": len(tables.events),
-            "newest_event_age_days": round(newest_event_age(tables).total_seconds() / 86_400, 3),
+            AGE: age_days,
         }
         write_json(part / "manifest.json", manifest)
         put_folder(part, folder)
@@ -87,19 +108,23 @@ def _inputs(workspace: Workspace) -> str:
     data = workspace.settings.data
     tables = [table for table in (data.interactions, data.users, data.items) if table.path]
     files = [file for table in tables for file in source_files(table, workspace.root)]
-    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    states = [
+        (os.path.relpath(file, workspace.root), file.stat().st_size, file.stat().st_mtime_ns)
+        for file in files
+    ]
     return sha256_of_json([states, workspace.feature_settings_hash()])
 
 
 def _valid_manifest(folder: Path, inputs: str) -> dict[str, Any] | None:
     """Return the partition's manifest if it was made from the same inputs and is intact."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_json(folder / "manifest.json")
         same = manifest["schema_version"] == SCHEMA_VERSION and manifest["inputs"] == inputs
+        same = same and manifest.keys() >= {AGE, "content_hash", "events", "user_features", "item_features"}
         intact = same and all(
             sha256_of(folder / name) == expected for name, expected in manifest["files"].items()
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if same and not intact:
         logger.warning("the feature partition {} is damaged and is built again", folder)

@@ -1,6 +1,5 @@
 """The recommendations file: one parquet whose bytes depend on the day, the model and what came before alone."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,10 @@ import pyarrow.parquet as pq
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, SUCCESS
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.files import replacing, sha256_of, write_json
+from recsys_cli.utils.files import read_json, replacing, sha256_of, write_json
 
 _ROW_GROUP = 131_072
+_NEEDED = {"key", "run_id", "model_version", "features_content_hash", "all_users", "top_k", "sha256"}
 
 
 @dataclass
@@ -78,9 +78,13 @@ class RecommendationsWriter:
 def published_manifest(folder: Path) -> dict[str, Any] | None:
     """Return the manifest of a complete publication, or None where there is none."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        complete = (folder / SUCCESS).exists() and sha256_of(folder / RECOMMENDATIONS) == manifest["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = read_json(folder / "manifest.json")
+        complete = (
+            (folder / SUCCESS).exists()
+            and manifest.keys() >= _NEEDED
+            and sha256_of(folder / RECOMMENDATIONS) == manifest["sha256"]
+        )
+    except (OSError, ValueError, AttributeError):
         return None
     return dict(manifest) if complete else None
 

@@ -12,16 +12,16 @@ from loguru import logger
 
 from recsys_cli.data_preparation.features import ELIGIBLE
 from recsys_cli.models.bundle import Bundle
-from recsys_cli.models.two_stage import rank_users
-from recsys_cli.pipelines.feature_store import Partition, open_features
+from recsys_cli.models.two_stage import open_day, rank_users
+from recsys_cli.pipelines.feature_store import Partition
 from recsys_cli.pipelines.publication import RecommendationsWriter, publish, published_manifest
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
-from recsys_cli.pipelines.serving import open_bundle, open_serving_day
+from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import OutputError, UnknownUserError
-from recsys_cli.utils.files import sha256_of_json
+from recsys_cli.utils.files import check_writable, sha256_of_json
 from recsys_cli.utils.locks import locked
 from recsys_cli.utils.progress import Progress, silent
 
@@ -71,13 +71,14 @@ def score_users(
 
     Raises: ModelError, InputError, OutputError, LockedError; the old file then stays as it was.
     """
+    folder = workspace.recommendations(request.day)
+    check_writable(folder)
     with locked(workspace.lock(f"date={request.day}"), f"the recommendations of {request.day}"):
         with run.stages.stage("load model"):
             bundle = open_bundle(workspace, request.day)
         with run.stages.stage("features"):
-            partition = open_features(workspace, request.day)
+            partition = open_fitting_features(workspace, bundle, request.day)
         job = _Job(workspace, request, run, bundle, partition)
-        folder = workspace.recommendations(request.day)
         before = published_manifest(folder)
         if before is not None and before["key"] == job.key and not request.force:
             logger.info("the recommendations of {} are complete", request.day)
@@ -96,7 +97,7 @@ def score_users(
 def _score_chunks(job: _Job, users: np.ndarray, staged: Path, progress: Progress) -> ScoreCounts:
     features, stages, workspace = job.partition.features, job.run.stages, job.workspace
     with stages.stage("open day"):
-        day = open_serving_day(workspace, job.bundle, job.partition)
+        day = open_day(job.bundle.model.stage, features)
     counts, size = ScoreCounts(job.request.top_k), workspace.settings.scoring.chunk_users
     with RecommendationsWriter(
         staged, features.users[USER_ID], features.items[ITEM_ID], _metadata(job)

@@ -10,7 +10,6 @@ from recsys_cli.models.candidates.merge import source_counts
 from recsys_cli.models.two_stage import ServingDay
 from recsys_cli.utils.columns import ITEM, RANK
 
-
 _EXAMPLE_ITEMS = 8  # enough to see what a list comes from
 
 

@@ -2,10 +2,11 @@
 
 from datetime import date
 
+from recsys_cli.data_preparation.features import FeatureTables
 from recsys_cli.models.bundle import Bundle, read_bundle
 from recsys_cli.models.registry import model_folder, promoted_version
-from recsys_cli.models.two_stage import ServingDay, misfits, open_day
-from recsys_cli.pipelines.feature_store import Partition
+from recsys_cli.models.two_stage import misfits
+from recsys_cli.pipelines.feature_store import Partition, open_features
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.errors import ModelError
 
@@ -26,16 +27,21 @@ def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> 
     return bundle
 
 
-def open_serving_day(workspace: Workspace, bundle: Bundle, partition: Partition) -> ServingDay:
-    """Bind the model to the day.
+def open_fitting_features(workspace: Workspace, bundle: Bundle, day: date) -> Partition:
+    """Return the partition of `day`; features that the model cannot read replace none that lie there.
 
-    Raises: ModelError that lists every difference between what it was trained on and what there is.
+    Raises: ModelError that lists every difference between what the model was trained on and what there is;
+        InputError and OutputError as `open_features` does.
     """
-    wrong = misfits(bundle.model, partition.features, filter_viewed=workspace.settings.scoring.filter_viewed)
-    if wrong:
-        raise ModelError(
-            f"model {bundle.version} does not fit the settings:\n" + "\n".join(f"  {line}" for line in wrong),
-            where="settings/settings.toml",
-            fix="restore these settings, or run `recsys train` again",
-        )
-    return open_day(bundle.model.stage, partition.features)
+    filter_viewed = workspace.settings.scoring.filter_viewed
+
+    def judge(features: FeatureTables) -> None:
+        wrong = misfits(bundle.model, features, filter_viewed=filter_viewed)
+        if wrong:
+            raise ModelError(
+                "\n".join([f"model {bundle.version} does not fit the settings and inputs", *wrong]),
+                where=str(workspace.root / "settings"),
+                fix="restore what it was trained with, or run `recsys train` again",
+            )
+
+    return open_features(workspace, day, judge)

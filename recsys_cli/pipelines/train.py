@@ -11,7 +11,7 @@ from recsys_cli.models.registry import promote
 from recsys_cli.models.training import TrainingWindow, train_two_stage
 from recsys_cli.pipelines.run_record import Run, library_versions
 from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.files import put_folder, staging_folder
+from recsys_cli.utils.files import check_writable, put_folder, staging_folder
 from recsys_cli.utils.locks import locked
 from recsys_cli.utils.progress import Progress, silent
 
@@ -35,6 +35,7 @@ def train_model(
     Raises: InputError, ModelError, OutputError, LockedError; the promoted model then stays.
     """
     settings = workspace.settings
+    check_writable(workspace.models)
     with locked(workspace.lock("models"), "the models"):
         with run.stages.stage("read"):
             tables = read_tables(

@@ -70,6 +70,32 @@ def write_json(target: Path, value: Any) -> None:
         )
 
 
+def read_json(path: Path) -> Any:
+    """Return the JSON value in a file.
+
+    Raises: OSError if it cannot be opened; ValueError if it is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("its brackets nest too deeply") from None
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure, before any work is spent, that `folder` is or can become a folder to write to.
+
+    Raises: OutputError.
+    """
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return
+    raise OutputError(
+        "the folder cannot be written" if existing.is_dir() else "there is a file where a folder should be",
+        where=str(existing),
+        fix="make it a folder that can be written, or correct `output` in settings/settings.toml",
+    )
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
