@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 UserId = Annotated[
     str | None,
-    typer.Argument(metavar="USER_ID", help="The id, as the tables have it. Default: an example of the published run."),
+    typer.Argument(
+        metavar="USER_ID", help="The id, as the tables have it. Default: an example of the published run."
+    ),
 ]
 PublishedDate = Annotated[
     str | None,
@@ -78,7 +80,7 @@ def _show_candidates(terminal: Terminal, told: "Explanation") -> None:
         (str(row["rank"]), _name(row), f"{row['score']:.4f}", _sources(row["sources"]))
         for row in [*told.candidates[: len(told.recommendations)], *others]
     ]
-    title = f"Candidates: the first {len(rows)} of {len(told.candidates)} (--json has all, with every contribution)"
+    title = f"Candidates: the first {len(rows)} of {len(told.candidates)} (--json: all, with contributions)"
     terminal.show_table(title, ("rank", "item", "score", "source: rank, score"), rows)
     terminal.say(f"next: recsys explain {told.user_id} --date {told.day} --json")
 

@@ -25,7 +25,12 @@ def list_models(ctx: typer.Context) -> None:
         session.terminal.show_json({"schema_version": 1, "models": told})
         return
     rows = [
-        (v.version, str(v.trained_through), str(v.manifest.get("events", "–")), "promoted" if v.promoted else "")
+        (
+            v.version,
+            str(v.trained_through),
+            str(v.manifest.get("events", "–")),
+            "promoted" if v.promoted else "",
+        )
         for v in versions
     ]
     session.terminal.show_table("Models", ("version", "trained through", "events", ""), rows)

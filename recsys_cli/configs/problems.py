@@ -20,6 +20,8 @@ def problems_of(error: ValidationError, layer: Layer) -> list[str]:
 def _line(detail: ErrorDetails, layer: Layer) -> str:
     path = [str(part) for part in detail["loc"]]
     key = ".".join(path)
+    if not key:  # two settings that do not go together
+        return _reason(key, detail)
     setting = setting_at(layer, path)
     secret = setting is not None and setting.secret
     value: Any = detail["input"]

@@ -1,10 +1,19 @@
 """The settings, typed: small frozen sections, unknown keys forbidden, every number bounded."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -170,6 +179,15 @@ class Settings(Section):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return _known_timezone(value)
+
+    @model_validator(mode="after")
+    def _popularity_has_its_window(self) -> Self:
+        window, windows = self.candidates.popular.window_days, self.features.windows_days
+        if window not in windows:
+            raise ValueError(
+                f"candidates.popular.window_days = {window} is not one of features.windows_days = {windows}"
+            )
+        return self
 
     def today(self) -> date:
         """The current day in the workspace's time zone."""

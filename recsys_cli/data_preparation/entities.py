@@ -12,12 +12,19 @@ from recsys_cli.data_preparation.sources import (
     scan_source,
     source_files,
     source_schema,
-    sql_expression,
+    sql_condition,
 )
-from recsys_cli.utils.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, ITEM_ID, TITLE, USER_ID
+from recsys_cli.utils.columns import (
+    AVAILABLE_FROM,
+    AVAILABLE_UNTIL,
+    CONTRACT,
+    EXCLUDED,
+    ITEM_ID,
+    TITLE,
+    USER_ID,
+)
 from recsys_cli.utils.errors import InputError
 
-EXCLUDED = "excluded"
 _OPTIONAL = {USER_ID: (), ITEM_ID: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
 _KINDS = {TITLE: pl.String, AVAILABLE_FROM: pl.Date, AVAILABLE_UNTIL: pl.Date}
 
@@ -70,6 +77,7 @@ def _schema_problems(table: FeatureTableSettings, schema: pl.Schema, where: str,
         for name, source in wanted.items()
         if source not in schema
     ]
+    problems += _name_problems(table, where)
     declared = [*table.features, *(column for columns in table.flag_features.values() for column in columns)]
     for column in dict.fromkeys(declared):
         if column not in schema:
@@ -85,11 +93,23 @@ def _schema_problems(table: FeatureTableSettings, schema: pl.Schema, where: str,
     return problems
 
 
+def _name_problems(table: FeatureTableSettings, where: str) -> list[Problem]:
+    """Tell of features that are declared twice or bear a name of the contract."""
+    names = feature_names(table)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    taken = sorted(set(CONTRACT) & set(names))
+    fix = "correct the table's `features` in the settings"
+    return [
+        *(Problem(where, f"feature {name!r} is declared twice", fix) for name in twice),
+        *(Problem(where, f"{name!r} is no feature: the name has its own meaning", fix) for name in taken),
+    ]
+
+
 def _columns(table: FeatureTableSettings, schema: pl.Schema, key: str, exclude: str) -> list[pl.Expr]:
     columns = [pl.col(table.columns.get(key, key)).alias(key)]
     columns += [_optional(table, schema, name).alias(name) for name in _OPTIONAL[key]]
     if key == ITEM_ID:
-        condition = sql_expression(exclude, where="scoring.exclude") if exclude else pl.lit(False)
+        condition = sql_condition(exclude, schema, where="scoring.exclude") if exclude else pl.lit(False)
         columns.append(condition.fill_null(False).alias(EXCLUDED))
     columns += [_feature(name, schema[name], table) for name in table.features]
     columns += [_flags(names).alias(feature) for feature, names in table.flag_features.items()]

@@ -6,27 +6,25 @@ from datetime import date, timedelta
 import polars as pl
 
 from recsys_cli.configs.sections import FeaturesSettings
-from recsys_cli.data_preparation.entities import EXCLUDED
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.utils.columns import (
     AVAILABLE_FROM,
     AVAILABLE_UNTIL,
+    CONTRACT,
+    ELIGIBLE,
+    EXCLUDED,
     ITEM,
-    ITEM_ID,
     TIMESTAMP,
-    TITLE,
     USER,
-    USER_ID,
     WEIGHT,
 )
+from recsys_cli.utils.errors import SettingsError
 
 DAYS_AGO = "days_ago"
 EVENTS = "events"
 FEATURE = "feature"
 VALUE = "value"
 SHARE = "share"
-ELIGIBLE = "eligible"
-CONTRACT = (USER_ID, ITEM_ID, TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED, ELIGIBLE)
 _MICROSECONDS_A_DAY = 86_400_000_000
 
 
@@ -53,7 +51,11 @@ class FeatureTables:
 
 
 def build_features(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
-    """Build the partition of `tables.day` from the events before it."""
+    """Build the partition of `tables.day` from the events before it.
+
+    Raises: SettingsError for declared features that bear the name of an aggregate.
+    """
+    _refuse_clashes(tables, settings)
     age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
     events = tables.events.select(USER, ITEM, WEIGHT, age.cast(pl.Float32).alias(DAYS_AGO))
     pairs = _pairs(events)
@@ -68,6 +70,30 @@ def build_features(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
 def declared(entities: pl.DataFrame) -> tuple[str, ...]:
     """Return the names of the declared features of a users or items table."""
     return tuple(name for name in entities.columns if name not in CONTRACT)
+
+
+def _refuse_clashes(tables: Tables, settings: FeaturesSettings) -> None:
+    """Stop at declared names that the aggregates of the same side, or the frames' own columns, bear."""
+    numbers = [f"user_mean_{name}" for name in _numeric(tables.items)]
+    clashes = [
+        f"{name} of {side}s"
+        for side, entities, more in ((USER, tables.users, numbers), (ITEM, tables.items, []))
+        for name in declared(entities)
+        if {name, f"{side}_{name}"} & {USER, ITEM, EVENTS, DAYS_AGO, *more, *_aggregates(side, settings)}
+    ]
+    if clashes:
+        raise SettingsError(
+            f"features that bear the name of a built-in one: {', '.join(clashes)}",
+            where="data.users.features, data.items.features",
+            fix="rename these columns in the source, or leave them out of the features",
+        )
+
+
+def _aggregates(side: str, settings: FeaturesSettings) -> set[str]:
+    """Return the names of the built-in features of a side."""
+    other = (f"{ITEM}s", "active_days") if side == USER else (f"{USER}s", "trend", "age_days")
+    windows = {expression.meta.output_name() for expression in _windows(side, settings)}
+    return windows | {f"{side}_{name}" for name in (*other, "repeat_share")}
 
 
 def _pairs(events: pl.DataFrame) -> pl.DataFrame:
@@ -110,10 +136,14 @@ def _users(
 
 def _tastes(pairs: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """Return the user's mean of each declared numeric item feature, a row a user with events."""
-    names = [name for name in declared(items) if items.schema[name].is_numeric()]
+    names = _numeric(items)
     numbers = items.select(names).with_row_index(ITEM)
     joined = pairs.join(numbers, on=ITEM, how="left") if names else pairs
     return joined.group_by(USER).agg(_mean(name) for name in names)
+
+
+def _numeric(items: pl.DataFrame) -> list[str]:
+    return [name for name in declared(items) if items.schema[name].is_numeric()]
 
 
 def _mean(name: str) -> pl.Expr:

@@ -17,7 +17,7 @@ def freshness_problems(age_days: float, settings: DataSettings, day: date) -> li
     return [
         Problem(
             f"data.{limit}",
-            f"the newest event before {day} is {age_days:.1f} days old, the limit is {getattr(settings, limit)}",
+            f"the newest event before {day} is {age_days:.1f} days old, the limit {getattr(settings, limit)}",
             "deliver newer interactions, choose an earlier --date, or raise the limit",
             "error" if refused else "warning",
         )

@@ -82,18 +82,26 @@ def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str)
         if source not in schema
     ]
     kind = schema.get(required[TIMESTAMP])
-    if kind is not None and not (kind.is_temporal() or kind.is_integer() or kind == pl.String):
-        problems.append(_no_time(where, f"column {required[TIMESTAMP]!r} holds {kind}, not a time"))
+    if kind is not None and not (_is_instant(kind) or kind.is_integer() or kind == pl.String):
+        problems.append(_no_time(where, f"column {required[TIMESTAMP]!r} holds {kind}, not a timestamp"))
     is_text_parquet = (
         kind == pl.String and not table.timestamp_format and where.lower().endswith((".parquet", ".pq"))
     )
     if is_text_parquet:
-        problems.append(_no_time(where, f"column {required[TIMESTAMP]!r} holds text, not a time"))
+        problems.append(_no_time(where, f"column {required[TIMESTAMP]!r} holds text, not a timestamp"))
     if WEIGHT in required and not schema.get(required[WEIGHT], pl.Float32()).is_numeric():
         problems.append(
-            Problem(where, f"the weight column {required[WEIGHT]!r} is no number", "map a numeric column")
+            Problem(
+                where,
+                f"the weight column {required[WEIGHT]!r} holds {schema[required[WEIGHT]]}, not numbers",
+                "map a numeric column",
+            )
         )
     return problems
+
+
+def _is_instant(kind: pl.DataType) -> bool:
+    return kind == pl.Date or isinstance(kind, pl.Datetime)
 
 
 def _no_time(where: str, what: str) -> Problem:

@@ -7,6 +7,9 @@ from typing import Literal
 
 from recsys_cli.utils.errors import InputError
 
+_MOST_NAMES = 40
+_LONGEST_NAME = 60
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -24,9 +27,16 @@ def missing_column(where: str, name: str, source_name: str, columns: Sequence[st
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return Problem(
         where,
-        f"column {source_name!r} is missing, the columns are {', '.join(columns)}{hint}",
+        f"column {source_name!r} is missing, the columns are {_listed(columns)}{hint}",
         f"set `columns.{name}` of this table in settings/settings.toml to the column that holds it",
     )
+
+
+def _listed(columns: Sequence[str]) -> str:
+    """Return the names, cut where there is no end to them, as in a file that is no table at all."""
+    names = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in columns]
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def raise_errors(problems: Sequence[Problem]) -> None:
@@ -42,5 +52,5 @@ def raise_errors(problems: Sequence[Problem]) -> None:
             f"  {number}. {problem.where}: {problem.what}" for number, problem in enumerate(errors, 1)
         ),
         where=", ".join(dict.fromkeys(problem.where for problem in errors)),
-        fix="\n".join(dict.fromkeys(problem.fix for problem in errors)),
+        fix="; ".join(dict.fromkeys(problem.fix for problem in errors)),
     )

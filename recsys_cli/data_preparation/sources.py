@@ -1,15 +1,22 @@
 """Sources as they are: parquet or CSV, a file, a folder or a glob, under their own column names."""
 
 import glob
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recsys_cli.configs.sections import TableSettings
-from recsys_cli.utils.columns import ITEM_ID, USER_ID
+from recsys_cli.utils.columns import ITEM_ID, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError
 
 _CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv.gz")
+_UNREADABLE = (pl.exceptions.PolarsError, OSError, UnicodeDecodeError)
+_BATCH_ROWS = 65_536
 _ENDINGS = {"parquet": (".parquet", ".pq"), "csv": _CSV_ENDINGS}
 
 
@@ -39,13 +46,14 @@ def scan_source(table: TableSettings, workspace: Path) -> pl.LazyFrame:
     """Open the source lazily, under its own column names, with its row filter applied.
 
     Ids of CSV files are read as text, so that "007" stays "007".
-    Raises: InputError for files that cannot be read; SettingsError for a filter that does not parse.
+    Raises: InputError for files that cannot be read; SettingsError for a filter that does not fit them.
     """
     files = source_files(table, workspace)
     read = _scan_parquet if _is_parquet(table, files) else _scan_csv
     frame = read(table, files)
     if table.filter:
-        frame = frame.filter(sql_expression(table.filter, where="data.*.filter"))
+        schema = source_schema(frame, files)
+        frame = frame.filter(sql_condition(table.filter, schema, where=f"the filter of {table.path}"))
     return frame
 
 
@@ -54,10 +62,8 @@ def source_schema(frame: pl.LazyFrame, files: list[Path]) -> pl.Schema:
 
     Raises: InputError naming the files when they cannot be read.
     """
-    try:
+    with _answering(files):
         return frame.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise unreadable(files, error) from None
 
 
 def collect_source(frame: pl.LazyFrame, files: list[Path]) -> pl.DataFrame:
@@ -65,38 +71,56 @@ def collect_source(frame: pl.LazyFrame, files: list[Path]) -> pl.DataFrame:
 
     Raises: InputError naming the files when they cannot be read.
     """
-    try:
+    with _answering(files):
         return frame.collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise unreadable(files, error) from None
 
 
-def sql_expression(text: str, *, where: str) -> pl.Expr:
-    """Return the polars expression of a SQL condition.
+@contextmanager
+def _answering(files: list[Path]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:  # a panic of polars is no Exception
+        if isinstance(error, (*_UNREADABLE, pl.exceptions.PanicException)):
+            raise unreadable(files, error) from None
+        raise
 
-    Raises: SettingsError if it does not parse.
+
+def sql_condition(text: str, schema: pl.Schema, *, where: str) -> pl.Expr:
+    """Return the polars expression of a SQL condition over the columns of `schema`.
+
+    Raises: SettingsError if it does not parse, names another column or is no condition.
     """
     try:
-        return pl.sql_expr(text)
+        condition = pl.sql_expr(text)
+        missing = [name for name in condition.meta.root_names() if name not in schema]
+        kinds = [] if missing else pl.DataFrame(schema=schema).select(condition).dtypes
     except pl.exceptions.PolarsError as error:
-        raise SettingsError(
-            f"the expression {text!r} does not parse: {_first_line(error)}",
-            where=where,
-            fix="write a SQL condition over the columns, such as: total_dur > 300",
-        ) from None
+        raise _no_condition(f"{text!r} cannot be used: {_first_line(error)}", where) from None
+    if missing:
+        close = get_close_matches(missing[0], schema.names(), n=1, cutoff=0.4)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(schema.names())}"
+        raise _no_condition(f"{text!r} names the column {missing[0]!r}, which is missing{hint}", where)
+    if kinds != [pl.Boolean]:
+        raise _no_condition(f"{text!r} is no condition: it gives {', '.join(map(str, kinds))}", where)
+    return condition
 
 
-def unreadable(files: list[Path], error: Exception) -> InputError:
+def _no_condition(what: str, where: str) -> SettingsError:
+    fix = "write a SQL condition over the table's own columns, such as: total_dur > 300"
+    return SettingsError(f"the expression {what}", where=where, fix=fix)
+
+
+def unreadable(files: list[Path], error: BaseException) -> InputError:
     """Return the error of a source that cannot be read, naming its files."""
     names = ", ".join(str(file) for file in files[:3]) + (" …" if len(files) > 3 else "")
     return InputError(
         f"the table cannot be read: {_first_line(error)}",
         where=names,
-        fix="replace the file by an intact one, or correct its format, columns and filter in settings/settings.toml",
+        fix="replace the file by an intact one, or correct its format and columns in settings/settings.toml",
     )
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -124,43 +148,69 @@ def _is_parquet(table: TableSettings, files: list[Path]) -> bool:
 
 def _scan_parquet(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
     del table
+    for file in files:
+        _check_intact(file)
     return pl.scan_parquet(files, hive_partitioning=False, glob=False)
 
 
+def _check_intact(file: Path) -> None:
+    """Decode the file with Arrow's reader, which answers damage with an error; polars' may abort the process.
+
+    Raises: InputError.
+    """
+    try:
+        with pq.ParquetFile(file) as parquet:
+            rows = sum(batch.num_rows for batch in parquet.iter_batches(_BATCH_ROWS))
+            if rows != parquet.metadata.num_rows:
+                raise pa.ArrowInvalid(f"{rows:,} of {parquet.metadata.num_rows:,} rows can be read")
+    except pa.ArrowNotImplementedError:
+        return  # a type that polars may know
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise unreadable([file], error) from None
+
+
 def _scan_csv(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
-    as_text = {table.columns.get(name, name): pl.String for name in (USER_ID, ITEM_ID)}
+    as_text = [table.columns.get(name, name) for name in (USER_ID, ITEM_ID)]
     if len(table.separator) == 1 and table.encoding == "utf8":
         return pl.scan_csv(
             files,
             separator=table.separator,
             has_header=not table.header,
             new_columns=table.header or None,
-            schema_overrides=_known_overrides(as_text, table, files),
+            schema_overrides=_known_types(as_text, table, files),
             infer_schema_length=10_000,
             glob=False,
         )
     return pl.concat([_read_foreign_csv(table, file, as_text) for file in files]).lazy()
 
 
-def _known_overrides(
-    as_text: dict[str, type[pl.String]], table: TableSettings, files: list[Path]
-) -> pl.Schema:
-    """Keep the overrides of columns that the files have: a missing one is the schema check's to tell."""
+def _known_types(as_text: list[str], table: TableSettings, files: list[Path]) -> pl.Schema:
+    """Return the types that values must not decide, of the columns there are: ids and the weight."""
     columns: list[str] | pl.Schema = table.header
     if not columns:
         head = pl.scan_csv(files[0], separator=table.separator, infer_schema=False, glob=False)
         columns = source_schema(head, files)
-    return pl.Schema({name: kind for name, kind in as_text.items() if name in columns})
+    numbers = {table.columns[WEIGHT]: pl.Float64} if table.columns.get(WEIGHT) else {}
+    kinds = numbers | dict.fromkeys(as_text, pl.String)
+    return pl.Schema({name: kind for name, kind in kinds.items() if name in columns})
 
 
-def _read_foreign_csv(table: TableSettings, file: Path, as_text: dict[str, type[pl.String]]) -> pl.DataFrame:
+def _read_foreign_csv(table: TableSettings, file: Path, as_text: list[str]) -> pl.DataFrame:
     """Read what polars' scanner does not: separators of several characters and Latin-1."""
     try:
         text = file.read_text(encoding=table.encoding)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable([file], error) from None
-    lines = text.splitlines()
+    if not text.strip():
+        raise InputError("the file is empty", where=str(file), fix="deliver it again, with its rows")
+    lines = text.removesuffix("\n").split("\n")
     names = table.header or lines.pop(0).split(table.separator)
+    if len(set(names)) < len(names):
+        raise InputError(
+            "the header line names a column twice",
+            where=str(file),
+            fix="correct the file, or the table's `separator` and `header` in settings/settings.toml",
+        )
     cells = pl.Series("line", lines, dtype=pl.String).str.split(table.separator).list.to_struct(fields=names)
     frame = pl.DataFrame(cells.struct.unnest())
     return frame.select(_inferred(frame[name], keep_text=name in as_text) for name in names)

@@ -1,6 +1,7 @@
-"""A model version on disk: arrays, ids and trees, no pickle; the manifest, written last, names every file's hash.
+"""A model version on disk: arrays, ids and trees, no pickle; the manifest is written last.
 
 ids and vocabularies: parquet and JSON. Vectors: `.npy`, opened memory-mapped. Trees: CatBoost's own `.cbm`.
+The manifest has each file's hash.
 """
 
 from collections.abc import Mapping

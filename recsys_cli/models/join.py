@@ -7,7 +7,6 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.data_preparation.features import (
-    CONTRACT,
     DAYS_AGO,
     EVENTS,
     FEATURE,
@@ -17,7 +16,7 @@ from recsys_cli.data_preparation.features import (
     category_values,
 )
 from recsys_cli.models.encoding import FeatureEncoder
-from recsys_cli.utils.columns import ITEM, USER
+from recsys_cli.utils.columns import CONTRACT, ITEM, USER
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def fit_ranker(
     settings: RankerSettings,
     threads: int,
 ) -> Ranker:
-    """Learn from rows with `label` and `group`; the rows of a group are adjacent and share a `validation` flag.
+    """Learn from rows with `label` and `group`; a group's rows are adjacent and share a `validation` flag.
 
     Raises: ModelError when there is nothing to learn from.
     """
@@ -74,7 +74,7 @@ def fit_ranker(
         raise ModelError(
             "the label windows hold too few users whose candidates they then chose",
             where="ranker.label_days, ranker.label_windows",
-            fix="give a later --date or more history, lengthen the windows, or raise candidates.num_candidates",
+            fix="give a later --date or more history, longer windows or more candidates.num_candidates",
         )
     model = CatBoost(
         {

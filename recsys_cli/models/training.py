@@ -1,4 +1,4 @@
-"""Training both stages: frames of earlier cuts, the ranker, and the candidate stage once more with everything."""
+"""Training both stages: frames of earlier cuts, the ranker, and the candidate stage again with everything."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -84,6 +84,12 @@ def training_frame(tables: Tables, cut: date, settings: Settings) -> tuple[pl.Da
         )
     ranker = settings.ranker
     positives = window_pairs(tables, cut, min(ranker.label_days, (tables.day - cut) // timedelta(days=1)))
+    if positives.is_empty():
+        raise InputError(
+            f"no event lies in the label window from {cut} on",
+            where="ranker.label_days, ranker.label_windows",
+            fix="give an earlier --date, deliver newer interactions, or lengthen the label windows",
+        )
     users = _label_users(positives, ranker.max_train_users, ranker.random_state)
     day = open_day(fit_candidate_stage(before, settings), build_features(before, settings.features))
     chunks = [

@@ -9,7 +9,7 @@ import polars as pl
 from loguru import logger
 
 from recsys_cli.configs.sections import CandidatesSettings
-from recsys_cli.data_preparation.features import ELIGIBLE, FeatureTables, build_features
+from recsys_cli.data_preparation.features import FeatureTables, build_features
 from recsys_cli.data_preparation.tables import Tables, read_tables
 from recsys_cli.data_preparation.training_set import window_pairs
 from recsys_cli.models.metrics import (
@@ -26,7 +26,7 @@ from recsys_cli.models.training import train_two_stage
 from recsys_cli.models.two_stage import ServingDay, TwoStageModel, open_day, rank_users
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, TIMESTAMP, USER, USER_ID
+from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, RANK, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.progress import Progress, silent

@@ -1,4 +1,4 @@
-"""`explain`: one user through the very function that scores, with everything kept that `score` throws away."""
+"""`explain`: one user through the very function that scores, keeping everything that `score` throws away."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A day's feature partition on disk: written once, read by every later step, rebuilt when its inputs change."""
+"""A day's feature partition on disk: written once, read by every later step, rebuilt when inputs change."""
 
 import os
 from collections.abc import Callable
@@ -48,12 +48,12 @@ class Partition:
 Judge = Callable[[FeatureTables], None]  # raises what is wrong with features, before they replace others
 
 
-def accept(features: FeatureTables) -> None:
+def accept(_features: FeatureTables) -> None:
     """Take any features."""
 
 
 def open_features(workspace: Workspace, day: date, judge: Judge = accept) -> Partition:
-    """Return the partition of `day`, built from the events before it unless it lies there for the same inputs.
+    """Return the partition of `day`, built from the events before it unless it is there for the same inputs.
 
     Raises: InputError for inputs that cannot be used; OutputError if the partition cannot be written; what
         `judge` raises. The partition that lay there then stays.

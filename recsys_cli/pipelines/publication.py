@@ -1,4 +1,4 @@
-"""The recommendations file: one parquet whose bytes depend on the day, the model and what came before alone."""
+"""The recommendations file: one parquet whose bytes depend on day, model and what came before alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

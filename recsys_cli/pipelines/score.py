@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 from loguru import logger
 
-from recsys_cli.data_preparation.features import ELIGIBLE
 from recsys_cli.models.bundle import Bundle
 from recsys_cli.models.two_stage import open_day, rank_users
 from recsys_cli.pipelines.feature_store import Partition
@@ -19,7 +18,7 @@ from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
-from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
+from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import OutputError, UnknownUserError
 from recsys_cli.utils.files import check_writable, sha256_of_json
 from recsys_cli.utils.locks import locked
@@ -134,7 +133,8 @@ def _chosen_users(job: _Job, before: dict[str, Any] | None) -> np.ndarray:
     unknown = found.filter(pl.col(USER).is_null())["asked"].to_list()
     if unknown:
         raise UnknownUserError(
-            f"{len(unknown):,} of {len(asked):,} users are unknown before {request.day}: {', '.join(unknown[:5])}",
+            f"{len(unknown):,} of {len(asked):,} users are unknown before {request.day}: "
+            f"{', '.join(unknown[:5])}",
             where="--users",
             fix="give ids of the users table or of the interactions before the date",
         )

@@ -20,7 +20,8 @@ def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> 
     bundle = read_bundle(model_folder(workspace.models, name))
     if bundle.model.trained_through > day:
         raise ModelError(
-            f"model {name} was trained on events up to {bundle.model.trained_through}; {day} is no future to it",
+            f"model {name} has learnt from events up to {bundle.model.trained_through}: "
+            f"{day} is no future to it",
             where=str(workspace.models / name),
             fix=f"promote an older version (recsys models list), or run `recsys train --date {day}`",
         )

@@ -9,6 +9,9 @@ WEIGHT: Final = "weight"
 TITLE: Final = "title"
 AVAILABLE_FROM: Final = "available_from"
 AVAILABLE_UNTIL: Final = "available_until"
+EXCLUDED: Final = "excluded"  # by scoring.exclude
+ELIGIBLE: Final = "eligible"  # may be recommended on the day
+CONTRACT: Final = (USER_ID, ITEM_ID, TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED, ELIGIBLE)
 
 USER: Final = "user"  # dense internal index of a user, u32
 ITEM: Final = "item"  # dense internal index of an item, u32

@@ -40,7 +40,9 @@ def recsys(workspace: Path, *args: str) -> tuple[float, float]:
 
 def measure(workspace: Path, users: int, items: int) -> dict[str, Any]:
     """Make demo data of this size, train lightly and score everybody."""
-    recsys(workspace, "init", str(workspace), "--preset", "demo", "--users", str(users), "--items", str(items))
+    recsys(
+        workspace, "init", str(workspace), "--preset", "demo", "--users", str(users), "--items", str(items)
+    )
     recsys(workspace, "train", "--date", DAY, *(part for pair in TRAINING for part in ("--set", pair)))
     recsys(workspace, "features", "--date", DAY)
     seconds, peak = recsys(workspace, "score", "--date", DAY)
@@ -58,7 +60,9 @@ def measure(workspace: Path, users: int, items: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--users", type=int, nargs=2, default=[50_000, 500_000])
     parser.add_argument("--items", type=int, default=15_000)
     args = parser.parse_args()

@@ -1,7 +1,7 @@
 """LightFM: learnt with WARP over identities and features, served as plain matrix products."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
@@ -9,13 +9,13 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.configs.sections import FeaturesSettings, LightFMSettings
-from recsys_cli.data_preparation.features import ELIGIBLE, FeatureTables, declared
+from recsys_cli.data_preparation.features import FeatureTables, declared
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.protocol import UserChunk
 from recsys_cli.models.candidates.unseen import fetch_sizes, first_unseen
 from recsys_cli.models.encoding import FeatureEncoder, fit_encoder
-from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
-from recsys_cli.utils.errors import ModelError
+from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
+from recsys_cli.utils.errors import InputError, ModelError
 
 _BLOCK = 64  # queries are padded to blocks: BLAS then sums one user alone as it sums a batch
 _PAIR_BLOCK = 65_536
@@ -57,6 +57,11 @@ class LightFMModel:
 
     users: LightFMSide
     items: LightFMSide
+
+    def is_finite(self) -> bool:
+        """Return whether all that was learnt is a number."""
+        arrays = (self.users.vectors, self.users.biases, self.items.vectors, self.items.biases)
+        return all(bool(np.isfinite(array).all()) for array in arrays)
 
     def generator(self, features: FeatureTables, num_candidates: int) -> "LightFMGenerator":
         """Return the generator over the users and items of a partition.
@@ -144,12 +149,17 @@ class LightFMGenerator:
 def fit_lightfm(tables: Tables, settings: LightFMSettings, features: FeaturesSettings) -> LightFMModel:
     """Learn from the tables' events: users and items with an event get an identity, all share their features.
 
-    Raises: ModelError when the learnt vectors are not finite.
-    Source: Kula (2015), Metadata Embeddings for User and Item Cold-start Recommendations; WARP: Weston (2011).
+    Raises: InputError when no event has a weight; ModelError when the learnt vectors are not finite.
+    Source: Kula (2015), Metadata Embeddings for User and Item Cold-start Recommendations;
+    Weston et al. (2011), WSABIE (the WARP loss).
     """
-    from lightfm import LightFM
-
     pairs = _weighted_pairs(tables, settings.half_life_days)
+    if pairs.is_empty():
+        raise InputError(
+            f"no event before {tables.day} has a weight above 0",
+            where="data.interactions",
+            fix="map another column as the weight, or none: each event then counts once",
+        )
     users, items = pairs[USER].unique().sort(), pairs[ITEM].unique().sort()
     known_users, known_items = tables.users[users], tables.items[items]
     user_encoder = fit_encoder(tables.users, declared(tables.users), features.max_categories)
@@ -162,6 +172,30 @@ def fit_lightfm(tables: Tables, settings: LightFMSettings, features: FeaturesSet
         shape=(len(users), len(items)),
         dtype=np.float32,
     )
+    model = _learnt(
+        settings,
+        weights,
+        _with_identity(user_encoder.one_hot(known_users)),
+        _with_identity(item_encoder.one_hot(known_items)),
+    )
+    learnt = LightFMModel(
+        LightFMSide(known_users[USER_ID], user_encoder, model.user_embeddings, model.user_biases),
+        LightFMSide(known_items[ITEM_ID], item_encoder, model.item_embeddings, model.item_biases),
+    )
+    if not learnt.is_finite():
+        raise _diverged()
+    return learnt
+
+
+def _learnt(
+    settings: LightFMSettings,
+    weights: sparse.coo_matrix,
+    user_features: sparse.csr_matrix,
+    item_features: sparse.csr_matrix,
+) -> Any:
+    """Return the fitted LightFM."""
+    from lightfm import LightFM
+
     model = LightFM(
         no_components=settings.no_components,
         loss=settings.loss,
@@ -171,20 +205,20 @@ def fit_lightfm(tables: Tables, settings: LightFMSettings, features: FeaturesSet
         item_alpha=settings.item_alpha,
         random_state=settings.random_state,
     )
-    model.fit(
-        (weights > 0).astype(np.float32).tocoo(),
-        sample_weight=weights,
-        user_features=_with_identity(user_encoder.one_hot(known_users)),
-        item_features=_with_identity(item_encoder.one_hot(known_items)),
-        epochs=settings.epochs,
-        num_threads=settings.num_threads,
-    )
-    learnt = LightFMModel(
-        LightFMSide(known_users[USER_ID], user_encoder, model.user_embeddings, model.user_biases),
-        LightFMSide(known_items[ITEM_ID], item_encoder, model.item_embeddings, model.item_biases),
-    )
-    _check_finite(learnt)
-    return learnt
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):
+            return model.fit(
+                (weights > 0).astype(np.float32).tocoo(),
+                sample_weight=weights,
+                user_features=user_features,
+                item_features=item_features,
+                epochs=settings.epochs,
+                num_threads=settings.num_threads,
+            )
+    except ValueError as error:
+        if "finite" not in str(error):
+            raise
+        raise _diverged() from None
 
 
 def _weighted_pairs(tables: Tables, half_life_days: float) -> pl.DataFrame:
@@ -217,11 +251,9 @@ def _search(queries: np.ndarray, base: np.ndarray, size: int) -> tuple[np.ndarra
     return scores[: len(queries)], places[: len(queries)]
 
 
-def _check_finite(model: LightFMModel) -> None:
-    arrays = (model.users.vectors, model.users.biases, model.items.vectors, model.items.biases)
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise ModelError(
-            "LightFM's vectors are not finite: the training diverged",
-            where="candidates.lightfm",
-            fix="lower candidates.lightfm.learning_rate, or check the weights of the events",
-        )
+def _diverged() -> ModelError:
+    return ModelError(
+        "LightFM's vectors are not finite: the training diverged",
+        where="candidates.lightfm",
+        fix="lower candidates.lightfm.learning_rate, or check the weights of the events",
+    )

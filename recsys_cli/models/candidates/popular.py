@@ -6,10 +6,10 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features import ELIGIBLE, FeatureTables
+from recsys_cli.data_preparation.features import FeatureTables
 from recsys_cli.models.candidates.protocol import UserChunk
 from recsys_cli.models.candidates.unseen import fetch_sizes, first_unseen
-from recsys_cli.utils.columns import ITEM
+from recsys_cli.utils.columns import ELIGIBLE, ITEM
 
 
 @dataclass(frozen=True)
