@@ -13,11 +13,12 @@ def freshness_problems(age_days: float, settings: DataSettings, day: date) -> li
     if age_days <= settings.max_age_days:
         return []
     refused = age_days > settings.stale_after_days
-    limit = "stale_after_days" if refused else "max_age_days"
+    key = "stale_after_days" if refused else "max_age_days"
+    limit = getattr(settings, key)
     return [
         Problem(
-            f"data.{limit}",
-            f"the newest event before {day} is {age_days:.1f} days old, the limit {getattr(settings, limit)}",
+            f"data.{key}",
+            f"the newest event before {day} is {age_days:.1f} days old, the limit is {limit}",
             "deliver newer interactions, choose an earlier --date, or raise the limit",
             "error" if refused else "warning",
         )
