@@ -7,6 +7,7 @@ import typer
 
 from recsys_cli.cli.session import Session
 from recsys_cli.utils.dates import parse_day
+from recsys_cli.utils.errors import UsageError
 
 ScoringDate = Annotated[
     str | None,
@@ -24,3 +25,13 @@ def chosen_day(session: Session, text: str | None) -> date:
     today = settings.today()
     session.terminal.say(f"date: {today} (today in {settings.timezone})")
     return today
+
+
+def readable(text: str, where: str) -> str:
+    """Return an argument that may hold ids; bytes that are no text reach Python as lone surrogates.
+
+    Raises: UsageError.
+    """
+    if text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text):
+        return text
+    raise UsageError(f"{text!a} is not UTF-8 text", where=where, fix="write it in UTF-8")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys_cli.cli.arguments import chosen_day
+from recsys_cli.cli.arguments import chosen_day, readable
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import Session, session_of
 from recsys_cli.cli.terminal import Terminal
@@ -40,7 +40,8 @@ def explain(ctx: typer.Context, user_id: UserId = None, date: PublishedDate = No
     from recsys_cli.pipelines.explain import example_user, explain_user
 
     day = named or _default_day(session, workspace)
-    explanation = explain_user(workspace, example_user(workspace, day) if user_id is None else user_id, day)
+    asked = example_user(workspace, day) if user_id is None else readable(user_id, "recsys explain")
+    explanation = explain_user(workspace, asked, day)
     if session.options.as_json:
         told = asdict(explanation)
         told["date"] = str(told.pop("day"))

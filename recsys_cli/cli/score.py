@@ -1,14 +1,16 @@
 """`recsys score`: the nightly job."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recsys_cli.cli.arguments import ScoringDate, chosen_day
+from recsys_cli.cli.arguments import ScoringDate, chosen_day, readable
 from recsys_cli.cli.running import running, stage_rows
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
+from recsys_cli.utils.columns import LONGEST_LIST
 from recsys_cli.utils.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +21,10 @@ Users = Annotated[
     typer.Option("--users", metavar="IDS|FILE", help="Some users: ids with commas, or a file, an id a line."),
 ]
 TopK = Annotated[
-    int | None, typer.Option("--top-k", min=1, help="Recommendations a user, instead of scoring.top_k.")
+    int | None,
+    typer.Option(
+        "--top-k", min=1, max=LONGEST_LIST, help="Recommendations a user, instead of scoring.top_k."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Score again although the date is complete.")]
 
@@ -35,7 +40,7 @@ def score(
     session = session_of(ctx)
     terminal = session.terminal
     day = chosen_day(session, date)
-    asked = _asked_users(users) if users is not None else None
+    asked = _asked_users(readable(users, "--users")) if users is not None else None
     with running(session, "score") as under_way:
         from recsys_cli.pipelines.score import ScoreRequest, score_users
 
@@ -54,9 +59,9 @@ def score(
 
 
 def _asked_users(text: str) -> list[str]:
-    file = Path(text)
+    is_file = os.path.isfile(text)  # unlike Path's, it takes a list too long for a name
     try:
-        ids = file.read_text(encoding="utf-8").splitlines() if file.is_file() else text.split(",")
+        ids = Path(text).read_text(encoding="utf-8").splitlines() if is_file else text.split(",")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"the file of users cannot be read: {error}", where=text, fix="give an id a line"

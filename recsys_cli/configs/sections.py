@@ -8,14 +8,18 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     field_validator,
     model_validator,
 )
 
+from recsys_cli.utils.columns import LONGEST_LIST
+
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+ListLength = Annotated[int, Field(ge=1, le=LONGEST_LIST)]
+Days = Annotated[int, Field(ge=1, le=36_500)]  # a century
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # as the libraries take it
 
 
 class Section(BaseModel):
@@ -71,17 +75,15 @@ class FeatureTableSettings(TableSettings):
 class DataSettings(Section):
     user_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
     item_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
-    max_age_days: PositiveInt = Field(
-        2, description="check and score warn when the newest event before D is older"
-    )
-    stale_after_days: PositiveInt = Field(3650, description="check and score refuse inputs older than this")
+    max_age_days: Days = Field(2, description="check and score warn when the newest event before D is older")
+    stale_after_days: Days = Field(3650, description="check and score refuse inputs older than this")
     interactions: InteractionsSettings = InteractionsSettings()
     users: FeatureTableSettings = FeatureTableSettings()
     items: FeatureTableSettings = FeatureTableSettings()
 
 
 class FeaturesSettings(Section):
-    windows_days: list[PositiveInt] = Field(
+    windows_days: list[Days] = Field(
         [7, 14, 30, 90], min_length=1, description="windows of counts, ascending"
     )
     max_categories: PositiveInt = Field(
@@ -100,43 +102,45 @@ class LightFMSettings(Section):
     no_components: int = Field(64, ge=1, le=1024)
     loss: Literal["warp", "bpr", "logistic"] = "warp"
     learning_rate: PositiveFloat = 0.05
-    max_sampled: PositiveInt = 10
+    max_sampled: int = Field(10, ge=1, le=10_000)
     epochs: PositiveInt = 20
     user_alpha: float = Field(0.0, ge=0.0)
     item_alpha: float = Field(0.0, ge=0.0)
     half_life_days: float = Field(0.0, ge=0.0, description="age at which an event counts half; 0: no decay")
-    num_threads: PositiveInt = Field(1, description="more than one is faster and not reproducible")
-    random_state: NonNegativeInt = 42
+    num_threads: int = Field(1, ge=1, le=1024, description="more than one is faster and not reproducible")
+    random_state: Seed = 42
 
 
 class PopularSettings(Section):
-    window_days: PositiveInt = Field(14, description="events of the last days that count")
-    num_candidates: PositiveInt = Field(50, description="candidates a user from recent popularity")
+    window_days: Days = Field(14, description="events of the last days that count")
+    num_candidates: ListLength = Field(50, description="candidates a user from recent popularity")
 
 
 class CandidatesSettings(Section):
-    num_candidates: PositiveInt = Field(100, description="candidates a user from LightFM")
+    num_candidates: ListLength = Field(100, description="candidates a user from LightFM")
     lightfm: LightFMSettings = LightFMSettings()
     popular: PopularSettings = PopularSettings()
 
 
 class RankerSettings(Section):
     loss_function: Literal["Logloss", "QuerySoftMax", "YetiRank", "PairLogit"] = "Logloss"
-    iterations: PositiveInt = 300
+    iterations: int = Field(300, ge=1, le=100_000)
     depth: int = Field(6, ge=1, le=16)
-    learning_rate: PositiveFloat = 0.06
+    learning_rate: float = Field(0.06, gt=0.0, le=1.0)
     rsm: float = Field(0.3, gt=0.0, le=1.0, description="share of the columns that a tree sees")
     early_stopping_rounds: PositiveInt = 50
-    label_days: PositiveInt = Field(14, description="length of a label window")
-    label_windows: PositiveInt = Field(3, description="consecutive label windows before the training date")
+    label_days: int = Field(14, ge=1, le=366, description="length of a label window")
+    label_windows: int = Field(
+        3, ge=1, le=366, description="consecutive label windows before the training date"
+    )
     n_negatives: PositiveInt = Field(60, description="negatives a user and window")
     validation_share: Share = Field(0.15, description="share of users kept for early stopping")
     max_train_users: PositiveInt = Field(200_000, description="users a label window at most")
-    random_state: NonNegativeInt = 42
+    random_state: Seed = 42
 
 
 class ScoringSettings(Section):
-    top_k: PositiveInt = Field(10, description="recommendations a user")
+    top_k: ListLength = Field(10, description="recommendations a user")
     filter_viewed: bool = Field(True, description="leave out items that the user already has")
     exclude: str = Field(
         "", description="SQL expression over item columns; matching items are never recommended"
@@ -145,12 +149,12 @@ class ScoringSettings(Section):
 
 
 class EvaluationSettings(Section):
-    k: PositiveInt = 10
-    days: PositiveInt = 14
+    k: ListLength = 10
+    days: Days = 14
 
 
 class RuntimeSettings(Section):
-    threads: NonNegativeInt = Field(0, description="0: all cores")
+    threads: int = Field(0, ge=0, le=1024, description="0: all cores")
 
 
 class OutputSettings(Section):

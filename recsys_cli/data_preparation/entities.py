@@ -37,7 +37,7 @@ def read_entities(
     A table without a path is empty: ids then come from the events alone.
     """
     if not table.path:
-        return _empty(key, id_type), []
+        return _empty(key, id_type), _needless_problems(exclude)
     where = str(workspace / table.path)
     try:
         files = source_files(table, workspace)
@@ -67,6 +67,12 @@ def _empty(key: str, id_type: IdType) -> pl.DataFrame:
     if key == ITEM_ID:
         schema |= _KINDS | {EXCLUDED: pl.Boolean}
     return pl.DataFrame(schema=schema)
+
+
+def _needless_problems(exclude: str) -> list[Problem]:
+    """Tell of an expression over the columns of a table that is not there: it would exclude nothing."""
+    fix = "set data.items.path, or leave scoring.exclude empty"
+    return [Problem("scoring.exclude", "there is no items table to exclude from", fix)] if exclude else []
 
 
 def _schema_problems(table: FeatureTableSettings, schema: pl.Schema, where: str, key: str) -> list[Problem]:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from recsys_cli.configs.sections import FeaturesSettings
+from recsys_cli.data_preparation.problems import Problem
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.utils.columns import (
     AVAILABLE_FROM,
@@ -182,6 +183,15 @@ def eligible(day: date) -> pl.Expr:
     started = (pl.col(AVAILABLE_FROM) <= day).fill_null(True)
     running = (pl.col(AVAILABLE_UNTIL) >= day).fill_null(True)
     return started & running & ~pl.col(EXCLUDED).fill_null(False)
+
+
+def eligibility_problems(items: pl.DataFrame, day: date, where: str) -> list[Problem]:
+    """Tell when there is nothing that may be recommended on `day`."""
+    if items.select(eligible(day).any()).item():
+        return []
+    what = f"no item may be recommended on {day}: all are excluded or not available"
+    fix = "correct scoring.exclude, or the items' available_from and available_until"
+    return [Problem(where, what, fix)]
 
 
 def _affinity(pairs: pl.DataFrame, items: pl.DataFrame, max_categories: int) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Ids: integers or text, never null, kept byte for byte."""
 
+from difflib import get_close_matches
 from typing import Literal
 
 import polars as pl
@@ -7,6 +8,7 @@ import polars as pl
 from recsys_cli.data_preparation.problems import Problem
 
 IdType = Literal["auto", "text", "integer"]
+_CLOSE_IDS = 20_000  # ids compared letter by letter for a near match
 
 
 def id_problems(frame: pl.DataFrame, where: str, key: str) -> list[Problem]:
@@ -57,3 +59,10 @@ def cast_ids(
     return frame.with_columns(cast), [
         Problem(where, what, f'set data.{key}_type = "text" in settings/settings.toml')
     ]
+
+
+def close_ids(ids: pl.Series, asked: str) -> list[str]:
+    """Return the ids that `asked` may have meant, the likeliest first; with none alike, the first ids."""
+    texts = ids.cast(pl.String)
+    near = texts.filter(texts.str.starts_with(asked[:1]) | texts.str.ends_with(asked[-1:])).head(_CLOSE_IDS)
+    return get_close_matches(asked, near.to_list(), n=3, cutoff=0.5) or texts.head(3).to_list()

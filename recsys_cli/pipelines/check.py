@@ -6,7 +6,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from recsys_cli.data_preparation.features import FeatureTables, build_features, newest_event_age
+from recsys_cli.data_preparation.features import (
+    FeatureTables,
+    build_features,
+    eligibility_problems,
+    newest_event_age,
+)
 from recsys_cli.data_preparation.freshness import freshness_problems
 from recsys_cli.data_preparation.problems import Problem
 from recsys_cli.data_preparation.tables import Tables, inspect_tables
@@ -51,6 +56,7 @@ def check_workspace(workspace: Workspace, day: date) -> CheckReport:
     if tables is not None:
         age_days = newest_event_age(tables).total_seconds() / _SECONDS_A_DAY
         problems += freshness_problems(age_days, settings.data, day)
+        problems += eligibility_problems(tables.items, day, str(workspace.root / settings.data.items.path))
     problems += _model_problems(workspace, day, tables)
     problems += _output_problems(workspace, day)
     return CheckReport(day, sorted(problems, key=lambda problem: problem.severity))

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from recsys_cli.data_preparation.features import DAYS_AGO, EVENTS, FeatureTables
+from recsys_cli.data_preparation.ids import close_ids
 from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.two_stage import ServingDay, open_day, rank_users
 from recsys_cli.pipelines.publication import published_manifest
@@ -20,7 +20,6 @@ from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import UnknownUserError, UsageError
 
 _LATEST_EVENTS = 10
-_CLOSE_IDS = 20_000  # ids compared letter by letter for a near match
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
     """
     published = published_manifest(workspace.recommendations(day))
     bundle = open_bundle(workspace, day, published["model_version"] if published else None)
-    partition = open_fitting_features(workspace, bundle, day)
+    partition = open_fitting_features(workspace, bundle, day, lambda found: _find(found, user_id, day))
     features = partition.features
     user = _find(features, user_id, day)
     serving = open_day(bundle.model.stage, features)
@@ -102,12 +101,10 @@ def _find(features: FeatureTables, user_id: str, day: date) -> int:
     found = (ids == user_id).arg_true()
     if len(found):
         return int(found[0])
-    near = ids.filter(ids.str.starts_with(user_id[:1]) | ids.str.ends_with(user_id[-1:])).head(_CLOSE_IDS)
-    close = get_close_matches(user_id, near.to_list(), n=3, cutoff=0.5) or ids.head(3).to_list()
     raise UnknownUserError(
         f"user {user_id!r} is unknown before {day}",
         where="recsys explain",
-        fix=f"close ids: {', '.join(close)}",
+        fix=f"close ids: {', '.join(close_ids(ids, user_id))}",
     )
 
 

@@ -12,10 +12,9 @@ import pyarrow.parquet as pq
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, SUCCESS
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.files import read_json, replacing, sha256_of, write_json
+from recsys_cli.utils.files import read_sealed_json, replacing, sha256_of, write_sealed_json
 
 _ROW_GROUP = 131_072
-_NEEDED = {"key", "run_id", "model_version", "features_content_hash", "all_users", "top_k", "sha256"}
 
 
 @dataclass
@@ -78,15 +77,11 @@ class RecommendationsWriter:
 def published_manifest(folder: Path) -> dict[str, Any] | None:
     """Return the manifest of a complete publication, or None where there is none."""
     try:
-        manifest = read_json(folder / "manifest.json")
-        complete = (
-            (folder / SUCCESS).exists()
-            and manifest.keys() >= _NEEDED
-            and sha256_of(folder / RECOMMENDATIONS) == manifest["sha256"]
-        )
-    except (OSError, ValueError, AttributeError):
+        manifest = read_sealed_json(folder / "manifest.json")
+        complete = (folder / SUCCESS).exists() and sha256_of(folder / RECOMMENDATIONS) == manifest["sha256"]
+    except (OSError, ValueError):
         return None
-    return dict(manifest) if complete else None
+    return manifest if complete else None
 
 
 def publish(staged: Path, folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +95,7 @@ def publish(staged: Path, folder: Path, facts: Mapping[str, Any]) -> dict[str, A
     manifest = {**facts, "sha256": sha256_of(staged)}
     with replacing(folder / RECOMMENDATIONS) as part:
         staged.rename(part)
-    write_json(folder / "manifest.json", manifest)
+    write_sealed_json(folder / "manifest.json", manifest)
     with replacing(folder / SUCCESS) as part:
         part.touch()
     return manifest

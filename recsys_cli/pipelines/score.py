@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from loguru import logger
 
+from recsys_cli.data_preparation.ids import close_ids
 from recsys_cli.models.bundle import Bundle
 from recsys_cli.models.two_stage import open_day, rank_users
 from recsys_cli.pipelines.feature_store import Partition
@@ -76,7 +77,9 @@ def score_users(
         with run.stages.stage("load model"):
             bundle = open_bundle(workspace, request.day)
         with run.stages.stage("features"):
-            partition = open_fitting_features(workspace, bundle, request.day)
+            partition = open_fitting_features(
+                workspace, bundle, request.day, lambda found: _places(found.users[USER_ID], request)
+            )
         job = _Job(workspace, request, run, bundle, partition)
         before = published_manifest(folder)
         if before is not None and before["key"] == job.key and not request.force:
@@ -118,25 +121,34 @@ def _score_chunks(job: _Job, users: np.ndarray, staged: Path, progress: Progress
 
 def _chosen_users(job: _Job, before: dict[str, Any] | None) -> np.ndarray:
     """Return the internal indices of the users to be scored, ascending."""
-    ids, request = job.partition.features.users[USER_ID], job.request
-    if request.user_ids is None:
-        return np.arange(len(ids), dtype=np.uint32)
-    if before is not None and before["all_users"] and not request.force:
+    request = job.request
+    if request.user_ids is not None and before is not None and before["all_users"] and not request.force:
         raise OutputError(
             f"the lists of all users are published for {request.day}; those of some would replace them",
             where=str(job.workspace.recommendations(request.day)),
             fix="look at one user with `recsys explain USER_ID`, or give --force to replace the file",
         )
+    return _places(job.partition.features.users[USER_ID], request)
+
+
+def _places(ids: pl.Series, request: ScoreRequest) -> np.ndarray:
+    """Return the internal indices of the users that are asked for, ascending.
+
+    Raises: UnknownUserError with close matches.
+    """
+    if request.user_ids is None:
+        return np.arange(len(ids), dtype=np.uint32)
     asked = pl.Series("asked", sorted(set(request.user_ids)), dtype=pl.String)
     places = pl.DataFrame({"asked": ids.cast(pl.String)}).with_row_index(USER)
     found = asked.to_frame().join(places, on="asked", how="left")
     unknown = found.filter(pl.col(USER).is_null())["asked"].to_list()
     if unknown:
+        close = close_ids(ids, unknown[0])
         raise UnknownUserError(
             f"{len(unknown):,} of {len(asked):,} users are unknown before {request.day}: "
             f"{', '.join(unknown[:5])}",
             where="--users",
-            fix="give ids of the users table or of the interactions before the date",
+            fix=f"give ids of the users table or of the events; close ids: {', '.join(close)}",
         )
     return found[USER].sort().to_numpy()
 

@@ -2,11 +2,12 @@
 
 from datetime import date
 
-from recsys_cli.data_preparation.features import FeatureTables
+from recsys_cli.data_preparation.features import FeatureTables, eligibility_problems
+from recsys_cli.data_preparation.problems import raise_errors
 from recsys_cli.models.bundle import Bundle, read_bundle
 from recsys_cli.models.registry import model_folder, promoted_version
 from recsys_cli.models.two_stage import misfits
-from recsys_cli.pipelines.feature_store import Partition, open_features
+from recsys_cli.pipelines.feature_store import Judge, Partition, accept, open_features
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.errors import ModelError
 
@@ -28,21 +29,24 @@ def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> 
     return bundle
 
 
-def open_fitting_features(workspace: Workspace, bundle: Bundle, day: date) -> Partition:
-    """Return the partition of `day`; features that the model cannot read replace none that lie there.
+def open_fitting_features(workspace: Workspace, bundle: Bundle, day: date, also: Judge = accept) -> Partition:
+    """Return the partition of `day`; features that the model or `also` refuses replace none that lie there.
 
     Raises: ModelError that lists every difference between what the model was trained on and what there is;
-        InputError and OutputError as `open_features` does.
+        InputError and OutputError as `open_features` does; InputError if no item may be recommended.
     """
-    filter_viewed = workspace.settings.scoring.filter_viewed
+    settings = workspace.settings
+    items_file = str(workspace.root / settings.data.items.path)
 
     def judge(features: FeatureTables) -> None:
-        wrong = misfits(bundle.model, features, filter_viewed=filter_viewed)
+        wrong = misfits(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
         if wrong:
             raise ModelError(
                 "\n".join([f"model {bundle.version} does not fit the settings and inputs", *wrong]),
                 where=str(workspace.root / "settings"),
                 fix="restore what it was trained with, or run `recsys train` again",
             )
+        raise_errors(eligibility_problems(features.items, day, items_file))
+        also(features)
 
     return open_features(workspace, day, judge)

@@ -16,7 +16,9 @@ CONTRACT: Final = (USER_ID, ITEM_ID, TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL, EXC
 USER: Final = "user"  # dense internal index of a user, u32
 ITEM: Final = "item"  # dense internal index of an item, u32
 
-RANK: Final = "rank"
+RANK: Final = "rank"  # from 1, u16
 SCORE: Final = "score"
 RAW_SCORE: Final = "raw_score"
 SOURCES: Final = "sources"
+
+LONGEST_LIST: Final = 10_000  # items a user: far more than anyone reads, and a rank fits its type

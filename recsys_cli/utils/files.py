@@ -5,12 +5,14 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from recsys_cli.utils.errors import OutputError
+
+_SEAL = "seal"
 
 
 @contextmanager
@@ -79,6 +81,25 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("its brackets nest too deeply") from None
+
+
+def write_sealed_json(target: Path, value: Mapping[str, Any]) -> None:
+    """Write an object as `write_json` does, with a hash of itself in it.
+
+    Raises: OutputError if it cannot be written.
+    """
+    write_json(target, {**value, _SEAL: sha256_of_json(value)})
+
+
+def read_sealed_json(path: Path) -> dict[str, Any]:
+    """Return the object that `write_sealed_json` wrote.
+
+    Raises: OSError if it cannot be opened; ValueError if anything in it was changed since.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict) or value.pop(_SEAL, None) != sha256_of_json(value):
+        raise ValueError("it was changed after it was written")
+    return value
 
 
 def check_writable(folder: Path) -> None:
