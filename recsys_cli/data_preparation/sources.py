@@ -159,7 +159,7 @@ def _check_intact(file: Path) -> None:
     Raises: InputError.
     """
     try:
-        with pq.ParquetFile(file) as parquet:
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
             rows = sum(batch.num_rows for batch in parquet.iter_batches(_BATCH_ROWS))
             if rows != parquet.metadata.num_rows:
                 raise pa.ArrowInvalid(f"{rows:,} of {parquet.metadata.num_rows:,} rows can be read")
