@@ -1,0 +1,84 @@
+"""Bad dates and users: one clear block, the documented exit code, no file changed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recsys_cli.cli.app import main
+from recsys_cli.utils.errors import ExitCode
+
+Refused = Callable[..., str]
+COMMANDS = ("score", "train", "features", "check", "explain", "evaluate")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("text", ["2026-02-30", "../x", "0000-01-01", "٢٠٢٦-03-02", ""])
+def test_what_is_no_day_is_refused(refused: Refused, command: str, text: str) -> None:
+    message = refused(ExitCode.USAGE, command, "--date", text)
+    assert f"{text!a} is not a day\n  where: --date" in message
+
+
+DAYS = [
+    ("features", "2020-01-01", ExitCode.INPUT, "no event lies before 2020-01-01 00:00 UTC"),
+    ("train", "2020-01-01", ExitCode.INPUT, "no event lies before 2020-01-01 00:00 UTC"),
+    ("evaluate", "2020-01-01", ExitCode.INPUT, "no event lies before 2020-01-01 00:00 UTC"),
+    ("score", "2020-01-01", ExitCode.MODEL, "2020-01-01 is no future to it"),
+    ("explain", "2020-01-01", ExitCode.USAGE, "nothing is published for 2020-01-01"),
+    ("features", "2999-01-01", ExitCode.INPUT, "days old, the limit is 3650"),
+    ("score", "9999-12-31", ExitCode.INPUT, "days old, the limit is 3650"),
+    ("train", "2999-01-01", ExitCode.INPUT, "no event lies in the label window from 2998-12-25 on"),
+    ("evaluate", "2999-01-01", ExitCode.INPUT, "there is nothing to judge by"),
+    ("explain", "2999-01-01", ExitCode.USAGE, "nothing is published for 2999-01-01"),
+]
+
+
+@pytest.mark.parametrize(("command", "day", "code", "words"), DAYS)
+def test_a_day_without_events_is_refused(
+    refused: Refused, command: str, day: str, code: ExitCode, words: str
+) -> None:
+    assert words in refused(code, command, "--date", day)
+
+
+USERS: dict[str, tuple[ExitCode, str, tuple[str, ...]]] = {
+    "explain U07": (ExitCode.INPUT, "user 'U07' is unknown before 2026-03-03", ("close ids: u07",)),
+    "score --users u01,U07,nobody": (
+        ExitCode.INPUT,
+        "2 of 3 users are unknown",
+        ("before 2026-03-03: U07, nobody", "close ids: u07"),
+    ),
+    "score --users nobody.txt": (ExitCode.INPUT, "1 of 1 users are unknown", ("nobody.txt",)),
+    "score --users ,": (ExitCode.USAGE, "no user is named", ("where: --users",)),
+    "score --users empty.txt": (ExitCode.USAGE, "no user is named", ("where: --users",)),
+    "score --users latin1.txt": (ExitCode.USAGE, "the file of users cannot be read", ("latin1.txt",)),
+    "score --users \udcff": (ExitCode.USAGE, "'\\udcff' is not UTF-8 text", ("where: --users",)),
+    "explain \udcff": (ExitCode.USAGE, "'\\udcff' is not UTF-8 text", ("where: recsys explain",)),
+    "score --top-k 0": (ExitCode.USAGE, "'--top-k'", ("greater than or equal to 1", "recsys score")),
+    "score --top-k 70000": (ExitCode.USAGE, "'--top-k'", ("less than or equal to 10000", "recsys score")),
+}
+
+
+@pytest.mark.parametrize(("command", "expected"), USERS.items(), ids=map(ascii, USERS))
+def test_bad_users_are_refused(
+    workspace: Path,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    expected: tuple[ExitCode, str, tuple[str, ...]],
+) -> None:
+    monkeypatch.chdir(workspace)
+    (workspace / "empty.txt").write_text(" \n\n")
+    (workspace / "latin1.txt").write_bytes("u01\nJosé\n".encode("latin1"))
+    code, what, more = expected
+    message = refused(code, *command.split(" "), "--date", "2026-03-03")
+    assert what in message and all(word in message for word in more), message
+
+
+def test_a_list_of_users_may_be_longer_than_a_file_name(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    users = ",".join(f"u{number:02}" for number in range(60)) + ",u00" * 1_000
+    arguments = ("score", "--users", users, "--date", "2026-03-03", "--json")
+    assert main(["-C", str(workspace), *arguments]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["users"] == 60

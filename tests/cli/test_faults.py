@@ -1,0 +1,281 @@
+"""Bad inputs and settings: one clear block, the documented exit code, no file changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from recsys_cli.utils.errors import ExitCode
+
+Refused = Callable[..., str]
+Fault = Callable[[Path], object]
+DAY = "2026-03-02"
+HEADER = "user_id,item_id,timestamp,weight"
+GOOD_ROW = "u01,100,2026-02-20,1"
+
+
+def no_fault(_workspace: Path) -> None:
+    pass
+
+
+def both(*faults: Fault) -> Fault:
+    return lambda workspace: [fault(workspace) for fault in faults]
+
+
+def table(workspace: Path, name: str) -> Path:
+    return workspace / f"data/{name}.parquet"
+
+
+def missing(name: str) -> Fault:
+    return lambda workspace: table(workspace, name).unlink()
+
+
+def changed(name: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Fault:
+    def fault(workspace: Path) -> None:
+        change(pl.read_parquet(table(workspace, name))).write_parquet(table(workspace, name))
+
+    return fault
+
+
+def without(name: str, key: str, value: object) -> Fault:
+    """Empty the cells of `key` that hold `value`."""
+    return changed(name, lambda frame: frame.with_columns(pl.when(pl.col(key) != value).then(key)))
+
+
+def repeated(name: str) -> Fault:
+    return changed(name, lambda frame: pl.concat([frame, frame.head(1)]))
+
+
+def with_bytes(name: str, change: Callable[[bytes], bytes]) -> Fault:
+    def fault(workspace: Path) -> None:
+        file = table(workspace, name)
+        file.write_bytes(change(file.read_bytes()))
+
+    return fault
+
+
+def with_checksums(workspace: Path) -> None:
+    """Write the interactions as a writer does that guards each page."""
+    file = table(workspace, "interactions")
+    pq.write_table(pq.read_table(file), file, write_page_checksum=True, compression="none")
+
+
+def stretch_flipped(data: bytes) -> bytes:
+    third = len(data) // 3
+    return data[:third] + bytes(one ^ 0xFF for one in data[third : 2 * third]) + data[2 * third :]
+
+
+def byte_flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def folder_of(file_name: str | None) -> Fault:
+    """Put a folder in the interactions' place, with one file that is no table or with none."""
+
+    def fault(workspace: Path) -> None:
+        folder = table(workspace, "interactions")
+        folder.unlink()
+        folder.mkdir()
+        if file_name:
+            (folder / file_name).write_text("nothing")
+
+    return fault
+
+
+def csv(*lines: str) -> Fault:
+    """Give the interactions as a CSV file of these lines."""
+
+    def fault(workspace: Path) -> None:
+        (workspace / "data/interactions.csv").write_text("\n".join(lines) + "\n")
+        resettled("interactions.parquet", "interactions.csv")(workspace)
+
+    return fault
+
+
+def resettled(old: str, new: str) -> Fault:
+    """Write other settings."""
+
+    def fault(workspace: Path) -> None:
+        file = workspace / "settings/settings.toml"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    return fault
+
+
+CUT = pl.date(2026, 3, 2)
+INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
+    "no interactions": (missing("interactions"), "score", ("no such file", "data/interactions.parquet")),
+    "no users": (missing("users"), "features", ("no such file", "data/users.parquet")),
+    "neither": (
+        both(missing("users"), missing("interactions")),
+        "train",
+        ("2 problems", "interactions.parquet: no such file", "users.parquet: no such file"),
+    ),
+    "CSV, wrong column": (
+        csv("user,item_id,timestamp,weight", GOOD_ROW),
+        "train",
+        ("column 'user_id' is missing", "did you mean 'user'?", "data/interactions.csv", "columns.user_id"),
+    ),
+    "CSV, ragged row": (csv(HEADER, GOOD_ROW, GOOD_ROW + ",7"), "score", ("cannot be read", "more fields")),
+    "CSV, no user": (csv(HEADER, GOOD_ROW, ",100,2026-02-20,1"), "score", ("1 of 2 rows have no user_id",)),
+    "CSV, no date": (
+        csv(HEADER, GOOD_ROW, "u02,101,soon,1"),
+        "evaluate",
+        ("1 of 2 events have no timestamp that can be read", "timestamp_format"),
+    ),
+    "CSV, no rows": (csv(HEADER), "features", ("no event lies before 2026-03-02", "interactions.csv")),
+    "null user of an event": (
+        without("interactions", "user_id", "u03"),
+        "features",
+        ("of 2,224 rows have no user_id", "user_id IS NOT NULL"),
+    ),
+    "null item of an event": (
+        without("interactions", "item_id", 100),
+        "score",
+        ("of 2,224 rows have no item_id", "item_id IS NOT NULL"),
+    ),
+    "null user": (without("users", "user_id", "u03"), "score", ("1 of 60 rows have no user_id (rows 4 …)",)),
+    "duplicate user": (repeated("users"), "score", ("1 user_ids have more than one row: 'u00'", "users.")),
+    "duplicate item": (repeated("items"), "explain", ("1 item_ids have more than one row: 100", "items.")),
+    "timestamp as text": (
+        changed("interactions", lambda frame: frame.with_columns(timestamp=pl.lit("soon"))),
+        "score",
+        ("column 'timestamp' holds text, not a timestamp", "timestamp_format"),
+    ),
+    "no events": (changed("interactions", pl.DataFrame.clear), "score", ("no event lies before 2026-03-02",)),
+    "no events to learn from": (changed("interactions", pl.DataFrame.clear), "train", ("no event lies",)),
+    "events after the date": (
+        changed("interactions", lambda frame: frame.filter(pl.col("timestamp") >= CUT)),
+        "score",
+        ("no event lies before 2026-03-02 00:00 UTC", "choose a later --date"),
+    ),
+    "truncated": (with_bytes("interactions", lambda data: data[:-100]), "score", ("cannot be read",)),
+    "bytes flipped": (with_bytes("items", stretch_flipped), "score", ("cannot be read", "items.parquet")),
+    "a bit flipped": (
+        both(with_checksums, with_bytes("interactions", byte_flipped)),
+        "score",
+        ("cannot be read", "checksum", "data/interactions.parquet"),
+    ),
+    "empty file": (with_bytes("users", lambda _: b""), "features", ("cannot be read", "users.parquet")),
+    "no parquet": (with_bytes("users", lambda _: b"user_id,age\n" * 9), "score", ("not a parquet file",)),
+    "empty folder": (folder_of(None), "score", ("the folder holds no table", "data/interactions.parquet")),
+    "folder without tables": (folder_of("notes.md"), "train", ("the folder holds no table",)),
+    "nothing to recommend": (
+        changed("items", lambda frame: frame.with_columns(available_until=pl.date(2026, 3, 1))),
+        "score",
+        ("no item may be recommended on 2026-03-02", "available_until"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "command", "words"), INPUTS.values(), ids=INPUTS)
+def test_bad_inputs_are_refused(
+    workspace: Path, refused: Refused, fault: Fault, command: str, words: tuple[str, ...]
+) -> None:
+    fault(workspace)
+    user = ("u01",) if command == "explain" else ()
+    message = refused(ExitCode.INPUT, command, *user, "--date", DAY)
+    assert all(word in message for word in words), message
+
+
+SETTINGS: dict[str, tuple[Fault, tuple[str, ...], tuple[str, ...]]] = {
+    "unknown in the file": (
+        resettled("epochs = 2", "epoch = 2"),
+        (),
+        (
+            "candidates.lightfm.epoch = 2 (settings/settings.toml [default])",
+            "did you mean candidates.lightfm",
+        ),
+    ),
+    "unknown in --set": (
+        no_fault,
+        ("ranker.dept=3",),
+        ("ranker.dept = 3 (--set): no such setting; did you mean ranker.depth?",),
+    ),
+    "several": (
+        no_fault,
+        ("ranker.depth=99", "scoring.top_k=ten", "data.users.features=5", "timezone=Mars/Base"),
+        (
+            "4 settings do not hold",
+            "ranker.depth = 99 (--set): should be less than or equal to 16",
+            'scoring.top_k = "ten" (--set): should be a valid integer',
+            "data.users.features = 5 (--set): should be a valid list",
+            "unknown time zone 'Mars/Base'",
+        ),
+    ),
+    "beyond what a number may be": (
+        no_fault,
+        (
+            "scoring.top_k=99999999999",
+            "ranker.label_days=800000",
+            "candidates.lightfm.random_state=99999999999",
+            "ranker.learning_rate=inf",
+            "runtime.threads=99999999999",
+        ),
+        (
+            "5 settings do not hold",
+            "scoring.top_k = 99999999999",
+            "ranker.label_days = 800000",
+            "candidates.lightfm.random_state = 99999999999",
+            "ranker.learning_rate = Infinity",
+            "runtime.threads = 99999999999",
+        ),
+    ),
+    "broken TOML": (resettled("[default.ranker]", "[default.ranker"), (), ("not valid TOML", "toml, line")),
+    "exclude: no SQL": (
+        no_fault,
+        ("scoring.exclude=price >",),
+        ("'price >' cannot be used", "where: scoring"),
+    ),
+    "exclude: unknown column": (
+        no_fault,
+        ("scoring.exclude=genres = 'x'",),
+        ("names the column 'genres', which is missing; did you mean 'genre'?",),
+    ),
+    "exclude: no condition": (
+        no_fault,
+        ("scoring.exclude=price + 1",),
+        ("'price + 1' is no condition: it gives Float64",),
+    ),
+    "filter: unknown column": (
+        no_fault,
+        ("data.interactions.filter=wait > 1",),
+        ("names the column 'wait', which is missing; did you mean 'weight'?", "data/interactions.parquet"),
+    ),
+    "filter: other types": (no_fault, ("data.items.filter=genre = 3",), ("'genre = 3' cannot be used",)),
+    "feature with a built-in's name": (
+        both(
+            changed("users", lambda frame: frame.with_columns(user_events=1.0)),
+            resettled('"city"]', '"city", "user_events"]'),
+        ),
+        (),
+        ("the name of a built-in one: user_events of users", "where: data.users.features"),
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["score", "train"])
+@pytest.mark.parametrize(("fault", "overrides", "words"), SETTINGS.values(), ids=SETTINGS)
+def test_bad_settings_are_refused(
+    workspace: Path,
+    refused: Refused,
+    fault: Fault,
+    overrides: tuple[str, ...],
+    words: tuple[str, ...],
+    command: str,
+) -> None:
+    fault(workspace)
+    options = [word for override in overrides for word in ("--set", override)]
+    message = refused(ExitCode.USAGE, command, "--date", DAY, *options)
+    assert all(word in message for word in words), message
+
+
+def test_an_unknown_variable_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECSYS_RANKER__DEPHT", "5")
+    message = refused(ExitCode.USAGE, "check", "--date", DAY)
+    assert "ranker.depht = 5 (RECSYS_RANKER__DEPHT): no such setting; did you mean ranker.depth?" in message
