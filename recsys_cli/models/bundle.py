@@ -32,6 +32,7 @@ _FILES = (
     ),
     "ranker.cbm",
 )
+_FLOAT = np.dtype(np.float32)
 _DESCRIBED = ("trained_through", "stage", "ranker")
 _FOREIGN_ERRORS = (pl.exceptions.PolarsError, CatBoostError)
 
@@ -96,6 +97,8 @@ def read_bundle(folder: Path) -> Bundle:
 def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
     ranker = manifest["ranker"]
     users, items = (_read_side(folder, side) for side in _SIDES)
+    if users.vectors.shape[1:] != items.vectors.shape[1:] or users.vectors.ndim != 2:
+        raise ValueError("the vectors of users and items differ in length")
     trees = CatBoost().load_model(str(folder / "ranker.cbm"))
     return TwoStageModel(
         CandidateStage(lightfm=LightFMModel(users, items), **manifest["stage"]),
@@ -145,7 +148,8 @@ def _read_side(folder: Path, name: str) -> LightFMSide:
         np.load(folder / f"{name}_{part}.npy", mmap_mode="r", allow_pickle=False)
         for part in ("vectors", "biases")
     )
-    if len(vectors) != len(ids) + encoder.size or len(biases) != len(vectors):
+    rows = len(ids) + encoder.size
+    if vectors.shape[:1] != (rows,) or biases.shape != (rows,) or {vectors.dtype, biases.dtype} != {_FLOAT}:
         raise _damaged(folder / f"{name}_vectors.npy", "the model's vectors do not fit its ids")
     return LightFMSide(ids, encoder, vectors, biases)
 
