@@ -82,6 +82,12 @@ def refused(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...
     return run
 
 
+@pytest.fixture
+def contents(workspace: Path) -> Callable[[], dict[str, bytes]]:
+    """Tell what the workspace's files hold."""
+    return lambda: snapshot(workspace)
+
+
 def snapshot(root: Path) -> dict[str, bytes]:
     """Return the bytes of every file of the workspace, those of its run records and locks aside."""
     files = (path for path in root.rglob("*") if path.is_file())

@@ -1,0 +1,247 @@
+"""Models that are absent, damaged, forged or of other settings; features that are damaged."""
+
+import hashlib
+import io
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys_cli.cli.app import main
+from recsys_cli.utils.errors import ExitCode
+from recsys_cli.utils.files import sha256_of_json
+
+Refused = Callable[..., str]
+Damage = Callable[[Path], object]
+DAY = "2026-03-02"
+FILES = [
+    "users_ids.parquet",
+    "users_vectors.npy",
+    "users_biases.npy",
+    "items_encoder.json",
+    "ranker.cbm",
+]
+
+
+def model(workspace: Path) -> Path:
+    (manifest,) = (workspace / "models").glob("*/manifest.json")
+    return manifest.parent
+
+
+def pointing_at(name: object) -> Damage:
+    text = json.dumps({"schema_version": 1, "history": [name]})
+    return lambda workspace: (workspace / "models/promoted.json").write_text(text)
+
+
+def removed(name: str) -> Damage:
+    return lambda workspace: (model(workspace) / name).unlink()
+
+
+def written(name: str, text: str) -> Damage:
+    return lambda workspace: (model(workspace) / name).write_text(text)
+
+
+def forged(workspace: Path, name: str, data: bytes) -> None:
+    """Put other bytes in the place of a model's file, and let the manifest vouch for them."""
+    folder = model(workspace)
+    (folder / name).write_bytes(data)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = hashlib.sha256(data).hexdigest()
+    described = {key: manifest[key] for key in ("trained_through", "stage", "ranker")}
+    manifest["version"] = f"{DAY}-{sha256_of_json([manifest['files'], described])[:8]}"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    folder.rename(folder.with_name(manifest["version"]))
+    pointing_at(manifest["version"])(workspace)
+    shutil.rmtree(workspace / "recommendations")  # they name the version that was
+
+
+class Trap:
+    """An object whose unpickling leaves a file behind."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return Path.touch, (self.marker,)
+
+
+def array_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def declared(shape: tuple[int, ...]) -> bytes:
+    """Return an array file of 16 bytes that says that it has this shape."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue() + bytes(16)
+
+
+UNUSABLE: dict[str, tuple[Damage, tuple[str, ...]]] = {
+    "no models": (lambda workspace: shutil.rmtree(workspace / "models"), ("model", "recsys train")),
+    "no such version": (
+        lambda workspace: model(workspace).rename(workspace / "models/away"),
+        ("there is no model version '2026-03-02-", "choose one of recsys models list: away"),
+    ),
+    "manifest gone": (removed("manifest.json"), ("there is no model version '2026-03-02-", "recsys train")),
+    "manifest no JSON": (written("manifest.json", "{"), ("manifest cannot be read", "manifest.json")),
+    "manifest a list": (written("manifest.json", "[]"), ("manifest cannot be read", "manifest.json")),
+    "manifest too deep": (written("manifest.json", "[" * 99_999), ("manifest cannot be read", "nest")),
+}
+
+
+@pytest.mark.parametrize("command", [("score",), ("explain", "u01")], ids=["score", "explain"])
+@pytest.mark.parametrize(("damage", "words"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_model_that_is_not_there_is_told(
+    workspace: Path, refused: Refused, command: tuple[str, ...], damage: Damage, words: tuple[str, ...]
+) -> None:
+    damage(workspace)
+    message = refused(ExitCode.MODEL, *command, "--date", DAY)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "/etc", "", "a/b", "a\n", 7, None, {"x": 1}])
+def test_a_pointer_that_leads_elsewhere_is_not_followed(
+    workspace: Path, refused: Refused, name: object
+) -> None:
+    shutil.copytree(model(workspace), workspace / "x")
+    pointing_at(name)(workspace)
+    message = refused(ExitCode.MODEL, "score", "--date", DAY)
+    assert "the pointer to the promoted model cannot be read" in message and "promoted.json" in message
+
+
+@pytest.mark.parametrize("name", ["../x", "nobody", ""])
+def test_a_version_that_is_none_is_not_promoted(workspace: Path, refused: Refused, name: str) -> None:
+    shutil.copytree(model(workspace), workspace / "x")
+    assert f"there is no model version {name!r}" in refused(ExitCode.MODEL, "models", "promote", name)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["removed", "a bit flipped", "another byte"])
+def test_a_damaged_file_is_named(workspace: Path, refused: Refused, name: str, damage: str) -> None:
+    file = model(workspace) / name
+    data = bytearray(file.read_bytes())
+    if damage == "a bit flipped":
+        data[len(data) // 2] ^= 1
+    file.write_bytes(data + b"\0" if damage == "another byte" else data)
+    if damage == "removed":
+        file.unlink()
+    message = refused(ExitCode.MODEL, "score", "--date", DAY)
+    assert f"missing or differs from its recorded hash\n  where: {file}\n" in message
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+@pytest.mark.parametrize("hidden", [False, True], ids=["bare", "inside an array"])
+def test_a_pickle_is_never_loaded(
+    workspace: Path, tmp_path: Path, refused: Refused, name: str, hidden: bool
+) -> None:
+    marker = tmp_path / "marker"
+    trap = Trap(marker)
+    data = array_bytes(np.array([trap], dtype=object)) if hidden else pickle.dumps(trap)
+    pickle.loads(pickle.dumps(trap))
+    assert marker.exists()  # the trap works
+    marker.unlink()
+
+    if name == "manifest.json":
+        (model(workspace) / name).write_bytes(data)
+    else:
+        forged(workspace, name, data)
+
+    assert str(model(workspace)) in refused(ExitCode.MODEL, "score", "--date", DAY)
+    assert not marker.exists()
+
+
+FORGED: dict[str, tuple[str, bytes]] = {
+    "larger than any memory": ("users_vectors.npy", declared((10**15, 64))),
+    "negative": ("users_biases.npy", declared((-1,))),
+    "of no row": ("items_vectors.npy", declared((0, 8))),
+    "one number": ("items_biases.npy", array_bytes(np.array(1.0, np.float32))),
+    "of few rows": ("users_vectors.npy", array_bytes(np.zeros((3, 8), np.float32))),
+    "text": ("users_vectors.npy", array_bytes(np.full((70, 8), "x"))),
+    "cut": ("users_biases.npy", array_bytes(np.zeros(3, np.float32))[:-5]),
+    "no trees": ("ranker.cbm", b"CBM1" + bytes(64)),
+    "nothing": ("ranker.cbm", b""),
+    "no ids": ("items_ids.parquet", b"PAR1PAR1"),
+    "an encoder that is a list": ("users_encoder.json", b"[]"),
+    "an encoder without values": ("users_encoder.json", b'{"edges": {}}'),
+}
+
+
+@pytest.mark.parametrize(("name", "data"), FORGED.values(), ids=FORGED)
+def test_a_forged_file_is_refused(workspace: Path, refused: Refused, name: str, data: bytes) -> None:
+    forged(workspace, name, data)
+    assert str(model(workspace)) in refused(ExitCode.MODEL, "score", "--date", DAY)
+
+
+def test_vectors_of_other_lengths_are_refused(workspace: Path, refused: Refused) -> None:
+    vectors = np.load(model(workspace) / "items_vectors.npy")
+    forged(workspace, "items_vectors.npy", array_bytes(vectors[:, :-1]))
+    assert "differ in length" in refused(ExitCode.MODEL, "score", "--date", DAY)
+
+
+MISFITS = [
+    ("--date 2026-03-01", "has learnt from events up to 2026-03-02: 2026-03-01 is no future to it"),
+    (f"--date {DAY} --set scoring.filter_viewed=false", "filter_viewed: trained with True; now False"),
+    (f'--date {DAY} --set data.users.features=["age"]', "features of users: trained with age, city; now age"),
+    (
+        f'--date {DAY} --set data.items.features=["price","genre","title_length"]',
+        "feature column 'title_length' is missing",
+    ),
+    (f"--date {DAY} --set data.item_id_type=text", "item_id: trained with Int64; now String"),
+    (f"--date {DAY} --set features.windows_days=[14]", "the columns item_events_30d, item_events_7d,"),
+]
+
+
+@pytest.mark.parametrize("command", [("score",), ("explain", "u01")], ids=["score", "explain"])
+@pytest.mark.parametrize(("options", "words"), MISFITS)
+def test_a_model_that_does_not_fit_is_refused_with_the_difference(
+    refused: Refused, command: tuple[str, ...], options: str, words: str
+) -> None:
+    code = ExitCode.INPUT if "is missing" in words else ExitCode.MODEL
+    assert words in refused(code, *command, *options.split())
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def spoilt(name: str, change: Callable[[bytes], bytes]) -> Damage:
+    def damage(workspace: Path) -> None:
+        file = workspace / f"features/date={DAY}" / name
+        file.write_bytes(change(file.read_bytes()))
+
+    return damage
+
+
+FEATURES: dict[str, Damage] = {
+    "gone": lambda workspace: (workspace / f"features/date={DAY}/users.parquet").unlink(),
+    "cut": spoilt("pairs.parquet", cut),
+    "empty": spoilt("items.parquet", lambda _: b""),
+    "another table": spoilt("affinity.parquet", lambda data: data + b"\0"),
+    "manifest cut": spoilt("manifest.json", cut),
+    "manifest a list": spoilt("manifest.json", lambda _: b"[]"),
+    "manifest with another age": spoilt(
+        "manifest.json", lambda data: data.replace(b'newest_event_age_days": 0', b'newest_event_age_days": 9')
+    ),
+    "manifest with other columns": spoilt("manifest.json", lambda data: data.replace(b'"city"', b'"cite"')),
+    "manifest without tables": spoilt("manifest.json", lambda data: data.replace(b"parquet", b"orc")),
+}
+
+
+@pytest.mark.parametrize("command", [("score",), ("explain", "u01"), ("features",)], ids=lambda one: one[0])
+@pytest.mark.parametrize("damage", FEATURES.values(), ids=FEATURES)
+def test_damaged_features_are_built_again(
+    workspace: Path, contents: Callable[[], dict[str, bytes]], damage: Damage, command: tuple[str, ...]
+) -> None:
+    before = contents()
+    damage(workspace)
+    assert contents() != before
+    assert main(["-q", "-C", str(workspace), *command, "--date", DAY]) == ExitCode.OK
+    assert contents() == before
