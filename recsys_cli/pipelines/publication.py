@@ -1,5 +1,6 @@
 """The recommendations file: one parquet whose bytes depend on day, model and what came before alone."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +95,7 @@ def publish(staged: Path, folder: Path, facts: Mapping[str, Any]) -> dict[str, A
     _check_staged(staged, int(facts["rows"]))
     manifest = {**facts, "sha256": sha256_of(staged)}
     with replacing(folder / RECOMMENDATIONS) as part:
-        staged.rename(part)
+        shutil.move(staged, part)  # the folders may lie on two file systems
     write_sealed_json(folder / "manifest.json", manifest)
     with replacing(folder / SUCCESS) as part:
         part.touch()

@@ -86,7 +86,8 @@ def score_users(
             logger.info("the recommendations of {} are complete", request.day)
             return ScoreReport(request.day, folder / RECOMMENDATIONS, before, already_complete=True)
         users = _chosen_users(job, before)
-        staged = run.folder / RECOMMENDATIONS
+        staged = workspace.staged(request.day)
+        staged.parent.mkdir(parents=True, exist_ok=True)
         try:
             counts = _score_chunks(job, users, staged, progress)
             with run.stages.stage("publish"):

@@ -48,6 +48,10 @@ class Workspace:
         """Return the folder of a day's published recommendations."""
         return self.published / f"date={day}"
 
+    def staged(self, day: date) -> Path:
+        """Return where a day's recommendations grow; what a killed run left there is replaced."""
+        return self.runs / ".staged" / f"date={day}.parquet"
+
     def lock(self, name: str) -> Path:
         """Return the path of a lock file."""
         return self.runs / ".locks" / f"{name}.lock"
