@@ -1,0 +1,147 @@
+"""Two runs at once, and runs that are stopped at work."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+import pytest
+
+from recsys_cli.cli.app import main
+from recsys_cli.utils.errors import ExitCode
+
+Contents = Callable[[], dict[str, bytes]]
+DAY = "2026-03-02"
+PATIENCE = 60  # seconds until a test gives up
+HOLDER = """
+import sys
+from pathlib import Path
+from recsys_cli.utils.locks import locked
+with locked(Path(sys.argv[1]), "the tests"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def lock(workspace: Path, name: str) -> Path:
+    return workspace / f"runs/.locks/{name}.lock"
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        (f"date={DAY}", ("features", "--date", DAY)),
+        (f"date={DAY}", ("score", "--date", DAY, "--force")),
+        ("models", ("train", "--date", DAY)),
+        ("models", ("models", "rollback")),
+    ],
+    ids=lambda one: one if isinstance(one, str) else one[0],
+)
+def test_a_second_run_stops_at_once_and_names_the_first(
+    workspace: Path, refused: Callable[..., str], name: str, command: tuple[str, ...]
+) -> None:
+    arguments = [sys.executable, "-c", HOLDER, str(lock(workspace, name))]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        message = refused(ExitCode.LOCKED, *command)
+        assert f": process {holder.pid}, started 20" in message
+        assert f"where: {lock(workspace, name)}" in message
+
+
+def staged(workspace: Path) -> list[Path]:
+    """Return what a run leaves only while it works."""
+    return [
+        *(workspace / "runs/.staged").glob("*"),
+        *workspace.rglob("*.part"),
+        *workspace.rglob("*.holder"),
+    ]
+
+
+@pytest.fixture
+def working(workspace: Path) -> Iterator[subprocess.Popen[str]]:
+    """A real `score` in the midst of its users, of whom there are enough for several minutes."""
+    users = pl.read_parquet(workspace / "data/users.parquet")
+    crowd = pl.DataFrame({"user_id": [f"new{number}" for number in range(40_000)]})
+    pl.concat([users, crowd], how="diagonal").write_parquet(workspace / "data/users.parquet")
+    assert main(["-q", "-C", str(workspace), "features", "--date", DAY]) == ExitCode.OK
+    arguments = ["-C", str(workspace), "--set", "scoring.chunk_users=1", "score", "--date", DAY]
+    with subprocess.Popen(
+        [sys.executable, "-m", "recsys_cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not any(file.suffix == ".parquet" for file in staged(workspace)):
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [
+        (signal.SIGTERM, ExitCode.TERMINATED, "error: terminated"),
+        (signal.SIGINT, ExitCode.INTERRUPTED, "error: interrupted"),
+    ],
+    ids=["SIGTERM", "SIGINT"],
+)
+def test_a_stopped_score_leaves_the_old_lists_and_nothing_else(
+    workspace: Path,
+    contents: Contents,
+    working: subprocess.Popen[str],
+    number: int,
+    code: ExitCode,
+    line: str,
+) -> None:
+    before = contents()
+    working.send_signal(number)
+    out, err = working.communicate(timeout=PATIENCE)
+    assert (working.returncode, out, err.splitlines()[-1]) == (code, "", line)
+    assert "Traceback" not in err
+    assert contents() == before
+    assert not staged(workspace)
+    told = [json.loads(file.read_text()) for file in (workspace / "runs").glob("*-score-*/run.json")]
+    assert [record["status"] for record in told] == ["failed"]
+    assert main(["-q", "-C", str(workspace), "score", "--date", DAY]) == ExitCode.OK
+
+
+def test_a_score_at_work_holds_its_date_alone(
+    workspace: Path, refused: Callable[..., str], working: subprocess.Popen[str]
+) -> None:
+    message = refused(ExitCode.LOCKED, "score", "--date", DAY)
+    assert f"the recommendations of {DAY}: process {working.pid}, started 20" in message
+    assert main(["-q", "-C", str(workspace), "features", "--date", "2026-03-03"]) == ExitCode.OK
+
+
+def test_a_killed_score_holds_up_nobody(
+    workspace: Path, contents: Contents, working: subprocess.Popen[str]
+) -> None:
+    before = contents()
+    working.kill()
+    assert working.wait(timeout=PATIENCE) == -signal.SIGKILL
+    assert contents() == before
+    assert main(["-q", "-C", str(workspace), "score", "--date", DAY]) == ExitCode.OK
+    published = pl.read_parquet(workspace / f"recommendations/date={DAY}/recommendations.parquet")
+    assert published["user_id"].n_unique() == 40_060
+    assert not staged(workspace)
+
+
+def test_run_records_may_lie_on_another_file_system(workspace: Path) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == workspace.stat().st_dev:
+        pytest.skip("needs a second file system: /dev/shm")
+    with TemporaryDirectory(dir=elsewhere) as runs:
+        arguments = ["--set", f"output.runs={runs}", "score", "--date", DAY, "--force"]
+        assert main(["-q", "-C", str(workspace), *arguments]) == ExitCode.OK
+        assert not list((Path(runs) / ".staged").iterdir())
+    assert not staged(workspace)
