@@ -14,7 +14,7 @@ COMMANDS = ("score", "train", "features", "check", "explain", "evaluate")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("text", ["2026-02-30", "../x", "0000-01-01", "٢٠٢٦-03-02", ""])
+@pytest.mark.parametrize("text", ["2026-02-30", "../x", "0000-01-01", "٢٠٢٦-03-02", "20260302", ""])
 def test_what_is_no_day_is_refused(refused: Refused, command: str, text: str) -> None:
     message = refused(ExitCode.USAGE, command, "--date", text)
     assert f"{text!a} is not a day\n  where: --date" in message
