@@ -170,40 +170,50 @@ def _check_intact(file: Path) -> None:
 
 
 def _scan_csv(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
-    as_text = [table.columns.get(name, name) for name in (USER_ID, ITEM_ID)]
-    if len(table.separator) == 1 and table.encoding == "utf8":
-        return pl.scan_csv(
-            files,
-            separator=table.separator,
-            has_header=not table.header,
-            new_columns=table.header or None,
-            schema_overrides=_known_types(as_text, table, files),
-            infer_schema_length=10_000,
-            glob=False,
-        )
-    return pl.concat([_read_foreign_csv(table, file, as_text) for file in files]).lazy()
+    if len(table.separator) > 1:
+        return pl.concat([_read_split_lines(table, file) for file in files]).lazy()
+    sources: list[Path] | list[bytes] = files
+    if table.encoding != "utf8":
+        sources = [_text(table, file).encode() for file in files]
+    return pl.scan_csv(
+        sources,
+        separator=table.separator,
+        has_header=not table.header,
+        new_columns=table.header or None,
+        schema_overrides=_known_types(table, sources[0], files),
+        infer_schema_length=10_000,
+        glob=False,
+    )
 
 
-def _known_types(as_text: list[str], table: TableSettings, files: list[Path]) -> pl.Schema:
+def _text_columns(table: TableSettings) -> list[str]:
+    return [table.columns.get(name, name) for name in (USER_ID, ITEM_ID)]
+
+
+def _known_types(table: TableSettings, source: Path | bytes, files: list[Path]) -> pl.Schema:
     """Return the types that values must not decide, of the columns there are: ids and the weight."""
     columns: list[str] | pl.Schema = table.header
     if not columns:
-        head = pl.scan_csv(files[0], separator=table.separator, infer_schema=False, glob=False)
+        head = pl.scan_csv(source, separator=table.separator, infer_schema=False, glob=False)
         columns = source_schema(head, files)
     numbers = {table.columns[WEIGHT]: pl.Float64} if table.columns.get(WEIGHT) else {}
-    kinds = numbers | dict.fromkeys(as_text, pl.String)
+    kinds = numbers | dict.fromkeys(_text_columns(table), pl.String)
     return pl.Schema({name: kind for name, kind in kinds.items() if name in columns})
 
 
-def _read_foreign_csv(table: TableSettings, file: Path, as_text: list[str]) -> pl.DataFrame:
-    """Read what polars' scanner does not: separators of several characters and Latin-1."""
+def _text(table: TableSettings, file: Path) -> str:
     try:
         text = file.read_text(encoding=table.encoding)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable([file], error) from None
     if not text.strip():
         raise InputError("the file is empty", where=str(file), fix="deliver it again, with its rows")
-    lines = text.removesuffix("\n").split("\n")
+    return text
+
+
+def _read_split_lines(table: TableSettings, file: Path) -> pl.DataFrame:
+    """Read what polars' scanner does not: separators of several characters, where nothing is quoted."""
+    lines = _text(table, file).removesuffix("\n").split("\n")
     names = table.header or lines.pop(0).split(table.separator)
     if len(set(names)) < len(names):
         raise InputError(
@@ -213,7 +223,7 @@ def _read_foreign_csv(table: TableSettings, file: Path, as_text: list[str]) -> p
         )
     cells = pl.Series("line", lines, dtype=pl.String).str.split(table.separator).list.to_struct(fields=names)
     frame = pl.DataFrame(cells.struct.unnest())
-    return frame.select(_inferred(frame[name], keep_text=name in as_text) for name in names)
+    return frame.select(_inferred(frame[name], keep_text=name in _text_columns(table)) for name in names)
 
 
 def _inferred(cells: pl.Series, *, keep_text: bool) -> pl.Series:

@@ -118,6 +118,15 @@ def test_the_published_movielens_formats(tmp_path: Path) -> None:
     )
 
 
+def test_quotes_are_understood_in_every_encoding(tmp_path: Path) -> None:
+    for encoding in ("utf8", "latin1"):
+        text = 'user_id;item_id;timestamp\n007;"Café; noir";2026-01-01\n'
+        (tmp_path / f"{encoding}.csv").write_text(text, encoding=encoding)
+        known = read(tmp_path, path=f"{encoding}.csv", separator=";", encoding=encoding)
+        assert known.users["user_id"].to_list() == ["007"]
+        assert known.items["item_id"].to_list() == ["Café; noir"]
+
+
 def test_all_problems_at_once(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text(
         "user_id,item_id,timestamp\n,x,2026-01-01\na,,2026-01-01\na,x,yesterday\n"
