@@ -49,7 +49,7 @@ def _evaluated(
     workspace, run = under_way.workspace, under_way.run
     defaults = workspace.settings.evaluation
     exam = set_exam(workspace, EvaluationRequest(day, days or defaults.days, k or defaults.k), run)
-    with terminal.progress(f"Training on events before {day}") as progress:
+    with terminal.progress(f"Training on events before {day}", "steps") as progress:
         model = train_for(exam, workspace, run, progress)
     with terminal.progress("Ranking users") as progress:
         return judge(exam, model, workspace, run, progress)

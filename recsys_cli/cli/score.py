@@ -61,17 +61,21 @@ def score(
 def _asked_users(text: str) -> list[str]:
     is_file = os.path.isfile(text)  # unlike Path's, it takes a list too long for a name
     try:
-        ids = Path(text).read_text(encoding="utf-8").splitlines() if is_file else text.split(",")
+        ids = _lines(Path(text)) if is_file else [one.strip() for one in text.split(",")]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"the file of users cannot be read: {error}", where=text, fix="give an id a line"
         ) from None
-    ids = [one.strip() for one in ids if one.strip()]
+    ids = [one for one in ids if one.strip()]
     if not ids:
         raise UsageError(
             "no user is named", where="--users", fix="give ids with commas, or a file with an id a line"
         )
     return ids
+
+
+def _lines(file: Path) -> list[str]:
+    return [line.removesuffix("\r") for line in file.read_text(encoding="utf-8").split("\n")]
 
 
 def _show(terminal: Terminal, report: "ScoreReport", stages: list[tuple[str, str, str]]) -> None:

@@ -82,8 +82,8 @@ class Terminal:
         self.data.out(json_text(value), highlight=False)
 
     @contextmanager
-    def progress(self, label: str) -> Iterator[Progress]:
-        """Yield a callable for units done and units in all: a bar on a terminal, timed lines off it."""
+    def progress(self, label: str, unit: str = "users") -> Iterator[Progress]:
+        """Yield a callable for how many units are done, of how many: a bar on a terminal, timed lines off it."""
         if self.quiet:
             yield silent
         elif sys.stderr is not None and sys.stderr.isatty() and not self.messages.is_dumb_terminal:
@@ -97,7 +97,7 @@ class Terminal:
 
                 yield move
         else:
-            lines = _TimedLines(self, label)
+            lines = _TimedLines(self, label, unit)
             yield lines.report
             lines.finish()
 
@@ -122,9 +122,10 @@ class Terminal:
 class _TimedLines:
     """Progress where nothing can be redrawn: a line every ten seconds at most, and one at the end."""
 
-    def __init__(self, terminal: Terminal, label: str) -> None:
+    def __init__(self, terminal: Terminal, label: str, unit: str) -> None:
         self._terminal = terminal
         self._label = label
+        self._unit = unit
         self._started = self._said = time.monotonic()
         self._done = 0
 
@@ -136,11 +137,10 @@ class _TimedLines:
         self._said = now
         rate = done / (now - self._started)
         share = f"{done:,} of {total:,} ({done / total:.0%})"
-        self._terminal.say(
-            f"{self._label}: {share}, {rate:,.0f} a second, {(total - done) / rate:,.0f} s left"
-        )
+        speed = f"{rate:,.0f} a second, " if rate >= 1 else ""
+        self._terminal.say(f"{self._label}: {share}, {speed}{(total - done) / rate:,.0f} s left")
 
     def finish(self) -> None:
         seconds = time.monotonic() - self._started
-        count = f"{self._done:,} in " if self._done else ""
+        count = f"{self._done:,} {self._unit} in " if self._done else ""
         self._terminal.say(f"{self._label}: {count}{seconds:.1f} s")

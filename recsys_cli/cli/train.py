@@ -21,7 +21,7 @@ def train(ctx: typer.Context, date: ScoringDate = None, promote: Promote = True)
     with running(session, "train") as under_way:
         from recsys_cli.pipelines.train import train_model
 
-        with terminal.progress(f"Training on events before {day}") as progress:
+        with terminal.progress(f"Training on events before {day}", "steps") as progress:
             report = train_model(under_way.workspace, day, under_way.run, promoted=promote, progress=progress)
         under_way.facts.update(model_version=report.version, date=str(day))
     if session.options.as_json:

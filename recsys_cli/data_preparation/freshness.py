@@ -2,10 +2,8 @@
 
 from datetime import date
 
-from loguru import logger
-
 from recsys_cli.configs.sections import DataSettings
-from recsys_cli.data_preparation.problems import Problem, raise_errors
+from recsys_cli.data_preparation.problems import Problem, settle
 
 
 def freshness_problems(age_days: float, settings: DataSettings, day: date) -> list[Problem]:
@@ -30,7 +28,4 @@ def check_freshness(age_days: float, settings: DataSettings, day: date) -> None:
 
     Raises: InputError if they are too old.
     """
-    problems = freshness_problems(age_days, settings, day)
-    raise_errors(problems)
-    for problem in problems:
-        logger.warning(problem.what)
+    settle(freshness_problems(age_days, settings, day))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
+from loguru import logger
+
 from recsys_cli.utils.errors import InputError
 
 _MOST_NAMES = 40
@@ -37,6 +39,16 @@ def _listed(columns: Sequence[str]) -> str:
     names = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in columns]
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def settle(problems: Sequence[Problem]) -> None:
+    """Log every warning.
+
+    Raises: InputError that lists every error, if there is one.
+    """
+    raise_errors(problems)
+    for problem in problems:
+        logger.warning(f"{problem.where}: {problem.what}")
 
 
 def raise_errors(problems: Sequence[Problem]) -> None:

@@ -196,9 +196,16 @@ def _known_types(table: TableSettings, source: Path | bytes, files: list[Path]) 
     if not columns:
         head = pl.scan_csv(source, separator=table.separator, infer_schema=False, glob=False)
         columns = source_schema(head, files)
+        if any(f"{name}_duplicated_0" in columns for name in columns):
+            raise _named_twice(files[0])
     numbers = {table.columns[WEIGHT]: pl.Float64} if table.columns.get(WEIGHT) else {}
     kinds = numbers | dict.fromkeys(_text_columns(table), pl.String)
     return pl.Schema({name: kind for name, kind in kinds.items() if name in columns})
+
+
+def _named_twice(file: Path) -> InputError:
+    fix = "correct the file, or the table's `separator` and `header` in settings/settings.toml"
+    return InputError("the header line names a column twice", where=str(file), fix=fix)
 
 
 def _text(table: TableSettings, file: Path) -> str:
@@ -216,11 +223,7 @@ def _read_split_lines(table: TableSettings, file: Path) -> pl.DataFrame:
     lines = _text(table, file).removesuffix("\n").split("\n")
     names = table.header or lines.pop(0).split(table.separator)
     if len(set(names)) < len(names):
-        raise InputError(
-            "the header line names a column twice",
-            where=str(file),
-            fix="correct the file, or the table's `separator` and `header` in settings/settings.toml",
-        )
+        raise _named_twice(file)
     cells = pl.Series("line", lines, dtype=pl.String).str.split(table.separator).list.to_struct(fields=names)
     frame = pl.DataFrame(cells.struct.unnest())
     return frame.select(_inferred(frame[name], keep_text=name in _text_columns(table)) for name in names)

@@ -9,7 +9,7 @@ import polars as pl
 from recsys_cli.configs.sections import DataSettings
 from recsys_cli.data_preparation.entities import read_entities
 from recsys_cli.data_preparation.interactions import read_interactions
-from recsys_cli.data_preparation.problems import Problem, raise_errors
+from recsys_cli.data_preparation.problems import Problem, settle
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
 
@@ -45,12 +45,12 @@ class Tables:
 
 
 def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = "") -> Tables:
-    """Read the tables with the events before `day` alone.
+    """Read the tables with the events before `day` alone; what is odd about them is logged.
 
     Raises: InputError that lists all problems; SettingsError for a filter or `exclude` that does not parse.
     """
     tables, problems = inspect_tables(data, workspace, day, timezone, exclude)
-    raise_errors(problems)
+    settle(problems)
     assert tables is not None
     return tables
 

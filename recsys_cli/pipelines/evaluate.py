@@ -10,7 +10,8 @@ from loguru import logger
 
 from recsys_cli.configs.sections import CandidatesSettings
 from recsys_cli.data_preparation.features import FeatureTables, build_features
-from recsys_cli.data_preparation.tables import Tables, read_tables
+from recsys_cli.data_preparation.problems import raise_errors
+from recsys_cli.data_preparation.tables import Tables, inspect_tables, read_tables
 from recsys_cli.data_preparation.training_set import window_pairs
 from recsys_cli.models.metrics import (
     MAP,
@@ -120,7 +121,9 @@ def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam
         tables = read_tables(
             settings.data, workspace.root, request.day, settings.timezone, settings.scoring.exclude
         )
-        window = read_tables(settings.data, workspace.root, end, settings.timezone)
+        window, problems = inspect_tables(settings.data, workspace.root, end, settings.timezone)
+        raise_errors(problems)
+        assert window is not None
         covered = _covered_days(window, request)
         truth = _truth(tables, window, request, new_only=settings.scoring.filter_viewed)
     if truth.is_empty():

@@ -37,7 +37,7 @@ def test_progress_off_a_terminal_is_a_plain_line_at_the_end(capsys: pytest.Captu
     with Terminal().progress("Scoring users") as progress:
         progress(10, 2000)
         progress(2000, 2000)
-    assert capsys.readouterr().err.startswith("Scoring users: 2,000 in 0.")
+    assert capsys.readouterr().err.startswith("Scoring users: 2,000 users in 0.")
 
 
 def test_quiet_leaves_nothing_but_errors(capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,14 @@ def test_quotes_are_understood_in_every_encoding(tmp_path: Path) -> None:
         assert known.items["item_id"].to_list() == ["Café; noir"]
 
 
+def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path) -> None:
+    for separator in (",", "::"):
+        header = separator.join(("user_id", "item_id", "timestamp", "item_id"))
+        (tmp_path / "events.csv").write_text(header + "\n" + separator.join("1234") + "\n")
+        with pytest.raises(InputError, match="names a column twice"):
+            read(tmp_path, path="events.csv", separator=separator)
+
+
 def test_all_problems_at_once(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text(
         "user_id,item_id,timestamp\n,x,2026-01-01\na,,2026-01-01\na,x,yesterday\n"
