@@ -1,5 +1,7 @@
 """What every generator promises, against a search that looks at every item."""
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 import pytest
@@ -15,6 +17,7 @@ from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
 from recsys_cli.models.encoding import FeatureEncoder
 
 USERS, ITEMS, WANTED = 90, 150, 20
+Maker = Callable[[np.random.Generator], CandidateGenerator]
 
 
 def lightfm(rng: np.random.Generator) -> LightFMGenerator:
@@ -60,7 +63,7 @@ def by_looking_at_all(generator: CandidateGenerator, served: UserChunk, place: i
 @pytest.mark.parametrize("make", [lightfm, popular])
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_the_best_unseen_items_in_order(make, seed: int) -> None:  # type: ignore[no-untyped-def]
+def test_the_best_unseen_items_in_order(make: Maker, seed: int) -> None:
     rng = np.random.default_rng(seed)
     generator, served = make(rng), chunk(rng, np.arange(USERS))
     proposed = generator.propose(served)
@@ -73,7 +76,7 @@ def test_the_best_unseen_items_in_order(make, seed: int) -> None:  # type: ignor
 
 
 @pytest.mark.parametrize("make", [lightfm, popular])
-def test_a_user_alone_gets_the_same_as_in_a_batch(make) -> None:  # type: ignore[no-untyped-def]
+def test_a_user_alone_gets_the_same_as_in_a_batch(make: Maker) -> None:
     rng = np.random.default_rng(7)
     generator, served = make(rng), chunk(rng, np.arange(USERS))
     batch = generator.propose(served)
