@@ -1,11 +1,9 @@
-"""The promise of two stages: with the settings that every user gets, they beat each stage alone on real data."""
+"""The promise of two stages: with the settings that every user gets, they beat each alone on real data."""
 
 import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 
 def test_two_stages_beat_lightfm_and_popularity(
