@@ -83,7 +83,7 @@ class Terminal:
 
     @contextmanager
     def progress(self, label: str, unit: str = "users") -> Iterator[Progress]:
-        """Yield a callable for how many units are done, of how many: a bar on a terminal, timed lines off it."""
+        """Yield a callable for units done and in all: a bar on a terminal, timed lines off it."""
         if self.quiet:
             yield silent
         elif sys.stderr is not None and sys.stderr.isatty() and not self.messages.is_dumb_terminal:
