@@ -15,7 +15,7 @@ from recsys_cli.configs.sections import (
 )
 from recsys_cli.data_preparation.dialect import sniff_dialect
 from recsys_cli.data_preparation.feature_columns import guess_features
-from recsys_cli.data_preparation.sources import collect_source, scan_source, source_files
+from recsys_cli.data_preparation.sources import collect_source, is_parquet, scan_source, source_files
 from recsys_cli.data_preparation.timestamps import guess_timestamp, is_day
 from recsys_cli.utils.columns import (
     AVAILABLE_FROM,
@@ -68,10 +68,7 @@ class _Source:
     name: str
     table: TableSettings
     sample: pl.DataFrame
-
-    @property
-    def is_csv(self) -> bool:
-        return self.table.format == "csv"
+    is_csv: bool
 
 
 def guess_data(
@@ -101,14 +98,15 @@ def guess_data(
 def _open(name: str, path: str, workspace: Path) -> _Source:
     kind = InteractionsSettings if name == INTERACTIONS else FeatureTableSettings
     try:
-        file = source_files(kind(path=path), workspace)[0]
+        files = source_files(kind(path=path), workspace)
     except InputError as error:
         raise InputError(error.what, where=error.where, fix=f"correct the path after --{name}") from None
     table = kind(path=path)
-    if not file.name.lower().endswith((".parquet", ".pq")):
-        table = kind(path=path, format="csv", **sniff_dialect(file)._asdict())
-    sample = collect_source(scan_source(table, workspace).head(_SAMPLE_ROWS), [file])
-    return _Source(name, table, sample)
+    is_csv = not is_parquet(table, files)
+    if is_csv:
+        table = kind(path=path, **sniff_dialect(files[0])._asdict())
+    sample = collect_source(scan_source(table, workspace).head(_SAMPLE_ROWS), files)
+    return _Source(name, table, sample, is_csv)
 
 
 def _require_known(named: Sequence[tuple[str, str]], sources: Sequence[_Source]) -> None:

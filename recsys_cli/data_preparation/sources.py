@@ -18,6 +18,7 @@ _CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv
 _UNREADABLE = (pl.exceptions.PolarsError, OSError, UnicodeDecodeError)
 _BATCH_ROWS = 65_536
 _ENDINGS = {"parquet": (".parquet", ".pq"), "csv": _CSV_ENDINGS}
+_SHOWN_FILES = 3
 
 
 def source_files(table: TableSettings, workspace: Path) -> list[Path]:
@@ -29,10 +30,11 @@ def source_files(table: TableSettings, workspace: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = [file for file in path.rglob("*") if file.name.lower().endswith(_endings(table))]
+        kinds = tuple(_ENDINGS) if table.format == "auto" else (table.format,)
+        found = [file for file in path.rglob("*") if _kind(file) in kinds]
     else:
         found = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    files = sorted(f for f in found if f.is_file() and not _is_hidden(f, workspace / table.path))
+    files = sorted(f for f in found if f.is_file() and not _is_hidden(f, path))
     if not files:
         raise InputError(
             "no such file" if not path.is_dir() else "the folder holds no table",
@@ -46,15 +48,37 @@ def scan_source(table: TableSettings, workspace: Path) -> pl.LazyFrame:
     """Open the source lazily, under its own column names, with its row filter applied.
 
     Ids of CSV files are read as text, so that "007" stays "007".
-    Raises: InputError for files that cannot be read; SettingsError for a filter that does not fit them.
+    Raises: InputError for files that cannot be read or are of several kinds; SettingsError for a filter that
+        does not fit them.
     """
     files = source_files(table, workspace)
-    read = _scan_parquet if _is_parquet(table, files) else _scan_csv
+    read = _scan_parquet if is_parquet(table, files) else _scan_csv
     frame = read(table, files)
     if table.filter:
         schema = source_schema(frame, files)
         frame = frame.filter(sql_condition(table.filter, schema, where=f"the filter of {table.path}"))
     return frame
+
+
+def is_parquet(table: TableSettings, files: list[Path]) -> bool:
+    """Tell whether the source is parquet; else it is CSV.
+
+    Raises: InputError if no format is set and there are parquet files and others: some would be left out.
+    """
+    if table.format != "auto":
+        return table.format == "parquet"
+    parquet = [file for file in files if _kind(file) == "parquet"]
+    others = [file for file in files if _kind(file) != "parquet"]
+    if parquet and others:
+        folder = files[0].parent
+        kind = "CSV" if all(_kind(file) == "csv" for file in others) else "other"
+        raise InputError(
+            f"parquet and {kind} files lie in one table, and one kind would be left out; "
+            f"parquet: {_listed(parquet)}; {kind}: {_listed(others)}",
+            where=str(folder),
+            fix=f"give a glob of one kind, such as {folder.name}/*.parquet, or the folder and set `format`",
+        )
+    return bool(parquet)
 
 
 def source_schema(frame: pl.LazyFrame, files: list[Path]) -> pl.Schema:
@@ -112,38 +136,28 @@ def _no_condition(what: str, where: str) -> SettingsError:
 
 def unreadable(files: list[Path], error: BaseException) -> InputError:
     """Return the error of a source that cannot be read, naming its files."""
-    names = ", ".join(str(file) for file in files[:3]) + (" …" if len(files) > 3 else "")
     return InputError(
         f"the table cannot be read: {_first_line(error)}",
-        where=names,
+        where=_listed(files),
         fix="replace the file by an intact one, or correct its format and columns in settings/settings.toml",
     )
+
+
+def _listed(files: list[Path]) -> str:
+    return ", ".join(map(str, files[:_SHOWN_FILES])) + (" …" if len(files) > _SHOWN_FILES else "")
 
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _endings(table: TableSettings) -> tuple[str, ...]:
-    return _ENDINGS.get(table.format) or (*_ENDINGS["parquet"], *_ENDINGS["csv"])
+def _kind(file: Path) -> str | None:
+    return next((kind for kind, ends in _ENDINGS.items() if file.name.lower().endswith(ends)), None)
 
 
 def _is_hidden(file: Path, root: Path) -> bool:
     inside = file.relative_to(root).parts if file.is_relative_to(root) else (file.name,)
     return any(part.startswith((".", "_")) for part in inside)
-
-
-def _is_parquet(table: TableSettings, files: list[Path]) -> bool:
-    if table.format != "auto":
-        return table.format == "parquet"
-    parquet = [file.name.lower().endswith(_ENDINGS["parquet"]) for file in files]
-    if any(parquet) and not all(parquet):
-        raise InputError(
-            "parquet and other files are mixed in one source",
-            where=str(files[0].parent),
-            fix="set the table's `format`, or point `path` at one kind of file",
-        )
-    return all(parquet)
 
 
 def _scan_parquet(table: TableSettings, files: list[Path]) -> pl.LazyFrame:

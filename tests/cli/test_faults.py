@@ -1,5 +1,6 @@
 """Bad inputs and settings: one clear block, the documented exit code, no file changed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
 
 Refused = Callable[..., str]
@@ -83,6 +85,16 @@ def folder_of(file_name: str | None) -> Fault:
             (folder / file_name).write_text("nothing")
 
     return fault
+
+
+def both_kinds(workspace: Path) -> None:
+    """Put a folder with the events as parquet and as CSV in the interactions' place."""
+    folder = table(workspace, "interactions")
+    events = pl.read_parquet(folder)
+    folder.unlink()
+    folder.mkdir()
+    events.head(9).write_csv(folder / "a.csv")
+    events.write_parquet(folder / "b.parquet")
 
 
 def csv(*lines: str) -> Fault:
@@ -164,6 +176,16 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
     "empty file": (with_bytes("users", lambda _: b""), "features", ("cannot be read", "users.parquet")),
     "no parquet": (with_bytes("users", lambda _: b"user_id,age\n" * 9), "score", ("not a parquet file",)),
     "empty folder": (folder_of(None), "score", ("the folder holds no table", "data/interactions.parquet")),
+    "folder of both kinds": (
+        both_kinds,
+        "features",
+        ("parquet and CSV files", "/a.csv", "/b.parquet", "left out", "glob", "/*.parquet", "`format`"),
+    ),
+    "glob of both kinds": (
+        both(both_kinds, resettled("interactions.parquet", "interactions.parquet/*")),
+        "score",
+        ("parquet and CSV files", "/a.csv", "/b.parquet", "left out", "glob", "/*.parquet"),
+    ),
     "folder without tables": (folder_of("notes.md"), "train", ("the folder holds no table",)),
     "nothing to recommend": (
         changed("items", lambda frame: frame.with_columns(available_until=pl.date(2026, 3, 1))),
@@ -257,6 +279,14 @@ SETTINGS: dict[str, tuple[Fault, tuple[str, ...], tuple[str, ...]]] = {
         ("the name of a built-in one: user_events of users", "where: data.users.features"),
     ),
 }
+
+
+def test_a_folder_of_both_kinds_is_read_where_the_format_is_set(workspace: Path) -> None:
+    both_kinds(workspace)
+    options = ["-q", "-C", str(workspace), "--set", "data.interactions.format=parquet"]
+    assert main([*options, "features", "--date", DAY]) == ExitCode.OK
+    manifest = workspace / f"features/date={DAY}/manifest.json"
+    assert json.loads(manifest.read_text())["events"] == 2_224
 
 
 @pytest.mark.parametrize("command", ["score", "train"])

@@ -84,6 +84,28 @@ def test_what_does_not_fit_is_one_clear_error(
     assert not (tmp_path / "w").exists()
 
 
+@pytest.mark.parametrize("path", ["events", "events/*"])
+def test_a_folder_of_both_kinds_is_refused(recsys: Run, tmp_path: Path, path: str) -> None:
+    (tmp_path / "events").mkdir()
+    (tmp_path / "events/a.csv").write_text(CSV, encoding="utf-8")
+    pl.read_csv(tmp_path / "events/a.csv").write_parquet(tmp_path / "events/b.parquet")
+    done = recsys("init", "w", "--interactions", path, "--map", "user_id=who")
+    assert done.returncode == 3, done.stderr
+    for words in ("parquet and CSV files", "/a.csv", "/b.parquet", "such as events/*.parquet"):
+        assert words in done.stderr
+    assert not (tmp_path / "w").exists()
+
+
+def test_other_kind_that_comes_later_is_refused_too(recsys: Run, tmp_path: Path) -> None:
+    (tmp_path / "events").mkdir()
+    (tmp_path / "events/a.csv").write_text(CSV, encoding="utf-8")
+    assert recsys("init", "w", "--interactions", "events", "--map", "user_id=who").returncode == 0
+    pl.read_csv(tmp_path / "events/a.csv").write_parquet(tmp_path / "events/b.parquet")
+    done = recsys("-C", "w", "features", "--date", "2026-01-03")
+    assert done.returncode == 3, done.stderr
+    assert "parquet and CSV files" in done.stderr
+
+
 def test_other_settings_are_kept_with_an_error(recsys: Run, tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text(CSV, encoding="utf-8")
     settings = tmp_path / "settings/settings.toml"
