@@ -50,7 +50,9 @@ def read_entities(
         problems = _unread_problems(frame, table, schema, key, files)
     except InputError as error:
         return None, [Problem(error.where or name, error.what, error.fix)]
-    problems += id_problems(selected, where, key) + duplicate_problems(selected, where, key)
+    whole_file = not table.filter and len(files) == 1
+    problems += id_problems(selected, where, key, whole_file=whole_file)
+    problems += duplicate_problems(selected, where, key)
     problems += _availability_problems(selected, where)
     entities, cast_problems = cast_ids(selected, key, id_type, where)
     return entities, problems + cast_problems

@@ -8,11 +8,16 @@ import polars as pl
 from recsys_cli.data_preparation.problems import Problem
 
 IdType = Literal["auto", "text", "integer"]
+_SHOWN_ROWS = 3
 _CLOSE_IDS = 20_000  # ids compared letter by letter for a near match
 
 
-def id_problems(frame: pl.DataFrame, where: str, key: str) -> list[Problem]:
-    """Tell of null ids and of ids that are neither integers nor text."""
+def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool = False) -> list[Problem]:
+    """Tell of null ids and of ids that are neither integers nor text.
+
+    Args:
+        whole_file: the frame has every row of one file, so that a row's number can be found there.
+    """
     kind = frame.schema[key]
     if not (kind.is_integer() or kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)):
         return [
@@ -23,10 +28,10 @@ def id_problems(frame: pl.DataFrame, where: str, key: str) -> list[Problem]:
     nulls = frame[key].null_count()
     if not nulls:
         return []
-    rows = frame.select(pl.arg_where(pl.col(key).is_null()).head(3)).to_series().to_list()
-    what = (
-        f"{nulls:,} of {len(frame):,} rows have no {key} (rows {', '.join(str(row + 1) for row in rows)} …)"
-    )
+    what = f"{nulls:,} of {len(frame):,} rows have no {key}"
+    if whole_file:
+        rows = frame.select(1 + pl.arg_where(pl.col(key).is_null()).head(_SHOWN_ROWS)).to_series().to_list()
+        what += f" (rows {', '.join(map(str, rows))}{' …' if nulls > _SHOWN_ROWS else ''})"
     return [Problem(where, what, f"remove these rows, or set the table's `filter`: {key} IS NOT NULL")]
 
 

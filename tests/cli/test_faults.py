@@ -151,7 +151,7 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
         "score",
         ("of 2,224 rows have no item_id", "item_id IS NOT NULL"),
     ),
-    "null user": (without("users", "user_id", "u03"), "score", ("1 of 60 rows have no user_id (rows 4 …)",)),
+    "null user": (without("users", "user_id", "u03"), "score", ("1 of 60 rows have no user_id (rows 4)",)),
     "duplicate user": (repeated("users"), "score", ("1 user_ids have more than one row: 'u00'", "users.")),
     "duplicate item": (repeated("items"), "explain", ("1 item_ids have more than one row: 100", "items.")),
     "timestamp as text": (
@@ -287,6 +287,16 @@ def test_a_folder_of_both_kinds_is_read_where_the_format_is_set(workspace: Path)
     assert main([*options, "features", "--date", DAY]) == ExitCode.OK
     manifest = workspace / f"features/date={DAY}/manifest.json"
     assert json.loads(manifest.read_text())["events"] == 2_224
+
+
+def test_rows_are_numbered_only_as_they_stand_in_the_file(workspace: Path, refused: Refused) -> None:
+    without("users", "user_id", "u03")(workspace)
+    options = ("features", "--date", DAY)
+    assert "have no user_id (rows 4)\n" in refused(ExitCode.INPUT, *options)
+    message = refused(ExitCode.INPUT, *options, "--set", "data.users.filter=age > 0 and user_id is null")
+    assert "1 of 1 rows have no user_id\n" in message
+    without("interactions", "user_id", "u03")(workspace)
+    assert "rows have no user_id\n" in refused(ExitCode.INPUT, *options)
 
 
 @pytest.mark.parametrize("command", ["score", "train"])

@@ -114,7 +114,7 @@ FAULTS: list[tuple[str, pl.Expr, str, str]] = [
         "events",
         pl.when(pl.col(USER_ID) == 1).then(pl.col(USER_ID)),
         "error",
-        "1 of 3 rows have no user_id (rows 3 …)",
+        "1 of 3 rows have no user_id",
     ),
     ("users", pl.col(USER_ID).replace(3, 1), "error", "1 user_ids have more than one row: 1 …"),
     ("users", pl.col(USER_ID).cast(pl.Float64), "error", "user_id holds Float64"),
