@@ -1,6 +1,7 @@
 """How a CSV file is written: its encoding, what separates its columns, whether it has a header line."""
 
 import csv
+import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -8,6 +9,7 @@ from recsys_cli.utils.errors import InputError
 
 _SEPARATORS = ",;\t|"
 _SAMPLE_BYTES = 65_536
+_PACKED = re.compile(rb"\x1f\x8b|BZh[1-9]1AY|PK\x03\x04|\xfd7zXZ|\x28\xb5\x2f\xfd")  # gz, bz2, zip, xz, zst
 
 
 class Dialect(NamedTuple):
@@ -19,8 +21,9 @@ class Dialect(NamedTuple):
 def sniff_dialect(file: Path) -> Dialect:
     """Return the dialect that the beginning of the file shows.
 
-    Raises: InputError for an empty file.
+    Raises: InputError for an empty or compressed file.
     """
+    refuse_compressed(file)
     encoding, text = _decoded(file)
     lines = [line for line in text.splitlines() if line.strip()][:50]
     if not lines:
@@ -29,6 +32,16 @@ def sniff_dialect(file: Path) -> Dialect:
     first = next(csv.reader(lines[:1], delimiter=separator))
     header = [f"column_{number}" for number in range(1, len(first) + 1)] if _looks_like_a_row(first) else []
     return Dialect(encoding, separator, header)
+
+
+def refuse_compressed(file: Path) -> None:
+    """Raises: InputError for a file that is packed, whatever its name."""
+    with file.open("rb") as stream:
+        packed = _PACKED.match(stream.read(8))
+    if packed:
+        raise InputError(
+            "compressed CSV is not supported", where=str(file), fix="unpack it, or write the table as parquet"
+        )
 
 
 def _decoded(file: Path) -> tuple[Literal["utf8", "latin1"], str]:
@@ -48,7 +61,7 @@ def _agreeing_columns(lines: list[str], separator: str) -> float:
 
 
 def _looks_like_a_row(cells: list[str]) -> bool:
-    return len(set(cells)) < len(cells) or any(_is_number(cell) for cell in cells)
+    return any(_is_number(cell) for cell in cells)
 
 
 def _is_number(cell: str) -> bool:

@@ -106,6 +106,12 @@ def _open(name: str, path: str, workspace: Path) -> _Source:
     if is_csv:
         table = kind(path=path, **sniff_dialect(files[0])._asdict())
     sample = collect_source(scan_source(table, workspace).head(_SAMPLE_ROWS), files)
+    if sample.is_empty():
+        raise InputError(
+            "the table has no rows",
+            where=str(workspace / path),
+            fix=f"deliver it with its rows, or correct the path after --{name}",
+        )
     return _Source(name, table, sample, is_csv)
 
 

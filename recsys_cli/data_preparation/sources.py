@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_cli.configs.sections import TableSettings
+from recsys_cli.data_preparation.dialect import refuse_compressed
 from recsys_cli.utils.columns import ITEM_ID, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError
 
@@ -184,6 +185,9 @@ def _check_intact(file: Path) -> None:
 
 
 def _scan_csv(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
+    with _answering(files):
+        for file in files:
+            refuse_compressed(file)
     if len(table.separator) > 1:
         return pl.concat([_read_split_lines(table, file) for file in files]).lazy()
     sources: list[Path] | list[bytes] = files

@@ -1,5 +1,6 @@
 """Bad inputs and settings: one clear block, the documented exit code, no file changed."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,12 @@ def csv(*lines: str) -> Fault:
     return fault
 
 
+def packed(workspace: Path) -> None:
+    """Give the interactions as a compressed CSV file."""
+    (workspace / "data/interactions.csv.gz").write_bytes(gzip.compress(f"{HEADER}\n{GOOD_ROW}\n".encode()))
+    resettled("interactions.parquet", "interactions.csv.gz")(workspace)
+
+
 def resettled(old: str, new: str) -> Fault:
     """Write other settings."""
 
@@ -140,6 +147,7 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
         "evaluate",
         ("1 of 2 events have no timestamp that can be read", "timestamp_format"),
     ),
+    "CSV, packed": (packed, "score", ("compressed CSV is not supported", "interactions.csv.gz", "parquet")),
     "CSV, no rows": (csv(HEADER), "features", ("no event lies before 2026-03-02", "interactions.csv")),
     "null user of an event": (
         without("interactions", "user_id", "u03"),

@@ -1,3 +1,5 @@
+import bz2
+import gzip
 import json
 import subprocess
 from collections.abc import Callable
@@ -81,6 +83,34 @@ def test_what_does_not_fit_is_one_clear_error(
     assert done.returncode == code
     assert message in done.stderr
     assert done.stderr.startswith("error: ") and "fix: " in done.stderr
+    assert not (tmp_path / "w").exists()
+
+
+HEADER = b"user_id,item_id,timestamp"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("events.csv", HEADER + b"\n", "error: the table has no rows\n"),
+        (
+            "events.csv",
+            HEADER + b",item_id\n1,a,2026-01-01,b\n",
+            "error: the header line names a column twice\n",
+        ),
+        ("events.csv.gz", gzip.compress(CSV.encode()), "error: compressed CSV is not supported\n"),
+        ("events.csv", bz2.compress(CSV.encode()), "error: compressed CSV is not supported\n"),
+    ],
+    ids=["no rows", "a column twice", "gz", "bz2"],
+)
+def test_a_csv_that_cannot_be_mapped_says_why(
+    recsys: Run, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = recsys("init", "w", "--interactions", name)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(message)
+    assert f"where: {tmp_path / name}\n" in done.stderr and "fix: " in done.stderr
     assert not (tmp_path / "w").exists()
 
 
