@@ -1,12 +1,12 @@
 """A model version on disk: arrays, ids and trees, no pickle; the manifest is written last.
 
 ids and vocabularies: parquet and JSON. Vectors: `.npy`, opened memory-mapped. Trees: CatBoost's own `.cbm`.
-The manifest has each file's hash.
+The manifest has each file's hash, and one of itself.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,16 @@ from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
 from recsys_cli.models.encoding import FeatureEncoder
 from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.two_stage import CandidateStage, TwoStageModel
+from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.files import read_json, sha256_of, sha256_of_json, write_json
+from recsys_cli.utils.files import (
+    read_json,
+    read_sealed_json,
+    sha256_of,
+    sha256_of_json,
+    write_json,
+    write_sealed_json,
+)
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -33,7 +41,6 @@ _FILES = (
     "ranker.cbm",
 )
 _FLOAT = np.dtype(np.float32)
-_DESCRIBED = ("trained_through", "stage", "ranker")
 _FOREIGN_ERRORS = (pl.exceptions.PolarsError, CatBoostError)
 
 
@@ -44,6 +51,16 @@ class Bundle:
     version: str
     model: TwoStageModel
     manifest: Mapping[str, Any]
+
+    @property
+    def timezone(self) -> str:
+        """The zone whose days the training counted."""
+        return str(self.manifest["settings"]["timezone"])
+
+    @property
+    def cut(self) -> datetime:
+        """The first instant that the training has not seen, in UTC."""
+        return day_start(self.model.trained_through, self.timezone)
 
 
 def write_bundle(model: TwoStageModel, folder: Path, facts: Mapping[str, Any]) -> str:
@@ -58,7 +75,7 @@ def write_bundle(model: TwoStageModel, folder: Path, facts: Mapping[str, Any]) -
     described = _described(model)
     version = _version(files, described)
     manifest = {"schema_version": SCHEMA_VERSION, "version": version, "files": files, **described, **facts}
-    write_json(folder / MANIFEST, manifest)
+    write_sealed_json(folder / MANIFEST, manifest)
     return version
 
 
@@ -68,15 +85,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises: ModelError if it is missing or damaged.
     """
     try:
-        manifest = read_json(folder / MANIFEST)
+        manifest = read_sealed_json(folder / MANIFEST)
         if manifest["schema_version"] != SCHEMA_VERSION or set(manifest["files"]) != set(_FILES):
             raise ValueError("it was written by another version of recsys")
         date.fromisoformat(manifest["trained_through"])
-        if manifest["version"] != _version(manifest["files"], {name: manifest[name] for name in _DESCRIBED}):
-            raise ValueError("it was changed after the training")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder / MANIFEST, f"the model's manifest cannot be read: {error}") from None
-    return dict(manifest)
+    return manifest
 
 
 def read_bundle(folder: Path) -> Bundle:

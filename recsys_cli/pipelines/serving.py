@@ -9,6 +9,7 @@ from recsys_cli.models.registry import model_folder, promoted_version
 from recsys_cli.models.two_stage import misfits
 from recsys_cli.pipelines.feature_store import Judge, Partition, accept, open_features
 from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import ModelError
 
 
@@ -19,10 +20,12 @@ def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> 
     """
     name = version or promoted_version(workspace.models)
     bundle = read_bundle(model_folder(workspace.models, name))
-    if bundle.model.trained_through > day:
+    timezone = workspace.settings.timezone
+    if bundle.cut > day_start(day, timezone):
+        zones = (f" in {bundle.timezone}", f" in {timezone}") if bundle.timezone != timezone else ("", "")
         raise ModelError(
-            f"model {name} has learnt from events up to {bundle.model.trained_through}: "
-            f"{day} is no future to it",
+            f"model {name} has learnt from events up to {bundle.model.trained_through}{zones[0]}: "
+            f"{day}{zones[1]} is no future to it",
             where=str(workspace.models / name),
             fix=f"promote an older version (recsys models list), or run `recsys train --date {day}`",
         )

@@ -14,7 +14,7 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
-from recsys_cli.utils.files import sha256_of_json
+from recsys_cli.utils.files import write_sealed_json
 
 Refused = Callable[..., str]
 Damage = Callable[[Path], object]
@@ -52,9 +52,9 @@ def forged(workspace: Path, name: str, data: bytes) -> None:
     (folder / name).write_bytes(data)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"][name] = hashlib.sha256(data).hexdigest()
-    described = {key: manifest[key] for key in ("trained_through", "stage", "ranker")}
-    manifest["version"] = f"{DAY}-{sha256_of_json([manifest['files'], described])[:8]}"
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    manifest["version"] = f"{DAY}-forged"
+    del manifest["seal"]
+    write_sealed_json(folder / "manifest.json", manifest)
     folder.rename(folder.with_name(manifest["version"]))
     pointing_at(manifest["version"])(workspace)
     shutil.rmtree(workspace / "recommendations")  # they name the version that was
@@ -186,7 +186,12 @@ def test_vectors_of_other_lengths_are_refused(workspace: Path, refused: Refused)
     assert "differ in length" in refused(ExitCode.MODEL, "score", "--date", DAY)
 
 
+TOKYO = "timezone=Asia/Tokyo"  # its days begin nine hours before those of UTC
 MISFITS = [
+    (
+        f"--date {DAY} --set {TOKYO}",
+        "events up to 2026-03-02 in UTC: 2026-03-02 in Asia/Tokyo is no future to it",
+    ),
     ("--date 2026-03-01", "has learnt from events up to 2026-03-02: 2026-03-01 is no future to it"),
     (f"--date {DAY} --set scoring.filter_viewed=false", "filter_viewed: trained with True; now False"),
     (f'--date {DAY} --set data.users.features=["age"]', "features of users: trained with age, city; now age"),
@@ -206,6 +211,25 @@ def test_a_model_that_does_not_fit_is_refused_with_the_difference(
 ) -> None:
     code = ExitCode.INPUT if "is missing" in words else ExitCode.MODEL
     assert words in refused(code, *command, *options.split())
+
+
+def test_a_model_serves_the_days_that_begin_after_its_training(workspace: Path) -> None:
+    for day, zone in (("2026-03-03", "Asia/Tokyo"), (DAY, "America/Lima")):
+        assert main(["-q", "-C", str(workspace), "--set", f"timezone={zone}", "score", "--date", day]) == 0
+
+
+@pytest.mark.parametrize("key", ["timezone", "trained_through", "events"])
+def test_a_manifest_cannot_be_changed_unnoticed(workspace: Path, refused: Refused, key: str) -> None:
+    file = model(workspace) / "manifest.json"
+    manifest = json.loads(file.read_text())
+    (manifest["settings"] if key == "timezone" else manifest)[key] = {
+        "timezone": "Asia/Tokyo",
+        "trained_through": "2026-02-27",
+        "events": 1,
+    }[key]
+    file.write_text(json.dumps(manifest))
+    message = refused(ExitCode.MODEL, "score", "--date", DAY, "--set", TOKYO)
+    assert f"manifest cannot be read: it was changed after it was written\n  where: {file}\n" in message
 
 
 def cut(data: bytes) -> bytes:
