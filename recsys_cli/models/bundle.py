@@ -94,8 +94,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_bundle(folder: Path) -> Bundle:
-    """Read a model version after checking every file against its hash.
+def verified_manifest(folder: Path) -> dict[str, Any]:
+    """Return a version's manifest after checking every file against its hash.
 
     Raises: ModelError that names the file that is missing or damaged.
     """
@@ -103,6 +103,15 @@ def read_bundle(folder: Path) -> Bundle:
     for name, expected in manifest["files"].items():
         if not (folder / name).is_file() or sha256_of(folder / name) != expected:
             raise _damaged(folder / name, "the model's file is missing or differs from its recorded hash")
+    return manifest
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a model version after checking every file against its hash.
+
+    Raises: ModelError that names the file that is missing or damaged.
+    """
+    manifest = verified_manifest(folder)
     try:
         return Bundle(manifest["version"], _read_model(folder, manifest), manifest)
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, *_FOREIGN_ERRORS) as error:

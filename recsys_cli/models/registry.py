@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from recsys_cli.models.bundle import MANIFEST, read_manifest
+from recsys_cli.models.bundle import MANIFEST, read_manifest, verified_manifest
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.files import read_json, write_json
 
@@ -75,9 +75,9 @@ def promoted_version(models: Path) -> str:
 def promote(models: Path, version: str) -> str | None:
     """Make a version the one that scores; return the one before it.
 
-    Raises: ModelError if there is no such version.
+    Raises: ModelError if there is no such version, or it is damaged.
     """
-    model_folder(models, version)
+    verified_manifest(model_folder(models, version))
     history = _history(models)
     before = history[-1] if history else None
     if before != version:
@@ -88,7 +88,7 @@ def promote(models: Path, version: str) -> str | None:
 def rollback(models: Path) -> str:
     """Promote again the version before the last promotion, and return it.
 
-    Raises: ModelError if there is none.
+    Raises: ModelError if there is none, or it is damaged.
     """
     history = _history(models)
     if len(history) < 2:
@@ -97,7 +97,7 @@ def rollback(models: Path) -> str:
             where=str(models / POINTER),
             fix="run `recsys models promote VERSION`",
         )
-    model_folder(models, history[-2])
+    verified_manifest(model_folder(models, history[-2]))
     write_json(models / POINTER, {"schema_version": 1, "history": history[:-1]})
     return history[-2]
 

@@ -123,6 +123,21 @@ def test_a_version_that_is_none_is_not_promoted(workspace: Path, refused: Refuse
     assert f"there is no model version {name!r}" in refused(ExitCode.MODEL, "models", "promote", name)
 
 
+@pytest.mark.parametrize("command", ["promote", "rollback"])
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_damaged_model_is_not_promoted(workspace: Path, refused: Refused, command: str, name: str) -> None:
+    damaged = model(workspace)
+    sound = shutil.copytree(damaged, workspace / "models/sound")
+    history = [sound.name] if command == "promote" else [damaged.name, sound.name]
+    told = json.dumps({"schema_version": 1, "history": history})
+    (workspace / "models/promoted.json").write_text(told)
+    with (damaged / name).open("ab") as file:
+        file.write(b" 0")
+    version = (damaged.name,) if command == "promote" else ()
+    message = refused(ExitCode.MODEL, "models", command, *version)
+    assert f"  where: {damaged / name}\n" in message and "recsys models list" in message
+
+
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["removed", "a bit flipped", "another byte"])
 def test_a_damaged_file_is_named(workspace: Path, refused: Refused, name: str, damage: str) -> None:
