@@ -135,6 +135,13 @@ def test_signals_end_with_their_code_and_one_line(number: int, code: int, line: 
     assert (process.returncode, stderr) == (code, f"error: {line}\n")
 
 
+def test_ctrl_c_while_the_program_is_imported_ends_it_quietly(recsys: Run, tmp_path: Path) -> None:
+    interrupt = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(5)"
+    (tmp_path / "typer.py").write_text(interrupt)  # the real one is imported first of the libraries
+    run = recsys("--help")
+    assert (run.returncode, run.stdout, run.stderr) == (ExitCode.INTERRUPTED, "", "")
+
+
 def test_a_reader_that_leaves_does_not_stop_the_work(tmp_path: Path) -> None:
     mark = tmp_path / "finished"
     body = (
