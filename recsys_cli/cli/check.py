@@ -18,10 +18,11 @@ def check(ctx: typer.Context, date: ScoringDate = None) -> None:
 
     report = check_workspace(workspace, day)
     if session.options.as_json:
-        terminal.show_json(report.facts())
+        terminal.show_json(terminal.secrets.hide_in(report.facts()))
     elif report.problems:
         rows = [(one.severity, one.where, one.what, one.fix) for one in report.problems]
-        terminal.show_table(f"Problems on {day}", ("severity", "where", "what", "fix"), rows)
+        columns = ("severity", "where", "what", "fix")
+        terminal.show_table(f"Problems on {day}", columns, terminal.secrets.hide_in(rows))
     count = f"errors: {report.errors:,}, warnings: {len(report.problems) - report.errors:,}"
     if report.errors:
         raise CheckFailedError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from loguru import logger
 
 from recsys_cli.cli.terminal import Terminal
-from recsys_cli.cli.text import escaped
+from recsys_cli.configs.masking import Secrets
 from recsys_cli.utils.errors import OutputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def log_to_terminal(terminal: Terminal, verbosity: int) -> None:
         record = message.record
         level = record["level"].name
         bound = [f"{name}={value}" for name, value in record["extra"].items()]
-        text = escaped(" ".join([record["message"], *bound]))
+        text = terminal.fit_to_show(" ".join([record["message"], *bound]))
         terminal.messages.print(f"{level.lower()}: {text}", style=_STYLES.get(level, "dim"), soft_wrap=True)
 
     level = "ERROR" if terminal.quiet else ("WARNING", "INFO", "DEBUG")[min(verbosity, 2)]
@@ -38,12 +38,12 @@ def log_to_terminal(terminal: Terminal, verbosity: int) -> None:
 
 
 @contextmanager
-def log_to_file(path: Path) -> Iterator[None]:
-    """Append every record, and the error that ends the block, to `path` as JSON lines.
+def log_to_file(path: Path, secrets: Secrets) -> Iterator[None]:
+    """Append every record, and the error that ends the block, to `path` as JSON lines without secrets.
 
     Raises: OutputError if the file cannot be opened or written.
     """
-    log = _JsonLines(path)
+    log = _JsonLines(path, secrets)
     sink = logger.add(
         log.sink, level="DEBUG", format="{message}", diagnose=False, backtrace=False, catch=False
     )
@@ -59,8 +59,9 @@ def log_to_file(path: Path) -> Iterator[None]:
 class _JsonLines:
     """Writes a line at once and whole, so that a killed run leaves its log behind."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, secrets: Secrets) -> None:
         self._path = path
+        self._secrets = secrets
         self._append("")
 
     def sink(self, message: "Message") -> None:
@@ -68,8 +69,9 @@ class _JsonLines:
         self.write(record["time"], record["level"].name, record["message"], record["extra"])
 
     def write(self, time: datetime, level: str, message: str, extra: dict[str, Any]) -> None:
-        entry = {"time": time.astimezone(UTC).isoformat(), "level": level, "message": message, "extra": extra}
-        self._append(json.dumps(entry, default=str) + "\n")
+        told = self._secrets.hide_in({"message": message, "extra": extra})
+        entry = {"time": time.astimezone(UTC).isoformat(), "level": level, **told}
+        self._append(json.dumps(entry, default=lambda one: self._secrets.hide(str(one))) + "\n")
 
     def _append(self, text: str) -> None:
         try:

@@ -21,7 +21,10 @@ def list_models(ctx: typer.Context) -> None:
 
     versions = model_versions(workspace.models)
     if session.options.as_json:
-        told = [{"version": v.version, "promoted": v.promoted, "manifest": v.manifest} for v in versions]
+        hide = session.terminal.secrets.hide_in  # a manifest has settings
+        told = [
+            {"version": v.version, "promoted": v.promoted, "manifest": hide(v.manifest)} for v in versions
+        ]
         session.terminal.show_json({"schema_version": 1, "models": told})
         return
     rows = [
@@ -46,7 +49,7 @@ def show_model(ctx: typer.Context, version: Version) -> None:
     from recsys_cli.models.bundle import read_manifest
     from recsys_cli.models.registry import model_folder
 
-    manifest = read_manifest(model_folder(workspace.models, version))
+    manifest = session.terminal.secrets.hide_in(read_manifest(model_folder(workspace.models, version)))
     if session.options.as_json:
         session.terminal.show_json(manifest)
         return

@@ -45,17 +45,16 @@ def running(session: Session, command: str) -> Iterator[Running]:
 
     run = begin_run(workspace, command)
     under_way = Running(workspace, run)
-    settings = session.loaded.masked_values()
-    with log_to_file(run.folder / "log.jsonl"):
+    settings, secrets = session.loaded.masked_values(), session.terminal.secrets
+    with log_to_file(run.folder / "log.jsonl", secrets):
         try:
             yield under_way
         except BaseException as error:
+            facts = {**under_way.facts, "error": f"{type(error).__name__}: {error}"}
             with suppress(OutputError):
-                end_run(
-                    run, "failed", settings, {**under_way.facts, "error": f"{type(error).__name__}: {error}"}
-                )
+                end_run(run, "failed", settings, secrets.hide_in(facts))
             raise
-        end_run(run, "complete", settings, under_way.facts)
+        end_run(run, "complete", settings, secrets.hide_in(under_way.facts))
 
 
 def stage_rows(under_way: Running) -> list[tuple[str, str, str]]:

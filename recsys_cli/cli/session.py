@@ -36,7 +36,9 @@ class Session:
         """
         from recsys_cli.configs.load import load_settings
 
-        return load_settings(self.workspace(), self.options.environment, self.options.overrides)
+        loaded = load_settings(self.workspace(), self.options.environment, self.options.overrides)
+        self.terminal.secrets = loaded.secret_texts()
+        return loaded
 
     def workspace(self) -> Path:
         """Return the workspace's folder; that it is one is checked when the settings are loaded."""

@@ -1,4 +1,7 @@
-"""All that a person or a script sees: data on stdout, messages on stderr, foreign text escaped."""
+"""All that a person or a script sees: data on stdout, messages on stderr, foreign text escaped.
+
+Messages hide the secrets of the settings; data stay as they are.
+"""
 
 import io
 import os
@@ -17,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recsys_cli.cli.text import escaped, json_text
+from recsys_cli.configs.masking import Secrets
 from recsys_cli.utils.progress import Progress, silent
 
 _SECONDS_BETWEEN_LINES: Final = 10.0
@@ -38,6 +42,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self.quiet = False
+        self.secrets = Secrets()
         self.data = PatientConsole(highlight=False, markup=False, emoji=False)
         self.messages = PatientConsole(stderr=True, highlight=False, markup=False, emoji=False)
 
@@ -50,7 +55,11 @@ class Terminal:
     def say(self, text: str) -> None:
         """Show a message, unless quiet."""
         if not self.quiet:
-            self._line(escaped(text))
+            self._line(self.fit_to_show(text))
+
+    def fit_to_show(self, text: str) -> str:
+        """Return a message without secrets and with its invisible characters written out."""
+        return escaped(self.secrets.hide(text))
 
     def warn(self, text: str) -> None:
         """Log a warning; the log's sink shows it, unless quiet."""
@@ -58,13 +67,13 @@ class Terminal:
 
     def error(self, what: str, *, where: str = "", fix: str = "") -> None:
         """Show an error block: what (one or more lines), where, how to put it right."""
-        first, *more = what.splitlines() or [""]
+        first, *more = self.secrets.hide(what).splitlines() or [""]
         block = Text.assemble(("error:", "bold red"), f" {escaped(first)}")
         for line in more:
             block.append(f"\n    {escaped(line)}")
         for label, text in (("where", where), ("fix", fix)):
             if text:
-                block.append(f"\n  {label}: {escaped(text)}")
+                block.append(f"\n  {label}: {self.fit_to_show(text)}")
         self._line(block)
 
     def show_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

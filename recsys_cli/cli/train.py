@@ -25,7 +25,8 @@ def train(ctx: typer.Context, date: ScoringDate = None, promote: Promote = True)
             report = train_model(under_way.workspace, day, under_way.run, promoted=promote, progress=progress)
         under_way.facts.update(model_version=report.version, date=str(day))
     if session.options.as_json:
-        terminal.show_json({**report.manifest, "promoted": report.promoted, "path": str(report.folder)})
+        told = {**report.manifest, "promoted": report.promoted, "path": str(report.folder)}
+        terminal.show_json(terminal.secrets.hide_in(told))
         return
     if session.options.quiet:
         return

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from recsys_cli.configs.documents import DEFAULT, Document, read_documents
+from recsys_cli.configs.documents import DEFAULT, SECRETS_FILE, Document, read_documents
 from recsys_cli.configs.layers import Layer, environment_layer, nested, overlay, override_layer
-from recsys_cli.configs.masking import MASK, is_secret_name
+from recsys_cli.configs.masking import MASK, Secrets, is_secret_name
 from recsys_cli.configs.problems import BUILT_IN, problems_of
 from recsys_cli.configs.schema import KeyPath
 from recsys_cli.configs.sections import Settings
@@ -34,9 +34,16 @@ class LoadedSettings:
 
     def masked_values(self) -> dict[str, Any]:
         """Return every setting by its dotted key, as it may be shown and recorded: secrets masked."""
+        return {key: MASK if key in self.secrets else value for key, value in self._values().items()}
+
+    def secret_texts(self) -> Secrets:
+        """Return the texts that .secrets.toml set."""
+        values = self._values().items()
+        return Secrets.of(value for key, value in values if self.origins[key].startswith(SECRETS_FILE))
+
+    def _values(self) -> dict[str, Any]:
         dump = self.settings.model_dump(mode="json")
-        values = {".".join(path): value for path, value in _leaves(dump, ())}
-        return {key: MASK if key in self.secrets else value for key, value in values.items()}
+        return {".".join(path): value for path, value in _leaves(dump, ())}
 
 
 def load_settings(workspace: Path, environment: str | None, overrides: Sequence[str]) -> LoadedSettings:

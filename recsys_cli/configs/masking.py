@@ -2,11 +2,45 @@
 
 import json
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Final
 
 MASK: Final = "********"
 _SECRET_NAME = re.compile(r"(^|_)(passwords?|passwd|secrets?|tokens?|keys?|credentials?)(_|$)", re.IGNORECASE)
+_SHORTEST_SECRET = 4  # characters; anything shorter would be masked in the midst of words
 _LONGEST = 120  # characters of a value in a message
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Texts that are never shown, the longest first."""
+
+    texts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, values: Iterable[Any]) -> "Secrets":
+        """Return the texts among the values and in their lists, in each way that a message may write them."""
+        listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
+        texts = [one for one in listed if isinstance(one, str)]
+        written = {way for one in texts for way in (one, str(PurePath(one)), repr(one)[1:-1])}
+        long = [one for one in written if len(one) >= _SHORTEST_SECRET]
+        return cls(tuple(sorted(long, key=len, reverse=True)))
+
+    def hide(self, text: str) -> str:
+        """Return `text` with every secret masked."""
+        for secret in self.texts:
+            text = text.replace(secret, MASK)
+        return text
+
+    def hide_in(self, value: Any) -> Any:
+        """Return a JSON value with every secret in its texts masked; keys stay."""
+        if isinstance(value, str):
+            return self.hide(value)
+        if isinstance(value, dict):
+            return {key: self.hide_in(one) for key, one in value.items()}
+        return [self.hide_in(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def is_secret_name(name: str) -> bool:

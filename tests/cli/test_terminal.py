@@ -7,6 +7,7 @@ from loguru import logger
 from recsys_cli.cli.logs import log_to_file, log_to_terminal
 from recsys_cli.cli.terminal import Terminal
 from recsys_cli.cli.text import escaped, json_text
+from recsys_cli.configs.masking import Secrets
 from recsys_cli.utils.errors import OutputError
 
 HOSTILE = "{0.__class__} [red]x[/] \x1b[2J\r\n\u202e\u2028 é 👨‍👩‍👧"
@@ -71,7 +72,7 @@ def test_the_log_file_has_every_record_and_the_error(tmp_path: Path) -> None:
     terminal.quiet = True
     log_to_terminal(terminal, verbosity=0)
     path = tmp_path / "log.jsonl"
-    with pytest.raises(ZeroDivisionError), log_to_file(path):
+    with pytest.raises(ZeroDivisionError), log_to_file(path, Secrets()):
         terminal.warn("careful {x}")
         logger.bind(user=HOSTILE).debug("seen")
         raise ZeroDivisionError("by hand")
@@ -84,6 +85,6 @@ def test_the_log_file_has_every_record_and_the_error(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError) as caught, log_to_file(tmp_path / "absent" / "log.jsonl"):
+    with pytest.raises(OutputError) as caught, log_to_file(tmp_path / "absent" / "log.jsonl", Secrets()):
         pass
     assert caught.value.where == str(tmp_path / "absent" / "log.jsonl")
