@@ -1,6 +1,7 @@
 """`recsys evaluate`: do the two stages earn their place?"""
 
-from datetime import date as Day
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,10 +9,11 @@ import typer
 from recsys_cli.cli.running import Running, running, stage_rows
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
+from recsys_cli.cli.verdicts import show_budget, show_models
 from recsys_cli.utils.dates import parse_day
 
 if TYPE_CHECKING:
-    from recsys_cli.pipelines.evaluate import EvaluationReport
+    from recsys_cli.pipelines.evaluate import EvaluationReport, EvaluationRequest
 
 PastDate = Annotated[
     str,
@@ -27,59 +29,69 @@ Days = Annotated[
 K = Annotated[int | None, typer.Option("--k", min=1, help="Length of the lists, instead of evaluation.k.")]
 
 
-def evaluate(ctx: typer.Context, date: PastDate, days: Days = None, k: K = None) -> None:
-    """Compare popularity, LightFM and the two stages on what users did after the date; nothing is kept."""
+Cuts = Annotated[
+    int,
+    typer.Option(
+        "--cuts", min=1, max=52, help="Judge this many consecutive windows, the last from --date on."
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without", metavar="NAME", help="Leave out a source or a group of features; may be repeated."
+    ),
+]
+
+
+def evaluate(
+    ctx: typer.Context,
+    date: PastDate,
+    days: Days = None,
+    k: K = None,
+    cuts: Cuts = 1,
+    without: Without = None,
+) -> None:
+    """Compare each source, a blend and the two stages on what users did after the date; nothing is kept."""
     session = session_of(ctx)
     terminal = session.terminal
     day = parse_day(date)
     with running(session, "evaluate") as under_way:
-        report = _evaluated(under_way, terminal, day, days, k)
-        under_way.facts.update(report.facts())
+        from recsys_cli.pipelines.evaluate import EvaluationRequest, requests_back
+
+        defaults = under_way.workspace.settings.evaluation
+        request = EvaluationRequest(day, days or defaults.days, k or defaults.k)
+        report = _evaluated(under_way, terminal, requests_back(request, cuts), without or [])
+        under_way.facts.update(report.as_json())
     if session.options.as_json:
-        terminal.show_json(report.facts())
+        terminal.show_json(report.as_json())
     elif not session.options.quiet:
         _show(terminal, report, stage_rows(under_way))
 
 
 def _evaluated(
-    under_way: Running, terminal: Terminal, day: Day, days: int | None, k: int | None
+    under_way: Running, terminal: Terminal, requests: Sequence["EvaluationRequest"], without: Sequence[str]
 ) -> "EvaluationReport":
-    from recsys_cli.pipelines.evaluate import EvaluationRequest, judge, set_exam, train_for
+    from recsys_cli.pipelines.evaluate import report_of, set_exam, settings_without, sit_exam
 
-    workspace, run = under_way.workspace, under_way.run
-    defaults = workspace.settings.evaluation
-    exam = set_exam(workspace, EvaluationRequest(day, days or defaults.days, k or defaults.k), run)
-    with terminal.progress(f"Training on events before {day}", "steps") as progress:
-        model = train_for(exam, workspace, run, progress)
-    with terminal.progress("Ranking users") as progress:
-        return judge(exam, model, workspace, run, progress)
+    run = under_way.run
+    workspace = replace(under_way.workspace, settings=settings_without(under_way.workspace.settings, without))
+    exams = [set_exam(workspace, request, run) for request in requests]
+    verdicts = []
+    for exam in exams:
+        with terminal.progress(f"Training on events before {exam.request.day}", "steps") as progress:
+            verdicts.append(sit_exam(exam, workspace, run, progress))
+    return report_of(exams, verdicts, without)
 
 
 def _show(terminal: Terminal, report: "EvaluationReport", stages: list[tuple[str, str, str]]) -> None:
-    request = report.request
+    request, facts = report.requests[0], report.facts
+    show_models(
+        terminal, facts, f"Lists of {request.k} for {request.day}, judged by the next {request.days} days"
+    )
+    show_budget(terminal, facts)
     rows = [
-        (name, *(f"{value:.4f}" for value in measures.values())) for name, measures in report.measures.items()
+        ("users judged", f"{facts['users']:,} (and {facts['cold_users']:,} cold)"),
+        ("days with data", f"{report.covered_days} of {request.days * len(report.requests)}"),
     ]
-    names = next(iter(report.measures.values()))
-    terminal.show_table(
-        f"Lists of {request.k} for {request.day}, judged by the next {request.days} days",
-        ("model", *names),
-        rows,
-    )
-    differences = [
-        (one.metric, one.against, f"{one.difference:+.4f}", f"{one.low:+.4f} … {one.high:+.4f}")
-        for one in report.comparisons
-    ]
-    terminal.show_table(
-        "The two stages against the better of the others",
-        ("measure", "against", "difference", "95 % interval"),
-        differences,
-    )
-    facts = [
-        ("users judged", f"{report.users:,}"),
-        ("relevant pairs", f"{report.relevant_pairs:,}"),
-        ("of these among the candidates", f"{report.candidate_recall:.1%}, the ceiling for the ranker"),
-        ("days with data", f"{report.covered_days} of {request.days}"),
-    ]
-    terminal.show_table("The exam", ("what", "figure"), facts)
+    terminal.show_table("The exam", ("what", "figure"), rows)
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)

@@ -11,6 +11,10 @@ from recsys_cli.cli.session import session_of
 models = typer.Typer(help="List, show, promote and roll back model versions.")
 Version = Annotated[str, typer.Argument(help="A version of recsys models list.")]
 
+Force = Annotated[
+    bool, typer.Option("--force", help="Promote although it does not beat recent popularity; recorded.")
+]
+
 
 @models.command("list")
 def list_models(ctx: typer.Context) -> None:
@@ -58,15 +62,15 @@ def show_model(ctx: typer.Context, version: Version) -> None:
 
 
 @models.command("promote")
-def promote_model(ctx: typer.Context, version: Version) -> None:
-    """Let a version score from now on."""
+def promote_model(ctx: typer.Context, version: Version, force: Force = False) -> None:
+    """Let a version score from now on; it must beat recent popularity in its exam."""
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.models.registry import promote
     from recsys_cli.utils.locks import locked
 
     with locked(workspace.lock("models"), "the models"):
-        before = promote(workspace.models, version)
+        before = promote(workspace.models, version, force=force)
     if session.options.as_json:
         session.terminal.show_json({"schema_version": 1, "promoted": version, "before": before})
         return

@@ -1,12 +1,20 @@
 """`recsys train`: a new model version."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recsys_cli.cli.arguments import ScoringDate, chosen_day
 from recsys_cli.cli.running import running, stage_rows
 from recsys_cli.cli.session import session_of
+from recsys_cli.cli.terminal import Terminal
+from recsys_cli.cli.verdicts import show_budget, show_models
+from recsys_cli.utils.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.train import TrainReport
+
+_FEATURES = 12  # shown of the most important ones
 
 Promote = Annotated[
     bool, typer.Option("--promote/--no-promote", help="Let the new version score from now on.")
@@ -27,11 +35,29 @@ def train(ctx: typer.Context, date: ScoringDate = None, promote: Promote = True)
     if session.options.as_json:
         told = {**report.manifest, "promoted": report.promoted, "path": str(report.folder)}
         terminal.show_json(terminal.secrets.hide_in(told))
-        return
-    if session.options.quiet:
-        return
+    elif not session.options.quiet:
+        _show(terminal, report, stage_rows(under_way))
+        terminal.say(f"next: recsys score --date {day}")
+    if report.shortfall:
+        raise CheckFailedError(
+            f"model {report.version} is kept but not promoted: {report.shortfall}",
+            where=str(report.folder / "manifest.json"),
+            fix=f"mend data or settings and train again, or `recsys models promote {report.version} --force`",
+        )
+
+
+def _show(terminal: Terminal, report: "TrainReport", stages: list[tuple[str, str, str]]) -> None:
     windows = [(str(w.cut), f"{w.users:,}", f"{w.rows:,}", f"{w.positives:,}") for w in report.windows]
     terminal.show_table("Label windows", ("from", "users", "rows", "positives"), windows)
-    terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stage_rows(under_way))
+    exam = report.manifest["exam"]
+    show_models(terminal, exam, f"Exam: trained before {exam['first_day']}, judged by the days from it on")
+    show_budget(terminal, exam)
+    importance = report.manifest["feature_importance"]
+    strongest = sorted(importance.items(), key=lambda pair: -pair[1])[:_FEATURES]
+    terminal.show_table(
+        "The ranker's strongest features",
+        ("feature", "share"),
+        [(name, f"{v:.1f}%") for name, v in strongest],
+    )
+    terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
     terminal.say(f"model {report.version} → {report.folder}{' (promoted)' if report.promoted else ''}")
-    terminal.say(f"next: recsys score --date {day}")

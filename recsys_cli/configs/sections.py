@@ -1,7 +1,7 @@
 """The settings, typed: small frozen sections, unknown keys forbidden, every number bounded."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -18,6 +18,9 @@ from recsys_cli.utils.columns import LONGEST_LIST
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 ListLength = Annotated[int, Field(ge=1, le=LONGEST_LIST)]
+Candidates = Annotated[
+    int, Field(ge=0, le=LONGEST_LIST, description="candidates a user from this source; 0: off")
+]
 Days = Annotated[int, Field(ge=1, le=36_500)]  # a century
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # as the libraries take it
 
@@ -86,6 +89,9 @@ class FeaturesSettings(Section):
     windows_days: list[Days] = Field(
         [7, 14, 30, 90], min_length=1, description="windows of counts, ascending"
     )
+    half_life_days: PositiveFloat = Field(
+        30.0, description="age at which an event of a pair's recency counts half"
+    )
     max_categories: PositiveInt = Field(
         200, description="values kept of a text feature, the most frequent first"
     )
@@ -99,6 +105,7 @@ class FeaturesSettings(Section):
 
 
 class LightFMSettings(Section):
+    num_candidates: Candidates = 100
     no_components: int = Field(64, ge=1, le=1024)
     loss: Literal["warp", "bpr", "logistic"] = "warp"
     learning_rate: PositiveFloat = 0.05
@@ -106,34 +113,101 @@ class LightFMSettings(Section):
     epochs: PositiveInt = 20
     user_alpha: float = Field(0.0, ge=0.0)
     item_alpha: float = Field(0.0, ge=0.0)
-    half_life_days: float = Field(0.0, ge=0.0, description="age at which an event counts half; 0: no decay")
+    half_life_days: float = Field(60.0, ge=0.0, description="age at which an event counts half; 0: no decay")
     num_threads: int = Field(1, ge=1, le=1024, description="more than one is faster and not reproducible")
     random_state: Seed = 42
 
 
+class ItemKNNSettings(Section):
+    """Neighbours of the user's items, by the users they share."""
+
+    num_candidates: Candidates = 100
+    recent_candidates: Candidates = Field(
+        100, description="with the user's items weighted by recency; 0: off"
+    )
+    similarities: list[Literal["bm25", "cosine"]] = Field(
+        ["bm25", "cosine"], min_length=1, description="a source for each"
+    )
+    neighbours: int = Field(100, ge=1, le=10_000, description="kept of each item, the most similar first")
+
+
+class EASESettings(Section):
+    """A linear model of each item from all others; its time grows with the cube of the catalogue."""
+
+    num_candidates: Candidates = 100
+    recent_candidates: Candidates = Field(
+        100, description="with the user's items weighted by recency; 0: off"
+    )
+    regularization: PositiveFloat = 500.0
+    max_items: PositiveInt = Field(6_000, description="off for catalogues with more items than this")
+
+
 class PopularSettings(Section):
-    window_days: Days = Field(14, description="events of the last days that count")
-    num_candidates: ListLength = Field(50, description="candidates a user from recent popularity")
+    """A source for each window, of the events of the last days."""
+
+    num_candidates: Candidates = 100
+    windows_days: list[Days] = Field(
+        [7, 14, 30], min_length=1, description="each one of features.windows_days"
+    )
+
+
+class SegmentSettings(Section):
+    """Popularity among the users who share a value."""
+
+    num_candidates: Candidates = 100
+    feature: str = Field("", description="a text feature of users; empty: the first declared one")
+    window_days: Days = Field(30, description="pairs with an event in the last days count")
+
+
+class ContentSettings(Section):
+    """Items whose title and list features are like those of the user's items; new items too."""
+
+    num_candidates: Candidates = 100
+    neighbours: int = Field(100, ge=1, le=10_000, description="kept of each item, the most similar first")
+    max_item_share: Share = Field(0.1, description="a word that stands with more of the items says nothing")
+
+
+class HistorySettings(Section):
+    """The user's own items, where scoring.filter_viewed is off."""
+
+    num_candidates: Candidates = 100
 
 
 class CandidatesSettings(Section):
-    num_candidates: ListLength = Field(100, description="candidates a user from LightFM")
     lightfm: LightFMSettings = LightFMSettings()
+    item_knn: ItemKNNSettings = ItemKNNSettings()
+    ease: EASESettings = EASESettings()
     popular: PopularSettings = PopularSettings()
+    segment: SegmentSettings = SegmentSettings()
+    content: ContentSettings = ContentSettings()
+    history: HistorySettings = HistorySettings()
+
+
+FeatureGroup = Literal["users", "items", "pairs", "affinity", "ranks", "scores", "norms"]
 
 
 class RankerSettings(Section):
     loss_function: Literal["Logloss", "QuerySoftMax", "YetiRank", "PairLogit"] = "Logloss"
-    iterations: int = Field(300, ge=1, le=100_000)
+    score: Literal["probability", "raw"] = Field(
+        "probability",
+        description="what a score is: calibrated on a window that the ranker had not seen, or raw",
+    )
+    iterations: int = Field(400, ge=1, le=100_000)
     depth: int = Field(6, ge=1, le=16)
-    learning_rate: float = Field(0.06, gt=0.0, le=1.0)
+    learning_rate: float = Field(0.04, gt=0.0, le=1.0)
     rsm: float = Field(0.3, gt=0.0, le=1.0, description="share of the columns that a tree sees")
     early_stopping_rounds: PositiveInt = 50
     label_days: int = Field(14, ge=1, le=366, description="length of a label window")
     label_windows: int = Field(
-        3, ge=1, le=366, description="consecutive label windows before the training date"
+        4,
+        ge=2,
+        le=366,
+        description="consecutive label windows before the training date; the last judges the model",
     )
-    n_negatives: PositiveInt = Field(60, description="negatives a user and window")
+    feature_groups: list[FeatureGroup] = Field(
+        list(get_args(FeatureGroup)), min_length=1, description="what a row may tell the ranker"
+    )
+    n_negatives: PositiveInt = Field(120, description="negatives a user and window")
     validation_share: Share = Field(0.15, description="share of users kept for early stopping")
     max_train_users: PositiveInt = Field(200_000, description="users a label window at most")
     random_state: Seed = 42
@@ -145,7 +219,7 @@ class ScoringSettings(Section):
     exclude: str = Field(
         "", description="SQL expression over item columns; matching items are never recommended"
     )
-    chunk_users: PositiveInt = Field(16_384, description="users scored at a time: bounds the memory")
+    chunk_users: PositiveInt = Field(4_096, description="users scored at a time: bounds the memory")
 
 
 class EvaluationSettings(Section):
@@ -185,11 +259,11 @@ class Settings(Section):
         return _known_timezone(value)
 
     @model_validator(mode="after")
-    def _popularity_has_its_window(self) -> Self:
-        window, windows = self.candidates.popular.window_days, self.features.windows_days
-        if window not in windows:
+    def _popularity_has_its_windows(self) -> Self:
+        wanted, windows = self.candidates.popular.windows_days, self.features.windows_days
+        if not set(wanted) <= set(windows):
             raise ValueError(
-                f"candidates.popular.window_days = {window} is not one of features.windows_days = {windows}"
+                f"candidates.popular.windows_days = {wanted} are not all in features.windows_days = {windows}"
             )
         return self
 

@@ -22,6 +22,9 @@ from recsys_cli.utils.columns import (
 from recsys_cli.utils.errors import SettingsError
 
 DAYS_AGO = "days_ago"
+FIRST_DAYS_AGO = "first_days_ago"
+ACTIVE_DAYS = "active_days"
+RECENCY = "recency"
 EVENTS = "events"
 FEATURE = "feature"
 VALUE = "value"
@@ -38,7 +41,8 @@ class FeatureTables:
         user_features, item_features: names of the declared columns.
         users: a row an internal user index: user_id, declared features, aggregates (f32, null: no event).
         items: a row an internal item index: item_id, title, availability, declared features, aggregates.
-        pairs: user, item, events u32, days_ago f32 (since the last event); sorted by user and item.
+        pairs: user, item, events u32, active_days u32, days_ago and first_days_ago f32 (since the last and
+            the first event), recency f32 (events, each halved every half-life); sorted by user and item.
         affinity: user, feature, value, share f32: share of the user's events in a category of items.
     """
 
@@ -59,7 +63,7 @@ def build_features(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
     _refuse_clashes(tables, settings)
     age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
     events = tables.events.select(USER, ITEM, WEIGHT, age.cast(pl.Float32).alias(DAYS_AGO))
-    pairs = _pairs(events)
+    pairs = _pairs(events, settings.half_life_days)
     items = _items(tables, events, pairs, settings)
     users = _users(tables, events, pairs, settings)
     affinity = _affinity(pairs, tables.items, settings.max_categories)
@@ -97,10 +101,21 @@ def _aggregates(side: str, settings: FeaturesSettings) -> set[str]:
     return windows | {f"{side}_{name}" for name in (*other, "repeat_share")}
 
 
-def _pairs(events: pl.DataFrame) -> pl.DataFrame:
+def _pairs(events: pl.DataFrame, half_life_days: float) -> pl.DataFrame:
+    ago = pl.col(DAYS_AGO)
     return (
         events.group_by(USER, ITEM)
-        .agg(pl.len().cast(pl.UInt32).alias(EVENTS), pl.col(DAYS_AGO).min())
+        .agg(
+            pl.len().cast(pl.UInt32).alias(EVENTS),
+            ago.ceil().n_unique().cast(pl.UInt32).alias(ACTIVE_DAYS),
+            ago.min(),
+            ago.max().alias(FIRST_DAYS_AGO),
+            pl.lit(0.5)
+            .pow(ago.sort().cast(pl.Float64) / half_life_days)
+            .sum()
+            .cast(pl.Float32)
+            .alias(RECENCY),
+        )
         .sort(USER, ITEM)
     )
 
@@ -139,7 +154,7 @@ def _tastes(pairs: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """Return the user's mean of each declared numeric item feature, a row a user with events."""
     names = _numeric(items)
     numbers = items.select(names).with_row_index(ITEM)
-    joined = pairs.join(numbers, on=ITEM, how="left") if names else pairs
+    joined = pairs.select(USER, ITEM).join(numbers, on=ITEM, how="left")
     return joined.group_by(USER).agg(_mean(name) for name in names)
 
 

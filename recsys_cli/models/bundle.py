@@ -1,11 +1,11 @@
 """A model version on disk: arrays, ids and trees, no pickle; the manifest is written last.
 
-ids and vocabularies: parquet and JSON. Vectors: `.npy`, opened memory-mapped. Trees: CatBoost's own `.cbm`.
-The manifest has each file's hash, and one of itself.
+ids and vocabularies: parquet and JSON. Vectors and similarities: `.npy`, opened memory-mapped.
+Trees: CatBoost's own `.cbm`. The manifest has each file's hash, and one of itself.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 from catboost import CatBoost, CatBoostError
+from scipy import sparse
 
+from recsys_cli.configs.sections import CandidatesSettings
+from recsys_cli.models.calibration import Calibration
 from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
-from recsys_cli.models.encoding import FeatureEncoder
+from recsys_cli.models.candidates.similarity import SimilarityModel, Weights
+from recsys_cli.models.candidates.stage import CandidateStage
+from recsys_cli.models.encoding import Encoders, FeatureEncoder
 from recsys_cli.models.ranker import Ranker
-from recsys_cli.models.two_stage import CandidateStage, TwoStageModel
+from recsys_cli.models.two_stage import TwoStageModel
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.files import (
@@ -30,16 +35,9 @@ from recsys_cli.utils.files import (
 )
 
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SIDES = ("users", "items")
-_FILES = (
-    *(
-        f"{side}_{part}"
-        for side in _SIDES
-        for part in ("ids.parquet", "encoder.json", "vectors.npy", "biases.npy")
-    ),
-    "ranker.cbm",
-)
+_PARTS = {"sparse": ("indptr", "indices", "data"), "dense": ("weights",)}
 _FLOAT = np.dtype(np.float32)
 _FOREIGN_ERRORS = (pl.exceptions.PolarsError, CatBoostError)
 
@@ -68,11 +66,17 @@ def write_bundle(model: TwoStageModel, folder: Path, facts: Mapping[str, Any]) -
 
     The version is the training date and a hash of the files: the same training gives the same version.
     """
+    stage = model.stage
     for side in _SIDES:
-        _write_side(getattr(model.stage.lightfm, side), folder, side)
+        encoder = getattr(stage.encoders, side)
+        write_json(folder / f"{side}_encoder.json", {"edges": encoder.edges, "values": encoder.values})
+        if stage.lightfm is not None:
+            _write_side(getattr(stage.lightfm, side), folder, f"lightfm_{side}")
+    for name, similarity in stage.similarities.items():
+        _write_similarity(similarity, folder, name)
     model.ranker.model.save_model(str(folder / "ranker.cbm"))
-    files = {name: sha256_of(folder / name) for name in _FILES}
     described = _described(model)
+    files = {name: sha256_of(folder / name) for name in _files(described["stage"])}
     version = _version(files, described)
     manifest = {"schema_version": SCHEMA_VERSION, "version": version, "files": files, **described, **facts}
     write_sealed_json(folder / MANIFEST, manifest)
@@ -86,7 +90,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest = read_sealed_json(folder / MANIFEST)
-        if manifest["schema_version"] != SCHEMA_VERSION or set(manifest["files"]) != set(_FILES):
+        if manifest["schema_version"] != SCHEMA_VERSION or set(manifest["files"]) != _files(
+            manifest["stage"]
+        ):
             raise ValueError("it was written by another version of recsys")
         date.fromisoformat(manifest["trained_through"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -118,16 +124,55 @@ def read_bundle(folder: Path) -> Bundle:
         raise _damaged(folder, f"the model's files do not hold what their names say: {error}") from None
 
 
+def _files(stage: Mapping[str, Any]) -> set[str]:
+    """Return the names of a version's files, the manifest aside."""
+    names = {"ranker.cbm", *(f"{side}_encoder.json" for side in _SIDES)}
+    if stage["lightfm"]:
+        parts = ("ids.parquet", "vectors.npy", "biases.npy")
+        names |= {f"lightfm_{side}_{part}" for side in _SIDES for part in parts}
+    for name, kind in stage["similarities"].items():
+        names |= {f"{name}_ids.parquet", *(f"{name}_{part}.npy" for part in _PARTS[kind])}
+    return names
+
+
 def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
     ranker = manifest["ranker"]
-    users, items = (_read_side(folder, side) for side in _SIDES)
-    if users.vectors.shape[1:] != items.vectors.shape[1:] or users.vectors.ndim != 2:
-        raise ValueError("the vectors of users and items differ in length")
     trees = CatBoost().load_model(str(folder / "ranker.cbm"))
     return TwoStageModel(
-        CandidateStage(lightfm=LightFMModel(users, items), **manifest["stage"]),
-        Ranker(trees, tuple(ranker["columns"]), tuple(ranker["categories"]), ranker["loss_function"]),
+        _read_stage(folder, manifest["stage"]),
+        Ranker(
+            trees,
+            tuple(ranker["columns"]),
+            tuple(ranker["categories"]),
+            Calibration(**ranker["calibration"]),
+            ranker["score"],
+        ),
         date.fromisoformat(manifest["trained_through"]),
+    )
+
+
+def _read_stage(folder: Path, told: Mapping[str, Any]) -> CandidateStage:
+    encoders = Encoders(*(_read_encoder(folder / f"{side}_encoder.json") for side in _SIDES))
+    lightfm = None
+    if told["lightfm"]:
+        sizes = encoders.users.size, encoders.items.size
+        users, items = (
+            _read_side(folder, f"lightfm_{side}", size) for side, size in zip(_SIDES, sizes, strict=True)
+        )
+        if users.vectors.shape[1:] != items.vectors.shape[1:] or users.vectors.ndim != 2:
+            raise ValueError("the vectors of users and items differ in length")
+        lightfm = LightFMModel(users, items)
+    return CandidateStage(
+        settings=CandidatesSettings.model_validate(told["settings"]),
+        encoders=encoders,
+        newest_event=datetime.fromisoformat(told["newest_event"]),
+        id_types=tuple(told["id_types"]),
+        lightfm=lightfm,
+        similarities={
+            name: _read_similarity(folder, name, kind) for name, kind in told["similarities"].items()
+        },
+        max_categories=told["max_categories"],
+        filter_viewed=told["filter_viewed"],
     )
 
 
@@ -140,42 +185,85 @@ def _described(model: TwoStageModel) -> dict[str, Any]:
     return {
         "trained_through": str(model.trained_through),
         "stage": {
-            "num_candidates": stage.num_candidates,
-            "popular_window_days": stage.popular_window_days,
-            "popular_candidates": stage.popular_candidates,
+            "settings": stage.settings.model_dump(mode="json"),
+            "newest_event": stage.newest_event.isoformat(),
+            "id_types": list(stage.id_types),
+            "lightfm": stage.lightfm is not None,
+            "similarities": {
+                name: "sparse" if sparse.issparse(similarity.weights) else "dense"
+                for name, similarity in stage.similarities.items()
+            },
             "max_categories": stage.max_categories,
             "filter_viewed": stage.filter_viewed,
         },
         "ranker": {
-            "columns": ranker.columns,
-            "categories": ranker.categories,
-            "loss_function": ranker.loss_function,
+            "columns": list(ranker.columns),
+            "categories": list(ranker.categories),
+            "calibration": asdict(ranker.calibration),
+            "score": ranker.score,
         },
     }
 
 
-def _write_side(side: LightFMSide, folder: Path, name: str) -> None:
-    side.ids.rename("id").to_frame().write_parquet(folder / f"{name}_ids.parquet")
-    np.save(folder / f"{name}_vectors.npy", side.vectors, allow_pickle=False)
-    np.save(folder / f"{name}_biases.npy", side.biases, allow_pickle=False)
-    write_json(folder / f"{name}_encoder.json", {"edges": side.encoder.edges, "values": side.encoder.values})
-
-
-def _read_side(folder: Path, name: str) -> LightFMSide:
-    told = read_json(folder / f"{name}_encoder.json")
-    encoder = FeatureEncoder(
+def _read_encoder(path: Path) -> FeatureEncoder:
+    told = read_json(path)
+    return FeatureEncoder(
         edges={feature: tuple(edges) for feature, edges in told["edges"].items()},
         values={feature: tuple(values) for feature, values in told["values"].items()},
     )
-    ids = pl.read_parquet(folder / f"{name}_ids.parquet")["id"]
-    vectors, biases = (
-        np.load(folder / f"{name}_{part}.npy", mmap_mode="r", allow_pickle=False)
-        for part in ("vectors", "biases")
-    )
-    rows = len(ids) + encoder.size
+
+
+def _write_side(side: LightFMSide, folder: Path, name: str) -> None:
+    _write_ids(side.ids, folder, name)
+    _write_array(side.vectors, folder, f"{name}_vectors")
+    _write_array(side.biases, folder, f"{name}_biases")
+
+
+def _read_side(folder: Path, name: str, features: int) -> LightFMSide:
+    ids = _read_ids(folder, name)
+    vectors, biases = (_read_array(folder, f"{name}_{part}") for part in ("vectors", "biases"))
+    rows = len(ids) + features
     if vectors.shape[:1] != (rows,) or biases.shape != (rows,) or {vectors.dtype, biases.dtype} != {_FLOAT}:
         raise _damaged(folder / f"{name}_vectors.npy", "the model's vectors do not fit its ids")
-    return LightFMSide(ids, encoder, vectors, biases)
+    return LightFMSide(ids, vectors, biases)
+
+
+def _write_similarity(model: SimilarityModel, folder: Path, name: str) -> None:
+    _write_ids(model.ids, folder, name)
+    kind = "sparse" if sparse.issparse(model.weights) else "dense"
+    for part in _PARTS[kind]:
+        array = model.weights if kind == "dense" else getattr(model.weights, part)
+        _write_array(np.asarray(array), folder, f"{name}_{part}")
+
+
+def _read_similarity(folder: Path, name: str, kind: str) -> SimilarityModel:
+    ids = _read_ids(folder, name)
+    arrays = [_read_array(folder, f"{name}_{part}") for part in _PARTS[kind]]
+    shape = (len(ids), len(ids))
+    weights: Weights = arrays[0]
+    if kind == "sparse":
+        indptr, indices, data = arrays
+        weights = sparse.csr_matrix((data, indices, indptr), shape=shape)
+        weights.check_format(full_check=True)
+    if weights.shape != shape or weights.dtype != _FLOAT:
+        raise _damaged(folder / f"{name}_ids.parquet", "the model's similarities do not fit its ids")
+    return SimilarityModel(ids, weights)
+
+
+def _write_ids(ids: pl.Series, folder: Path, name: str) -> None:
+    ids.rename("id").to_frame().write_parquet(folder / f"{name}_ids.parquet")
+
+
+def _read_ids(folder: Path, name: str) -> pl.Series:
+    return pl.read_parquet(folder / f"{name}_ids.parquet")["id"]
+
+
+def _write_array(array: np.ndarray, folder: Path, name: str) -> None:
+    np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
+def _read_array(folder: Path, name: str) -> np.ndarray:
+    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
 
 
 def _damaged(path: Path, what: str) -> ModelError:

@@ -75,6 +75,14 @@ class FeatureEncoder:
         return frame["row"].to_numpy().astype(int), frame["code"].to_numpy().astype(int)
 
 
+@dataclass(frozen=True)
+class Encoders:
+    """The vocabularies of users and of items."""
+
+    users: FeatureEncoder
+    items: FeatureEncoder
+
+
 def fit_encoder(entities: pl.DataFrame, names: tuple[str, ...], max_categories: int) -> FeatureEncoder:
     """Learn the vocabulary of the declared features `names`: quantile bins and the most frequent values."""
     numeric = [name for name in names if entities.schema[name].is_numeric()]

@@ -7,16 +7,28 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.data_preparation.features import (
+    ACTIVE_DAYS,
     DAYS_AGO,
     EVENTS,
     FEATURE,
+    FIRST_DAYS_AGO,
+    RECENCY,
     SHARE,
     VALUE,
     FeatureTables,
     category_values,
 )
-from recsys_cli.models.encoding import FeatureEncoder
+from recsys_cli.models.encoding import Encoders, FeatureEncoder
 from recsys_cli.utils.columns import CONTRACT, ITEM, USER
+
+_GROUP_OF_HEAD = {
+    "user": "users",
+    "item": "items",
+    "pair": "pairs",
+    "affinity": "affinity",
+    "contrast": "affinity",
+}
+_GROUP_OF_TAIL = {"rank": "ranks", "score": "scores", "norm": "norms"}  # of the sources
 
 
 @dataclass(frozen=True)
@@ -65,20 +77,19 @@ class RankerTables:
 
 def ranker_tables(
     features: FeatureTables,
-    users: FeatureEncoder,
-    items: FeatureEncoder,
+    encoders: Encoders,
     *,
     with_history: bool,
     max_categories: int,
 ) -> RankerTables:
     """Turn a partition into the ranker's columns, by the vocabularies learnt at training."""
-    names = [name for name in features.item_features if name in items.values]
+    names = [name for name in features.item_features if name in encoders.items.values]
     return RankerTables(
-        users=_side(features.users, users, USER),
-        items=_side(features.items, items, ITEM),
-        pairs=_history(features.pairs) if with_history else None,
+        users=_side(features.users, encoders.users, USER),
+        items=_side(features.items, encoders.items, ITEM),
+        pairs=_history(features) if with_history else None,
         affinities={name: _affinity(features, name, max_categories) for name in names},
-        contrasts=tuple(name for name in features.item_features if name in items.edges),
+        contrasts=tuple(name for name in features.item_features if name in encoders.items.edges),
     )
 
 
@@ -101,11 +112,17 @@ def join_features(candidates: pl.DataFrame, tables: RankerTables) -> pl.DataFram
     return joined.with_columns(*contrasts, *affinities)
 
 
-def category_columns(users: FeatureEncoder, items: FeatureEncoder) -> frozenset[str]:
+def category_columns(encoders: Encoders) -> frozenset[str]:
     """Return the ranker's columns that hold codes of categories."""
-    return frozenset(f"user_{name}" for name in users.values) | frozenset(
-        f"item_{name}" for name in items.values
+    return frozenset(f"user_{name}" for name in encoders.users.values) | frozenset(
+        f"item_{name}" for name in encoders.items.values
     )
+
+
+def feature_group(column: str) -> str:
+    """Return the group that a column of the ranker belongs to."""
+    head, tail = column.split("_")[0], column.rsplit("_")[-1]
+    return _GROUP_OF_HEAD.get(head) or _GROUP_OF_TAIL[tail]
 
 
 def _side(entities: pl.DataFrame, encoder: FeatureEncoder, side: str) -> pl.DataFrame:
@@ -120,12 +137,32 @@ def _side(entities: pl.DataFrame, encoder: FeatureEncoder, side: str) -> pl.Data
     return frame.with_row_index(side)
 
 
-def _history(pairs: pl.DataFrame) -> pl.DataFrame:
-    return pairs.select(
-        USER,
-        ITEM,
-        pl.col(EVENTS).cast(pl.Float32).alias("pair_events"),
-        pl.col(DAYS_AGO).alias("pair_days_since_last"),
+def _history(features: FeatureTables) -> pl.DataFrame:
+    """Return the pairs' own history: counts, rhythm, and its place in all that the user did."""
+    users = features.users.select("user_active_days", "user_days_since_last").with_row_index(USER)
+    last, days = pl.col("pair_days_since_last"), pl.col("pair_active_days")
+    interval = (pl.col(FIRST_DAYS_AGO) - last) / (days - 1)
+    return (
+        features.pairs.join(users, on=USER, how="left", maintain_order="left")
+        .with_columns(
+            pl.col(EVENTS).cast(pl.Float32).alias("pair_events"),
+            pl.col(ACTIVE_DAYS).cast(pl.Float32).alias("pair_active_days"),
+            pl.col(DAYS_AGO).alias("pair_days_since_last"),
+            pl.col(RECENCY).alias("pair_recency"),
+        )
+        .with_columns(pl.when(days > 1).then(interval).alias("pair_interval"))
+        .select(
+            USER,
+            ITEM,
+            "pair_events",
+            "pair_active_days",
+            "pair_days_since_last",
+            "pair_recency",
+            "pair_interval",
+            (last / pl.col("pair_interval")).alias("pair_due"),
+            (last - pl.col("user_days_since_last")).alias("pair_gap"),
+            (days / pl.col("user_active_days")).alias("pair_share"),
+        )
     )
 
 

@@ -1,16 +1,19 @@
 """The second stage: CatBoost over the joined candidates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 from catboost import CatBoost, Pool
 
 from recsys_cli.configs.sections import RankerSettings
+from recsys_cli.models.calibration import Calibration
 from recsys_cli.utils.errors import ModelError
 
 LABEL = "label"
 GROUP = "group"
+_ONE_HOT = 255  # categories up to this many values are split one against the rest: quick to train and serve
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,15 @@ class Ranker:
         model: the trees.
         columns: names of the features, in the order of training.
         categories: those of them that hold codes of categories.
-        loss_function: what the trees were trained with; it decides what a raw score means.
+        calibration: from raw scores to probabilities.
+        score: what users see, "probability" or "raw".
     """
 
     model: CatBoost
     columns: tuple[str, ...]
     categories: tuple[str, ...]
-    loss_function: str
+    calibration: Calibration
+    score: str
 
     def raw_scores(self, frame: pl.DataFrame, threads: int) -> np.ndarray:
         """Return the raw score of each row, f32."""
@@ -37,10 +42,13 @@ class Ranker:
         )
 
     def scores(self, raw: np.ndarray) -> np.ndarray:
-        """Return what users see, f32: the probability under Logloss, the raw score under a ranking loss."""
-        if self.loss_function != "Logloss":
-            return raw
-        return np.asarray(1.0 / (1.0 + np.exp(-raw.astype(np.float64))), dtype=np.float32)
+        """Return what users see, f32: never in another order than the raw scores."""
+        return self.calibration.probabilities(raw) if self.score == "probability" else raw
+
+    def importance(self) -> dict[str, float]:
+        """Return each feature's share, in percent, of what the trees change in a score, the largest first."""
+        values = self.model.get_feature_importance()
+        return dict(sorted(zip(self.columns, map(float, values), strict=True), key=lambda pair: -pair[1]))
 
     def contributions(self, frame: pl.DataFrame) -> np.ndarray:
         """Return SHAP values, (rows, columns + 1), the base value last; a row sums to its raw score."""
@@ -65,7 +73,9 @@ def fit_ranker(
     settings: RankerSettings,
     threads: int,
 ) -> Ranker:
-    """Learn from rows with `label` and `group`; a group's rows are adjacent and share a `validation` flag.
+    """Learn from rows with `label` and `group`, early stopped on the users of `validation`, uncalibrated.
+
+    A group's rows are adjacent and share a `validation` flag.
 
     Raises: ModelError when there is nothing to learn from.
     """
@@ -74,36 +84,55 @@ def fit_ranker(
         raise ModelError(
             "the label windows hold too few users whose candidates they then chose",
             where="ranker.label_days, ranker.label_windows",
-            fix="give a later --date or more history, longer windows or more candidates.num_candidates",
+            fix="give a later --date or more history, longer windows or more num_candidates of the sources",
         )
-    model = CatBoost(
-        {
-            "loss_function": settings.loss_function,
-            "eval_metric": "NDCG:top=10",
-            "iterations": settings.iterations,
-            "depth": settings.depth,
-            "learning_rate": settings.learning_rate,
-            "rsm": settings.rsm,
-            "random_seed": settings.random_state,
-            "thread_count": threads,
-            "allow_writing_files": False,
-            "logging_level": "Silent",
-        }
-    )
+    model = CatBoost(_parameters(settings, settings.iterations, threads))
     model.fit(
         _pool(train, columns, categories),
         eval_set=_pool(validation, columns, categories),
         early_stopping_rounds=settings.early_stopping_rounds,
     )
+    return Ranker(model, columns, categories, Calibration(), settings.score)
+
+
+def refit_ranker(frame: pl.DataFrame, judged: Ranker, settings: RankerSettings, threads: int) -> Ranker:
+    """Learn again from all rows, with as many trees as `judged` kept, and under its calibration."""
+    model = CatBoost(_parameters(settings, judged.model.tree_count_, threads))
+    model.fit(_pool(frame, judged.columns, judged.categories))
     for name in ("model_guid", "train_finish_time"):  # the same training gives the same bytes
         model.get_metadata()[name] = ""
-    return Ranker(model, columns, categories, settings.loss_function)
+    return replace(judged, model=model)
+
+
+def _parameters(settings: RankerSettings, iterations: int, threads: int) -> dict[str, Any]:
+    return {
+        "loss_function": settings.loss_function,
+        "iterations": iterations,
+        "depth": settings.depth,
+        "learning_rate": settings.learning_rate,
+        "rsm": settings.rsm,
+        "one_hot_max_size": _ONE_HOT,
+        "random_seed": settings.random_state,
+        "thread_count": threads,
+        "allow_writing_files": False,
+        "logging_level": "Silent",
+    }
 
 
 def _pool(frame: pl.DataFrame, columns: tuple[str, ...], categories: tuple[str, ...]) -> Pool:
     return Pool(
         frame.select(columns),
+        weight=_weights(frame),
         label=frame[LABEL].to_numpy(),
         group_id=frame[GROUP].to_numpy(),
         cat_features=list(categories),
     )
+
+
+def _weights(frame: pl.DataFrame) -> np.ndarray:
+    """Return weights of mean 1: a user of many positives counts more than one of few, not in proportion.
+
+    Lists are judged by user; in proportion, a few busy newcomers would decide what everybody is shown.
+    """
+    weights = frame.select(1 / pl.col(LABEL).sum().over(GROUP).sqrt()).to_series().to_numpy()
+    return np.asarray(weights / weights.mean())

@@ -1,13 +1,14 @@
 """The folder of model versions: listing, promoting, rolling back."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from recsys_cli.models.bundle import MANIFEST, read_manifest, verified_manifest
-from recsys_cli.utils.errors import ModelError
+from recsys_cli.utils.errors import CheckFailedError, ModelError
 from recsys_cli.utils.files import read_json, write_json
 
 POINTER = "promoted.json"
@@ -72,16 +73,38 @@ def promoted_version(models: Path) -> str:
     return history[-1]
 
 
-def promote(models: Path, version: str) -> str | None:
+def shortfall(manifest: Mapping[str, Any]) -> str:
+    """Return why a version has not earned its promotion; empty where it beats recent popularity."""
+    duel = manifest["exam"]["against_popularity"]
+    if duel is None or duel["difference"] > 0:
+        return ""
+    return (
+        f"in the days from {manifest['exam']['first_day']} on it does not beat recent popularity: "
+        f"{duel['metric']} {duel['difference']:+.4f} against {duel['against']} "
+        f"(95 % {duel['low']:+.4f} to {duel['high']:+.4f})"
+    )
+
+
+def promote(models: Path, version: str, *, force: bool = False) -> str | None:
     """Make a version the one that scores; return the one before it.
 
-    Raises: ModelError if there is no such version, or it is damaged.
+    Args:
+        force: promote a version that does not beat recent popularity; the pointer records it.
+
+    Raises: ModelError if there is no such version, or it is damaged; CheckFailedError if it does not beat
+        recent popularity.
     """
-    verified_manifest(model_folder(models, version))
+    missing = shortfall(verified_manifest(model_folder(models, version)))
+    if missing and not force:
+        raise CheckFailedError(
+            f"model {version} is not promoted: {missing}",
+            where=str(models / version / MANIFEST),
+            fix="look at `recsys models show`, mend data or settings and train again; or give --force",
+        )
     history = _history(models)
     before = history[-1] if history else None
     if before != version:
-        write_json(models / POINTER, {"schema_version": 1, "history": [*history, version]})
+        _point(models, [*history, version], [*_forced(models), *([version] if missing else [])])
     return before
 
 
@@ -98,7 +121,7 @@ def rollback(models: Path) -> str:
             fix="run `recsys models promote VERSION`",
         )
     verified_manifest(model_folder(models, history[-2]))
-    write_json(models / POINTER, {"schema_version": 1, "history": history[:-1]})
+    _point(models, history[:-1], _forced(models))
     return history[-2]
 
 
@@ -106,6 +129,16 @@ def _names(models: Path) -> list[str]:
     if not models.is_dir():
         return []
     return sorted(f.name for f in models.iterdir() if _NAME.fullmatch(f.name) and (f / MANIFEST).is_file())
+
+
+def _point(models: Path, history: list[str], forced: list[str]) -> None:
+    write_json(models / POINTER, {"schema_version": 1, "history": history, "forced": forced})
+
+
+def _forced(models: Path) -> list[str]:
+    """Return the versions that were promoted although they do not beat recent popularity."""
+    pointer = models / POINTER
+    return list(read_json(pointer).get("forced", [])) if pointer.exists() else []
 
 
 def _history(models: Path) -> list[str]:

@@ -1,26 +1,32 @@
-"""Training both stages: frames of earlier cuts, the ranker, and the candidate stage again with everything."""
+"""Training both stages: frames of earlier cuts, an exam on the last window, and everything again with it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
 from loguru import logger
 
-from recsys_cli.configs.sections import Settings
-from recsys_cli.data_preparation.features import build_features
+from recsys_cli.configs.sections import RankerSettings, Settings
+from recsys_cli.data_preparation.features import FeatureTables, build_features
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.data_preparation.training_set import in_validation, label_cuts, window_pairs, with_negatives
-from recsys_cli.models.candidates.lightfm import fit_lightfm
-from recsys_cli.models.join import category_columns
-from recsys_cli.models.ranker import GROUP, LABEL, Ranker, fit_ranker
-from recsys_cli.models.two_stage import CandidateStage, TwoStageModel, candidate_frame, open_day
-from recsys_cli.utils.columns import ITEM, SOURCES, USER, USER_ID
+from recsys_cli.models.calibration import Calibration, fit_calibration
+from recsys_cli.models.candidates.stage import CandidateStage, fit_candidate_stage
+from recsys_cli.models.join import category_columns, feature_group
+from recsys_cli.models.judging import Verdict, judge_day
+from recsys_cli.models.keeping import ArrayStore, not_kept
+from recsys_cli.models.leakage import check_leakage
+from recsys_cli.models.ranker import GROUP, LABEL, Ranker, fit_ranker, refit_ranker
+from recsys_cli.models.two_stage import ServingDay, TwoStageModel, candidate_frame, open_day, rank_users
+from recsys_cli.utils.columns import ITEM, RAW_SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.stages import Stages
 
 _NO_FEATURES = (USER, ITEM, SOURCES, LABEL, GROUP, "validation")
-_FRAME_CHUNK = 8_192
+_CALIBRATION_USERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -34,89 +40,208 @@ class TrainingWindow:
     reachable: int  # positive pairs of the window, among the candidates or not
 
 
-def train_two_stage(
-    tables: Tables, settings: Settings, threads: int, progress: Progress = silent
-) -> tuple[TwoStageModel, list[TrainingWindow]]:
+@dataclass(frozen=True)
+class LabelWindow:
+    """A window with all that was made as of its first day.
+
+    Attributes:
+        stage, features, day: what scoring would have had on the first day of the window.
+        positives: user, item that count as taken in the window.
+        frame: the ranker's rows.
+    """
+
+    cut: date
+    stage: CandidateStage
+    features: FeatureTables
+    day: ServingDay
+    positives: pl.DataFrame
+    frame: pl.DataFrame
+
+    def summary(self) -> TrainingWindow:
+        """Return the window's figures."""
+        frame = self.frame
+        reached = int(frame[LABEL].sum())
+        return TrainingWindow(self.cut, frame[USER].n_unique(), len(frame), reached, len(self.positives))
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training gave.
+
+    Attributes:
+        verdict: how a model that had not seen the last label window did in it.
+        importance: each ranker feature's share, in percent.
+    """
+
+    model: TwoStageModel
+    windows: list[TrainingWindow]
+    verdict: Verdict
+    importance: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every step of a training shares."""
+
+    settings: Settings
+    threads: int
+    stages: Stages
+    kept: ArrayStore = not_kept
+
+
+def train_two_stage(tables: Tables, shop: Workshop, progress: Progress = silent) -> Training:
     """Learn both stages from everything before `tables.day`.
 
-    Raises: InputError when the history is too short; ModelError when there is nothing to learn from.
+    Raises: InputError when the history is too short; ModelError when there is nothing to learn from, or a
+        window has leaked into what was made before it.
     """
-    cuts = label_cuts(tables.day, settings.ranker.label_days, settings.ranker.label_windows)
+    ranking = shop.settings.ranker
+    cuts = label_cuts(tables.day, ranking.label_days, ranking.label_windows)
+    steps = len(cuts) + 3
     frames, windows = [], []
     for done, cut in enumerate(cuts):
-        progress(done, len(cuts) + 2)
-        frame, window = training_frame(tables, cut, settings)
-        logger.info("label window from {}: {} rows, {} positives", cut, window.rows, window.positives)
-        frames.append(frame)
-        windows.append(window)
-    progress(len(cuts), len(cuts) + 2)
-    stage = fit_candidate_stage(tables, settings)
-    progress(len(cuts) + 1, len(cuts) + 2)
-    ranker = _fit_ranker(pl.concat(frames), stage, settings, threads)
-    progress(len(cuts) + 2, len(cuts) + 2)
-    return TwoStageModel(stage, ranker, tables.day), windows
+        progress(done, steps)
+        last = label_window(tables, cut, shop)
+        windows.append(last.summary())
+        frames.append(last.frame)
+        logger.info(
+            "label window from {}: {} rows, {} positives", cut, len(last.frame), windows[-1].positives
+        )
+    with shop.stages.stage("leakage alarm"):
+        users = last.frame[USER].unique().sort()
+        check_leakage(tables, last.cut, last.stage, last.day, users, shop.settings.features, shop.threads)
+    progress(len(cuts), steps)
+    judged, verdict = _exam(pl.concat(frames[:-1]), last, shop)
+    progress(len(cuts) + 1, steps)
+    with shop.stages.stage("ranker"):
+        ranker = refit_ranker(pl.concat(frames), judged, ranking, shop.threads)
+    progress(len(cuts) + 2, steps)
+    with shop.stages.stage("candidate models"):
+        stage = fit_candidate_stage(tables, shop.settings, shop.threads, shop.kept)
+    progress(steps, steps)
+    return Training(TwoStageModel(stage, ranker, tables.day), windows, verdict, ranker.importance())
 
 
-def fit_candidate_stage(tables: Tables, settings: Settings) -> CandidateStage:
-    """Learn the first stage from the events before `tables.day`."""
-    candidates = settings.candidates
-    return CandidateStage(
-        lightfm=fit_lightfm(tables, candidates.lightfm, settings.features),
-        num_candidates=candidates.num_candidates,
-        popular_window_days=candidates.popular.window_days,
-        popular_candidates=candidates.popular.num_candidates,
-        max_categories=settings.features.max_categories,
-        filter_viewed=settings.scoring.filter_viewed,
-    )
-
-
-def training_frame(tables: Tables, cut: date, settings: Settings) -> tuple[pl.DataFrame, TrainingWindow]:
-    """Return the ranker's rows of one label window, made by the scoring path as of `cut`.
+def label_window(tables: Tables, cut: date, shop: Workshop) -> LabelWindow:
+    """Make the ranker's rows of one label window by the scoring path as of `cut`.
 
     Rows of a user are adjacent. A window reaches to `tables.day` at most.
+
+    Raises: InputError where nothing lies before the window or in it.
     """
-    before = tables.as_of(cut)
+    settings, before = shop.settings, tables.as_of(cut)
     if before.events.is_empty():
         raise InputError(
             f"no event lies before {cut}, the first day of a label window",
             where="ranker.label_days, ranker.label_windows",
             fix="give a later --date, or shorten the label windows",
         )
-    ranker = settings.ranker
-    positives = window_pairs(tables, cut, min(ranker.label_days, (tables.day - cut) // timedelta(days=1)))
+    positives = label_pairs(tables, cut, settings)
     if positives.is_empty():
         raise InputError(
-            f"no event lies in the label window from {cut} on",
+            f"no event that counts lies in the label window from {cut} on",
             where="ranker.label_days, ranker.label_windows",
             fix="give an earlier --date, deliver newer interactions, or lengthen the label windows",
         )
-    users = _label_users(positives, ranker.max_train_users, ranker.random_state)
-    day = open_day(fit_candidate_stage(before, settings), build_features(before, settings.features))
+    with shop.stages.stage("candidate models"):
+        stage = fit_candidate_stage(before, settings, shop.threads, shop.kept)
+    with shop.stages.stage("features"):
+        features = build_features(before, settings.features)
+    with shop.stages.stage("training frame"):
+        day = open_day(stage, features, shop.threads)
+        frame = labelled_frame(day, positives, tables, cut, settings)
+    return LabelWindow(cut, stage, features, day, positives, frame)
+
+
+def label_pairs(tables: Tables, cut: date, settings: Settings) -> pl.DataFrame:
+    """Return the distinct user, item that count as taken in the window from `cut` on.
+
+    Where viewed items are left out of the lists, pairs that the user had before do not count.
+    """
+    days = min(settings.ranker.label_days, (tables.day - cut) // timedelta(days=1))
+    pairs = window_pairs(tables, cut, days)
+    if not settings.scoring.filter_viewed:
+        return pairs
+    return pairs.join(tables.as_of(cut).events, on=[USER, ITEM], how="anti", maintain_order="left")
+
+
+def labelled_frame(
+    day: ServingDay, positives: pl.DataFrame, tables: Tables, cut: date, settings: Settings
+) -> pl.DataFrame:
+    """Return the candidates of users with a positive: all positives and some others, labelled and grouped."""
+    ranking, size = settings.ranker, settings.scoring.chunk_users
+    users = _label_users(positives, ranking)
     chunks = [
-        with_negatives(candidate_frame(chunk, day), positives, ranker.n_negatives, ranker.random_state)
-        for chunk in np.split(users, range(_FRAME_CHUNK, len(users), _FRAME_CHUNK))
+        with_negatives(
+            candidate_frame(users[start : start + size], day),
+            positives,
+            ranking.n_negatives,
+            ranking.random_state,
+        )
+        for start in range(0, len(users), size)
     ]
     frame = pl.concat(chunks)
-    validation = in_validation(tables.users[USER_ID], ranker.validation_share, ranker.random_state)
-    frame = frame.with_columns(validation[frame[USER]], _group(cut, tables.day))
-    reached = int(frame[LABEL].sum())
-    return frame, TrainingWindow(cut, frame[USER].n_unique(), len(frame), reached, len(positives))
+    validation = in_validation(tables.users[USER_ID], ranking.validation_share, ranking.random_state)
+    return frame.with_columns(validation[frame[USER]], _group(cut, tables.day))
 
 
-def _label_users(positives: pl.DataFrame, at_most: int, seed: int) -> np.ndarray:
+def feature_columns(
+    frame: pl.DataFrame, stage: CandidateStage, groups: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the ranker's features in the groups, and of those that hold codes of categories."""
+    names = (name for name in frame.columns if name not in _NO_FEATURES)
+    columns = tuple(name for name in names if feature_group(name) in groups)
+    known = category_columns(stage.encoders)
+    return columns, tuple(name for name in columns if name in known)
+
+
+def calibrated(ranker: Ranker, window: LabelWindow, shop: Workshop) -> Calibration:
+    """Fit raw scores to what some users, active or not, did in a window that the ranker has not seen."""
+    users = np.arange(len(window.features.users), dtype=np.uint32)
+    if len(users) > _CALIBRATION_USERS:
+        chosen = np.random.default_rng(shop.settings.ranker.random_state)
+        users = np.sort(chosen.choice(users, _CALIBRATION_USERS, replace=False))
+    raw, labels = [], []
+    size = shop.settings.scoring.chunk_users
+    taken = window.positives.with_columns(pl.lit(1, dtype=pl.Int8).alias(LABEL))
+    for start in range(0, len(users), size):
+        ranked = rank_users(users[start : start + size], window.day, ranker, shop.threads)
+        labelled = ranked.select(USER, ITEM, RAW_SCORE).join(
+            taken, on=[USER, ITEM], how="left", maintain_order="left"
+        )
+        raw.append(labelled[RAW_SCORE].to_numpy())
+        labels.append(labelled[LABEL].fill_null(0).to_numpy())
+    return fit_calibration(np.concatenate(raw), np.concatenate(labels))
+
+
+def _exam(frame: pl.DataFrame, last: LabelWindow, shop: Workshop) -> tuple[Ranker, Verdict]:
+    """Return a ranker of the earlier windows, calibrated on the last one, and how it did there."""
+    settings = shop.settings
+    with shop.stages.stage("ranker"):
+        columns, categories = feature_columns(frame, last.stage, settings.ranker.feature_groups)
+        ranker = fit_ranker(frame, columns, categories, settings.ranker, shop.threads)
+    with shop.stages.stage("calibration"):
+        ranker = replace(ranker, calibration=calibrated(ranker, last, shop))
+    with shop.stages.stage("exam"):
+        verdict = judge_day(
+            last.day,
+            last.features,
+            ranker,
+            last.positives,
+            k=settings.evaluation.k,
+            chunk_users=settings.scoring.chunk_users,
+            threads=shop.threads,
+        )
+    return ranker, verdict
+
+
+def _label_users(positives: pl.DataFrame, ranking: RankerSettings) -> np.ndarray:
     users = positives[USER].unique()
-    if len(users) > at_most:
-        users = users.sample(at_most, seed=seed)
+    if len(users) > ranking.max_train_users:
+        users = users.sample(ranking.max_train_users, seed=ranking.random_state)
     return users.sort().to_numpy()
 
 
 def _group(cut: date, day: date) -> pl.Expr:
     """Return a number of the user at this cut: a ranking loss compares nothing across them."""
     return (pl.col(USER).cast(pl.UInt64) * 100_000 + (day - cut).days).alias(GROUP)
-
-
-def _fit_ranker(frame: pl.DataFrame, stage: CandidateStage, settings: Settings, threads: int) -> Ranker:
-    columns = tuple(name for name in frame.columns if name not in _NO_FEATURES)
-    known = category_columns(stage.lightfm.users.encoder, stage.lightfm.items.encoder)
-    categories = tuple(name for name in columns if name in known)
-    return fit_ranker(frame, columns, categories, settings.ranker, threads)

@@ -20,7 +20,6 @@ from recsys_cli.models.registry import POINTER, promoted_version
 from recsys_cli.models.two_stage import misfits
 from recsys_cli.pipelines.serving import open_bundle
 from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import ModelError, RecsysError
 
 _SECONDS_A_DAY = 86_400
@@ -77,9 +76,6 @@ def _model_problems(workspace: Workspace, day: date, tables: Tables | None) -> l
 
 def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[Problem]:
     features = _columns_alone(tables, workspace)
-    lightfm = bundle.model.stage.lightfm
-    lightfm.users.known_rows(features.users[USER_ID])
-    lightfm.items.known_rows(features.items[ITEM_ID])
     wrong = misfits(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed)
     fix = "restore these settings, or run `recsys train` again"
     return [

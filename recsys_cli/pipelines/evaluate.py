@@ -1,41 +1,29 @@
 """`evaluate`: train as of a day, rank by the scoring path, and judge the lists by what users did next."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import polars as pl
 from loguru import logger
 
-from recsys_cli.configs.sections import CandidatesSettings
-from recsys_cli.data_preparation.features import FeatureTables, build_features
+from recsys_cli.configs.sections import CandidatesSettings, Settings
+from recsys_cli.data_preparation.features import build_features
 from recsys_cli.data_preparation.problems import raise_errors
 from recsys_cli.data_preparation.tables import Tables, inspect_tables, read_tables
 from recsys_cli.data_preparation.training_set import window_pairs
-from recsys_cli.models.metrics import (
-    MAP,
-    NDCG,
-    PER_USER,
-    bootstrap_interval,
-    catalogue_coverage,
-    mean_inv_user_freq,
-    user_metrics,
-)
-from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.judging import Verdict, judge_day
 from recsys_cli.models.training import train_two_stage
-from recsys_cli.models.two_stage import ServingDay, TwoStageModel, open_day, rank_users
+from recsys_cli.models.two_stage import open_day
 from recsys_cli.pipelines.run_record import Run
+from recsys_cli.pipelines.train import workshop
+from recsys_cli.pipelines.verdicts import verdict_facts
 from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, RANK, TIMESTAMP, USER, USER_ID
+from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.progress import Progress, silent
-
-COVERAGE = "CatalogCoverage"
-NOVELTY = "MeanInvUserFreq"
-TWO_STAGES = "two stages"
-_RANK_OF = {"popular": "popular_rank", "lightfm": "lightfm_rank", TWO_STAGES: RANK}
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ class Exam:
         request: what the lists are made for.
         tables: everything before the day.
         truth: distinct user, item of the window, by the tables' indices; an item that was unknown before the
-            day has an index beyond the tables' items. Users with an event before the day alone.
+            day has an index beyond the tables' items. Users that the tables know before the day alone.
         covered_days: days of the window up to the newest event.
     """
 
@@ -66,56 +54,74 @@ class Exam:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The two stages against the better of the single models: mean difference a user, 95 % interval."""
-
-    metric: str
-    against: str
-    difference: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class EvaluationReport:
-    """The measures of each contestant.
+    """The judgement of one or more days together."""
 
-    Attributes:
-        measures: contestant → name of the measure → value.
-        candidate_recall: share of the relevant pairs among the candidates: no order of them finds more.
-    """
-
-    request: EvaluationRequest
+    requests: Sequence[EvaluationRequest]
+    without: Sequence[str]
     covered_days: int
-    users: int
-    relevant_pairs: int
-    candidate_recall: float
-    measures: dict[str, dict[str, float]]
-    comparisons: list[Comparison]
+    facts: dict[str, Any]
 
-    def facts(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
+        first = self.requests[0]
         return {
-            "schema_version": 1,
-            "date": str(self.request.day),
-            "days": self.request.days,
+            "schema_version": 2,
+            "date": str(first.day),
+            "dates": [str(request.day) for request in self.requests],
+            "days": first.days,
             "covered_days": self.covered_days,
-            "k": self.request.k,
-            "users": self.users,
-            "relevant_pairs": self.relevant_pairs,
-            "candidate_recall": self.candidate_recall,
-            "models": self.measures,
-            "comparisons": [asdict(comparison) for comparison in self.comparisons],
+            "without": list(self.without),
+            **self.facts,
         }
+
+
+def requests_back(request: EvaluationRequest, cuts: int) -> list[EvaluationRequest]:
+    """Return the request and those of the windows before it, the latest first."""
+    return [
+        EvaluationRequest(request.day - timedelta(days=request.days * back), request.days, request.k)
+        for back in range(cuts)
+    ]
+
+
+def settings_without(settings: Settings, names: Sequence[str]) -> Settings:
+    """Return the settings with these sources and groups of features off.
+
+    Raises: UsageError for a name that is neither.
+    """
+    candidates, groups = settings.candidates.model_dump(), list(settings.ranker.feature_groups)
+    for name in names:
+        if name in candidates:
+            candidates[name]["num_candidates"] = 0
+            if "recent_candidates" in candidates[name]:
+                candidates[name]["recent_candidates"] = 0
+        elif name in groups:
+            groups.remove(name)
+        else:
+            raise UsageError(
+                f"{name!r} is neither a source nor a group of features that is on",
+                where="--without",
+                fix=f"sources: {', '.join(candidates)}; groups: {', '.join(settings.ranker.feature_groups)}",
+            )
+    ranker = settings.ranker.model_copy(update={"feature_groups": groups})
+    return settings.model_copy(
+        update={"candidates": CandidatesSettings.model_validate(candidates), "ranker": ranker}
+    )
 
 
 def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam:
     """Read what lies before the day and, apart from it, what users did in the window.
 
-    Raises: UsageError for a `k` or `days` that cannot be judged; InputError where the window holds nothing.
+    Raises: UsageError for `days` that cannot be judged; InputError where the window holds nothing.
     """
     settings = workspace.settings
-    _check_request(request, settings.candidates)
+    _check_length(request, settings.candidates)
+    if request.days > (date.max - request.day).days:
+        raise UsageError(
+            f"{request.days} days from {request.day} on reach beyond the calendar",
+            where="--days",
+            fix="give fewer --days",
+        )
     end = request.day + timedelta(days=request.days)
     with run.stages.stage("read"):
         tables = read_tables(
@@ -126,7 +132,7 @@ def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam
         assert window is not None
         covered = _covered_days(window, request)
         truth = _truth(tables, window, request, new_only=settings.scoring.filter_viewed)
-    if truth.is_empty():
+    if truth.join(tables.events, on=USER, how="semi").is_empty():
         raise InputError(
             f"no user known before {request.day} has a relevant event in the {request.days} days from it on",
             where=settings.data.interactions.path,
@@ -135,51 +141,46 @@ def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam
     return Exam(request, tables, truth, covered)
 
 
-def train_for(exam: Exam, workspace: Workspace, run: Run, progress: Progress = silent) -> TwoStageModel:
-    """Learn both stages as `train` does; nothing is kept.
+def sit_exam(exam: Exam, workspace: Workspace, run: Run, progress: Progress = silent) -> Verdict:
+    """Learn both stages as `train` does, rank by the scoring path, and judge the lists; nothing is kept.
 
     Raises: InputError when the history is too short; ModelError when there is nothing to learn from.
     """
-    with run.stages.stage("train"):
-        return train_two_stage(exam.tables, workspace.settings, workspace.threads, progress)[0]
-
-
-def judge(
-    exam: Exam, model: TwoStageModel, workspace: Workspace, run: Run, progress: Progress = silent
-) -> EvaluationReport:
-    """Rank for the users of the truth by the scoring path, and measure each contestant's lists."""
-    k, truth = exam.request.k, exam.truth
-    with run.stages.stage("rank"):
-        features = build_features(exam.tables, workspace.settings.features)
-        lists, reached = _lists(exam, open_day(model.stage, features), model.ranker, workspace, progress)
-    with run.stages.stage("measure"):
-        by_user = {name: user_metrics(frame, truth, k) for name, frame in lists.items()}
-        return EvaluationReport(
-            request=exam.request,
-            covered_days=exam.covered_days,
-            users=truth[USER].n_unique(),
-            relevant_pairs=len(truth),
-            candidate_recall=reached / len(truth),
-            measures={
-                name: _means(by_user[name], k) | _variety(frame, features, k) for name, frame in lists.items()
-            },
-            comparisons=[_compared(by_user, metric, k) for metric in (NDCG, MAP)],
+    settings = workspace.settings
+    model = train_two_stage(exam.tables, workshop(workspace, run), progress).model
+    with run.stages.stage("judge"):
+        features = build_features(exam.tables, settings.features)
+        return judge_day(
+            open_day(model.stage, features, workspace.threads),
+            features,
+            model.ranker,
+            exam.truth,
+            k=exam.request.k,
+            chunk_users=settings.scoring.chunk_users,
+            threads=workspace.threads,
         )
 
 
-def _check_request(request: EvaluationRequest, candidates: CandidatesSettings) -> None:
-    most = min(candidates.num_candidates, candidates.popular.num_candidates)
-    if request.k > most:
+def report_of(exams: Sequence[Exam], verdicts: Sequence[Verdict], without: Sequence[str]) -> EvaluationReport:
+    """Put the verdicts of all days together."""
+    requests = [exam.request for exam in exams]
+    covered = sum(exam.covered_days for exam in exams)
+    return EvaluationReport(requests, without, covered, verdict_facts(verdicts, requests[0].k))
+
+
+def _check_length(request: EvaluationRequest, candidates: CandidatesSettings) -> None:
+    """Refuse lists that a source could not fill."""
+    counts = [
+        value
+        for section in candidates.model_dump().values()
+        for name, value in section.items()
+        if name in ("num_candidates", "recent_candidates") and value
+    ]
+    if request.k > min(counts, default=request.k):
         raise UsageError(
-            f"lists of {request.k} items cannot be compared: a single model proposes {most}",
+            f"lists of {request.k} items cannot be compared: a source proposes {min(counts)}",
             where="--k",
-            fix="give a smaller --k, or raise num_candidates of candidates and of candidates.popular",
-        )
-    if request.days > (date.max - request.day).days:
-        raise UsageError(
-            f"{request.days} days from {request.day} on reach beyond the calendar",
-            where="--days",
-            fix="give fewer --days",
+            fix="give a smaller --k, or raise num_candidates of the sources",
         )
 
 
@@ -207,7 +208,7 @@ def _truth(tables: Tables, window: Tables, request: EvaluationRequest, *, new_on
         pl.lit(users).gather(USER).alias(USER),
         pl.coalesce(pl.lit(items).gather(ITEM), pl.col(ITEM) + len(tables.items)).alias(ITEM),
     )
-    known = done.join(tables.events, on=USER, how="semi")
+    known = done.drop_nulls(USER)
     return (known.join(tables.events, on=[USER, ITEM], how="anti") if new_only else known).sort(USER, ITEM)
 
 
@@ -215,41 +216,3 @@ def _places(ids: pl.Series, known: pl.Series) -> pl.Series:
     """Return the place of each id among the known ones, null where it is not."""
     places = known.rename("id").to_frame().with_row_index("place")
     return ids.rename("id").to_frame().join(places, on="id", how="left", maintain_order="left")["place"]
-
-
-def _lists(
-    exam: Exam, day: ServingDay, ranker: Ranker, workspace: Workspace, progress: Progress
-) -> tuple[dict[str, pl.DataFrame], int]:
-    """Return each contestant's user, item, rank, and how many relevant pairs are among the candidates."""
-    users = exam.truth[USER].unique().sort().to_numpy()
-    size = workspace.settings.scoring.chunk_users
-    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in _RANK_OF}
-    reached = 0
-    for start in range(0, len(users), size):
-        progress(start, len(users))
-        ranked = rank_users(users[start : start + size], day, ranker, workspace.threads)
-        reached += len(ranked.join(exam.truth, on=[USER, ITEM], how="semi"))
-        for name, rank in _RANK_OF.items():
-            top = ranked.filter(pl.col(rank) <= exam.request.k)
-            parts[name].append(top.select(USER, ITEM, pl.col(rank).alias(RANK)))
-    progress(len(users), len(users))
-    return {name: pl.concat(frames) for name, frames in parts.items()}, reached
-
-
-def _means(by_user: pl.DataFrame, k: int) -> dict[str, float]:
-    return {f"{name}@{k}": by_user.select(pl.col(name).mean()).item() for name in PER_USER}
-
-
-def _variety(lists: pl.DataFrame, features: FeatureTables, k: int) -> dict[str, float]:
-    catalogue = int(features.items[ELIGIBLE].sum())
-    return {
-        f"{COVERAGE}@{k}": catalogue_coverage(lists, k, catalogue),
-        f"{NOVELTY}@{k}": mean_inv_user_freq(lists, features.pairs, k),
-    }
-
-
-def _compared(by_user: dict[str, pl.DataFrame], metric: str, k: int) -> Comparison:
-    values: dict[str, np.ndarray] = {name: frame[metric].to_numpy() for name, frame in by_user.items()}
-    best = max((name for name in values if name != TWO_STAGES), key=lambda name: float(values[name].mean()))
-    differences: np.ndarray = values[TWO_STAGES] - values[best]
-    return Comparison(f"{metric}@{k}", best, float(differences.mean()), *bootstrap_interval(differences))

@@ -80,7 +80,7 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
     partition = open_fitting_features(workspace, bundle, day, lambda found: _find(found, user_id, day))
     features = partition.features
     user = _find(features, user_id, day)
-    serving = open_day(bundle.model.stage, features)
+    serving = open_day(bundle.model.stage, features, workspace.threads)
     ranked = rank_users(np.array([user], dtype=np.uint32), serving, bundle.model.ranker, workspace.threads)
     top_k = published["top_k"] if published else workspace.settings.scoring.top_k
     return Explanation(
@@ -160,11 +160,17 @@ def _candidates(ranked: pl.DataFrame, features: FeatureTables, serving: ServingD
             SCORE: row[SCORE],
             RAW_SCORE: row[RAW_SCORE],
             SOURCES: {
-                name: _plain({RANK: row[f"{name}_rank"], SCORE: row[f"{name}_score"]}) for name in names
+                name: _plain({RANK: _rank(row[f"{name}_rank"]), SCORE: row[f"{name}_score"]})
+                for name in names
             },
         }
         for row in named.iter_rows(named=True)
     ]
+
+
+def _rank(value: float) -> int | None:
+    """Return a source's rank, None where it did not propose the item."""
+    return None if np.isnan(value) else int(value)
 
 
 def _names(features: FeatureTables) -> pl.DataFrame:

@@ -100,7 +100,7 @@ def score_users(
 def _score_chunks(job: _Job, users: np.ndarray, staged: Path, progress: Progress) -> ScoreCounts:
     features, stages, workspace = job.partition.features, job.run.stages, job.workspace
     with stages.stage("open day"):
-        day = open_day(job.bundle.model.stage, features)
+        day = open_day(job.bundle.model.stage, features, workspace.threads)
     counts, size = ScoreCounts(job.request.top_k), workspace.settings.scoring.chunk_users
     with RecommendationsWriter(
         staged, features.users[USER_ID], features.items[ITEM_ID], _metadata(job)

@@ -7,9 +7,11 @@ from typing import Any
 
 from recsys_cli.data_preparation.tables import read_tables
 from recsys_cli.models.bundle import read_manifest, write_bundle
-from recsys_cli.models.registry import promote
-from recsys_cli.models.training import TrainingWindow, train_two_stage
+from recsys_cli.models.registry import promote, shortfall
+from recsys_cli.models.training import Training, TrainingWindow, Workshop, train_two_stage
+from recsys_cli.pipelines.fit_cache import FitCache
 from recsys_cli.pipelines.run_record import Run, library_versions
+from recsys_cli.pipelines.verdicts import exam_facts
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import check_writable, put_folder, staging_folder
 from recsys_cli.utils.locks import locked
@@ -18,11 +20,16 @@ from recsys_cli.utils.progress import Progress, silent
 
 @dataclass(frozen=True)
 class TrainReport:
-    """A new model version."""
+    """A new model version.
+
+    Attributes:
+        shortfall: why it was not promoted although that was asked for; empty where it was.
+    """
 
     version: str
     folder: Path
     promoted: bool
+    shortfall: str
     windows: list[TrainingWindow]
     manifest: dict[str, Any]
 
@@ -30,7 +37,7 @@ class TrainReport:
 def train_model(
     workspace: Workspace, day: date, run: Run, *, promoted: bool = True, progress: Progress = silent
 ) -> TrainReport:
-    """Learn both stages from everything before `day`, write the version and promote it.
+    """Learn both stages from everything before `day`, write the version and promote it if it earns it.
 
     Raises: InputError, ModelError, OutputError, LockedError; the promoted model then stays.
     """
@@ -41,25 +48,39 @@ def train_model(
             tables = read_tables(
                 settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude
             )
-        with run.stages.stage("train"):
-            model, windows = train_two_stage(tables, settings, workspace.threads, progress)
+        training = train_two_stage(tables, workshop(workspace, run), progress)
         with run.stages.stage("save"):
-            facts = {
-                "run_id": run.run_id,
-                "created": run.started.isoformat(timespec="seconds"),
-                "events": len(tables.events),
-                "label_windows": [_window_facts(window) for window in windows],
-                "trees": model.ranker.model.tree_count_,
-                "settings": settings.model_dump(mode="json", exclude={"data", "output"}),
-                "libraries": library_versions(),
-            }
+            facts = _facts(training, workspace, run, len(tables.events))
             with staging_folder(workspace.models) as staged:
-                version = write_bundle(model, staged, facts)
+                version = write_bundle(training.model, staged, facts)
                 put_folder(staged, workspace.models / version)
-        if promoted:
+        folder = workspace.models / version
+        manifest = read_manifest(folder)
+        missing = shortfall(manifest) if promoted else ""
+        if promoted and not missing:
             promote(workspace.models, version)
-    folder = workspace.models / version
-    return TrainReport(version, folder, promoted, windows, read_manifest(folder))
+    return TrainReport(version, folder, promoted and not missing, missing, training.windows, manifest)
+
+
+def workshop(workspace: Workspace, run: Run) -> Workshop:
+    """Return what every step of a training in this workspace shares."""
+    return Workshop(workspace.settings, workspace.threads, run.stages, FitCache(workspace.fits))
+
+
+def _facts(training: Training, workspace: Workspace, run: Run, events: int) -> dict[str, Any]:
+    settings = workspace.settings
+    return {
+        "run_id": run.run_id,
+        "created": run.started.isoformat(timespec="seconds"),
+        "events": events,
+        "label_windows": [_window_facts(window) for window in training.windows],
+        "trees": training.model.ranker.model.tree_count_,
+        "exam": exam_facts(training.windows[-1].cut, training.verdict, settings.evaluation.k),
+        "feature_importance": {name: round(share, 3) for name, share in training.importance.items()},
+        "seconds": {stage.name: round(stage.seconds, 2) for stage in run.stages.all()},
+        "settings": settings.model_dump(mode="json", exclude={"data", "output"}),
+        "libraries": library_versions(),
+    }
 
 
 def _window_facts(window: TrainingWindow) -> dict[str, Any]:

@@ -31,6 +31,11 @@ class Workspace:
         return self.root / self.settings.output.runs
 
     @property
+    def fits(self) -> Path:
+        """The folder of kept fits."""
+        return self.models / ".fits"
+
+    @property
     def published(self) -> Path:
         """The folder of all published recommendations."""
         return self.root / self.settings.output.recommendations

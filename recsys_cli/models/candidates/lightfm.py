@@ -1,19 +1,21 @@
 """LightFM: learnt with WARP over identities and features, served as plain matrix products."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from hashlib import sha256
+from typing import ClassVar
 
 import faiss
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.sections import FeaturesSettings, LightFMSettings
-from recsys_cli.data_preparation.features import FeatureTables, declared
+from recsys_cli.configs.sections import LightFMSettings
+from recsys_cli.data_preparation.features import FeatureTables
 from recsys_cli.data_preparation.tables import Tables
-from recsys_cli.models.candidates.protocol import UserChunk
-from recsys_cli.models.candidates.unseen import fetch_sizes, first_unseen
-from recsys_cli.models.encoding import FeatureEncoder, fit_encoder
+from recsys_cli.models.candidates.protocol import ChunkScores, Proposals, UserChunk
+from recsys_cli.models.candidates.unseen import fetch_sizes, first_unseen, joined
+from recsys_cli.models.encoding import Encoders
+from recsys_cli.models.keeping import Arrays, ArrayStore, not_kept
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, ModelError
 
@@ -28,32 +30,24 @@ class LightFMSide:
 
     Attributes:
         ids: external ids that have an identity vector, in the order of its rows.
-        encoder: vocabulary of the side's features.
-        vectors: (len(ids) + encoder.size, dim) f32: identities, then features.
-        biases: (len(ids) + encoder.size,) f32.
+        vectors: (len(ids) + width of the features, dim) f32: identities, then features.
+        biases: (len(ids) + width of the features,) f32.
     """
 
     ids: pl.Series
-    encoder: FeatureEncoder
     vectors: np.ndarray
     biases: np.ndarray
 
     def known_rows(self, ids: pl.Series) -> np.ndarray:
         """Return the identity row of each id, -1 where training knew no event of it."""
         places = pl.DataFrame([self.ids.rename("id"), pl.Series("row", range(len(self.ids)), dtype=pl.Int64)])
-        if self.ids.dtype != ids.dtype:
-            raise ModelError(
-                f"the model was trained on ids of type {self.ids.dtype}, the tables hold {ids.dtype}",
-                where=str(ids.name),
-                fix="set the same id types as at training, or run `recsys train` again",
-            )
         found = ids.rename("id").to_frame().join(places, on="id", how="left", maintain_order="left")
         return np.asarray(found["row"].fill_null(-1).to_numpy())
 
 
 @dataclass(frozen=True)
 class LightFMModel:
-    """A trained LightFM: nothing but arrays, ids and vocabularies."""
+    """A trained LightFM: nothing but arrays and ids."""
 
     users: LightFMSide
     items: LightFMSide
@@ -63,14 +57,16 @@ class LightFMModel:
         arrays = (self.users.vectors, self.users.biases, self.items.vectors, self.items.biases)
         return all(bool(np.isfinite(array).all()) for array in arrays)
 
-    def generator(self, features: FeatureTables, num_candidates: int) -> "LightFMGenerator":
+    def generator(
+        self, features: FeatureTables, encoders: Encoders, num_candidates: int
+    ) -> "LightFMGenerator":
         """Return the generator over the users and items of a partition.
 
         An item without events at training stands by its features, with the mean identity bias; with neither
         events nor features it is not proposed.
         """
         rows = self.items.known_rows(features.items[ITEM_ID])
-        one_hot = self.items.encoder.one_hot(features.items)
+        one_hot = encoders.items.one_hot(features.items)
         vectors = _represent(self.items, rows, one_hot)
         identity_biases = self.items.biases[: len(self.items.ids)]
         biases = one_hot @ self.items.biases[len(self.items.ids) :]
@@ -80,7 +76,7 @@ class LightFMModel:
             num_candidates=num_candidates,
             users=self.users,
             user_rows=self.users.known_rows(features.users[USER_ID]),
-            user_features=self.users.encoder.one_hot(features.users),
+            user_features=encoders.users.one_hot(features.users),
             item_vectors=np.ascontiguousarray(np.column_stack([vectors, biases]), dtype=np.float32),
             proposable=np.flatnonzero(proposable),
         )
@@ -98,6 +94,7 @@ class LightFMGenerator:
     """
 
     name: ClassVar[str] = "lightfm"
+    floor_is_last: ClassVar[bool] = True
     num_candidates: int
     users: LightFMSide
     user_rows: np.ndarray
@@ -105,32 +102,18 @@ class LightFMGenerator:
     item_vectors: np.ndarray
     proposable: np.ndarray
 
-    def propose(self, chunk: UserChunk) -> pl.DataFrame:
+    def score(self, chunk: UserChunk) -> ChunkScores:
         """Return the items with the largest product for each user that the model can place."""
-        queries = self._user_vectors(chunk.users)
-        placed = self._is_placed(chunk.users)
+        queries, placed = self._user_vectors(chunk.users), self._is_placed(chunk.users)
         base = np.ascontiguousarray(self.item_vectors[self.proposable])
-        parts = [
-            pl.DataFrame(schema={USER: pl.UInt32, ITEM: pl.UInt32, "score": pl.Float32, "rank": pl.UInt16})
-        ]
+        parts = []
         for rows, size in fetch_sizes(chunk, self.num_candidates, len(self.proposable)):
             rows = rows[placed[rows]]
             if len(rows) and size:
-                scores, places = _search(queries[rows], base, size)
+                places = _search(queries[rows], base, size)
                 items = np.where(places >= 0, self.proposable[places], -1)
-                parts.append(first_unseen(chunk, rows, items, scores, self.num_candidates))
-        return pl.concat(parts)
-
-    def score_pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Return the product of each pair; NaN for users that the model cannot place."""
-        scores = np.empty(len(users), dtype=np.float32)
-        distinct, places = np.unique(users, return_inverse=True)
-        queries = self._user_vectors(distinct)
-        for start in range(0, len(users), _PAIR_BLOCK):
-            block = slice(start, start + _PAIR_BLOCK)
-            scores[block] = np.einsum("ij,ij->i", queries[places[block]], self.item_vectors[items[block]])
-        scores[~self._is_placed(distinct)[places]] = np.nan
-        return scores
+                parts.append(first_unseen(chunk, rows, items, self.num_candidates))
+        return _LightFMScores(joined(parts), queries, placed, self.item_vectors)
 
     def knows(self, users: np.ndarray) -> np.ndarray:
         """Return whether each user has an identity vector: warm, not cold."""
@@ -146,8 +129,29 @@ class LightFMGenerator:
         return np.column_stack([vectors, np.ones(len(users), dtype=np.float32)])
 
 
-def fit_lightfm(tables: Tables, settings: LightFMSettings, features: FeaturesSettings) -> LightFMModel:
+@dataclass(frozen=True)
+class _LightFMScores:
+    proposals: Proposals
+    queries: np.ndarray
+    placed: np.ndarray
+    item_vectors: np.ndarray
+
+    def of_pairs(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        scores = np.empty(len(rows), dtype=np.float32)
+        for start in range(0, len(rows), _PAIR_BLOCK):
+            block = slice(start, start + _PAIR_BLOCK)
+            scores[block] = np.einsum("ij,ij->i", self.queries[rows[block]], self.item_vectors[items[block]])
+        scores[~self.placed[rows]] = np.nan
+        return scores
+
+
+def fit_lightfm(
+    tables: Tables, encoders: Encoders, settings: LightFMSettings, kept: ArrayStore = not_kept
+) -> LightFMModel:
     """Learn from the tables' events: users and items with an event get an identity, all share their features.
+
+    Args:
+        kept: returns the arrays of an earlier fit on the same events, features and settings.
 
     Raises: InputError when no event has a weight; ModelError when the learnt vectors are not finite.
     Source: Kula (2015), Metadata Embeddings for User and Item Cold-start Recommendations;
@@ -162,8 +166,6 @@ def fit_lightfm(tables: Tables, settings: LightFMSettings, features: FeaturesSet
         )
     users, items = pairs[USER].unique().sort(), pairs[ITEM].unique().sort()
     known_users, known_items = tables.users[users], tables.items[items]
-    user_encoder = fit_encoder(tables.users, declared(tables.users), features.max_categories)
-    item_encoder = fit_encoder(tables.items, declared(tables.items), features.max_categories)
     weights = sparse.coo_matrix(
         (
             pairs[WEIGHT].to_numpy(writable=True),
@@ -172,19 +174,30 @@ def fit_lightfm(tables: Tables, settings: LightFMSettings, features: FeaturesSet
         shape=(len(users), len(items)),
         dtype=np.float32,
     )
-    model = _learnt(
-        settings,
-        weights,
-        _with_identity(user_encoder.one_hot(known_users)),
-        _with_identity(item_encoder.one_hot(known_items)),
+    sides = _with_identity(encoders.users.one_hot(known_users)), _with_identity(
+        encoders.items.one_hot(known_items)
     )
+    vectors = kept(_key(weights, sides, settings), lambda: _learnt(settings, weights, *sides))
     learnt = LightFMModel(
-        LightFMSide(known_users[USER_ID], user_encoder, model.user_embeddings, model.user_biases),
-        LightFMSide(known_items[ITEM_ID], item_encoder, model.item_embeddings, model.item_biases),
+        LightFMSide(known_users[USER_ID], vectors["user_vectors"], vectors["user_biases"]),
+        LightFMSide(known_items[ITEM_ID], vectors["item_vectors"], vectors["item_biases"]),
     )
     if not learnt.is_finite():
         raise _diverged()
     return learnt
+
+
+def _key(
+    weights: sparse.coo_matrix, sides: tuple[sparse.csr_matrix, sparse.csr_matrix], settings: LightFMSettings
+) -> str:
+    """Return a hash of all that decides what is learnt."""
+    digest = sha256(settings.model_dump_json(exclude={"num_candidates"}).encode())
+    arrays = [weights.row, weights.col, weights.data]
+    for side in sides:
+        arrays += [side.indptr, side.indices, side.data]
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return f"lightfm-{digest.hexdigest()[:32]}"
 
 
 def _learnt(
@@ -192,8 +205,8 @@ def _learnt(
     weights: sparse.coo_matrix,
     user_features: sparse.csr_matrix,
     item_features: sparse.csr_matrix,
-) -> Any:
-    """Return the fitted LightFM."""
+) -> Arrays:
+    """Return the vectors and biases that LightFM learns."""
     from lightfm import LightFM
 
     model = LightFM(
@@ -207,7 +220,7 @@ def _learnt(
     )
     try:
         with np.errstate(invalid="ignore", over="ignore"):
-            return model.fit(
+            model.fit(
                 (weights > 0).astype(np.float32).tocoo(),
                 sample_weight=weights,
                 user_features=user_features,
@@ -219,6 +232,12 @@ def _learnt(
         if "finite" not in str(error):
             raise
         raise _diverged() from None
+    return {
+        "user_vectors": model.user_embeddings,
+        "user_biases": model.user_biases,
+        "item_vectors": model.item_embeddings,
+        "item_biases": model.item_biases,
+    }
 
 
 def _weighted_pairs(tables: Tables, half_life_days: float) -> pl.DataFrame:
@@ -244,11 +263,11 @@ def _represent(side: LightFMSide, rows: np.ndarray, one_hot: sparse.csr_matrix) 
     return vectors
 
 
-def _search(queries: np.ndarray, base: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _search(queries: np.ndarray, base: np.ndarray, size: int) -> np.ndarray:
     padding = -len(queries) % _BLOCK
     padded = np.concatenate([queries, np.zeros((padding, queries.shape[1]), dtype=np.float32)])
-    scores, places = faiss.knn(padded, base, size, metric=faiss.METRIC_INNER_PRODUCT)
-    return scores[: len(queries)], places[: len(queries)]
+    _, places = faiss.knn(padded, base, size, metric=faiss.METRIC_INNER_PRODUCT)
+    return np.asarray(places[: len(queries)])
 
 
 def _diverged() -> ModelError:

@@ -1,46 +1,71 @@
-"""All sources in one frame: a row a (user, item), each source's rank and score beside it."""
+"""All sources in one frame: a row a (user, item), each source's rank and scores beside it."""
 
 from collections.abc import Sequence
-from functools import reduce
 
+import numpy as np
 import polars as pl
 
-from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
-from recsys_cli.utils.columns import ITEM, RANK, SCORE, SOURCES, USER
+from recsys_cli.models.candidates.protocol import CandidateGenerator, ChunkScores, Proposals, UserChunk
+from recsys_cli.utils.columns import ITEM, SOURCES, USER
 
 
 def propose_candidates(chunk: UserChunk, generators: Sequence[CandidateGenerator]) -> pl.DataFrame:
-    """Return user, item and, for each source, NAME_rank u16 (null: not proposed) and NAME_score f32.
+    """Return user, item, sources and, f32 for each source, NAME_rank, NAME_score and NAME_norm.
 
-    Every source scores every pair that it can, whoever proposed it. Sorted by user and item.
+    NAME_rank is NaN where the source did not propose the item. Every source scores every pair that it can,
+    whoever proposed it; NAME_norm is the score in proportion to the user's best one. Sorted by user and item.
     """
-    proposals = [_named(generator.propose(chunk), generator.name) for generator in generators]
-    merged = reduce(
-        lambda left, right: left.join(right, on=[USER, ITEM], how="full", coalesce=True, validate="1:1"),
-        proposals,
-    ).sort(USER, ITEM)
-    return merged.with_columns(_all_scores(merged, generator) for generator in generators)
-
-
-def sources_text(generators: Sequence[CandidateGenerator]) -> pl.Expr:
-    """Return the names of the sources that proposed the row, as text: "lightfm,popular"."""
-    names = [pl.when(pl.col(f"{g.name}_rank").is_not_null()).then(pl.lit(g.name)) for g in generators]
-    return pl.concat_str(names, separator=",", ignore_nulls=True).alias(SOURCES)
+    told = [generator.score(chunk) for generator in generators]
+    width = chunk.viewed.shape[1]
+    keys = np.unique(np.concatenate([_keys(scores.proposals, width) for scores in told]))
+    rows, items = np.divmod(keys, width)
+    columns: dict[str, np.ndarray] = {}
+    sources = np.zeros(len(keys), dtype=np.int64)
+    for bit, (generator, scores) in enumerate(zip(generators, told, strict=True)):
+        places = np.searchsorted(keys, _keys(scores.proposals, width))
+        sources[places] |= 1 << bit
+        ranks = np.full(len(keys), np.nan, dtype=np.float32)
+        ranks[places] = scores.proposals.ranks
+        values = scores.of_pairs(rows, items)
+        columns[f"{generator.name}_rank"] = ranks
+        columns[f"{generator.name}_score"] = values
+        columns[f"{generator.name}_norm"] = _normalised(generator, scores, values, rows, len(chunk))
+    frame = pl.DataFrame({USER: chunk.users[rows], ITEM: items.astype(np.uint32), **columns})
+    return frame.with_columns(_sources_text(sources, generators))
 
 
 def source_counts(top: pl.DataFrame, generators: Sequence[CandidateGenerator]) -> dict[str, int]:
     """Return how many rows each source proposed; a row may have several."""
-    named = top[SOURCES].str.split(",").explode().value_counts()
-    rows = dict(named.iter_rows())
+    named = top[SOURCES].value_counts().with_columns(pl.col(SOURCES).str.split(",")).explode(SOURCES)
+    rows = dict(named.group_by(SOURCES).agg(pl.col("count").sum()).iter_rows())
     return {generator.name: rows.get(generator.name, 0) for generator in generators}
 
 
-def _named(proposals: pl.DataFrame, source: str) -> pl.DataFrame:
-    return proposals.rename({SCORE: f"{source}_score", RANK: f"{source}_rank"})
+def _keys(proposals: Proposals, width: int) -> np.ndarray:
+    return np.asarray(proposals.rows * width + proposals.items)
 
 
-def _all_scores(merged: pl.DataFrame, generator: CandidateGenerator) -> pl.Series:
-    scores = merged[f"{generator.name}_score"]
-    missing = merged.filter(scores.is_null())
-    filled = generator.score_pairs(missing[USER].to_numpy(), missing[ITEM].to_numpy())
-    return scores.scatter(scores.is_null().arg_true(), filled) if len(missing) else scores
+def _normalised(
+    generator: CandidateGenerator, scores: ChunkScores, values: np.ndarray, rows: np.ndarray, users: int
+) -> np.ndarray:
+    """Return the scores on a scale where the user's best proposal has 1 and the floor 0."""
+    proposals = scores.proposals
+    best, floor = np.full(users, np.nan, dtype=np.float32), np.zeros(users, dtype=np.float32)
+    first = proposals.ranks == 1
+    best[proposals.rows[first]] = scores.of_pairs(proposals.rows[first], proposals.items[first])
+    if generator.floor_is_last and len(proposals.rows):
+        last = np.flatnonzero(np.append(np.diff(proposals.rows) > 0, True))
+        floor[proposals.rows[last]] = scores.of_pairs(proposals.rows[last], proposals.items[last])
+    span = best - floor
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((values - floor[rows]) / np.where(span > 0, span, np.nan)[rows], dtype=np.float32)
+
+
+def _sources_text(sources: np.ndarray, generators: Sequence[CandidateGenerator]) -> pl.Series:
+    """Return the names of the sources that proposed each row, as text: "lightfm,popular_14d"."""
+    distinct, places = np.unique(sources, return_inverse=True)
+    texts = [
+        ",".join(generator.name for bit, generator in enumerate(generators) if mask >> bit & 1)
+        for mask in distinct.tolist()
+    ]
+    return pl.Series(SOURCES, texts, dtype=pl.String).gather(places)

@@ -1,0 +1,50 @@
+"""Fits that several trainings share, kept on disk by what they were learnt from."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from loguru import logger
+
+from recsys_cli.models.keeping import Arrays
+from recsys_cli.utils.files import replacing
+
+_MOST_FILES = 64  # the oldest go first
+
+
+class FitCache:
+    """A folder of `.npz` files, each named after a hash of all that decides its arrays."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, key: str, make: Callable[[], Arrays]) -> Arrays:
+        """Return the arrays of an earlier fit, or make and keep them."""
+        path = self._folder / f"{key}.npz"
+        found = _read(path)
+        if found is not None:
+            path.touch()
+            return found
+        arrays = make()
+        with replacing(path) as part:
+            with part.open("wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+        self._prune()
+        return arrays
+
+    def _prune(self) -> None:
+        files = sorted(self._folder.glob("*.npz"), key=lambda file: file.stat().st_mtime)
+        for file in files[:-_MOST_FILES]:
+            file.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Arrays | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return {name: held[name] for name in held.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        logger.warning("the kept fit {} cannot be read and is made again: {}", path, error)
+        return None
