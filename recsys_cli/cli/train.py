@@ -20,8 +20,17 @@ Promote = Annotated[
     bool, typer.Option("--promote/--no-promote", help="Let the new version score from now on.")
 ]
 
+WarmStart = Annotated[
+    bool,
+    typer.Option(
+        "--warm-start", help="Go on from the promoted model with the days since; minutes become seconds."
+    ),
+]
 
-def train(ctx: typer.Context, date: ScoringDate = None, promote: Promote = True) -> None:
+
+def train(
+    ctx: typer.Context, date: ScoringDate = None, promote: Promote = True, warm_start: WarmStart = False
+) -> None:
     """Train both stages on everything before the date: a new model version."""
     session = session_of(ctx)
     terminal = session.terminal
@@ -30,7 +39,14 @@ def train(ctx: typer.Context, date: ScoringDate = None, promote: Promote = True)
         from recsys_cli.pipelines.train import train_model
 
         with terminal.progress(f"Training on events before {day}", "steps") as progress:
-            report = train_model(under_way.workspace, day, under_way.run, promoted=promote, progress=progress)
+            report = train_model(
+                under_way.workspace,
+                day,
+                under_way.run,
+                promoted=promote,
+                warm=warm_start,
+                progress=progress,
+            )
         under_way.facts.update(model_version=report.version, date=str(day))
     if session.options.as_json:
         told = {**report.manifest, "promoted": report.promoted, "path": str(report.folder)}
@@ -49,7 +65,7 @@ def train(ctx: typer.Context, date: ScoringDate = None, promote: Promote = True)
 def _show(terminal: Terminal, report: "TrainReport", stages: list[tuple[str, str, str]]) -> None:
     windows = [(str(w.cut), f"{w.users:,}", f"{w.rows:,}", f"{w.positives:,}") for w in report.windows]
     terminal.show_table("Label windows", ("from", "users", "rows", "positives"), windows)
-    exam = report.manifest["exam"]
+    exam, full = report.manifest["exam"], report.manifest["full_training"]
     show_models(terminal, exam, f"Exam: trained before {exam['first_day']}, judged by the days from it on")
     show_budget(terminal, exam)
     importance = report.manifest["feature_importance"]
@@ -60,4 +76,10 @@ def _show(terminal: Terminal, report: "TrainReport", stages: list[tuple[str, str
         [(name, f"{v:.1f}%") for name, v in strongest],
     )
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
+    if full is not None:
+        seconds, measure = sum(report.manifest["seconds"].values()), f"NDCG@{exam['k']}"
+        terminal.say(
+            f"warm start: {seconds:.1f} s; full training of {full['version']}: {full['seconds']:.1f} s "
+            f"and had {measure} {full['exam'][measure]:.4f} in its exam"
+        )
     terminal.say(f"model {report.version} → {report.folder}{' (promoted)' if report.promoted else ''}")

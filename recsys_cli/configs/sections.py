@@ -111,6 +111,7 @@ class LightFMSettings(Section):
     learning_rate: PositiveFloat = 0.05
     max_sampled: int = Field(10, ge=1, le=10_000)
     epochs: PositiveInt = 20
+    warm_epochs: PositiveInt = Field(5, description="epochs on recent events of a warm start")
     user_alpha: float = Field(0.0, ge=0.0)
     item_alpha: float = Field(0.0, ge=0.0)
     half_life_days: float = Field(60.0, ge=0.0, description="age at which an event counts half; 0: no decay")
@@ -196,6 +197,7 @@ class RankerSettings(Section):
     depth: int = Field(6, ge=1, le=16)
     learning_rate: float = Field(0.04, gt=0.0, le=1.0)
     rsm: float = Field(0.3, gt=0.0, le=1.0, description="share of the columns that a tree sees")
+    warm_iterations: int = Field(60, ge=1, le=100_000, description="trees that a warm start adds")
     early_stopping_rounds: PositiveInt = 50
     label_days: int = Field(14, ge=1, le=366, description="length of a label window")
     label_windows: int = Field(

@@ -1,6 +1,6 @@
 """The feature store: declared columns and point-in-time aggregates of users, items and their pairs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import polars as pl
@@ -70,6 +70,14 @@ def build_features(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
     return FeatureTables(
         tables.day, declared(tables.users), declared(tables.items), users, items, pairs, affinity
     )
+
+
+def columns_alone(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
+    """Return the day's features without a row: whether a model fits is a matter of columns."""
+    empty = replace(
+        tables, events=tables.events.clear(), users=tables.users.clear(), items=tables.items.clear()
+    )
+    return build_features(empty, settings)
 
 
 def declared(entities: pl.DataFrame) -> tuple[str, ...]:

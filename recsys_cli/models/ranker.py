@@ -81,11 +81,7 @@ def fit_ranker(
     """
     train, validation = frame.filter(~pl.col("validation")), frame.filter("validation")
     if train[LABEL].n_unique() < 2 or validation[LABEL].n_unique() < 2:
-        raise ModelError(
-            "the label windows hold too few users whose candidates they then chose",
-            where="ranker.label_days, ranker.label_windows",
-            fix="give a later --date or more history, longer windows or more num_candidates of the sources",
-        )
+        raise _nothing_to_learn()
     model = CatBoost(_parameters(settings, settings.iterations, threads))
     model.fit(
         _pool(train, columns, categories),
@@ -99,9 +95,34 @@ def refit_ranker(frame: pl.DataFrame, judged: Ranker, settings: RankerSettings, 
     """Learn again from all rows, with as many trees as `judged` kept, and under its calibration."""
     model = CatBoost(_parameters(settings, judged.model.tree_count_, threads))
     model.fit(_pool(frame, judged.columns, judged.categories))
+    _forget_when(model)
+    return replace(judged, model=model)
+
+
+def continue_ranker(frame: pl.DataFrame, base: Ranker, settings: RankerSettings, threads: int) -> Ranker:
+    """Add `settings.warm_iterations` trees that learn from new rows what the ranker still gets wrong.
+
+    Raises: ModelError when the rows are all of one label.
+    """
+    if frame[LABEL].n_unique() < 2:
+        raise _nothing_to_learn()
+    model = CatBoost(_parameters(settings, settings.warm_iterations, threads))
+    model.fit(_pool(frame, base.columns, base.categories), init_model=base.model)
+    _forget_when(model)
+    return replace(base, model=model)
+
+
+def _forget_when(model: CatBoost) -> None:
     for name in ("model_guid", "train_finish_time"):  # the same training gives the same bytes
         model.get_metadata()[name] = ""
-    return replace(judged, model=model)
+
+
+def _nothing_to_learn() -> ModelError:
+    return ModelError(
+        "the label windows hold too few users whose candidates they then chose",
+        where="ranker.label_days, ranker.label_windows",
+        fix="give a later --date or more history, longer windows or more num_candidates of the sources",
+    )
 
 
 def _parameters(settings: RankerSettings, iterations: int, threads: int) -> dict[str, Any]:

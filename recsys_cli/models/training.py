@@ -107,9 +107,7 @@ def train_two_stage(tables: Tables, shop: Workshop, progress: Progress = silent)
         logger.info(
             "label window from {}: {} rows, {} positives", cut, len(last.frame), windows[-1].positives
         )
-    with shop.stages.stage("leakage alarm"):
-        users = last.frame[USER].unique().sort()
-        check_leakage(tables, last.cut, last.stage, last.day, users, shop.settings.features, shop.threads)
+    raise_alarm(tables, last, shop)
     progress(len(cuts), steps)
     judged, verdict = _exam(pl.concat(frames[:-1]), last, shop)
     progress(len(cuts) + 1, steps)
@@ -122,10 +120,15 @@ def train_two_stage(tables: Tables, shop: Workshop, progress: Progress = silent)
     return Training(TwoStageModel(stage, ranker, tables.day), windows, verdict, ranker.importance())
 
 
-def label_window(tables: Tables, cut: date, shop: Workshop) -> LabelWindow:
+def label_window(
+    tables: Tables, cut: date, shop: Workshop, stage: CandidateStage | None = None
+) -> LabelWindow:
     """Make the ranker's rows of one label window by the scoring path as of `cut`.
 
     Rows of a user are adjacent. A window reaches to `tables.day` at most.
+
+    Args:
+        stage: candidate models that have seen nothing from `cut` on; by default they are learnt.
 
     Raises: InputError where nothing lies before the window or in it.
     """
@@ -143,8 +146,9 @@ def label_window(tables: Tables, cut: date, shop: Workshop) -> LabelWindow:
             where="ranker.label_days, ranker.label_windows",
             fix="give an earlier --date, deliver newer interactions, or lengthen the label windows",
         )
-    with shop.stages.stage("candidate models"):
-        stage = fit_candidate_stage(before, settings, shop.threads, shop.kept)
+    if stage is None:
+        with shop.stages.stage("candidate models"):
+            stage = fit_candidate_stage(before, settings, shop.threads, shop.kept)
     with shop.stages.stage("features"):
         features = build_features(before, settings.features)
     with shop.stages.stage("training frame"):
@@ -214,25 +218,41 @@ def calibrated(ranker: Ranker, window: LabelWindow, shop: Workshop) -> Calibrati
     return fit_calibration(np.concatenate(raw), np.concatenate(labels))
 
 
+def raise_alarm(tables: Tables, window: LabelWindow, shop: Workshop) -> None:
+    """Stop the training where a label window has leaked into what was made before it.
+
+    Raises: ModelError.
+    """
+    with shop.stages.stage("leakage alarm"):
+        users, features = window.frame[USER].unique().sort(), shop.settings.features
+        check_leakage(tables, window.cut, window.stage, window.day, users, features, shop.threads)
+
+
+def examined(ranker: Ranker, window: LabelWindow, shop: Workshop) -> tuple[Ranker, Verdict]:
+    """Return the ranker calibrated on a window that it has not seen, and how it did there."""
+    settings = shop.settings
+    with shop.stages.stage("calibration"):
+        ranker = replace(ranker, calibration=calibrated(ranker, window, shop))
+    with shop.stages.stage("exam"):
+        verdict = judge_day(
+            window.day,
+            window.features,
+            ranker,
+            window.positives,
+            k=settings.evaluation.k,
+            chunk_users=settings.scoring.chunk_users,
+            threads=shop.threads,
+        )
+    return ranker, verdict
+
+
 def _exam(frame: pl.DataFrame, last: LabelWindow, shop: Workshop) -> tuple[Ranker, Verdict]:
     """Return a ranker of the earlier windows, calibrated on the last one, and how it did there."""
     settings = shop.settings
     with shop.stages.stage("ranker"):
         columns, categories = feature_columns(frame, last.stage, settings.ranker.feature_groups)
         ranker = fit_ranker(frame, columns, categories, settings.ranker, shop.threads)
-    with shop.stages.stage("calibration"):
-        ranker = replace(ranker, calibration=calibrated(ranker, last, shop))
-    with shop.stages.stage("exam"):
-        verdict = judge_day(
-            last.day,
-            last.features,
-            ranker,
-            last.positives,
-            k=settings.evaluation.k,
-            chunk_users=settings.scoring.chunk_users,
-            threads=shop.threads,
-        )
-    return ranker, verdict
+    return examined(ranker, last, shop)
 
 
 def _label_users(positives: pl.DataFrame, ranking: RankerSettings) -> np.ndarray:

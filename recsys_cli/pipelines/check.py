@@ -1,17 +1,12 @@
 """`check`: everything that would stop, or spoil, a run for a day; it writes nothing."""
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from recsys_cli.data_preparation.features import (
-    FeatureTables,
-    build_features,
-    eligibility_problems,
-    newest_event_age,
-)
+from recsys_cli.data_preparation.features import columns_alone, eligibility_problems, newest_event_age
 from recsys_cli.data_preparation.freshness import freshness_problems
 from recsys_cli.data_preparation.problems import Problem
 from recsys_cli.data_preparation.tables import Tables, inspect_tables
@@ -75,21 +70,13 @@ def _model_problems(workspace: Workspace, day: date, tables: Tables | None) -> l
 
 
 def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[Problem]:
-    features = _columns_alone(tables, workspace)
+    features = columns_alone(tables, workspace.settings.features)
     wrong = misfits(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed)
     fix = "restore these settings, or run `recsys train` again"
     return [
         Problem("settings/settings.toml", f"model {bundle.version} does not fit: {line}", fix)
         for line in wrong
     ]
-
-
-def _columns_alone(tables: Tables, workspace: Workspace) -> FeatureTables:
-    """Return the day's features without a row: whether a model fits is a matter of columns."""
-    empty = replace(
-        tables, events=tables.events.clear(), users=tables.users.clear(), items=tables.items.clear()
-    )
-    return build_features(empty, workspace.settings.features)
 
 
 def _output_problems(workspace: Workspace, day: date) -> list[Problem]:

@@ -2,8 +2,9 @@
 
 from datetime import date
 
-from recsys_cli.data_preparation.features import FeatureTables, eligibility_problems
+from recsys_cli.data_preparation.features import FeatureTables, columns_alone, eligibility_problems
 from recsys_cli.data_preparation.problems import raise_errors
+from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.bundle import Bundle, read_bundle
 from recsys_cli.models.registry import model_folder, promoted_version
 from recsys_cli.models.two_stage import misfits
@@ -38,18 +39,31 @@ def open_fitting_features(workspace: Workspace, bundle: Bundle, day: date, also:
     Raises: ModelError that lists every difference between what the model was trained on and what there is;
         InputError and OutputError as `open_features` does; InputError if no item may be recommended.
     """
-    settings = workspace.settings
-    items_file = str(workspace.root / settings.data.items.path)
+    items_file = str(workspace.root / workspace.settings.data.items.path)
 
     def judge(features: FeatureTables) -> None:
-        wrong = misfits(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
-        if wrong:
-            raise ModelError(
-                "\n".join([f"model {bundle.version} does not fit the settings and inputs", *wrong]),
-                where=str(workspace.root / "settings"),
-                fix="restore what it was trained with, or run `recsys train` again",
-            )
+        _raise_misfits(workspace, bundle, features)
         raise_errors(eligibility_problems(features.items, day, items_file))
         also(features)
 
     return open_features(workspace, day, judge)
+
+
+def open_base(workspace: Workspace, tables: Tables) -> Bundle:
+    """Return the promoted model, checked to fit the settings and inputs, to go on learning from.
+
+    Raises: ModelError if there is none, it is damaged, has seen later days or does not fit.
+    """
+    bundle = open_bundle(workspace, tables.day)
+    _raise_misfits(workspace, bundle, columns_alone(tables, workspace.settings.features))
+    return bundle
+
+
+def _raise_misfits(workspace: Workspace, bundle: Bundle, features: FeatureTables) -> None:
+    wrong = misfits(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed)
+    if wrong:
+        raise ModelError(
+            "\n".join([f"model {bundle.version} does not fit the settings and inputs", *wrong]),
+            where=str(workspace.root / "settings"),
+            fix="restore what it was trained with, or run `recsys train` again",
+        )

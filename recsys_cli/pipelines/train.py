@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from recsys_cli.data_preparation.tables import read_tables
-from recsys_cli.models.bundle import read_manifest, write_bundle
+from recsys_cli.models.bundle import Bundle, read_manifest, write_bundle
 from recsys_cli.models.registry import promote, shortfall
 from recsys_cli.models.training import Training, TrainingWindow, Workshop, train_two_stage
+from recsys_cli.models.warm_start import warm_start
 from recsys_cli.pipelines.fit_cache import FitCache
 from recsys_cli.pipelines.run_record import Run, library_versions
+from recsys_cli.pipelines.serving import open_base
 from recsys_cli.pipelines.verdicts import exam_facts
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import check_writable, put_folder, staging_folder
@@ -35,9 +37,18 @@ class TrainReport:
 
 
 def train_model(
-    workspace: Workspace, day: date, run: Run, *, promoted: bool = True, progress: Progress = silent
+    workspace: Workspace,
+    day: date,
+    run: Run,
+    *,
+    promoted: bool = True,
+    warm: bool = False,
+    progress: Progress = silent,
 ) -> TrainReport:
     """Learn both stages from everything before `day`, write the version and promote it if it earns it.
+
+    Args:
+        warm: go on from the promoted model instead of starting again.
 
     Raises: InputError, ModelError, OutputError, LockedError; the promoted model then stays.
     """
@@ -48,9 +59,14 @@ def train_model(
             tables = read_tables(
                 settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude
             )
-        training = train_two_stage(tables, workshop(workspace, run), progress)
+        shop, base = workshop(workspace, run), None
+        if warm:
+            base = open_base(workspace, tables)
+            training = warm_start(base.model, tables, shop, progress)
+        else:
+            training = train_two_stage(tables, shop, progress)
         with run.stages.stage("save"):
-            facts = _facts(training, workspace, run, len(tables.events))
+            facts = _facts(training, workspace, run, len(tables.events)) | _origin(base)
             with staging_folder(workspace.models) as staged:
                 version = write_bundle(training.model, staged, facts)
                 put_folder(staged, workspace.models / version)
@@ -60,6 +76,19 @@ def train_model(
         if promoted and not missing:
             promote(workspace.models, version)
     return TrainReport(version, folder, promoted and not missing, missing, training.windows, manifest)
+
+
+def _origin(base: Bundle | None) -> dict[str, Any]:
+    """Return which model a warm start went on from, and what the last full one took and gave."""
+    if base is None:
+        return {"warm_start_of": None, "full_training": None}
+    told = base.manifest
+    full = told["full_training"] or {
+        "version": base.version,
+        "seconds": round(sum(told["seconds"].values()), 2),
+        "exam": told["exam"]["models"]["two stages"],
+    }
+    return {"warm_start_of": base.version, "full_training": full}
 
 
 def workshop(workspace: Workspace, run: Run) -> Workshop:

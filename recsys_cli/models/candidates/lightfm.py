@@ -1,7 +1,6 @@
 """LightFM: learnt with WARP over identities and features, served as plain matrix products."""
 
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import ClassVar
 
 import faiss
@@ -9,19 +8,14 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.sections import LightFMSettings
 from recsys_cli.data_preparation.features import FeatureTables
-from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.protocol import ChunkScores, Proposals, UserChunk
 from recsys_cli.models.candidates.unseen import fetch_sizes, first_unseen, joined
 from recsys_cli.models.encoding import Encoders
-from recsys_cli.models.keeping import Arrays, ArrayStore, not_kept
-from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
-from recsys_cli.utils.errors import InputError, ModelError
+from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER_ID
 
 _BLOCK = 64  # queries are padded to blocks: BLAS then sums one user alone as it sums a batch
 _PAIR_BLOCK = 65_536
-_MICROSECONDS_A_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -145,116 +139,6 @@ class _LightFMScores:
         return scores
 
 
-def fit_lightfm(
-    tables: Tables, encoders: Encoders, settings: LightFMSettings, kept: ArrayStore = not_kept
-) -> LightFMModel:
-    """Learn from the tables' events: users and items with an event get an identity, all share their features.
-
-    Args:
-        kept: returns the arrays of an earlier fit on the same events, features and settings.
-
-    Raises: InputError when no event has a weight; ModelError when the learnt vectors are not finite.
-    Source: Kula (2015), Metadata Embeddings for User and Item Cold-start Recommendations;
-    Weston et al. (2011), WSABIE (the WARP loss).
-    """
-    pairs = _weighted_pairs(tables, settings.half_life_days)
-    if pairs.is_empty():
-        raise InputError(
-            f"no event before {tables.day} has a weight above 0",
-            where="data.interactions",
-            fix="map another column as the weight, or none: each event then counts once",
-        )
-    users, items = pairs[USER].unique().sort(), pairs[ITEM].unique().sort()
-    known_users, known_items = tables.users[users], tables.items[items]
-    weights = sparse.coo_matrix(
-        (
-            pairs[WEIGHT].to_numpy(writable=True),
-            (users.search_sorted(pairs[USER]).to_numpy(), items.search_sorted(pairs[ITEM]).to_numpy()),
-        ),
-        shape=(len(users), len(items)),
-        dtype=np.float32,
-    )
-    sides = _with_identity(encoders.users.one_hot(known_users)), _with_identity(
-        encoders.items.one_hot(known_items)
-    )
-    vectors = kept(_key(weights, sides, settings), lambda: _learnt(settings, weights, *sides))
-    learnt = LightFMModel(
-        LightFMSide(known_users[USER_ID], vectors["user_vectors"], vectors["user_biases"]),
-        LightFMSide(known_items[ITEM_ID], vectors["item_vectors"], vectors["item_biases"]),
-    )
-    if not learnt.is_finite():
-        raise _diverged()
-    return learnt
-
-
-def _key(
-    weights: sparse.coo_matrix, sides: tuple[sparse.csr_matrix, sparse.csr_matrix], settings: LightFMSettings
-) -> str:
-    """Return a hash of all that decides what is learnt."""
-    digest = sha256(settings.model_dump_json(exclude={"num_candidates"}).encode())
-    arrays = [weights.row, weights.col, weights.data]
-    for side in sides:
-        arrays += [side.indptr, side.indices, side.data]
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return f"lightfm-{digest.hexdigest()[:32]}"
-
-
-def _learnt(
-    settings: LightFMSettings,
-    weights: sparse.coo_matrix,
-    user_features: sparse.csr_matrix,
-    item_features: sparse.csr_matrix,
-) -> Arrays:
-    """Return the vectors and biases that LightFM learns."""
-    from lightfm import LightFM
-
-    model = LightFM(
-        no_components=settings.no_components,
-        loss=settings.loss,
-        learning_rate=settings.learning_rate,
-        max_sampled=settings.max_sampled,
-        user_alpha=settings.user_alpha,
-        item_alpha=settings.item_alpha,
-        random_state=settings.random_state,
-    )
-    try:
-        with np.errstate(invalid="ignore", over="ignore"):
-            model.fit(
-                (weights > 0).astype(np.float32).tocoo(),
-                sample_weight=weights,
-                user_features=user_features,
-                item_features=item_features,
-                epochs=settings.epochs,
-                num_threads=settings.num_threads,
-            )
-    except ValueError as error:
-        if "finite" not in str(error):
-            raise
-        raise _diverged() from None
-    return {
-        "user_vectors": model.user_embeddings,
-        "user_biases": model.user_biases,
-        "item_vectors": model.item_embeddings,
-        "item_biases": model.item_biases,
-    }
-
-
-def _weighted_pairs(tables: Tables, half_life_days: float) -> pl.DataFrame:
-    """Return user, item, weight: the log of the pair's events, each halved every `half_life_days`."""
-    weight = pl.col(WEIGHT)
-    if half_life_days:
-        age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
-        weight = weight * pl.lit(0.5).pow(age / half_life_days)
-    total = (1.0 + weight.cast(pl.Float64).sum()).log(2.0).cast(pl.Float32).alias(WEIGHT)
-    return tables.events.group_by(USER, ITEM).agg(total).filter(pl.col(WEIGHT) > 0).sort(USER, ITEM)
-
-
-def _with_identity(one_hot: sparse.csr_matrix) -> sparse.csr_matrix:
-    identity = sparse.identity(one_hot.shape[0], dtype=np.float32, format="csr")
-    return sparse.csr_matrix(sparse.hstack([identity, one_hot], format="csr", dtype=np.float32))
-
-
 def _represent(side: LightFMSide, rows: np.ndarray, one_hot: sparse.csr_matrix) -> np.ndarray:
     """Return identity plus features of each row, (rows, dim) f32."""
     vectors = np.asarray(one_hot @ side.vectors[len(side.ids) :], dtype=np.float32)
@@ -268,11 +152,3 @@ def _search(queries: np.ndarray, base: np.ndarray, size: int) -> np.ndarray:
     padded = np.concatenate([queries, np.zeros((padding, queries.shape[1]), dtype=np.float32)])
     _, places = faiss.knn(padded, base, size, metric=faiss.METRIC_INNER_PRODUCT)
     return np.asarray(places[: len(queries)])
-
-
-def _diverged() -> ModelError:
-    return ModelError(
-        "LightFM's vectors are not finite: the training diverged",
-        where="candidates.lightfm",
-        fix="lower candidates.lightfm.learning_rate, or check the weights of the events",
-    )

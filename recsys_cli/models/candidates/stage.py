@@ -1,8 +1,8 @@
 """The first stage: every source of candidates, learnt before a day and bound to a day's features."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 import polars as pl
 from scipy import sparse
@@ -14,7 +14,8 @@ from recsys_cli.models.candidates.content import content_weights
 from recsys_cli.models.candidates.ease import fit_ease
 from recsys_cli.models.candidates.history import history_generator
 from recsys_cli.models.candidates.item_knn import fit_item_knn
-from recsys_cli.models.candidates.lightfm import LightFMModel, fit_lightfm
+from recsys_cli.models.candidates.lightfm import LightFMModel
+from recsys_cli.models.candidates.lightfm_training import continue_lightfm, fit_lightfm
 from recsys_cli.models.candidates.popular import popular_generators, segment_generator
 from recsys_cli.models.candidates.protocol import CandidateGenerator
 from recsys_cli.models.candidates.similarity import ItemWeights, SimilarityGenerator, SimilarityModel
@@ -72,6 +73,27 @@ def fit_candidate_stage(
         similarities=_fit_similarities(tables, candidates, threads),
         max_categories=most,
         filter_viewed=settings.scoring.filter_viewed,
+    )
+
+
+def continue_candidate_stage(
+    base: CandidateStage, tables: Tables, settings: Settings, threads: int, since: date
+) -> CandidateStage:
+    """Learn the sources on top of earlier ones: LightFM some epochs on events since a day, the rest anew.
+
+    The vocabularies of the declared features stay; so do all settings that shape a candidate.
+    """
+    lightfm = base.lightfm
+    if lightfm is not None:
+        kept = base.settings.lightfm.model_copy(
+            update={"warm_epochs": settings.candidates.lightfm.warm_epochs}
+        )
+        lightfm = continue_lightfm(lightfm, tables, base.encoders, kept, since)
+    return replace(
+        base,
+        newest_event=tables.events.select(pl.col(TIMESTAMP).max()).item(),
+        lightfm=lightfm,
+        similarities=_fit_similarities(tables, base.settings, threads),
     )
 
 
