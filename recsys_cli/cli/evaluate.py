@@ -71,11 +71,11 @@ def evaluate(
 def _evaluated(
     under_way: Running, terminal: Terminal, requests: Sequence["EvaluationRequest"], without: Sequence[str]
 ) -> "EvaluationReport":
-    from recsys_cli.pipelines.evaluate import report_of, set_exam, settings_without, sit_exam
+    from recsys_cli.pipelines.evaluate import report_of, set_exams, settings_without, sit_exam
 
     run = under_way.run
     workspace = replace(under_way.workspace, settings=settings_without(under_way.workspace.settings, without))
-    exams = [set_exam(workspace, request, run) for request in requests]
+    exams = set_exams(workspace, requests, run)
     verdicts = []
     for exam in exams:
         with terminal.progress(f"Training on events before {exam.request.day}", "steps") as progress:

@@ -22,6 +22,7 @@ Candidates = Annotated[
     int, Field(ge=0, le=LONGEST_LIST, description="candidates a user from this source; 0: off")
 ]
 Days = Annotated[int, Field(ge=1, le=36_500)]  # a century
+DAY_PLACE = "{date}"  # in a path: the day as 2026-11-23
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # as the libraries take it
 
 
@@ -174,6 +175,35 @@ class HistorySettings(Section):
     num_candidates: Candidates = 100
 
 
+class ExternalSettings(Section):
+    """Anyone's candidates: parquet with user_id, item_id and, optionally, score and rank."""
+
+    path: str = Field(
+        "",
+        description="file, folder or glob, relative to the workspace; {date} stands for the day whose start "
+        "the candidates were made for; empty: off",
+    )
+    columns: dict[Literal["user_id", "item_id", "score", "rank"], str] = Field(
+        {}, description="contract name = the source's column"
+    )
+    num_candidates: Candidates = 100
+
+    @field_validator("path")
+    @classmethod
+    def _a_day_apart(cls, value: str) -> str:
+        if value and DAY_PLACE not in value:
+            raise ValueError(
+                f"must contain {DAY_PLACE}, the day that the candidates were made for: with one file for all "
+                "days, training would see the future"
+            )
+        return value
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is such a source."""
+        return bool(self.path and self.num_candidates)
+
+
 class CandidatesSettings(Section):
     lightfm: LightFMSettings = LightFMSettings()
     item_knn: ItemKNNSettings = ItemKNNSettings()
@@ -182,6 +212,7 @@ class CandidatesSettings(Section):
     segment: SegmentSettings = SegmentSettings()
     content: ContentSettings = ContentSettings()
     history: HistorySettings = HistorySettings()
+    external: ExternalSettings = ExternalSettings()
 
 
 FeatureGroup = Literal["users", "items", "pairs", "affinity", "ranks", "scores", "norms"]

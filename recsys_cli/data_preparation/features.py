@@ -44,6 +44,8 @@ class FeatureTables:
         pairs: user, item, events u32, active_days u32, days_ago and first_days_ago f32 (since the last and
             the first event), recency f32 (events, each halved every half-life); sorted by user and item.
         affinity: user, feature, value, share f32: share of the user's events in a category of items.
+        external: user, item, score f32: external candidates made for the day, a user's rows adjacent, best
+            first; None where the source is off.
     """
 
     day: date
@@ -53,12 +55,14 @@ class FeatureTables:
     items: pl.DataFrame
     pairs: pl.DataFrame
     affinity: pl.DataFrame
+    external: pl.DataFrame | None = None
 
 
 def build_features(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
     """Build the partition of `tables.day` from the events before it.
 
-    Raises: SettingsError for declared features that bear the name of an aggregate.
+    Raises: SettingsError for declared features that bear the name of an aggregate; KeyError where external
+        candidates are on and those of the day were not read.
     """
     _refuse_clashes(tables, settings)
     age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
@@ -67,15 +71,20 @@ def build_features(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
     items = _items(tables, events, pairs, settings)
     users = _users(tables, events, pairs, settings)
     affinity = _affinity(pairs, tables.items, settings.max_categories)
+    external = None if tables.external is None else tables.external[tables.day]
     return FeatureTables(
-        tables.day, declared(tables.users), declared(tables.items), users, items, pairs, affinity
+        tables.day, declared(tables.users), declared(tables.items), users, items, pairs, affinity, external
     )
 
 
 def columns_alone(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
     """Return the day's features without a row: whether a model fits is a matter of columns."""
     empty = replace(
-        tables, events=tables.events.clear(), users=tables.users.clear(), items=tables.items.clear()
+        tables,
+        events=tables.events.clear(),
+        users=tables.users.clear(),
+        items=tables.items.clear(),
+        external=None if tables.external is None else {tables.day: pl.DataFrame()},
     )
     return build_features(empty, settings)
 

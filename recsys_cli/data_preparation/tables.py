@@ -1,6 +1,7 @@
 """The three tables of the contract, read as of a cut: ids become dense internal indices."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Tables:
         users: a row an internal user index, in order: user_id and the declared features.
         items: a row an internal item index, in order: item_id, title, available_from, available_until,
             excluded, and the declared features.
+        external: a day → the external candidates made for its start, as in `read_external`; None: off.
     """
 
     day: date
@@ -32,6 +34,7 @@ class Tables:
     events: pl.DataFrame
     users: pl.DataFrame
     items: pl.DataFrame
+    external: Mapping[date, pl.DataFrame] | None = None
 
     @property
     def cut(self) -> datetime:
@@ -41,7 +44,7 @@ class Tables:
     def as_of(self, day: date) -> "Tables":
         """Return the tables as they were at the start of an earlier `day`; indices stay the same."""
         events = self.events.filter(pl.col(TIMESTAMP) < day_start(day, self.timezone))
-        return Tables(day, self.timezone, events, self.users, self.items)
+        return replace(self, day=day, events=events)
 
 
 def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = "") -> Tables:

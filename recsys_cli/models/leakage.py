@@ -1,5 +1,6 @@
 """The leakage alarm: every training proves that what came before a label window knows nothing of it."""
 
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
@@ -39,7 +40,8 @@ def check_leakage(
         raise _leak(cut, f"the candidate models have learnt from an event of {stage.newest_event}")
     sample = users.head(_SAMPLE).to_numpy()
     past = tables.events.filter(pl.col(TIMESTAMP) < start)
-    without = Tables(cut, tables.timezone, past, tables.users, tables.items)
+    known = None if tables.external is None else {cut: tables.external[cut]}
+    without = replace(tables, day=cut, events=past, external=known)
     again = open_day(stage, build_features(without, settings), threads)
     try:
         assert_frame_equal(candidate_frame(sample, day), candidate_frame(sample, again), check_exact=True)

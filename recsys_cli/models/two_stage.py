@@ -95,6 +95,8 @@ def misfits(model: TwoStageModel, features: FeatureTables, *, filter_viewed: boo
             f"scoring.filter_viewed: trained with {stage.filter_viewed}; now {filter_viewed}; "
             "labels, sources and features differ"
         )
+    if stage.settings.external.is_on and features.external is None:
+        wrong.append("candidates.external: trained with this source; now it is off")
     aggregates = {*features.users.columns, *features.items.columns}
     trained_on = {name for name in model.ranker.columns if "_events_" in name}
     trained_on |= {f"item_events_{days}d" for days in stage.settings.popular.windows_days}

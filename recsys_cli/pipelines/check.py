@@ -1,20 +1,23 @@
 """`check`: everything that would stop, or spoil, a run for a day; it writes nothing."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+from recsys_cli.data_preparation.external import index_external, inspect_external
 from recsys_cli.data_preparation.features import columns_alone, eligibility_problems, newest_event_age
 from recsys_cli.data_preparation.freshness import freshness_problems
 from recsys_cli.data_preparation.problems import Problem
 from recsys_cli.data_preparation.tables import Tables, inspect_tables
+from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.bundle import Bundle
 from recsys_cli.models.registry import POINTER, promoted_version
 from recsys_cli.models.two_stage import misfits
 from recsys_cli.pipelines.serving import open_bundle
 from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import ModelError, RecsysError
 
 _SECONDS_A_DAY = 86_400
@@ -51,9 +54,30 @@ def check_workspace(workspace: Workspace, day: date) -> CheckReport:
         age_days = newest_event_age(tables).total_seconds() / _SECONDS_A_DAY
         problems += freshness_problems(age_days, settings.data, day)
         problems += eligibility_problems(tables.items, day, str(workspace.root / settings.data.items.path))
+    problems += _external_problems(workspace, day, tables)
     problems += _model_problems(workspace, day, tables)
     problems += _output_problems(workspace, day)
     return CheckReport(day, sorted(problems, key=lambda problem: problem.severity))
+
+
+def _external_problems(workspace: Workspace, day: date, tables: Tables | None) -> list[Problem]:
+    """Tell what is wrong with the day's external candidates.
+
+    What is wrong with those that a training on the day would learn from is a warning.
+    """
+    settings, ranking = workspace.settings.candidates.external, workspace.settings.ranker
+    if not settings.is_on:
+        return []
+    rows, problems = inspect_external(settings, workspace.root, [day])
+    cuts = label_cuts(day, ranking.label_days, ranking.label_windows)
+    doubts = inspect_external(settings, workspace.root, cuts)[1]
+    problems += [
+        replace(doubt, what=f"`train --date {day}` would stop: {doubt.what}", severity="warning")
+        for doubt in doubts
+    ]
+    if tables is not None:
+        problems += index_external(rows, tables.users[USER_ID], tables.items[ITEM_ID])[1]
+    return problems
 
 
 def _model_problems(workspace: Workspace, day: date, tables: Tables | None) -> list[Problem]:
@@ -70,8 +94,10 @@ def _model_problems(workspace: Workspace, day: date, tables: Tables | None) -> l
 
 
 def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[Problem]:
-    features = columns_alone(tables, workspace.settings.features)
-    wrong = misfits(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed)
+    settings = workspace.settings
+    known = replace(tables, external={} if settings.candidates.external.is_on else None)
+    features = columns_alone(known, settings.features)
+    wrong = misfits(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
     fix = "restore these settings, or run `recsys train` again"
     return [
         Problem("settings/settings.toml", f"model {bundle.version} does not fit: {line}", fix)

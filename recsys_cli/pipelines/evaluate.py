@@ -9,13 +9,15 @@ import polars as pl
 from loguru import logger
 
 from recsys_cli.configs.sections import CandidatesSettings, Settings
+from recsys_cli.data_preparation.external import external_files
 from recsys_cli.data_preparation.features import build_features
 from recsys_cli.data_preparation.problems import raise_errors
-from recsys_cli.data_preparation.tables import Tables, inspect_tables, read_tables
-from recsys_cli.data_preparation.training_set import window_pairs
+from recsys_cli.data_preparation.tables import Tables, inspect_tables
+from recsys_cli.data_preparation.training_set import label_cuts, window_pairs
 from recsys_cli.models.judging import Verdict, judge_day
 from recsys_cli.models.training import train_two_stage
 from recsys_cli.models.two_stage import open_day
+from recsys_cli.pipelines.inputs import read_inputs
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.train import workshop
 from recsys_cli.pipelines.verdicts import verdict_facts
@@ -109,6 +111,17 @@ def settings_without(settings: Settings, names: Sequence[str]) -> Settings:
     )
 
 
+def set_exams(workspace: Workspace, requests: Sequence[EvaluationRequest], run: Run) -> list[Exam]:
+    """Read what each request is judged by.
+
+    Raises: as `set_exam` does; InputError that lists the days of all requests without external candidates.
+    """
+    settings = workspace.settings
+    days = sorted({day for request in requests for day in _external_days(request, settings)})
+    external_files(settings.candidates.external, workspace.root, days)
+    return [set_exam(workspace, request, run) for request in requests]
+
+
 def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam:
     """Read what lies before the day and, apart from it, what users did in the window.
 
@@ -124,9 +137,7 @@ def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam
         )
     end = request.day + timedelta(days=request.days)
     with run.stages.stage("read"):
-        tables = read_tables(
-            settings.data, workspace.root, request.day, settings.timezone, settings.scoring.exclude
-        )
+        tables = read_inputs(workspace, request.day, external_days=_external_days(request, settings))
         window, problems = inspect_tables(settings.data, workspace.root, end, settings.timezone)
         raise_errors(problems)
         assert window is not None
@@ -166,6 +177,12 @@ def report_of(exams: Sequence[Exam], verdicts: Sequence[Verdict], without: Seque
     requests = [exam.request for exam in exams]
     covered = sum(exam.covered_days for exam in exams)
     return EvaluationReport(requests, without, covered, verdict_facts(verdicts, requests[0].k))
+
+
+def _external_days(request: EvaluationRequest, settings: Settings) -> list[date]:
+    """Return the days that features are built for: those that the models learn from, and the request's."""
+    ranking = settings.ranker
+    return [*label_cuts(request.day, ranking.label_days, ranking.label_windows), request.day]
 
 
 def _check_length(request: EvaluationRequest, candidates: CandidatesSettings) -> None:

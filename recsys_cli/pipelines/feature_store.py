@@ -10,10 +10,11 @@ from typing import Any
 import polars as pl
 from loguru import logger
 
+from recsys_cli.data_preparation.external import external_files
 from recsys_cli.data_preparation.features import FeatureTables, build_features, newest_event_age
 from recsys_cli.data_preparation.freshness import check_freshness
 from recsys_cli.data_preparation.sources import source_files
-from recsys_cli.data_preparation.tables import read_tables
+from recsys_cli.pipelines.inputs import read_inputs
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import (
     put_folder,
@@ -27,6 +28,7 @@ from recsys_cli.utils.files import (
 SCHEMA_VERSION = 1
 AGE = "newest_event_age_days"
 _TABLES = ("users", "items", "pairs", "affinity")
+_EXTERNAL = "external"  # is there where the source is on
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def open_features(workspace: Workspace, day: date, judge: Judge = accept) -> Par
     Raises: InputError for inputs that cannot be used; OutputError if the partition cannot be written; what
         `judge` raises. The partition that lay there then stays.
     """
-    inputs = _inputs(workspace)
+    inputs = _inputs(workspace, day)
     folder = workspace.features(day)
     manifest = _valid_manifest(folder, inputs)
     if manifest is None:
@@ -76,15 +78,13 @@ def open_features(workspace: Workspace, day: date, judge: Judge = accept) -> Par
 
 def _build(workspace: Workspace, day: date, inputs: str, judge: Judge) -> dict[str, Any]:
     settings, folder = workspace.settings, workspace.features(day)
-    tables = read_tables(settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude)
+    tables = read_inputs(workspace, day, external_days=[day])
     age_days = round(newest_event_age(tables).total_seconds() / 86_400, 3)
     check_freshness(age_days, settings.data, day)
     features = build_features(tables, settings.features)
     judge(features)
     with staging_folder(folder.parent) as part:
-        for name in _TABLES:
-            getattr(features, name).write_parquet(part / f"{name}.parquet", statistics=False)
-        files = {f"{name}.parquet": sha256_of(part / f"{name}.parquet") for name in _TABLES}
+        files = _write(features, part)
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "date": str(day),
@@ -103,11 +103,25 @@ def _build(workspace: Workspace, day: date, inputs: str, judge: Judge) -> dict[s
     return manifest
 
 
-def _inputs(workspace: Workspace) -> str:
-    """Return a hash of the sources as files, and of the settings that read them."""
+def _write(features: FeatureTables, folder: Path) -> dict[str, str]:
+    """Write the tables there are; return the hash of each file."""
+    frames = {name: getattr(features, name) for name in (*_TABLES, _EXTERNAL)}
+    files = {f"{name}.parquet": frame for name, frame in frames.items() if frame is not None}
+    for name, frame in files.items():
+        frame.write_parquet(folder / name, statistics=False)
+    return {name: sha256_of(folder / name) for name in files}
+
+
+def _inputs(workspace: Workspace, day: date) -> str:
+    """Return a hash of the sources as files, and of the settings that read them.
+
+    Raises: InputError for files that are not there.
+    """
     data = workspace.settings.data
     tables = [table for table in (data.interactions, data.users, data.items) if table.path]
     files = [file for table in tables for file in source_files(table, workspace.root)]
+    external = external_files(workspace.settings.candidates.external, workspace.root, [day])
+    files += [file for found in external.values() for file in found]
     states = [
         (os.path.relpath(file, workspace.root), file.stat().st_size, file.stat().st_mtime_ns)
         for file in files
@@ -132,5 +146,7 @@ def _valid_manifest(folder: Path, inputs: str) -> dict[str, Any] | None:
 
 def _read(folder: Path, day: date, manifest: dict[str, Any]) -> FeatureTables:
     users, items, pairs, affinity = (pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES)
+    file = f"{_EXTERNAL}.parquet"
+    external = pl.read_parquet(folder / file) if file in manifest["files"] else None
     names = tuple(manifest["user_features"]), tuple(manifest["item_features"])
-    return FeatureTables(day, *names, users, items, pairs, affinity)
+    return FeatureTables(day, *names, users, items, pairs, affinity, external)

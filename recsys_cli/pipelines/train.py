@@ -5,12 +5,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from recsys_cli.data_preparation.tables import read_tables
+from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.bundle import Bundle, read_manifest, write_bundle
 from recsys_cli.models.registry import promote, shortfall
 from recsys_cli.models.training import Training, TrainingWindow, Workshop, train_two_stage
 from recsys_cli.models.warm_start import warm_start
 from recsys_cli.pipelines.fit_cache import FitCache
+from recsys_cli.pipelines.inputs import read_inputs, with_external
 from recsys_cli.pipelines.run_record import Run, library_versions
 from recsys_cli.pipelines.serving import open_base
 from recsys_cli.pipelines.verdicts import exam_facts
@@ -56,12 +57,12 @@ def train_model(
     check_writable(workspace.models)
     with locked(workspace.lock("models"), "the models"):
         with run.stages.stage("read"):
-            tables = read_tables(
-                settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude
-            )
+            cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
+            tables = read_inputs(workspace, day, external_days=[] if warm else cuts)
         shop, base = workshop(workspace, run), None
         if warm:
             base = open_base(workspace, tables)
+            tables = with_external(tables, workspace, [base.model.trained_through])
             training = warm_start(base.model, tables, shop, progress)
         else:
             training = train_two_stage(tables, shop, progress)

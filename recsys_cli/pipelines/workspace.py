@@ -70,4 +70,6 @@ class Workspace:
         for table in ("interactions", "users", "items"):
             del mapping[table]["path"]  # what the files hold counts, not where they lie
         features = settings.features.model_dump(mode="json")
-        return sha256_of_json([mapping, features, settings.scoring.exclude, settings.timezone])
+        external = settings.candidates.external
+        columns = external.columns if external.is_on else None
+        return sha256_of_json([mapping, features, columns, settings.scoring.exclude, settings.timezone])

@@ -12,6 +12,7 @@ from recsys_cli.data_preparation.features import EVENTS, RECENCY, FeatureTables,
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.content import content_weights
 from recsys_cli.models.candidates.ease import fit_ease
+from recsys_cli.models.candidates.external import external_generator
 from recsys_cli.models.candidates.history import history_generator
 from recsys_cli.models.candidates.item_knn import fit_item_knn
 from recsys_cli.models.candidates.lightfm import LightFMModel
@@ -113,6 +114,8 @@ def open_generators(
         generators += [segments] if segments is not None else []
     if settings.history.num_candidates and not stage.filter_viewed:
         generators.append(history_generator(features, settings.history))
+    if settings.external.is_on:
+        generators.append(external_generator(features, settings.external))
     return tuple(generators)
 
 
