@@ -168,7 +168,7 @@ def test_an_empty_delivery_is_a_warning(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("off", [{"path": ""}, {"num_candidates": 0}])
 def test_a_source_that_is_off_needs_no_file(tmp_path: Path, off: dict[str, Any]) -> None:
-    assert external_files(settings(**off), tmp_path, [DAY]) == {}
+    assert not external_files(settings(**off), tmp_path, [DAY])
 
 
 def test_one_file_for_all_days_and_unknown_columns_are_refused() -> None:
