@@ -166,6 +166,19 @@ def test_training_needs_no_delivery_of_its_own_day(workspace: Path) -> None:
     assert run(workspace, "train", "--date", str(DAY), "--no-promote") == 0
 
 
+def test_a_warm_start_needs_that_of_the_models_own_day(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = str(DAY + timedelta(days=7))
+    for cut in CUTS:
+        shutil.rmtree(workspace / f"external/date={cut}")
+    assert run(workspace, "train", "--warm-start", "--date", later, "--no-promote") == 0
+    assert len(list((workspace / "models").glob(f"{later}-*"))) == 1
+    shutil.rmtree(workspace / f"external/date={DAY}")
+    assert run(workspace, "train", "--warm-start", "--date", later, "--no-promote") == 3
+    assert f"no external candidates for 1 of 1 days: {DAY}" in capsys.readouterr().err
+
+
 def test_left_out_it_needs_no_file_and_another_model(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
