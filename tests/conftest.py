@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# Two threads of OpenBLAS that wait for a core which another program has are many times slower than one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is first imported
+
 
 @pytest.fixture
 def recsys(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:

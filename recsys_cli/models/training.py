@@ -146,11 +146,11 @@ def label_window(
             where="ranker.label_days, ranker.label_windows",
             fix="give an earlier --date, deliver newer interactions, or lengthen the label windows",
         )
+    with shop.stages.stage("features"):
+        features = build_features(before, settings.features)
     if stage is None:
         with shop.stages.stage("candidate models"):
             stage = fit_candidate_stage(before, settings, shop.threads, shop.kept)
-    with shop.stages.stage("features"):
-        features = build_features(before, settings.features)
     with shop.stages.stage("training frame"):
         day = open_day(stage, features, shop.threads)
         frame = labelled_frame(day, positives, tables, cut, settings)

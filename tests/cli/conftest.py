@@ -13,6 +13,8 @@ import pytest
 from recsys_cli.cli.app import main
 
 DAY = date(2026, 3, 2)
+FIRST_WORDS = "Red Old Far New Big Sad Raw Icy Hot Shy Dry Wet Odd Mad Fat Dim Low Top Bad Kind".split()
+LAST_WORDS = "House River Night Garden Street Winter Island Letter Forest Mirror Bridge Summer".split()
 SETTINGS = """
 [default.data.interactions]
 path = "data/interactions.parquet"
@@ -27,9 +29,10 @@ features = ["price", "genre"]
 epochs = 2
 no_components = 8
 [default.ranker]
-iterations = 10
+iterations = 30
+learning_rate = 0.1
 label_days = 7
-label_windows = 1
+label_windows = 2
 """
 
 
@@ -96,10 +99,10 @@ def snapshot(root: Path) -> dict[str, bytes]:
 
 
 def _tables(rng: np.random.Generator) -> dict[str, pl.DataFrame]:
-    users, items, events = 60, 40, 2_400
+    users, items, events = 60, 40, 1_000
     taste = rng.permutation(users) % 4
     who = rng.integers(0, users - 2, events)  # the last two are cold
-    liked = rng.random(events) < 0.7
+    liked = rng.random(events) < 0.95
     what = np.where(
         liked, taste[who] + 4 * rng.integers(0, items // 4, events), rng.integers(0, items, events)
     )
@@ -118,13 +121,13 @@ def _tables(rng: np.random.Generator) -> dict[str, pl.DataFrame]:
             {
                 "user_id": [f"u{one:02}" for one in range(users)],
                 "age": rng.integers(18, 70, users),
-                "city": [("Oslo", "Lima", "Pune", "Kyiv")[one] for one in taste],
+                "city": [("Oslo", "Lima", "Pune", "Kyiv")[one] for one in rng.integers(0, 4, users)],
             }
         ),
         "items": pl.DataFrame(
             {
                 "item_id": np.arange(100, 100 + items),
-                "title": [f"Title {one}" for one in range(items)],
+                "title": [f"{FIRST_WORDS[one % 20]} {LAST_WORDS[one % 12]}" for one in range(items)],
                 "price": rng.uniform(1, 50, items).round(2),
                 "genre": [("drama", "comedy", "crime", "news")[one % 4] for one in range(items)],
             }

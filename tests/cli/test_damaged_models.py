@@ -20,9 +20,12 @@ Refused = Callable[..., str]
 Damage = Callable[[Path], object]
 DAY = "2026-03-02"
 FILES = [
-    "users_ids.parquet",
-    "users_vectors.npy",
-    "users_biases.npy",
+    "lightfm_users_ids.parquet",
+    "lightfm_users_vectors.npy",
+    "lightfm_users_biases.npy",
+    "bm25_ids.parquet",
+    "cosine_indices.npy",
+    "ease_weights.npy",
     "items_encoder.json",
     "ranker.cbm",
 ]
@@ -174,16 +177,24 @@ def test_a_pickle_is_never_loaded(
 
 
 FORGED: dict[str, tuple[str, bytes]] = {
-    "larger than any memory": ("users_vectors.npy", declared((10**15, 64))),
-    "negative": ("users_biases.npy", declared((-1,))),
-    "of no row": ("items_vectors.npy", declared((0, 8))),
-    "one number": ("items_biases.npy", array_bytes(np.array(1.0, np.float32))),
-    "of few rows": ("users_vectors.npy", array_bytes(np.zeros((3, 8), np.float32))),
-    "text": ("users_vectors.npy", array_bytes(np.full((70, 8), "x"))),
-    "cut": ("users_biases.npy", array_bytes(np.zeros(3, np.float32))[:-5]),
+    "larger than any memory": ("lightfm_users_vectors.npy", declared((10**15, 64))),
+    "negative": ("lightfm_users_biases.npy", declared((-1,))),
+    "of no row": ("lightfm_items_vectors.npy", declared((0, 8))),
+    "one number": ("lightfm_items_biases.npy", array_bytes(np.array(1.0, np.float32))),
+    "of few rows": ("lightfm_users_vectors.npy", array_bytes(np.zeros((3, 8), np.float32))),
+    "text": ("lightfm_users_vectors.npy", array_bytes(np.full((70, 8), "x"))),
+    "cut": ("lightfm_users_biases.npy", array_bytes(np.zeros(3, np.float32))[:-5]),
     "no trees": ("ranker.cbm", b"CBM1" + bytes(64)),
     "nothing": ("ranker.cbm", b""),
-    "no ids": ("items_ids.parquet", b"PAR1PAR1"),
+    "no ids": ("lightfm_items_ids.parquet", b"PAR1PAR1"),
+    "similarities of few items": ("ease_weights.npy", array_bytes(np.zeros((3, 3), np.float32))),
+    "similarities that are no square": ("ease_weights.npy", array_bytes(np.zeros((40, 39), np.float32))),
+    "similarities of doubles": ("ease_weights.npy", array_bytes(np.zeros((40, 40)))),
+    "similarities larger than any memory": ("ease_weights.npy", declared((10**8, 10**8))),
+    "similarities that end early": ("bm25_data.npy", array_bytes(np.ones(7, np.float32))),
+    "similar items that do not exist": ("cosine_indices.npy", array_bytes(np.full(1600, 99, np.int32))),
+    "rows that overlap": ("bm25_indptr.npy", array_bytes(np.arange(40, -1, -1, dtype=np.int32))),
+    "no ids of similarities": ("ease_ids.parquet", b"PAR1PAR1"),
     "an encoder that is a list": ("users_encoder.json", b"[]"),
     "an encoder without values": ("users_encoder.json", b'{"edges": {}}'),
 }
@@ -196,8 +207,8 @@ def test_a_forged_file_is_refused(workspace: Path, refused: Refused, name: str, 
 
 
 def test_vectors_of_other_lengths_are_refused(workspace: Path, refused: Refused) -> None:
-    vectors = np.load(model(workspace) / "items_vectors.npy")
-    forged(workspace, "items_vectors.npy", array_bytes(vectors[:, :-1]))
+    vectors = np.load(model(workspace) / "lightfm_items_vectors.npy")
+    forged(workspace, "lightfm_items_vectors.npy", array_bytes(vectors[:, :-1]))
     assert "differ in length" in refused(ExitCode.MODEL, "score", "--date", DAY)
 
 
@@ -208,14 +219,20 @@ MISFITS = [
         "events up to 2026-03-02 in UTC: 2026-03-02 in Asia/Tokyo is no future to it",
     ),
     ("--date 2026-03-01", "has learnt from events up to 2026-03-02: 2026-03-01 is no future to it"),
-    (f"--date {DAY} --set scoring.filter_viewed=false", "filter_viewed: trained with True; now False"),
+    (
+        f"--date {DAY} --set scoring.filter_viewed=false",
+        "filter_viewed: trained with True; now False; labels, sources and features differ",
+    ),
     (f'--date {DAY} --set data.users.features=["age"]', "features of users: trained with age, city; now age"),
     (
         f'--date {DAY} --set data.items.features=["price","genre","title_length"]',
         "feature column 'title_length' is missing",
     ),
     (f"--date {DAY} --set data.item_id_type=text", "item_id: trained with Int64; now String"),
-    (f"--date {DAY} --set features.windows_days=[14]", "the columns item_events_30d, item_events_7d,"),
+    (
+        f"--date {DAY} --set features.windows_days=[14] --set candidates.popular.windows_days=[14]",
+        "the columns item_events_30d, item_events_7d,",
+    ),
 ]
 
 

@@ -28,7 +28,12 @@ DAYS = [
     ("explain", "2020-01-01", ExitCode.USAGE, "nothing is published for 2020-01-01"),
     ("features", "2999-01-01", ExitCode.INPUT, "days old, the limit is 3650"),
     ("score", "9999-12-31", ExitCode.INPUT, "days old, the limit is 3650"),
-    ("train", "2999-01-01", ExitCode.INPUT, "no event lies in the label window from 2998-12-25 on"),
+    (
+        "train",
+        "2999-01-01",
+        ExitCode.INPUT,
+        "no event that counts lies in the label window from 2998-12-18 on",
+    ),
     ("evaluate", "2999-01-01", ExitCode.INPUT, "there is nothing to judge by"),
     ("explain", "2999-01-01", ExitCode.USAGE, "nothing is published for 2999-01-01"),
 ]

@@ -50,7 +50,7 @@ def test_tables_merge_key_by_key_and_lists_are_replaced(workspace: Path) -> None
     write(
         workspace,
         "settings.toml",
-        "[default.features]\nwindows_days = [1, 2, 3]\n"
+        "[default.candidates.popular]\nwindows_days = [14]\n[default.features]\nwindows_days = [1, 2, 14]\n"
         '[default.data.users.columns]\nuser_id = "a"\nage = "b"\n'
         '[demo.features]\nwindows_days = [14]\n[demo.data.users.columns]\nage = "c"\n',
     )
@@ -83,7 +83,7 @@ def test_text_settings_keep_their_text(workspace: Path, monkeypatch: pytest.Monk
 
 
 def test_other_values_are_read_as_toml(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RECSYS_FEATURES__WINDOWS_DAYS", "[1, 14]")
+    monkeypatch.setenv("RECSYS_FEATURES__WINDOWS_DAYS", "[7, 14, 30]")
     monkeypatch.setenv("RECSYS_DATA__ITEMS__COLUMNS__ITEM_ID", "007")
     overrides = (
         'data.users.columns={user_id = "Uid"}',
@@ -91,7 +91,7 @@ def test_other_values_are_read_as_toml(workspace: Path, monkeypatch: pytest.Monk
         'data.users.separator=";"',
     )
     settings = load_settings(workspace, None, overrides).settings
-    assert settings.features.windows_days == [1, 14]
+    assert settings.features.windows_days == [7, 14, 30]
     assert settings.data.items.columns == {"item_id": "007"}
     assert settings.data.users.columns == {"user_id": "Uid"}
     assert settings.data.users.separator == ";"

@@ -92,8 +92,21 @@ def test_affinity_is_the_share_of_events_in_a_category(built: FeatureTables) -> 
     assert_frame_equal(built.affinity, expected)
 
 
-def test_pairs_hold_count_and_recency(built: FeatureTables) -> None:
-    assert built.pairs.rows() == [(0, 0, 2, 1.0), (0, 1, 1, 10.0), (1, 1, 1, 50.0)]
+def test_pairs_hold_counts_days_and_recency(built: FeatureTables) -> None:
+    halves = [0.5 ** (1 / 30) + 0.5, 0.5 ** (10 / 30), 0.5 ** (50 / 30)]  # the half-life is 30 days
+    expected = pl.DataFrame(
+        {
+            "user": [0, 0, 1],
+            "item": [0, 1, 1],
+            "events": [2, 1, 1],
+            "active_days": [2, 1, 1],
+            "days_ago": [1.0, 10.0, 50.0],
+            "first_days_ago": [30.0, 10.0, 50.0],
+            "recency": halves,
+        }
+    )
+    assert built.pairs.columns == expected.columns
+    assert_frame_equal(built.pairs, expected, check_dtypes=False)
 
 
 def test_as_of_an_earlier_day_equals_never_having_known_better() -> None:

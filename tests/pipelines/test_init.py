@@ -98,7 +98,7 @@ def test_every_environment_of_the_settings_holds(tmp_path: Path, environment: st
     init_demo(tmp_path, SHAPE)
     loaded = load_settings(tmp_path, environment, ())
     assert loaded.settings.ranker.label_windows == (
-        1 if environment == "demo" else Settings().ranker.label_windows
+        2 if environment == "demo" else Settings().ranker.label_windows
     )
 
 

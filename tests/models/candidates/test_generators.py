@@ -1,101 +1,139 @@
-"""What every generator promises, against a search that looks at every item."""
+"""What every source promises, against a search that looks at every item."""
 
 from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from scipy import sparse
 
-from recsys_cli.models.candidates.lightfm import LightFMGenerator, LightFMSide
+from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.features import FeatureTables, build_features
+from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.merge import propose_candidates
-from recsys_cli.models.candidates.popular import PopularGenerator
-from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
-from recsys_cli.models.encoding import FeatureEncoder
+from recsys_cli.models.candidates.protocol import CandidateGenerator, ChunkScores, UserChunk
+from recsys_cli.models.candidates.stage import fit_candidate_stage, open_generators
 
 USERS, ITEMS, WANTED = 90, 150, 20
-Maker = Callable[[np.random.Generator], CandidateGenerator]
+POPULAR = ["popular_7d", "popular_14d", "popular_30d", "popular_segment"]
+SIMILAR = ["bm25", "bm25_recent", "cosine", "cosine_recent", "ease", "ease_recent", "content"]
+NAMES = ["lightfm", *SIMILAR, *POPULAR, "history"]
+Maker = Callable[..., Tables]
+few = examples(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def lightfm(rng: np.random.Generator) -> LightFMGenerator:
-    vectors = rng.normal(size=(USERS, 8)).astype(np.float32)
-    side = LightFMSide(
-        pl.Series("id", range(USERS)), FeatureEncoder({}, {}), vectors, np.zeros(USERS, dtype=np.float32)
-    )
-    rows = np.where(
-        np.arange(USERS) % 10 == 9, -1, np.arange(USERS)
-    )  # every tenth user is unknown to the model
-    return LightFMGenerator(
-        num_candidates=WANTED,
-        users=side,
-        user_rows=rows,
-        user_features=sparse.csr_matrix((USERS, 0), dtype=np.float32),
-        item_vectors=rng.normal(size=(ITEMS, 9)).astype(np.float32),
-        proposable=np.flatnonzero(np.arange(ITEMS) % 3),
-    )
+def settings() -> Settings:
+    sources = ("lightfm", "item_knn", "ease", "popular", "segment", "content", "history")
+    told = {name: {"num_candidates": WANTED} for name in sources}
+    for name in ("item_knn", "ease"):
+        told[name]["recent_candidates"] = WANTED
+    told["lightfm"] |= {"epochs": 2, "no_components": 8}
+    told["item_knn"]["neighbours"] = told["content"]["neighbours"] = 12
+    return Settings.model_validate({"candidates": told, "scoring": {"filter_viewed": False}})
 
 
-def popular(rng: np.random.Generator) -> PopularGenerator:
-    share = rng.random(ITEMS).astype(np.float32)
-    order = np.argsort(-share)
-    return PopularGenerator(order[order % 3 > 0], share, WANTED)
+def opened(tables: Tables) -> tuple[FeatureTables, dict[str, CandidateGenerator]]:
+    features = build_features(tables, settings().features)
+    generators = open_generators(fit_candidate_stage(tables, settings(), threads=2), features, threads=2)
+    return features, {generator.name: generator for generator in generators}
 
 
-def chunk(rng: np.random.Generator, users: np.ndarray) -> UserChunk:
-    """Some users have viewed nothing, some nearly everything."""
+def chunk(rng: np.random.Generator, name: str) -> UserChunk:
+    """Everybody; some users have viewed nothing, some nearly everything. History is for repeats alone."""
     viewed = rng.random((USERS, ITEMS)) < rng.choice([0.0, 0.05, 0.5, 0.95], size=(USERS, 1))
-    return UserChunk(users.astype(np.uint32), sparse.csr_matrix(viewed.astype(np.float32))[users])
+    if name == "history":
+        viewed[:] = False
+    return UserChunk(np.arange(USERS, dtype=np.uint32), sparse.csr_matrix(viewed.astype(np.float32)))
 
 
-def by_looking_at_all(generator: CandidateGenerator, served: UserChunk, place: int) -> list[int]:
-    user = np.full(ITEMS, served.users[place])
-    scores = generator.score_pairs(user, np.arange(ITEMS))
+def proposed_by(scores: ChunkScores) -> pl.DataFrame:
+    told = scores.proposals
+    values = scores.of_pairs(told.rows, told.items)
+    return pl.DataFrame({"user": told.rows, "item": told.items, "rank": told.ranks, "score": values})
+
+
+def allowed(
+    features: FeatureTables, served: UserChunk, place: int, values: np.ndarray, name: str
+) -> list[int]:
+    """The items that the source may propose: available, unseen, and with a word of the source on them."""
     viewed = set(served.viewed[place].indices)
-    allowed = [
-        item for item in range(ITEMS) if item % 3 and item not in viewed and not np.isnan(scores[item])
-    ]
-    return sorted(allowed, key=lambda item: -scores[item])[:WANTED]
+    says = values > 0 if name in (*SIMILAR, "history") else ~np.isnan(values)
+    available = features.items["eligible"].to_numpy()
+    if name == "lightfm":  # an item with neither event nor genre stands nowhere
+        placed = (pl.col("item_events") > 0) | (pl.col("genres").list.len() > 0)
+        available = available & features.items.select(placed).to_series().to_numpy()
+    return [item for item in range(ITEMS) if available[item] and item not in viewed and says[item]]
 
 
-@pytest.mark.parametrize("make", [lightfm, popular])
-@settings(max_examples=15, deadline=None)
+@pytest.mark.parametrize("name", NAMES)
+@few
 @given(seed=st.integers(0, 10_000))
-def test_the_best_unseen_items_in_order(make: Maker, seed: int) -> None:
+def test_the_best_unseen_items_in_order(name: str, seed: int, make_random_tables: Maker) -> None:
     rng = np.random.default_rng(seed)
-    generator, served = make(rng), chunk(rng, np.arange(USERS))
-    proposed = generator.propose(served)
+    features, generators = opened(make_random_tables(rng, USERS, ITEMS, 900))
+    assert list(generators) == NAMES
+    served = chunk(rng, name)
+    scores = generators[name].score(served)
+    proposed = proposed_by(scores)
     for place in rng.choice(USERS, 10, replace=False):
         own = proposed.filter(pl.col("user") == place)
-        assert own["item"].to_list() == by_looking_at_all(generator, served, place)
+        values = scores.of_pairs(np.full(ITEMS, place), np.arange(ITEMS))
+        items = allowed(features, served, place, values, name)
+        assert own["item"].is_unique().all() and set(own["item"]) <= set(items)
         assert own["rank"].to_list() == list(range(1, len(own) + 1))
-        expected = generator.score_pairs(own["user"].to_numpy(), own["item"].to_numpy())
-        np.testing.assert_allclose(own["score"].to_numpy(), expected, rtol=1e-4, atol=1e-5)
+        best = np.sort(values[items])[::-1][:WANTED]
+        np.testing.assert_allclose(own["score"].to_numpy(), best, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("make", [lightfm, popular])
-def test_a_user_alone_gets_the_same_as_in_a_batch(make: Maker) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_user_alone_gets_the_same_as_in_a_batch(name: str, make_random_tables: Maker) -> None:
     rng = np.random.default_rng(7)
-    generator, served = make(rng), chunk(rng, np.arange(USERS))
-    batch = generator.propose(served)
+    _, generators = opened(make_random_tables(rng, USERS, ITEMS, 900))
+    served = chunk(rng, name)
+    batch = propose_candidates(served, [generators[name]])
+    assert batch["user"].n_unique() > USERS // 2
     for place in range(0, USERS, 4):
-        alone = generator.propose(UserChunk(served.users[[place]], served.viewed[[place]]))
+        one = UserChunk(served.users[[place]], served.viewed[[place]])
+        alone = propose_candidates(one, [generators[name]])
         assert_frame_equal(alone, batch.filter(pl.col("user") == place), check_exact=True)
 
 
-def test_merged_candidates_keep_each_sources_word() -> None:
+def test_merged_candidates_keep_each_sources_word(make_random_tables: Maker) -> None:
     rng = np.random.default_rng(3)
-    generators, served = (lightfm(rng), popular(rng)), chunk(rng, np.arange(USERS))
-    merged = propose_candidates(served, generators)
+    _, generators = opened(make_random_tables(rng, USERS, ITEMS, 900))
+    served = chunk(rng, "history")
+    merged = propose_candidates(served, list(generators.values()))
     assert merged.select("user", "item").is_unique().all()
     assert merged.equals(merged.sort("user", "item"))
-    for generator in generators:
-        own = merged.filter(pl.col(f"{generator.name}_rank").is_not_null())
-        kept = own.select("user", "item", score=f"{generator.name}_score", rank=f"{generator.name}_rank")
-        assert_frame_equal(
-            kept.sort("user", "rank"), generator.propose(served).sort("user", "rank"), check_exact=True
-        )
+    rows, items = (merged[name].to_numpy().astype(np.int64) for name in ("user", "item"))
+    for name, generator in generators.items():
+        scores = generator.score(served)
+        own = merged.filter(pl.col(f"{name}_rank").is_not_nan())
+        kept = own.select("user", "item", rank=f"{name}_rank", score=f"{name}_score").sort("user", "rank")
+        assert_frame_equal(kept, proposed_by(scores).cast(dict(kept.schema)), check_exact=True)
+        assert own["sources"].str.split(",").list.contains(name).all()
+        whole = scores.of_pairs(rows, items)  # also of pairs that another source proposed
+        np.testing.assert_array_equal(merged[f"{name}_score"].to_numpy(), whole)
+    named = merged["sources"].str.split(",").list.len()
+    ranks = merged.select(pl.sum_horizontal(pl.col(f"{name}_rank").is_not_nan() for name in generators))
+    assert named.to_list() == ranks.to_series().to_list()
     unknown = merged.filter(pl.col("user") % 10 == 9)
-    assert unknown["lightfm_rank"].null_count() == len(unknown) and unknown["lightfm_score"].is_nan().all()
+    assert len(unknown) and unknown["lightfm_score"].is_nan().all() and unknown["lightfm_rank"].is_nan().all()
+
+
+def test_the_normalised_score_is_1_at_the_best_and_0_at_the_floor(make_random_tables: Maker) -> None:
+    rng = np.random.default_rng(5)
+    _, generators = opened(make_random_tables(rng, USERS, ITEMS, 900))
+    merged = propose_candidates(chunk(rng, "lightfm"), list(generators.values()))
+    for name in NAMES:
+        first = merged.filter(pl.col(f"{name}_rank") == 1)
+        assert first[f"{name}_norm"].drop_nans().unique().to_list() == [1.0]
+    last = merged.filter(pl.col("lightfm_rank") == pl.col("lightfm_rank").max().over("user"))
+    assert last.filter(pl.col("lightfm_rank") > 1)["lightfm_norm"].drop_nans().unique().to_list() == [0.0]
+    best = pl.col("ease_score").filter(pl.col("ease_rank") == 1).first().over("user")
+    placed = merged.with_columns(best=best).drop_nulls("best")
+    np.testing.assert_allclose(placed["ease_norm"], placed["ease_score"] / placed["best"], rtol=1e-5)

@@ -1,0 +1,127 @@
+"""Content, own history and popularity, by hand."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recsys_cli.configs.sections import (
+    ContentSettings,
+    FeaturesSettings,
+    HistorySettings,
+    PopularSettings,
+    SegmentSettings,
+    Settings,
+)
+from recsys_cli.data_preparation.features import build_features
+from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.models.candidates.content import content_weights, item_vectors
+from recsys_cli.models.candidates.history import history_generator
+from recsys_cli.models.candidates.popular import popular_generators, segment_generator
+from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
+from recsys_cli.models.candidates.stage import fit_candidate_stage, open_generators
+
+Maker = Callable[..., Tables]
+
+
+def lists_of(generator: CandidateGenerator, users: int, items: int) -> list[list[int]]:
+    nothing = sparse.csr_matrix((users, items), dtype=np.float32)
+    told = generator.score(UserChunk(np.arange(users, dtype=np.uint32), nothing)).proposals
+    return [told.items[told.rows == user].tolist() for user in range(users)]
+
+
+def test_content_finds_a_new_item_by_its_words(make_tables: Maker) -> None:
+    """Nobody has had item 3; it shares a rare word with item 0 and a genre with item 1."""
+    tables = make_tables(
+        [(0, 0, 2.0), (1, 1, 2.0), (2, 2, 2.0)],
+        titles=["Red Lamp", "Blue Chair", "Green Table", "Lamp, small", "Sofa"],
+        cities=[None] * 3,
+        genres=[["light"], ["wood"], ["oak"], ["wood"], ["soft"]],
+    )
+    settings = Settings.model_validate(
+        {
+            "candidates": {
+                "content": {"max_item_share": 0.9},
+                "lightfm": {"num_candidates": 0},
+                "item_knn": {"num_candidates": 0, "recent_candidates": 0},
+            }
+        }
+    )
+    features = build_features(tables, settings.features)
+    generators = open_generators(fit_candidate_stage(tables, settings, 1), features, 1)
+    (content,) = (one for one in generators if one.name == "content")
+
+    assert lists_of(content, 3, 5) == [[0, 3], [1, 3], []]  # no word of item 2 stands with another
+
+
+def test_words_weigh_by_rarity_and_common_ones_say_nothing(make_tables: Maker) -> None:
+    titles = ["the red lamp", "the red chair", "the lamp", "the sofa"]
+    tables = make_tables([(0, 0, 1.0)], titles=titles, cities=[None])
+    features = build_features(tables, FeaturesSettings())
+
+    vectors = item_vectors(features, max_item_share=0.5).toarray()
+
+    half = np.sqrt(0.5)  # lamp and red stand with two items of four each: the same weight
+    assert [row[row > 0].tolist() for row in vectors] == [pytest.approx([half, half]), [1.0], [1.0], []]
+    weights = content_weights(features, ContentSettings(max_item_share=0.5), threads=1)
+    assert weights is not None
+    np.testing.assert_allclose(
+        weights.weights.toarray(),
+        [[1, half, half, 0], [half, 1, 0, 0], [half, 0, 1, 0], [0, 0, 0, 0]],
+        rtol=1e-6,
+    )
+    assert content_weights(features, ContentSettings(max_item_share=0.1), threads=1) is not None
+    unlike = make_tables([(0, 0, 1.0)], titles=["one", "two"], cities=[None])
+    assert content_weights(build_features(unlike, FeaturesSettings()), ContentSettings(), 1) is None
+
+
+def test_history_goes_by_days_of_purchase_then_by_the_last_of_them(make_tables: Maker) -> None:
+    events = [
+        (0, 0, 9.0),
+        (0, 0, 8.9),  # the same day again
+        (0, 1, 20.0),
+        (0, 1, 5.0),
+        (0, 2, 1.0),
+        (0, 3, 1.0),  # gone since
+        (1, 2, 3.0),
+    ]
+    tables = make_tables(events, titles=["a", "b", "c", "d"], cities=[None] * 3, ended=[3])
+    features = build_features(tables, FeaturesSettings())
+
+    assert lists_of(history_generator(features, HistorySettings()), 3, 4) == [[1, 2, 0], [2], []]
+    assert lists_of(history_generator(features, HistorySettings(num_candidates=1)), 3, 4) == [[1], [2], []]
+
+
+def test_popularity_counts_the_days_of_its_window(make_tables: Maker) -> None:
+    events = [(0, 0, 3.0), (0, 1, 10.0), (1, 1, 10.0), (0, 2, 25.0), (1, 2, 25.0), (2, 2, 25.0), (2, 3, 1.0)]
+    tables = make_tables(events, titles=["a", "b", "c", "d"], cities=[None] * 3, ended=[3])
+    features = build_features(tables, FeaturesSettings())
+
+    weekly, fortnightly, monthly = popular_generators(features, PopularSettings())
+
+    assert [one.name for one in (weekly, fortnightly, monthly)] == [
+        "popular_7d",
+        "popular_14d",
+        "popular_30d",
+    ]
+    assert lists_of(weekly, 1, 4) == [[0, 2, 1]]  # equal in the window: by all events
+    assert lists_of(fortnightly, 1, 4) == [[1, 0, 2]]
+    assert lists_of(monthly, 1, 4) == [[2, 1, 0]]
+
+
+def test_a_segment_sees_its_own_favourites_shrunk_towards_everybodys(make_tables: Maker) -> None:
+    events = [(user, 0, 2.0) for user in range(4)] + [(4, 1, 2.0), (5, 1, 2.0), (4, 2, 40.0), (5, 2, 40.0)]
+    tables = make_tables(events, titles=["a", "b", "c"], cities=["Oslo"] * 4 + ["Lima"] * 2 + [None, "Lima"])
+    features = build_features(tables, FeaturesSettings())
+    segments = segment_generator(features, SegmentSettings())
+    assert segments is not None
+    nobody = sparse.csr_matrix((8, 3), dtype=np.float32)
+    scores = segments.score(UserChunk(np.arange(8, dtype=np.uint32), nobody))
+
+    shares = scores.of_pairs(np.array([0, 4, 6]), np.array([1, 1, 1]))
+
+    everybody = 2 / 6  # of the pairs of the last 30 days; a segment borrows 50 of everybody's
+    expected = [50 * everybody / (4 + 50), (2 + 50 * everybody) / (2 + 50), everybody]
+    np.testing.assert_allclose(shares, expected, rtol=1e-6)
+    assert segment_generator(features, SegmentSettings(feature="age")) is None
