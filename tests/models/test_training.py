@@ -1,22 +1,40 @@
 """Training never sees what it is asked to foretell."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.features import build_features
 from recsys_cli.data_preparation.tables import Tables, read_tables
 from recsys_cli.data_preparation.training_set import label_cuts, window_pairs, with_negatives
 from recsys_cli.models.bundle import read_bundle, write_bundle
-from recsys_cli.models.training import train_two_stage, training_frame
-from recsys_cli.models.two_stage import TwoStageModel
+from recsys_cli.models.candidates.stage import fit_candidate_stage
+from recsys_cli.models.judging import TWO_STAGES
+from recsys_cli.models.leakage import check_leakage
+from recsys_cli.models.ranker import fit_ranker
+from recsys_cli.models.training import (
+    LabelWindow,
+    Training,
+    Workshop,
+    feature_columns,
+    label_pairs,
+    label_window,
+    train_two_stage,
+)
+from recsys_cli.models.two_stage import open_day, rank_users
+from recsys_cli.pipelines.fit_cache import FitCache
+from recsys_cli.utils.columns import USER
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, ModelError
+from recsys_cli.utils.stages import Stages
 
-DAY, CUT = date(1998, 4, 9), date(1998, 3, 26)
+DAY, CUT, EARLIER = date(1998, 4, 9), date(1998, 3, 26), date(1998, 3, 12)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +48,7 @@ def settings(shared_data: Path) -> Settings:
                 "items": {"path": str(data / "items.parquet"), "features": ["release_year", "genres"]},
             },
             "candidates": {"lightfm": {"epochs": 2, "no_components": 8}},
-            "ranker": {"iterations": 20, "label_windows": 2, "n_negatives": 20},
+            "ranker": {"iterations": 40, "learning_rate": 0.1, "label_windows": 2, "n_negatives": 20},
         }
     )
 
@@ -41,21 +59,36 @@ def tables(settings: Settings) -> Tables:
 
 
 @pytest.fixture(scope="module")
-def model(tables: Tables, settings: Settings) -> TwoStageModel:
-    return train_two_stage(tables, settings, threads=2)[0]
+def shop(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(settings, 2, Stages(), FitCache(tmp_path_factory.mktemp("fits")))
 
 
-def test_the_window_shapes_the_labels_alone(tables: Tables, settings: Settings) -> None:
+@pytest.fixture(scope="module")
+def training(tables: Tables, shop: Workshop) -> Training:
+    return train_two_stage(tables, shop)
+
+
+@pytest.fixture(scope="module")
+def windows(tables: Tables, shop: Workshop) -> list[LabelWindow]:
+    return [label_window(tables, cut, shop) for cut in (EARLIER, CUT)]
+
+
+def with_ranker(shop: Workshop, **changes: object) -> Workshop:
+    ranker = shop.settings.ranker.model_copy(update=changes)
+    return replace(shop, settings=shop.settings.model_copy(update={"ranker": ranker}))
+
+
+def shuffled_after(tables: Tables, cut: date) -> Tables:
+    """Return the tables with the items of the events from `cut` on dealt out anew."""
+    later = pl.col("timestamp") >= day_start(cut, "UTC")
+    item = pl.when(later).then(pl.col("item").shuffle(seed=1)).otherwise("item").alias("item")
+    return replace(tables, events=tables.events.with_columns(item))
+
+
+def test_the_window_shapes_the_labels_alone(tables: Tables, shop: Workshop) -> None:
     """With the items of the window's events shuffled, the same candidates get the same features."""
-    in_window = pl.col("timestamp") >= day_start(CUT, "UTC")
-    shuffled = tables.events.with_columns(
-        pl.when(in_window).then(pl.col("item").shuffle(seed=1)).otherwise("item").alias("item")
-    )
-    other = Tables(tables.day, tables.timezone, shuffled, tables.users, tables.items)
-    everything = settings.model_copy(
-        update={"ranker": settings.ranker.model_copy(update={"n_negatives": 1_000})}
-    )
-    frames = [training_frame(known, CUT, everything)[0] for known in (tables, other)]
+    everything = with_ranker(shop, n_negatives=1_000)
+    frames = [label_window(known, CUT, everything).frame for known in (tables, shuffled_after(tables, CUT))]
     assert not frames[0]["label"].equals(frames[1]["label"])
     both = set(frames[0]["user"]) & set(frames[1]["user"])
     assert len(both) > 20
@@ -63,32 +96,48 @@ def test_the_window_shapes_the_labels_alone(tables: Tables, settings: Settings) 
     assert_frame_equal(kept[0], kept[1], check_exact=True)
 
 
-def test_positives_are_the_windows_own_pairs(tables: Tables, settings: Settings) -> None:
-    frame, window = training_frame(tables, CUT, settings)
-    later = tables.events.filter(
-        pl.col("timestamp").is_between(day_start(CUT, "UTC"), day_start(DAY, "UTC"), "left")
-    )
-    pairs = set(later.select("user", "item").iter_rows())
-    assert window.reachable == len(pairs)
-    told = {(row["user"], row["item"]): row["label"] for row in frame.iter_rows(named=True)}
+def test_positives_are_the_windows_own_new_pairs(tables: Tables, windows: list[LabelWindow]) -> None:
+    window = windows[-1]
+    start = day_start(CUT, "UTC")
+    later = tables.events.filter(pl.col("timestamp").is_between(start, day_start(DAY, "UTC"), "left"))
+    before = tables.events.filter(pl.col("timestamp") < start)
+    pairs = set(later.select("user", "item").iter_rows()) - set(before.select("user", "item").iter_rows())
+    assert window.summary().reachable == len(pairs)
+    told = {(row["user"], row["item"]): row["label"] for row in window.frame.iter_rows(named=True)}
     assert all((label == 1) == (pair in pairs) for pair, label in told.items())
-    per_user = frame.group_by("user").agg(
+    per_user = window.frame.group_by("user").agg(
         pl.col("label").sum(), (pl.col("label") == 0).sum().alias("negatives")
     )
-    assert per_user["label"].min() >= 1 and per_user["negatives"].max() == settings.ranker.n_negatives
-    assert (frame["group"].rle().struct.field("value")).is_unique().all()  # a group's rows are adjacent
+    assert per_user["label"].min() >= 1 and per_user["negatives"].max() == 20
+    assert (window.frame["group"].rle().struct.field("value")).is_unique().all()  # its rows are adjacent
 
 
-def test_a_person_stays_on_one_side_of_the_validation_split(tables: Tables, settings: Settings) -> None:
-    frames = [training_frame(tables, cut, settings)[0] for cut in label_cuts(DAY, 14, 2)]
-    sides = pl.concat(frames).group_by("user").agg(pl.col("validation").n_unique())
-    assert sides["validation"].max() == 1
-    share = pl.concat(frames).unique("user")["validation"].mean()
-    assert 0.05 < share < 0.3
+def test_repeats_count_where_they_may_be_recommended(tables: Tables, settings: Settings) -> None:
+    """Movies are rated once: here each user watches the first movie of before the window once more."""
+    again = tables.events.filter(pl.col("timestamp") < day_start(CUT, "UTC")).unique(USER, keep="first")
+    again = again.with_columns(
+        pl.lit(day_start(CUT, "UTC")).cast(again.schema["timestamp"]).alias("timestamp")
+    )
+    known = replace(tables, events=pl.concat([tables.events, again]).sort("user", "item", "timestamp"))
+    repeats = settings.model_copy(
+        update={"scoring": settings.scoring.model_copy(update={"filter_viewed": False})}
+    )
+    new, every = (label_pairs(known, CUT, one) for one in (settings, repeats))
+    assert_frame_equal(new, label_pairs(tables, CUT, settings))
+    added = every.join(new, on=["user", "item"], how="anti")
+    assert_frame_equal(added, again.select("user", "item").sort("user", "item"))
+
+
+def test_a_person_stays_on_one_side_of_the_validation_split(windows: list[LabelWindow]) -> None:
+    frame = pl.concat([window.frame for window in windows])
+    assert frame.group_by("user").agg(pl.col("validation").n_unique())["validation"].max() == 1
+    assert 0.05 < frame.unique("user")["validation"].mean() < 0.3
+    assert frame.group_by("group").agg(pl.col("user").n_unique())["user"].max() == 1
+    assert frame["group"].n_unique() == sum(window.frame["user"].n_unique() for window in windows)
 
 
 def test_label_windows_end_at_the_training_day(tables: Tables) -> None:
-    assert label_cuts(DAY, 14, 2) == [date(1998, 3, 12), CUT]
+    assert label_cuts(DAY, 14, 2) == [EARLIER, CUT]
     pairs = window_pairs(tables, CUT, 14)
     assert pairs.is_unique().all() and len(pairs) > 0
     assert window_pairs(tables, DAY, 14).is_empty()
@@ -106,22 +155,139 @@ def test_negatives_are_drawn_alike_whatever_the_chunk() -> None:
     ]
 
 
-def test_the_same_training_gives_the_same_files(
-    model: TwoStageModel, tables: Tables, settings: Settings, tmp_path: Path
+def test_the_exam_asks_a_ranker_that_has_not_seen_its_window(
+    tables: Tables, shop: Workshop, windows: list[LabelWindow], training: Training
 ) -> None:
-    again = train_two_stage(tables, settings, threads=2)[0]
-    for name, trained in (("a", model), ("b", again)):
+    """A ranker of the earlier window alone, calibrated or not, gives the lists that the exam judged."""
+    earlier, last = windows
+    columns, categories = feature_columns(earlier.frame, last.stage, shop.settings.ranker.feature_groups)
+    ranker = fit_ranker(earlier.frame, columns, categories, shop.settings.ranker, 2)
+    users = last.positives[USER].unique().sort().to_numpy()
+    ranked = rank_users(users, last.day, ranker, 2).filter(pl.col("rank") <= 10)
+    hit = ranked.join(last.positives, on=["user", "item"], how="semi").group_by("user").len()
+    judged = training.verdict.by_user[TWO_STAGES].filter(pl.col("HitRate") > 0)
+    assert dict(judged.select("user", pl.col("Precision") * 10).iter_rows()) == pytest.approx(
+        dict(hit.iter_rows())
+    )
+    assert [window.cut for window in training.windows] == [EARLIER, CUT]
+
+
+def test_shuffled_labels_bring_the_lists_down_to_chance(shop: Workshop, windows: list[LabelWindow]) -> None:
+    """Labels dealt out anew among each user's rows teach nothing: the order of the candidates is random."""
+    earlier, last = windows
+    users = last.frame[USER].unique().sort().to_numpy()
+    columns, categories = feature_columns(earlier.frame, last.stage, shop.settings.ranker.feature_groups)
+    dealt = [
+        earlier.frame.with_columns(pl.col("label").shuffle(seed=seed).over("group")) for seed in range(5)
+    ]
+
+    def hits(frame: pl.DataFrame) -> np.ndarray:
+        """Hits in the first ten places of each user of the last window, and those that chance gives."""
+        ranker = fit_ranker(frame, columns, categories, shop.settings.ranker, 2)
+        ranked = rank_users(users, last.day, ranker, 2).join(
+            last.positives.with_columns(taken=1.0), on=["user", "item"], how="left"
+        )
+        taken = pl.col("taken").fill_null(0.0)
+        counts = ranked.group_by("user", maintain_order=True).agg(
+            taken.filter(pl.col("rank") <= 10).sum().alias("hits"), (10 * taken.mean()).alias("chance")
+        )
+        return counts.select("hits", "chance").to_numpy()
+
+    learnt = hits(earlier.frame)
+    nothing = np.mean([hits(frame) for frame in dealt], axis=0)
+
+    gain, luck = learnt[:, 0] - learnt[:, 1], nothing[:, 0] - nothing[:, 1]
+    error = luck.std() / np.sqrt(len(luck))
+    assert gain.mean() > 4 * gain.std() / np.sqrt(len(gain))
+    assert abs(luck.mean()) < 4 * error + 0.1 * gain.mean()
+    assert luck.mean() < 0.35 * gain.mean()
+
+
+def test_the_alarm_is_silent_where_nothing_leaks(
+    tables: Tables, shop: Workshop, windows: list[LabelWindow]
+) -> None:
+    last = windows[-1]
+    users = last.frame[USER].unique().sort()
+    check_leakage(tables, CUT, last.stage, last.day, users, shop.settings.features, 2)
+
+
+def test_the_alarm_tells_of_candidate_models_that_saw_the_window(
+    tables: Tables, shop: Workshop, windows: list[LabelWindow]
+) -> None:
+    late = fit_candidate_stage(tables.as_of(CUT + timedelta(days=1)), shop.settings, 2)
+    day = open_day(late, windows[-1].features, 2)
+    users = windows[-1].frame[USER].unique().sort()
+    with pytest.raises(ModelError, match="the candidate models have learnt from an event of 1998-03-26"):
+        check_leakage(tables, CUT, late, day, users, shop.settings.features, 2)
+
+
+def test_the_alarm_tells_of_features_that_saw_the_window(
+    tables: Tables, shop: Workshop, windows: list[LabelWindow]
+) -> None:
+    last = windows[-1]
+    late = build_features(tables.as_of(CUT + timedelta(days=1)), shop.settings.features)
+    users = last.frame[USER].unique().sort()
+    with pytest.raises(ModelError, match="features change without the window's events"):
+        check_leakage(
+            tables, CUT, last.stage, open_day(last.stage, late, 2), users, shop.settings.features, 2
+        )
+
+
+class NeverCut(Tables):
+    """Tables that give every window the events to come."""
+
+    def as_of(self, day: date) -> Tables:
+        return replace(self, day=day)
+
+
+def test_a_training_asks_the_alarm(tables: Tables, shop: Workshop) -> None:
+    leaking = NeverCut(tables.day, tables.timezone, tables.events, tables.users, tables.items)
+    scoring = shop.settings.scoring.model_copy(update={"filter_viewed": False})
+    repeats = replace(shop, settings=shop.settings.model_copy(update={"scoring": scoring}))
+    with pytest.raises(ModelError, match="leakage: the label window from 1998-03-26 on has leaked"):
+        train_two_stage(leaking, repeats)
+
+
+def test_only_the_groups_of_the_settings_reach_the_ranker(shop: Workshop, windows: list[LabelWindow]) -> None:
+    frame, stage = windows[-1].frame, windows[-1].stage
+    some, _ = feature_columns(frame, stage, ["ranks", "items"])
+    assert {"lightfm_rank", "popular_segment_rank", "item_events_7d", "item_release_year"} <= set(some)
+    assert all(name.endswith("_rank") or name.startswith("item_") for name in some)
+    groups = shop.settings.ranker.feature_groups
+    parts = [set(feature_columns(frame, stage, [group])[0]) for group in groups]
+    every, categories = feature_columns(frame, stage, groups)
+    assert set().union(*parts) == set(every) and sum(map(len, parts)) == len(every)
+    assert set(frame.columns) - set(every) == {"user", "item", "sources", "label", "group", "validation"}
+    assert categories == ("user_gender", "item_release_year")
+
+
+@pytest.mark.parametrize("loss", ["QuerySoftMax", "YetiRank", "PairLogit"])
+def test_every_loss_learns_an_order(shop: Workshop, windows: list[LabelWindow], loss: str) -> None:
+    frame = pl.concat([window.frame for window in windows])
+    columns, categories = feature_columns(frame, windows[-1].stage, ["scores", "items"])
+    settings = with_ranker(shop, loss_function=loss, iterations=15).settings.ranker
+    raw = fit_ranker(frame, columns, categories, settings, 2).raw_scores(frame, 2)
+    means = frame.with_columns(raw=raw).group_by("label").agg(pl.col("raw").mean()).sort("label")["raw"]
+    assert means[1] > means[0]
+
+
+def test_the_same_training_gives_the_same_files_with_and_without_kept_fits(
+    training: Training, tables: Tables, shop: Workshop, tmp_path: Path
+) -> None:
+    again = train_two_stage(tables, Workshop(shop.settings, 2, Stages()))
+    for name, trained in (("a", training.model), ("b", again.model)):
         (tmp_path / name).mkdir()
         write_bundle(trained, tmp_path / name, {})
     files = sorted(file.name for file in (tmp_path / "a").iterdir())
-    assert len(files) == 10
+    assert len(files) == 20
     assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
 
 
-def test_a_damaged_file_is_never_loaded(model: TwoStageModel, tmp_path: Path) -> None:
-    write_bundle(model, tmp_path, {})
+def test_a_damaged_file_is_never_loaded(training: Training, tmp_path: Path) -> None:
+    write_bundle(training.model, tmp_path, {})
     assert read_bundle(tmp_path).model.trained_through == DAY
-    for name in ("ranker.cbm", "users_vectors.npy", "items_ids.parquet", "items_encoder.json"):
+    names = ("ranker.cbm", "lightfm_users_vectors.npy", "bm25_data.npy", "ease_ids.parquet")
+    for name in (*names, "items_encoder.json"):
         whole = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
         with pytest.raises(ModelError, match="differs from its recorded hash") as told:
@@ -130,7 +296,7 @@ def test_a_damaged_file_is_never_loaded(model: TwoStageModel, tmp_path: Path) ->
         (tmp_path / name).write_bytes(whole)
 
 
-def test_too_short_a_history_is_told(tables: Tables, settings: Settings) -> None:
+def test_too_short_a_history_is_told(tables: Tables, shop: Workshop) -> None:
     first = tables.events.select(pl.col("timestamp").min().dt.date()).item() + timedelta(days=1)
     with pytest.raises(InputError, match="no event lies before"):
-        train_two_stage(tables.as_of(first), settings, threads=1)
+        train_two_stage(tables.as_of(first), shop)
