@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from scipy import sparse
 
 from recsys_cli.models.metrics import (
     HIT_RATE,
@@ -17,6 +18,7 @@ from recsys_cli.models.metrics import (
     RECALL,
     bootstrap_interval,
     catalogue_coverage,
+    intra_list_diversity,
     mean_inv_user_freq,
     user_metrics,
 )
@@ -156,3 +158,17 @@ def test_interval_encloses_the_mean_and_repeats_itself() -> None:
     assert (low, high) == bootstrap_interval(differences)
     assert low == pytest.approx(differences.mean() - 1.96 * error, abs=0.02)
     assert high == pytest.approx(differences.mean() + 1.96 * error, abs=0.02)
+
+
+def test_diversity_is_the_mean_distance_of_two_items() -> None:
+    half = np.sqrt(0.5)
+    vectors = sparse.csr_matrix([[1, 0, 0], [half, half, 0], [0, 0, 1], [0, 0, 0]])
+    three = lists_frame({1: [0, 1, 2]})
+
+    # cosines: half, 0, 0; item 3 has no words
+    assert intra_list_diversity(three, vectors, 10) == pytest.approx((1 - half + 1 + 1) / 3)
+    assert intra_list_diversity(three, vectors, 2) == pytest.approx(1 - half)
+    two = lists_frame({1: [0, 1, 3], 2: [0, 2], 3: [0], 4: [3]})
+    assert intra_list_diversity(two, vectors, 10) == pytest.approx((1 - half + 1) / 2)
+    assert intra_list_diversity(lists_frame({1: [3]}), vectors, 10) == 0.0
+    assert intra_list_diversity(lists_frame({1: [0]}), vectors, 10) == 0.0

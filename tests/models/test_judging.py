@@ -1,0 +1,136 @@
+"""The judgement of lists: segments, the blend and the stage budget, by hand."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+from catboost import CatBoost, Pool
+from scipy import sparse
+
+from recsys_cli.data_preparation.features import FeatureTables
+from recsys_cli.models.calibration import Calibration
+from recsys_cli.models.candidates.protocol import Proposals, UserChunk
+from recsys_cli.models.join import RankerTables
+from recsys_cli.models.judging import BLEND, TWO_STAGES, Budget, Verdict, judge_day, measures_of
+from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.two_stage import ServingDay
+from recsys_cli.pipelines.verdicts import verdict_facts
+
+WARM, BUSY, COLD = 0, 1, 2
+ITEMS = 6
+TITLES = ["red lamp", "red chair", "blue lamp", "blue chair", "pine", "oak"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A source whose lists are written down: by user, the best item first."""
+
+    name: str
+    lists: tuple[tuple[int, ...], ...]
+    floor_is_last: bool = False
+
+    def score(self, chunk: UserChunk) -> "Written.Scores":
+        flat = [
+            (row, item, rank)
+            for row, user in enumerate(chunk.users)
+            for rank, item in enumerate(self.lists[user], 1)
+        ]
+        rows, items, ranks = np.array(flat, dtype=np.int64).reshape(-1, 3).T
+        return Written.Scores(Proposals(rows, items, ranks))
+
+    @dataclass(frozen=True)
+    class Scores:
+        proposals: Proposals
+
+        def of_pairs(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+            told = self.proposals
+            known = {(r, i): 1 / k for r, i, k in zip(told.rows, told.items, told.ranks, strict=True)}
+            return np.array(
+                [known.get(pair, 0.0) for pair in zip(rows, items, strict=True)], dtype=np.float32
+            )
+
+
+@pytest.fixture(scope="module")
+def by_left() -> Ranker:
+    """A ranker that follows the source "left" alone."""
+    scores = pl.DataFrame({"left_score": pl.Series(np.linspace(0, 1, 64), dtype=pl.Float32)})
+    model = CatBoost({"iterations": 60, "depth": 4, "learning_rate": 0.3, "logging_level": "Silent"})
+    model.set_params(allow_writing_files=False, random_seed=0)
+    model.fit(Pool(scores, label=scores["left_score"].to_numpy()))
+    return Ranker(model, ("left_score",), (), Calibration(), "raw")
+
+
+def features() -> FeatureTables:
+    users = pl.DataFrame({"user_id": ["warm", "busy", "cold"], "user_items": [1.0, 7.0, 0.0]})
+    items = pl.DataFrame({"item_id": range(ITEMS), "title": TITLES, "eligible": [True] * ITEMS})
+    pairs = pl.DataFrame({"user": [WARM, BUSY], "item": [4, 5]}).cast(pl.UInt32)
+    empty = pl.DataFrame()
+    return FeatureTables(date(2026, 3, 31), (), (), users, items, pairs, empty)
+
+
+@pytest.fixture(scope="module")
+def verdict(by_left: Ranker) -> Verdict:
+    left = Written("left", ((0, 1, 2), (3, 2), (0,)))
+    right = Written("popular_7d", ((2, 3), (2, 0), (1, 5)))
+    sides = (pl.DataFrame({name: pl.Series(range(9), dtype=pl.UInt32)}) for name in ("user", "item"))
+    tables = RankerTables(*sides, None, {}, ())
+    day = ServingDay((left, right), tables, sparse.csr_matrix((3, ITEMS), dtype=np.float32), True)
+    truth = pl.DataFrame({"user": [WARM, WARM, WARM, BUSY, BUSY, COLD], "item": [0, 2, 3, 2, 5, 1]}).cast(
+        pl.UInt32
+    )
+    return judge_day(day, features(), by_left, truth, k=2, chunk_users=2, threads=1)
+
+
+def test_the_stage_budget_counts_warm_users_pairs(verdict: Verdict) -> None:
+    # warm took 0, 2, 3: left proposes 0 and 2, the other 2 and 3; busy took 2, 5: both propose 2, nobody 5
+    assert verdict.budget == Budget(
+        relevant=5,
+        proposed=4,
+        listed=2,  # the ranker's lists are those of left: 0 1 and 3 2
+        listable=3,  # two places of warm, one of busy
+        by_source={"left": (3, 1), "popular_7d": (3, 1)},
+    )
+
+
+def test_each_contestant_is_measured_on_its_own_list(verdict: Verdict) -> None:
+    hits = {name: frame["Precision"].to_list() for name, frame in verdict.by_user.items()}
+    assert hits["left"] == [0.5, 0.5, 0.0]  # 0 1, 3 2, 0
+    assert hits["popular_7d"] == [1.0, 0.5, 0.5]  # 2 3, 2 0, 1 5
+    assert hits[TWO_STAGES] == hits["left"][:2] + [0.5]  # behind 0 comes 1, the lower index of two equals
+    assert hits[BLEND] == [1.0, 0.5, 0.5]  # 2 is in both of warm's: first; 0 next, at place 1 of left
+    assert measures_of(verdict.by_user["left"])["Precision"] == pytest.approx(1 / 3)
+
+
+def test_users_fall_into_segments_by_what_they_had(verdict: Verdict) -> None:
+    assert verdict.by_user[TWO_STAGES]["segment"].to_list() == ["1 to 4 items", "5 to 19 items", "cold"]
+
+
+def test_variety_is_that_of_the_lists(verdict: Verdict) -> None:
+    left = verdict.variety["left"]  # 0 1, 3 2, 0
+    assert left["CatalogCoverage"] == pytest.approx(4 / 6)
+    # "red lamp, red chair" and "blue chair, blue lamp" share one of two words of equal weight
+    assert left["IntraListDiversity"] == pytest.approx(0.5)
+    assert left["MeanInvUserFreq"] == pytest.approx(1.0)  # nobody has had them: as one of two users
+
+
+def test_the_facts_pool_users_of_all_days_and_keep_the_cold_apart(verdict: Verdict) -> None:
+    facts = verdict_facts([verdict, verdict], k=2)
+    assert (facts["users"], facts["cold_users"]) == (4, 2)
+    assert facts["models"]["left"]["Precision@2"] == pytest.approx(0.5)
+    assert facts["segments"]["cold"]["users"] == 2
+    assert facts["budget"] == {
+        "relevant_pairs": 10,
+        "candidate_recall": 4 / 5,
+        "ranker_share": 2 / 3,
+        "by_source": {
+            "left": {"recall": 3 / 5, "alone": 1 / 5},
+            "popular_7d": {"recall": 3 / 5, "alone": 1 / 5},
+        },
+    }
+    ndcg = {name: frame["NDCG"].head(2).mean() for name, frame in verdict.by_user.items()}
+    compared = facts["against_popularity"]
+    assert compared["against"] == "popular_7d" and compared["metric"] == "NDCG@2"
+    assert compared["difference"] == pytest.approx(ndcg[TWO_STAGES] - ndcg["popular_7d"])
+    assert compared["low"] <= compared["difference"] <= compared["high"]
