@@ -51,7 +51,7 @@ def evaluate(
     cuts: Cuts = 1,
     without: Without = None,
 ) -> None:
-    """Compare each source, a blend and the two stages on what users did after the date; nothing is kept."""
+    """Compare each source, a blend and the two stages on what users did after the date; no model is kept."""
     session = session_of(ctx)
     terminal = session.terminal
     day = parse_day(date)

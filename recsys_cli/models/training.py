@@ -21,7 +21,7 @@ from recsys_cli.models.leakage import check_leakage
 from recsys_cli.models.ranker import GROUP, LABEL, Ranker, fit_ranker, refit_ranker
 from recsys_cli.models.two_stage import ServingDay, TwoStageModel, candidate_frame, open_day, rank_users
 from recsys_cli.utils.columns import ITEM, RAW_SCORE, SOURCES, USER, USER_ID
-from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.errors import InputError, SettingsError
 from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.stages import Stages
 
@@ -192,9 +192,18 @@ def labelled_frame(
 def feature_columns(
     frame: pl.DataFrame, stage: CandidateStage, groups: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of the ranker's features in the groups, and of those that hold codes of categories."""
+    """Return the names of the ranker's features in the groups, and of those that hold codes of categories.
+
+    Raises: SettingsError when the groups have no feature.
+    """
     names = (name for name in frame.columns if name not in _NO_FEATURES)
     columns = tuple(name for name in names if feature_group(name) in groups)
+    if not columns:
+        raise SettingsError(
+            f"no feature is left for the ranker in the groups: {', '.join(groups) or 'none'}",
+            where="ranker.feature_groups",
+            fix="name more groups",
+        )
     known = category_columns(stage.encoders)
     return columns, tuple(name for name in columns if name in known)
 

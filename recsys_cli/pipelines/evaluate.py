@@ -153,7 +153,7 @@ def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam
 
 
 def sit_exam(exam: Exam, workspace: Workspace, run: Run, progress: Progress = silent) -> Verdict:
-    """Learn both stages as `train` does, rank by the scoring path, and judge the lists; nothing is kept.
+    """Learn both stages as `train` does, rank by the scoring path, and judge the lists; no model is kept.
 
     Raises: InputError when the history is too short; ModelError when there is nothing to learn from.
     """

@@ -18,7 +18,8 @@ from recsys_cli.configs.sections import (
     Settings,
 )
 from recsys_cli.models.metrics import NDCG, PER_USER, user_metrics
-from recsys_cli.pipelines.evaluate import EvaluationRequest, Exam, judge, set_exam, train_for
+from recsys_cli.models.registry import promote
+from recsys_cli.pipelines.evaluate import EvaluationRequest, Exam, report_of, set_exam, sit_exam
 from recsys_cli.pipelines.run_record import Run, begin_run
 from recsys_cli.pipelines.score import ScoreRequest, score_users
 from recsys_cli.pipelines.train import train_model
@@ -47,7 +48,7 @@ def workspace_of(events: pl.DataFrame, root: Path, *, filter_viewed: bool = True
     settings = Settings(
         data=DataSettings(interactions=InteractionsSettings(path="events.parquet")),
         candidates=CandidatesSettings(lightfm=LightFMSettings(no_components=16, epochs=3)),
-        ranker=RankerSettings(iterations=20, depth=4),
+        ranker=RankerSettings(iterations=60, depth=4, learning_rate=0.1, label_windows=2),
         scoring=ScoringSettings(filter_viewed=filter_viewed, chunk_users=64),
     )
     return Workspace(root, settings)
@@ -135,7 +136,7 @@ def test_a_window_with_nothing_to_judge_by_is_refused(
         exam_of(events_of(*rows), tmp_path)
 
 
-@pytest.mark.parametrize("request_", [EvaluationRequest(DAY, 14, 51), EvaluationRequest(DAY, 10**7, 10)])
+@pytest.mark.parametrize("request_", [EvaluationRequest(DAY, 14, 101), EvaluationRequest(DAY, 10**7, 10)])
 def test_a_request_that_cannot_be_judged_is_refused(request_: EvaluationRequest, tmp_path: Path) -> None:
     workspace = workspace_of(events_of(*BEFORE, *WITHIN), tmp_path)
 
@@ -148,8 +149,9 @@ def test_the_judged_lists_are_those_that_score_publishes(retail: pl.DataFrame, t
     run = begin(workspace)
     exam = set_exam(workspace, REQUEST, run)
 
-    report = judge(exam, train_for(exam, workspace, run), workspace, run)
-    train_model(workspace, DAY, run)
+    facts = report_of([exam], [sit_exam(exam, workspace, run)], []).facts
+    trained = train_model(workspace, DAY, run, promoted=False)
+    promote(workspace.models, trained.version, force=True)  # so few customers teach little
     published = pl.read_parquet(score_users(workspace, ScoreRequest(DAY, 10), run).path)
 
     after = pl.col(TIMESTAMP).is_between(datetime(2010, 11, 26), datetime(2010, 12, 10), closed="left")
@@ -165,10 +167,11 @@ def test_the_judged_lists_are_those_that_score_publishes(retail: pl.DataFrame, t
     measured = user_metrics(
         published.select(USER_ID, ITEM_ID, RANK).rename(by_names), truth.rename(by_names), 10
     )
-    assert (report.users, report.relevant_pairs) == (len(measured), len(truth))
+    assert (facts["users"], facts["budget"]["relevant_pairs"]) == (len(measured), len(truth))
+    ours = facts["models"]["two stages"]
     for name in PER_USER:
-        assert report.measures["two stages"][f"{name}@10"] == pytest.approx(measured[name].mean())
-    assert report.measures["two stages"]["NDCG@10"] > 0
+        assert ours[f"{name}@10"] == pytest.approx(measured[name].mean())
+    assert ours["NDCG@10"] > 0
 
 
 def test_the_program_compares_and_publishes_nothing(
@@ -179,7 +182,7 @@ def test_the_program_compares_and_publishes_nothing(
     (tmp_path / "settings/settings.toml").write_text(
         '[default.data.interactions]\npath = "events.parquet"\n'
         "[default.candidates.lightfm]\nno_components = 16\nepochs = 3\n"
-        "[default.ranker]\niterations = 20\ndepth = 4\n"
+        "[default.ranker]\niterations = 20\ndepth = 4\nlabel_windows = 2\n"
     )
 
     done = recsys("evaluate", "--date", DAY.isoformat(), "--days", "20", "--k", "5", "--json")
@@ -187,15 +190,19 @@ def test_the_program_compares_and_publishes_nothing(
     assert done.returncode == 0, done.stderr
     assert "the interactions cover 14 of the 20 days" in done.stderr
     told = json.loads(done.stdout)
-    assert told["schema_version"] == 1
+    assert told["schema_version"] == 2
     assert (told["date"], told["days"], told["covered_days"], told["k"]) == ("2010-11-26", 20, 14, 5)
-    assert list(told["models"]) == ["popular", "lightfm", "two stages"]
-    best = max(told["models"][name]["NDCG@5"] for name in ("popular", "lightfm"))
+    sources = set(told["budget"]["by_source"])
+    assert {"lightfm", "bm25", "ease_recent", "popular_7d"} <= sources
+    assert set(told["models"]) == sources | {"blend", "two stages"}
+    best = max(measures["NDCG@5"] for name, measures in told["models"].items() if name != "two stages")
     compared = {one["metric"]: one for one in told["comparisons"]}[f"{NDCG}@5"]
     assert compared["difference"] == pytest.approx(told["models"]["two stages"]["NDCG@5"] - best)
     assert compared["low"] <= compared["difference"] <= compared["high"]
-    assert 0 < told["candidate_recall"] <= 1
-    assert {path.name for path in tmp_path.iterdir()} == {"events.parquet", "settings", "runs"}
+    recalls = [one["recall"] for one in told["budget"]["by_source"].values()]
+    assert 0 < max(recalls) <= told["budget"]["candidate_recall"] <= 1
+    assert {path.name for path in tmp_path.iterdir()} == {"events.parquet", "settings", "runs", "models"}
+    assert [path.name for path in (tmp_path / "models").iterdir()] == [".fits"]
 
 
 def test_the_program_says_that_a_date_is_missing_or_has_no_future(

@@ -23,6 +23,7 @@ from recsys_cli.models.candidates.similarity import ItemWeights, SimilarityGener
 from recsys_cli.models.encoding import Encoders, fit_encoder
 from recsys_cli.models.keeping import ArrayStore, not_kept
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
+from recsys_cli.utils.errors import SettingsError
 
 EASE = "ease"
 CONTENT = "content"
@@ -101,7 +102,10 @@ def continue_candidate_stage(
 def open_generators(
     stage: CandidateStage, features: FeatureTables, threads: int
 ) -> tuple[CandidateGenerator, ...]:
-    """Bind every source that is on to the users and items of a day."""
+    """Bind every source that is on to the users and items of a day.
+
+    Raises: SettingsError when there is none.
+    """
     settings = stage.settings
     generators: list[CandidateGenerator] = []
     if stage.lightfm is not None:
@@ -116,6 +120,12 @@ def open_generators(
         generators.append(history_generator(features, settings.history))
     if settings.external.is_on:
         generators.append(external_generator(features, settings.external))
+    if not generators:
+        raise SettingsError(
+            "no source of candidates is on, or none fits the data",
+            where="candidates",
+            fix="raise num_candidates of a source",
+        )
     return tuple(generators)
 
 

@@ -1,0 +1,92 @@
+"""`recsys evaluate`: several windows, sources and groups of features left out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_cli.cli.app import main
+from recsys_cli.utils.errors import ExitCode
+
+Refused = Callable[..., str]
+Evaluate = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def evaluate(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Evaluate:
+    """Run evaluate with lists of 5 for windows of a week; return what it tells."""
+
+    def run(*args: str) -> dict[str, Any]:
+        capsys.readouterr()
+        command = ["-C", str(workspace), "evaluate", "--days", "7", "--k", "5", "--json", *args]
+        assert main(command) == ExitCode.OK
+        told: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return told
+
+    return run
+
+
+def test_cuts_pool_the_users_of_consecutive_windows(evaluate: Evaluate) -> None:
+    later, earlier = evaluate("--date", "2026-02-23"), evaluate("--date", "2026-02-16")
+
+    both = evaluate("--date", "2026-02-23", "--cuts", "2")
+
+    assert both["dates"] == ["2026-02-23", "2026-02-16"] and both["covered_days"] == 14
+    assert both["users"] == later["users"] + earlier["users"]
+    for name, measures in both["models"].items():
+        for measure in ("NDCG@5", "MAP@5", "Recall@5"):
+            parts = [one["users"] * one["models"][name][measure] for one in (later, earlier)]
+            assert measures[measure] == pytest.approx(sum(parts) / both["users"])
+    pairs = [one["budget"]["relevant_pairs"] for one in (later, earlier)]
+    assert both["budget"]["relevant_pairs"] == sum(pairs)
+
+
+def test_without_leaves_out_sources_and_groups_of_features(evaluate: Evaluate) -> None:
+    whole = evaluate("--date", "2026-02-23")
+    told = evaluate("--date", "2026-02-23", "--without", "item_knn", "--without", "norms")
+
+    gone = {"bm25", "bm25_recent", "cosine", "cosine_recent"}
+    assert told["without"] == ["item_knn", "norms"] and whole["without"] == []
+    assert set(whole["models"]) - set(told["models"]) == gone
+    assert set(whole["budget"]["by_source"]) - set(told["budget"]["by_source"]) == gone
+    assert told["models"]["ease"] == whole["models"]["ease"]
+    assert told["models"]["two stages"] != whole["models"]["two stages"]
+
+
+def test_a_group_left_out_changes_the_two_stages_alone(evaluate: Evaluate) -> None:
+    whole = evaluate("--date", "2026-02-23")
+    told = evaluate("--date", "2026-02-23", "--without", "affinity")
+
+    differing = {
+        name for name, measures in whole["models"].items() if told["models"][name] != pytest.approx(measures)
+    }
+    assert differing == {"two stages"}
+
+
+@pytest.mark.parametrize("name", ["lightfn", "two stages", "", "user_events"])
+def test_a_name_that_is_neither_source_nor_group_is_refused(refused: Refused, name: str) -> None:
+    message = refused(ExitCode.USAGE, "evaluate", "--date", "2026-02-23", "--without", name)
+    assert f"{name!r} is neither a source nor a group of features that is on" in message
+    assert "sources: lightfm, item_knn, ease" in message and "groups: users, items" in message
+
+
+GROUPS, SOURCES = (
+    "users items pairs affinity ranks scores norms",
+    "lightfm item_knn ease popular segment content history",
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [(GROUPS, "no feature is left for the ranker"), (SOURCES, "no source of candidates is on")],
+    ids=["groups", "sources"],
+)
+def test_all_of_a_kind_left_out_is_refused(
+    workspace: Path, capsys: pytest.CaptureFixture[str], names: str, words: str
+) -> None:
+    options = [word for name in names.split() for word in ("--without", name)]
+    command = ["-q", "-C", str(workspace), "evaluate", "--date", "2026-02-23", *options]
+    assert main(command) == ExitCode.USAGE
+    assert words in capsys.readouterr().err
