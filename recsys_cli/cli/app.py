@@ -29,6 +29,7 @@ from recsys_cli.cli.outcome import Outcome
 from recsys_cli.cli.score import score
 from recsys_cli.cli.session import Session, session_of
 from recsys_cli.cli.train import train
+from recsys_cli.cli.tune import tune
 
 app = typer.Typer(
     name="recsys",
@@ -44,6 +45,7 @@ app.command("train")(train)
 app.command("score")(score)
 app.command("explain")(explain)
 app.command("evaluate")(evaluate)
+app.command("tune")(tune)
 app.add_typer(models, name="models")
 app.command("config")(show_config)
 

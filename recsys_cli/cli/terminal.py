@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -91,22 +91,28 @@ class Terminal:
         self.data.out(json_text(value), highlight=False)
 
     @contextmanager
-    def progress(self, label: str, unit: str = "users") -> Iterator[Progress]:
-        """Yield a callable for units done and in all: a bar on a terminal, timed lines off it."""
+    def progress(self, label: str | Callable[[], str], unit: str = "users") -> Iterator[Progress]:
+        """Yield a callable for units done and in all: a bar on a terminal, timed lines off it.
+
+        Args:
+            label: the text before the bar, or what returns it each time that it is drawn.
+        """
+        tell = label if callable(label) else lambda: label
         if self.quiet:
             yield silent
         elif sys.stderr is not None and sys.stderr.isatty() and not self.messages.is_dumb_terminal:
             with self._bar() as display:
-                task = display.add_task(escaped(label), total=None, rate="")
+                task = display.add_task(escaped(tell()), total=None, rate="")
                 started = time.monotonic()
 
                 def move(done: int, total: int) -> None:
                     rate = done / max(time.monotonic() - started, 1e-9)
-                    display.update(task, completed=done, total=total, rate=f"{rate:,.0f}/s")
+                    speed = f"{rate:,.0f}/s" if rate >= 1 else ""
+                    display.update(task, completed=done, total=total, rate=speed, description=escaped(tell()))
 
                 yield move
         else:
-            lines = _TimedLines(self, label, unit)
+            lines = _TimedLines(self, tell, unit)
             yield lines.report
             lines.finish()
 
@@ -131,7 +137,7 @@ class Terminal:
 class _TimedLines:
     """Progress where nothing can be redrawn: a line every ten seconds at most, and one at the end."""
 
-    def __init__(self, terminal: Terminal, label: str, unit: str) -> None:
+    def __init__(self, terminal: Terminal, label: Callable[[], str], unit: str) -> None:
         self._terminal = terminal
         self._label = label
         self._unit = unit
@@ -147,9 +153,9 @@ class _TimedLines:
         rate = done / (now - self._started)
         share = f"{done:,} of {total:,} ({done / total:.0%})"
         speed = f"{rate:,.0f} a second, " if rate >= 1 else ""
-        self._terminal.say(f"{self._label}: {share}, {speed}{(total - done) / rate:,.0f} s left")
+        self._terminal.say(f"{self._label()}: {share}, {speed}{(total - done) / rate:,.0f} s left")
 
     def finish(self) -> None:
         seconds = time.monotonic() - self._started
         count = f"{self._done:,} {self._unit} in " if self._done else ""
-        self._terminal.say(f"{self._label}: {count}{seconds:.1f} s")
+        self._terminal.say(f"{self._label()}: {count}{seconds:.1f} s")

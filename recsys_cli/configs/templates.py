@@ -1,7 +1,9 @@
 """The text of a workspace's settings.toml: a head, the tables, and the environments."""
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from itertools import groupby
 from string import Template
 from typing import Any
 
@@ -29,6 +31,15 @@ def guessed_text(data: DataSettings) -> str:
         if lines:
             parts.append("\n".join([f"[default.data.{name}]", *lines]))
     return _whole(_GUESSED + "\n\n".join(parts) + "\n")
+
+
+def settings_text(values: Mapping[str, Any], *, heading: Sequence[str]) -> str:
+    """Return settings by their dotted keys as the [default] tables of a file, below lines of comment."""
+    lines = [f"# {line}" for line in heading]
+    for section, keys in groupby(values, lambda key: key.rpartition(".")[0]):
+        lines += ["", f"[default.{section}]"]
+        lines += [f"{key.rpartition('.')[2]} = {_toml(values[key])}" for key in keys]
+    return "\n".join(lines) + "\n"
 
 
 def _whole(tables: str) -> str:

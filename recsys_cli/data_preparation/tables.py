@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from recsys_cli.configs.sections import DataSettings
@@ -45,6 +47,15 @@ class Tables:
         """Return the tables as they were at the start of an earlier `day`; indices stay the same."""
         events = self.events.filter(pl.col(TIMESTAMP) < day_start(day, self.timezone))
         return replace(self, day=day, events=events)
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of the events and of what is known of users and items."""
+        digest = sha256()
+        for column in self.events:
+            digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
+        for entities in (self.users, self.items):
+            digest.update(entities.write_ndjson().encode())
+        return digest.hexdigest()
 
 
 def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = "") -> Tables:

@@ -65,6 +65,22 @@ class LabelWindow:
 
 
 @dataclass(frozen=True)
+class Rehearsal:
+    """A training up to its exam.
+
+    Attributes:
+        frames: the ranker's rows of each label window, the earliest first.
+        judged: a ranker that has not seen the last window.
+        verdict: how it did there.
+    """
+
+    frames: list[pl.DataFrame]
+    windows: list[TrainingWindow]
+    judged: Ranker
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
 class Training:
     """What a training gave.
 
@@ -89,8 +105,8 @@ class Workshop:
     kept: ArrayStore = not_kept
 
 
-def train_two_stage(tables: Tables, shop: Workshop, progress: Progress = silent) -> Training:
-    """Learn both stages from everything before `tables.day`.
+def rehearse(tables: Tables, shop: Workshop, progress: Progress = silent) -> Rehearsal:
+    """Learn both stages before the last label window and judge them in it: a training up to its exam.
 
     Raises: InputError when the history is too short; ModelError when there is nothing to learn from, or a
         window has leaked into what was made before it.
@@ -111,13 +127,24 @@ def train_two_stage(tables: Tables, shop: Workshop, progress: Progress = silent)
     progress(len(cuts), steps)
     judged, verdict = _exam(pl.concat(frames[:-1]), last, shop)
     progress(len(cuts) + 1, steps)
+    return Rehearsal(frames, windows, judged, verdict)
+
+
+def train_two_stage(tables: Tables, shop: Workshop, progress: Progress = silent) -> Training:
+    """Learn both stages from everything before `tables.day`.
+
+    Raises: InputError, ModelError as `rehearse` does.
+    """
+    past = rehearse(tables, shop, progress)
+    steps = len(past.windows) + 3
     with shop.stages.stage("ranker"):
-        ranker = refit_ranker(pl.concat(frames), judged, ranking, shop.threads)
-    progress(len(cuts) + 2, steps)
+        ranker = refit_ranker(pl.concat(past.frames), past.judged, shop.settings.ranker, shop.threads)
+    progress(steps - 1, steps)
     with shop.stages.stage("candidate models"):
         stage = fit_candidate_stage(tables, shop.settings, shop.threads, shop.kept)
     progress(steps, steps)
-    return Training(TwoStageModel(stage, ranker, tables.day), windows, verdict, ranker.importance())
+    model = TwoStageModel(stage, ranker, tables.day)
+    return Training(model, past.windows, past.verdict, ranker.importance())
 
 
 def label_window(

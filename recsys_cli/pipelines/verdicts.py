@@ -10,6 +10,7 @@ import polars as pl
 
 from recsys_cli.models.judging import COLD, SEGMENT, TWO_STAGES, Verdict, measures_of, popularity_names
 from recsys_cli.models.metrics import MAP, NDCG, bootstrap_interval
+from recsys_cli.utils.columns import USER
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,21 @@ def verdict_facts(verdicts: Sequence[Verdict], k: int) -> dict[str, Any]:
         "budget": _budget(verdicts),
     }
     return facts
+
+
+def compare_two_stages(ours: Sequence[Verdict], theirs: Sequence[Verdict], metric: str, k: int) -> Comparison:
+    """Compare the two stages of two trainings on the same warm users of the same days."""
+    pairs = zip(ours, theirs, strict=True)
+    differences = np.concatenate(
+        [_warm_values(our, metric) - _warm_values(their, metric) for our, their in pairs]
+    )
+    return Comparison(f"{metric}@{k}", "today", float(differences.mean()), *bootstrap_interval(differences))
+
+
+def _warm_values(verdict: Verdict, metric: str) -> np.ndarray:
+    """Return a value a warm user, by user."""
+    frame = verdict.by_user[TWO_STAGES].filter(pl.col(SEGMENT) != COLD).sort(USER)
+    return np.asarray(frame[metric].to_numpy())
 
 
 def _at(k: int, measures: Mapping[str, float]) -> dict[str, float]:

@@ -1,0 +1,41 @@
+"""Settings by their dotted keys."""
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from typing import Any
+
+from recsys_cli.configs.sections import Settings
+
+
+def value_at(settings: Settings, key: str) -> Any:
+    """Return the section or value that a dotted key names.
+
+    Raises: AttributeError for a key that the schema does not know.
+    """
+    return reduce(getattr, key.split("."), settings)
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return the settings with other values at these dotted keys, validated.
+
+    Raises: pydantic's ValidationError for a value that does not hold.
+    """
+    root = settings.model_dump()
+    for key, value in values.items():
+        section, _, name = key.rpartition(".")
+        _table_at(root, section)[name] = value
+    return Settings.model_validate(root)
+
+
+def without(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the settings as a JSON value that lacks these dotted keys."""
+    root = settings.model_dump(mode="json")
+    for key in keys:
+        section, _, name = key.rpartition(".")
+        del _table_at(root, section)[name]
+    return root
+
+
+def _table_at(root: dict[str, Any], section: str) -> dict[str, Any]:
+    found: dict[str, Any] = reduce(lambda table, name: table[name], section.split("."), root)
+    return found
