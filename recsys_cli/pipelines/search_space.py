@@ -38,16 +38,16 @@ OTHERS: Final[Space] = {
     "ranker.rsm": FloatDistribution(0.15, 1.0, log=True),
     "ranker.n_negatives": IntDistribution(40, 300, log=True),
 }
+SPACE: Final[Space] = {**LIGHTFM_FIT, **OTHERS}
 _COUNTS: Final = ("num_candidates", "recent_candidates")
 _DIGITS: Final = 3  # that matter of a number
 
 
 def space_of(settings: Settings) -> dict[str, BaseDistribution]:
     """Return what is tried: today's values are among it, sources that are off stay off."""
-    whole = {**LIGHTFM_FIT, **OTHERS}
     return {
         key: _reaching(bounds, value_at(settings, key), settings.evaluation.k if _is_count(key) else None)
-        for key, bounds in whole.items()
+        for key, bounds in SPACE.items()
         if _is_on(key, settings)
     }
 

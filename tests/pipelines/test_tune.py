@@ -1,0 +1,329 @@
+"""A search goes on where it was stopped, keeps to its days and is never worse than what it began with."""
+
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recsys_cli.cli.app import main
+from recsys_cli.configs.load import load_settings
+from recsys_cli.configs.sections import Settings
+from recsys_cli.pipelines.run_record import begin_run
+from recsys_cli.pipelines.search_space import SPACE, space_of, values_of
+from recsys_cli.pipelines.tune import Standing, TuneRequest, TuningPlan, Winner, plan_tuning, search
+from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.durations import parse_duration
+from recsys_cli.utils.errors import ExitCode, InputError, ModelError, UsageError
+from recsys_cli.utils.locks import locked
+
+DAY = date(2026, 3, 2)
+WEEK = timedelta(days=7)
+SETTINGS = """
+[default.data.interactions]
+path = "interactions.parquet"
+[default.candidates.lightfm]
+epochs = 2
+no_components = 8
+[default.ranker]
+iterations = 10
+label_days = 7
+label_windows = 2
+"""
+VALUE = "recsys_cli.pipelines.tune._ndcg"
+Value = Callable[[TuningPlan, Settings], float]
+
+
+def events() -> pl.DataFrame:
+    """Six weeks before the day of 60 users, each fond of a quarter of 40 items, and three days more."""
+    rng = np.random.default_rng(7)
+    users, items, size = 60, 40, 2_400
+    who = rng.integers(0, users, size)
+    fond = who % 4 + 4 * rng.integers(0, items // 4, size)
+    what = np.where(rng.random(size) < 0.7, fond, rng.integers(0, items, size))
+    begin = datetime(DAY.year, DAY.month, DAY.day) - timedelta(days=42)
+    seconds = rng.integers(0, 45 * 86_400, size)
+    times = [begin + timedelta(seconds=int(one)) for one in seconds]
+    return pl.DataFrame({"user_id": who, "item_id": 100 + what, "timestamp": times})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A workspace."""
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings/settings.toml").write_text(SETTINGS)
+    events().write_parquet(tmp_path / "interactions.parquet")
+    return tmp_path
+
+
+def plan_of(root: Path, budget: int = 1, windows: int = 1) -> TuningPlan:
+    workspace = Workspace(root, load_settings(root, None, ()).settings)
+    return plan_tuning(workspace, TuneRequest(DAY, budget, windows), begin_run(workspace, "tune"))
+
+
+def silent(_: Standing) -> None:
+    """Look away."""
+
+
+def search_until(plan: TuningPlan, trials: int, watch: Callable[[Standing], None] = silent) -> Winner:
+    """Search through this many trials; a Ctrl-C then comes before the next."""
+
+    def stop(standing: Standing) -> None:
+        watch(standing)
+        if standing.done == trials:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(replace(plan, request=replace(plan.request, budget=3_600)), stop)
+    return search(plan, silent)
+
+
+def depth_counts(_: TuningPlan, settings: Settings) -> float:
+    """A value that deep trees and few of them have."""
+    return settings.ranker.depth / (10 + settings.ranker.iterations / 1_000)
+
+
+def journal(plan: TuningPlan) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (plan.folder / "journal.jsonl").read_text().splitlines()]
+
+
+def test_the_first_trial_is_todays_settings_and_the_winner_is_the_best(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def value(plan: TuningPlan, settings: Settings) -> float:
+        tried.append(settings)
+        return depth_counts(plan, settings)
+
+    monkeypatch.setattr(VALUE, value)
+    plan = plan_of(root)
+    winner = search_until(plan, 12)
+    values = [depth_counts(plan, settings) for settings in tried]
+    assert tried[0] == plan.workspace.settings
+    assert winner.standing.today == values[0]
+    assert winner.standing.best == max(values) > values[0]
+    assert values_of(tried[int(np.argmax(values))], winner.values) == winner.values
+    lightfm = [settings.candidates.lightfm.model_copy(update={"num_candidates": 0}) for settings in tried]
+    assert len(set(map(repr, lightfm))) <= 5  # of 13 trials: each of them costs its fits
+
+
+def test_an_interrupted_search_goes_on_from_its_trials(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VALUE, depth_counts)
+    first = search_until(plan_of(root), 4)
+    assert (first.standing.earlier, first.standing.done >= 1) == (4, True)
+    again = search(plan_of(root), silent)
+    assert again.standing.earlier == 4 + first.standing.done
+    assert again.standing.best is not None and first.standing.best is not None
+    assert again.standing.best >= first.standing.best
+
+
+def test_a_trial_that_was_cut_short_is_not_taken_for_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(VALUE, interrupted)
+    assert main(["-C", str(root), "tune", "--date", str(DAY)]) == ExitCode.INTERRUPTED
+    monkeypatch.setattr(VALUE, depth_counts)
+    winner = search(plan_of(root), silent)
+    assert winner.standing.earlier == 0
+    assert winner.standing.today == pytest.approx(6 / 10.01)
+
+
+def test_trials_that_fail_are_told_and_the_search_goes_on(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_of(root)
+
+    def value(_: TuningPlan, settings: Settings) -> float:
+        if settings != plan.workspace.settings:
+            raise ModelError("the training diverged")
+        return 0.5
+
+    monkeypatch.setattr(VALUE, value)
+    monkeypatch.setattr("recsys_cli.cli.tune.parse_duration", lambda *_: 2)
+    assert main(["-C", str(root), "tune", "--date", str(DAY), "--json"]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert told["trials"]["now"] - 1 == told["trials"]["failed"] == err.count("failed: the training diverged")
+    assert told["trials"]["failed"] > 2
+    assert (told["search"]["winner"], told["changes"]) == (0.5, [])
+    assert (told["untouched"]["comparisons"], told["untouched"]["better"]) == ([], "neither")
+    assert "the training diverged" in (plan.folder / "journal.jsonl").read_text()
+
+
+def test_settings_that_cannot_be_trained_today_end_the_search(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> float:
+        raise InputError("no event lies before")
+
+    monkeypatch.setattr(VALUE, fails)
+    with pytest.raises(InputError, match="no event lies before"):
+        search(plan_of(root), silent)
+
+
+def test_no_trial_begins_that_does_not_fit_into_the_time_left(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 100_000, 100))
+    monkeypatch.setattr("recsys_cli.pipelines.study.Search.mean_seconds", lambda _: 100.0)
+    monkeypatch.setattr("recsys_cli.pipelines.tune.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(VALUE, depth_counts)
+    seen: list[Standing] = []
+    plan = plan_of(root)
+    search(replace(plan, request=replace(plan.request, budget=1_050)), seen.append)
+    assert [one.done for one in seen] == [0, 1, 2, 3, 4, 5, 6, 7, 8]  # and 200 s for the judgement
+    assert [one.expected for one in seen][1:] == [8] * 8
+
+
+def test_what_happens_in_the_untouched_days_changes_no_trial(root: Path) -> None:
+    """The trials' values, and where they are kept, are the same for other events from D - label_days on."""
+    untouched = DAY - WEEK
+    inside = pl.col("timestamp") >= datetime(untouched.year, untouched.month, untouched.day)
+    one = search(plan_of(root), silent)
+    folder = root / "runs/tune"
+    shutil.move(folder, root / "first")
+    other = events().with_columns(
+        pl.when(inside).then(pl.col("item_id").shuffle(seed=1) + 1_000).otherwise("item_id").alias("item_id")
+    )
+    pl.concat([other, other.filter(inside).with_columns(pl.col("user_id") % 9)]).write_parquet(
+        root / "interactions.parquet"
+    )
+    plan = plan_of(root)
+    two = search(plan, silent)
+    assert one.standing.today is not None and one.standing.today > 0
+    assert two.standing.today == one.standing.today
+    assert [path.name for path in folder.iterdir()] == [path.name for path in (root / "first").iterdir()]
+    events().filter(pl.col("user_id") != 3).write_parquet(root / "interactions.parquet")
+    assert plan_of(root).folder != plan.folder
+
+
+def test_as_many_later_windows_stay_untouched_as_judge_the_trials(root: Path) -> None:
+    plan = plan_of(root, windows=2)
+    assert [exam.request.day for exam in plan.exams] == [DAY - WEEK, DAY - 2 * WEEK]
+    assert [tables.day for tables in plan.known] == [DAY - 2 * WEEK, DAY - 3 * WEEK]
+    assert all(tables.events["timestamp"].max() < tables.cut for tables in plan.known)
+    with pytest.raises(UsageError, match="beyond the calendar"):
+        plan_tuning(plan.workspace, TuneRequest(date(1, 1, 20), 1), plan.run)
+
+
+def test_the_winners_file_is_adopted_by_copying_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VALUE, depth_counts)
+    (root / "settings/settings.toml").write_text(
+        '[default.data.interactions]\npath = "interactions.parquet"\n'
+    )
+    plan = plan_of(root)
+    winner = search_until(plan, 8)
+    assert winner.changes()
+    shutil.copy(winner.file, root / "settings/settings.local.toml")
+    adopted = plan_of(root)
+    assert values_of(adopted.workspace.settings, space_of(adopted.workspace.settings)) == winner.values
+    assert adopted.folder == plan.folder  # the search goes on from the adopted settings
+    assert search(adopted, silent).standing.today == winner.standing.best
+
+
+def test_the_journal_is_text_and_loading_it_runs_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a pickle was loaded")
+
+    monkeypatch.setattr(VALUE, depth_counts)
+    plan = plan_of(root)
+    search(plan, silent)
+    assert all("op_code" in line for line in journal(plan))
+    for name in ("loads", "load", "Unpickler"):
+        monkeypatch.setattr(pickle, name, never)
+    assert search(plan, silent).standing.earlier >= 1
+
+
+def test_a_line_that_a_killed_run_left_half_written_is_dropped(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VALUE, depth_counts)
+    plan = plan_of(root)
+    done = search(plan, silent).standing.done
+    path = plan.folder / "journal.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"op_code":4,"worker')
+    (plan.folder / "journal.jsonl.lock").symlink_to(path)
+    assert search(plan, silent).standing.earlier == done
+    assert journal(plan)
+
+
+@pytest.mark.parametrize("text", ["no json\n", '{"op_code": 99}\n', "[1]\n"])
+def test_a_damaged_journal_is_told(root: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = plan_of(root).folder
+    folder.mkdir(parents=True)
+    (folder / "journal.jsonl").write_text(text + '{"op_code": 0}\n')
+    assert main(["-C", str(root), "tune", "--date", str(DAY), "--budget", "1s"]) == ExitCode.INPUT
+    assert "error: the journal of the search cannot be read" in capsys.readouterr().err
+
+
+def test_two_runs_of_a_search_exclude_each_other(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = plan_of(root)
+    with locked(plan.workspace.lock(f"tune-{plan.folder.name}"), "a test"):
+        assert main(["-C", str(root), "tune", "--date", str(DAY)]) == ExitCode.LOCKED
+    assert "another run is busy with the search 2026-03-02-" in capsys.readouterr().err
+
+
+def test_the_space_has_todays_values_and_no_source_that_is_off() -> None:
+    today = Settings.model_validate(
+        {
+            "candidates": {
+                "lightfm": {"num_candidates": 0},
+                "item_knn": {"recent_candidates": 0, "num_candidates": 900},
+            },
+            "ranker": {"depth": 2, "rsm": 0.01},
+            "evaluation": {"k": 60},
+        }
+    )
+    space = space_of(today)
+    assert not [key for key in space if key.startswith("candidates.lightfm")]
+    assert "candidates.item_knn.recent_candidates" not in space
+    assert "candidates.item_knn.neighbours" in space
+    bounds = space["candidates.item_knn.num_candidates"]
+    assert (bounds.low, bounds.high) == (60, 900)  # type: ignore[attr-defined]
+    assert (space["ranker.depth"].low, space["ranker.rsm"].low) == (2, 0.01)  # type: ignore[attr-defined]
+    assert set(space_of(Settings())) == set(SPACE)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1_800), ("2h", 7_200)])
+def test_a_budget_is_seconds_minutes_or_hours(text: str, seconds: int) -> None:
+    assert parse_duration(text, "--budget") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0m", "30", "1d", "-5m", "1.5h", "5 m", "5M", "٣m", "5m\n", "9999999h"])
+def test_any_other_budget_is_refused(root: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-C", str(root), "tune", f"--budget={text}"]) == ExitCode.USAGE
+    out, err = capsys.readouterr()
+    assert out == "" and "is not a duration\n  where: --budget\n  fix: write it as 90s, 30m or 2h" in err
+
+
+def test_the_program_searches_judges_and_goes_on(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["-C", str(root), "tune", "--date", str(DAY), "--budget", "1s"]
+    assert main(command) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert "NDCG@10, today's settings" in out and "Optuna" not in out + err and "Warning" not in err
+    assert "Tuning on events before 2026-02-23, best 0." in err
+    assert main([*command, "--json"]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert "going on from 1 trials" in err
+    assert told["schema_version"] == 1
+    assert told["trials"] == {"earlier": 1, "now": 1, "failed": 0}
+    assert told["search"]["winner"] >= told["search"]["today"] > 0
+    assert told["untouched"]["first_days"] == ["2026-02-23"] and told["untouched"]["days"] == 7
+    assert told["untouched"]["better"] in ("winner", "today", "neither")
+    for one in told["untouched"]["comparisons"]:
+        assert one["low"] <= one["difference"] <= one["high"]
+        name = one["metric"]
+        gain = told["untouched"]["winner"][name] - told["untouched"]["today"][name]
+        assert one["difference"] == pytest.approx(gain)
+    assert Path(told["settings_file"]).is_file()
