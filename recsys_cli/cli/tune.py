@@ -145,9 +145,11 @@ def _advice(report: "TuneReport") -> str:
     adopt = f"copy the keys of {report.winner.file} into settings/settings.local.toml, then recsys train"
     if not report.comparisons:
         return "the same command goes on with the search"
-    if report.comparisons[0].difference > 0:
-        return adopt
-    return "keep today's settings; the same command goes on with the search"
+    return {
+        "winner": adopt,
+        "today": "keep today's settings; the same command goes on with the search",
+        "neither": f"the same command goes on with the search; to adopt the winner all the same, {adopt}",
+    }[report.better]
 
 
 def _short(value: object) -> str:

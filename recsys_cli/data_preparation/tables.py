@@ -49,12 +49,13 @@ class Tables:
         return replace(self, day=day, events=events)
 
     def content_hash(self) -> str:
-        """Return the SHA-256 of the events and of what is known of users and items."""
+        """Return the SHA-256 of the events, of what is known of users and items, and of external candidates."""
         digest = sha256()
         for column in self.events:
             digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
-        for entities in (self.users, self.items):
-            digest.update(entities.write_ndjson().encode())
+        external = self.external or {}
+        for frame in (self.users, self.items, *(external[day] for day in sorted(external))):
+            digest.update(f"{frame.schema}\n{frame.write_ndjson()}".encode())
         return digest.hexdigest()
 
 

@@ -196,8 +196,8 @@ def _check_length(request: EvaluationRequest, candidates: CandidatesSettings) ->
     if request.k > min(counts, default=request.k):
         raise UsageError(
             f"lists of {request.k} items cannot be compared: a source proposes {min(counts)}",
-            where="--k",
-            fix="give a smaller --k, or raise num_candidates of the sources",
+            where="--k, evaluation.k",
+            fix="give a smaller k, or raise num_candidates of the sources",
         )
 
 

@@ -14,10 +14,12 @@ from recsys_cli.configs.dotted_keys import with_values, without
 from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.templates import settings_text
 from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.judging import TWO_STAGES
 from recsys_cli.models.metrics import NDCG
 from recsys_cli.models.training import rehearse
-from recsys_cli.pipelines.evaluate import EvaluationRequest, Exam, requests_back, set_exam
+from recsys_cli.pipelines.evaluate import EvaluationRequest, Exam, requests_back, set_exams
+from recsys_cli.pipelines.inputs import with_external
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.search_space import space_of, values_of
 from recsys_cli.pipelines.study import Search, open_search
@@ -124,8 +126,10 @@ def plan_tuning(workspace: Workspace, request: TuneRequest, run: Run) -> TuningP
         )
     check_writable(workspace.runs)
     latest = EvaluationRequest(request.day - length, length.days, settings.evaluation.k)
-    exams = [set_exam(workspace, one, run) for one in requests_back(latest, request.windows)]
+    exams = set_exams(workspace, requests_back(latest, request.windows), run)
     last = exams[-1].tables  # read without anything from its day on
+    cuts = label_cuts(last.day, length.days, settings.ranker.label_windows + request.windows - 1)
+    last = with_external(last, workspace, cuts)
     known = [last.as_of(last.day - length * back) for back in range(request.windows)]
     folder = workspace.runs / "tune" / f"{request.day}-{_identity(settings, request, last)}"
     return TuningPlan(workspace, request, run, known, exams, folder)

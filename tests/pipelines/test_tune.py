@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
+from recsys_cli.cli.terminal import Terminal
 from recsys_cli.configs.load import load_settings
 from recsys_cli.configs.sections import Settings
 from recsys_cli.pipelines.run_record import begin_run
@@ -37,6 +38,8 @@ no_components = 8
 iterations = 10
 label_days = 7
 label_windows = 2
+[default.runtime]
+threads = 1
 """
 VALUE = "recsys_cli.pipelines.tune._ndcg"
 Value = Callable[[TuningPlan, Settings], float]
@@ -264,6 +267,14 @@ def test_a_damaged_journal_is_told(root: Path, text: str, capsys: pytest.Capture
     (folder / "journal.jsonl").write_text(text + '{"op_code": 0}\n')
     assert main(["-C", str(root), "tune", "--date", str(DAY), "--budget", "1s"]) == ExitCode.INPUT
     assert "error: the journal of the search cannot be read" in capsys.readouterr().err
+
+
+def test_the_progress_line_shows_the_best_of_the_moment(capsys: pytest.CaptureFixture[str]) -> None:
+    best = ["best 0.1"]
+    with Terminal().progress(lambda: best[-1], "trials") as progress:
+        best.append("best 0.2")
+        progress(3, 3)
+    assert capsys.readouterr().err.startswith("best 0.2: 3 trials in 0.")
 
 
 def test_two_runs_of_a_search_exclude_each_other(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
