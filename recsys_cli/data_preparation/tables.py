@@ -49,7 +49,7 @@ class Tables:
         return replace(self, day=day, events=events)
 
     def content_hash(self) -> str:
-        """Return the SHA-256 of the events, of what is known of users and items, and of external candidates."""
+        """Return the SHA-256 of the events, of all that is known of users and items, and of `external`."""
         digest = sha256()
         for column in self.events:
             digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())

@@ -219,6 +219,22 @@ def test_as_many_later_windows_stay_untouched_as_judge_the_trials(root: Path) ->
         plan_tuning(plan.workspace, TuneRequest(date(1, 1, 20), 1), plan.run)
 
 
+def test_the_trials_read_the_external_candidates_of_all_their_windows(root: Path) -> None:
+    settings = (root / "settings/settings.toml").read_text()
+    external = '[default.candidates.external]\npath = "external/{date}.parquet"\n'
+    (root / "settings/settings.toml").write_text(settings + external)
+    (root / "external").mkdir()
+    liked = events().select("user_id", "item_id").unique(maintain_order=True)
+    for weeks in range(1, 6):
+        liked.head(100 * weeks).write_parquet(root / f"external/{DAY - weeks * WEEK}.parquet")
+    plan = plan_of(root, windows=2)
+    assert plan.known[-1].external is not None
+    assert sorted(plan.known[-1].external) == [DAY - weeks * WEEK for weeks in (5, 4, 3)]
+    assert (search(plan, silent).standing.today or 0) > 0
+    liked.tail(300).write_parquet(root / f"external/{DAY - 5 * WEEK}.parquet")
+    assert plan_of(root, windows=2).folder != plan.folder
+
+
 def test_the_winners_file_is_adopted_by_copying_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VALUE, depth_counts)
     (root / "settings/settings.toml").write_text(
