@@ -31,7 +31,7 @@ from recsys_cli.models.two_stage import open_day, rank_users
 from recsys_cli.pipelines.fit_cache import FitCache
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.dates import day_start
-from recsys_cli.utils.errors import InputError, ModelError
+from recsys_cli.utils.errors import InputError, ModelError, SettingsError
 from recsys_cli.utils.stages import Stages
 
 DAY, CUT, EARLIER = date(1998, 4, 9), date(1998, 3, 26), date(1998, 3, 12)
@@ -71,6 +71,12 @@ def training(tables: Tables, shop: Workshop) -> Training:
 @pytest.fixture(scope="module")
 def windows(tables: Tables, shop: Workshop) -> list[LabelWindow]:
     return [label_window(tables, cut, shop) for cut in (EARLIER, CUT)]
+
+
+@pytest.fixture(scope="module")
+def every_candidate(tables: Tables, shop: Workshop) -> pl.DataFrame:
+    """The earlier window's frame with all candidates of its users."""
+    return label_window(tables, EARLIER, with_ranker(shop, n_negatives=10_000)).frame
 
 
 def with_ranker(shop: Workshop, **changes: object) -> Workshop:
@@ -156,7 +162,7 @@ def test_negatives_are_drawn_alike_whatever_the_chunk() -> None:
 
 
 def test_the_exam_asks_a_ranker_that_has_not_seen_its_window(
-    tables: Tables, shop: Workshop, windows: list[LabelWindow], training: Training
+    shop: Workshop, windows: list[LabelWindow], training: Training
 ) -> None:
     """A ranker of the earlier window alone, calibrated or not, gives the lists that the exam judged."""
     earlier, last = windows
@@ -174,22 +180,21 @@ def test_the_exam_asks_a_ranker_that_has_not_seen_its_window(
 
 @pytest.mark.parametrize(("loss", "most"), [("QuerySoftMax", 0.2), ("Logloss", 0.4)])
 def test_shuffled_labels_bring_the_lists_down_to_chance(
-    tables: Tables, shop: Workshop, windows: list[LabelWindow], loss: str, most: float
+    every_candidate: pl.DataFrame, shop: Workshop, windows: list[LabelWindow], loss: str, most: float
 ) -> None:
     """Labels dealt out anew among all of a user's candidates teach nothing: any order is as good.
 
     Logloss compares users too, and those who take much are newcomers with popular candidates: a little of
     that stays.
     """
-    last = windows[-1]
-    everything = with_ranker(shop, n_negatives=10_000, loss_function=loss)
-    known = label_window(tables, EARLIER, everything).frame
+    last, known = windows[-1], every_candidate
+    settings = with_ranker(shop, loss_function=loss).settings.ranker
     users = last.frame[USER].unique().sort().to_numpy()
-    columns, categories = feature_columns(known, last.stage, shop.settings.ranker.feature_groups)
+    columns, categories = feature_columns(known, last.stage, settings.feature_groups)
 
     def gain(frame: pl.DataFrame) -> pl.Series:
         """Hits in each user's first ten places in the last window, beyond those of a random order."""
-        ranker = fit_ranker(frame, columns, categories, everything.settings.ranker, 2)
+        ranker = fit_ranker(frame, columns, categories, settings, 2)
         ranked = rank_users(users, last.day, ranker, 2).join(
             last.positives.with_columns(taken=1.0), on=["user", "item"], how="left"
         )
@@ -254,7 +259,10 @@ def test_only_the_groups_of_the_settings_reach_the_ranker(shop: Workshop, window
     assert {"lightfm_rank", "popular_segment_rank", "item_events_7d", "item_release_year"} <= set(some)
     assert all(name.endswith("_rank") or name.startswith("item_") for name in some)
     groups = shop.settings.ranker.feature_groups
-    parts = [set(feature_columns(frame, stage, [group])[0]) for group in groups]
+    on = [group for group in groups if group != "pairs"]  # history is for repeats alone
+    with pytest.raises(SettingsError, match="no feature is left for the ranker in the groups: pairs"):
+        feature_columns(frame, stage, ["pairs"])
+    parts = [set(feature_columns(frame, stage, [group])[0]) for group in on]
     every, categories = feature_columns(frame, stage, groups)
     assert set().union(*parts) == set(every) and sum(map(len, parts)) == len(every)
     assert set(frame.columns) - set(every) == {"user", "item", "sources", "label", "group", "validation"}
