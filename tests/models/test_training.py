@@ -203,7 +203,7 @@ def test_shuffled_labels_bring_the_lists_down_to_chance(
         return ranked.group_by("user", maintain_order=True).agg(hits.alias("gain"))["gain"]
 
     learnt = gain(known)
-    dealt = [known.with_columns(pl.col("label").shuffle(seed=seed).over("group")) for seed in range(4)]
+    dealt = [known.with_columns(pl.col("label").shuffle(seed=seed).over("group")) for seed in range(3)]
     assert learnt.mean() > 4 * learnt.std() / np.sqrt(len(learnt))
     assert abs(np.mean([gain(frame).mean() for frame in dealt])) < most * learnt.mean()
 
