@@ -18,6 +18,7 @@ from recsys_cli.models.metrics import (
 from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.two_stage import ServingDay, rank_users
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER
+from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.progress import Progress, silent
 
 TWO_STAGES = "two stages"
@@ -79,9 +80,19 @@ def judge_day(
 
     Args:
         truth: distinct user, item of the days that follow, by internal index.
+
+    Raises: InputError if nobody who had an event before the day took anything.
     """
     names = [generator.name for generator in day.generators]
     users = truth[USER].unique().sort().to_numpy()
+    segments = _segments(features, users)
+    warm = segments.filter(pl.col(SEGMENT) != COLD)
+    if warm.is_empty():
+        raise InputError(
+            f"no user known before {features.day} has a relevant event in the days from it on",
+            where="ranker.label_days, ranker.label_windows",
+            fix="give another --date, deliver more history, or lengthen the label windows",
+        )
     columns = (USER, ITEM, RANK, *(f"{name}_rank" for name in names))
     ranked = pl.concat(
         rank_users(chunk, day, ranker, threads).select(columns)
@@ -90,8 +101,6 @@ def judge_day(
     lists = {name: _listed(ranked, f"{name}_rank", k) for name in names}
     lists[BLEND] = _blended(ranked, names, k)
     lists[TWO_STAGES] = _listed(ranked, RANK, k)
-    segments = _segments(features, users)
-    warm = segments.filter(pl.col(SEGMENT) != COLD)
     vectors, pairs = item_vectors(features), features.pairs
     catalogue = int(features.items[ELIGIBLE].sum())
     return Verdict(

@@ -2,7 +2,9 @@
 
 import numpy as np
 import polars as pl
-from scipy import linalg, sparse
+from scipy import sparse
+from scipy.linalg import lapack
+from threadpoolctl import threadpool_limits
 
 from recsys_cli.configs.sections import EASESettings
 from recsys_cli.models.candidates.similarity import SimilarityModel
@@ -20,7 +22,19 @@ def fit_ease(counts: sparse.csr_matrix, ids: pl.Series, settings: EASESettings) 
     seen = sparse.csr_matrix(counts > 0, dtype=np.float32)
     gram = (seen.T @ seen).toarray().astype(np.float64)
     gram[np.diag_indices_from(gram)] += settings.regularization
-    inverse = linalg.inv(gram, overwrite_a=True, check_finite=False)
+    inverse = _inverse(gram)
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
     return SimilarityModel(ids, np.ascontiguousarray(weights, dtype=np.float32))
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """Return the inverse of a symmetric positive definite matrix, the same whatever the number of cores.
+
+    BLAS on one thread: how many share a sum would decide its last digits, and on busy cores they wait.
+    """
+    with threadpool_limits(1, "blas"):
+        factor, _ = lapack.dpotrf(matrix, lower=True, overwrite_a=True)
+        half, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
+    lower = np.tril(half)
+    return np.asarray(lower + np.tril(half, -1).T)
