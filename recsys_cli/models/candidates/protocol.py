@@ -46,7 +46,7 @@ class ChunkScores(Protocol):
         """The items that the source proposes."""
 
     def of_pairs(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Return the source's score, f32, of each (place in the chunk, item); NaN where it has none."""
+        """Return the source's score, f32, of each (place in the chunk, ascending; item); NaN for none."""
 
 
 class CandidateGenerator(Protocol):

@@ -11,6 +11,7 @@ from recsys_cli.models.candidates.protocol import ChunkScores, Proposals, UserCh
 from recsys_cli.models.candidates.unseen import best_unseen
 
 Weights = sparse.csr_matrix | np.ndarray
+_CELLS = 1_048_576  # of a score matrix that are made dense at a time
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,21 @@ class _SimilarityScores:
         columns = self.weights.columns_of(items)
         known = np.flatnonzero(columns >= 0)
         values = np.zeros(len(rows), dtype=np.float32)
-        if len(known):
-            values[known] = np.asarray(self.scores[rows[known], columns[known]]).ravel()
+        values[known] = _cells(self.scores, rows[known], columns[known])
         return values
+
+
+def _cells(scores: Weights, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the cells at ascending `rows`; sparse ones by blocks of dense rows, which beats searching them."""
+    if not sparse.issparse(scores):
+        return np.asarray(scores[rows, columns])
+    values = np.empty(len(rows), dtype=np.float32)
+    size = max(1, _CELLS // max(scores.shape[1], 1))
+    for start in range(0, scores.shape[0], size):
+        part = slice(*np.searchsorted(rows, (start, start + size)))
+        if part.start < part.stop:
+            values[part] = scores[start : start + size].toarray()[rows[part] - start, columns[part]]
+    return values
 
 
 def _best_sparse(
