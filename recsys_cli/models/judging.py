@@ -86,13 +86,7 @@ def judge_day(
     names = [generator.name for generator in day.generators]
     users = truth[USER].unique().sort().to_numpy()
     segments = _segments(features, users)
-    warm = segments.filter(pl.col(SEGMENT) != COLD)
-    if warm.is_empty():
-        raise InputError(
-            f"no user known before {features.day} has a relevant event in the days from it on",
-            where="ranker.label_days, ranker.label_windows",
-            fix="give another --date, deliver more history, or lengthen the label windows",
-        )
+    warm = _warm(segments, features)
     columns = (USER, ITEM, RANK, *(f"{name}_rank" for name in names))
     ranked = pl.concat(
         rank_users(chunk, day, ranker, threads).select(columns)
@@ -159,6 +153,17 @@ def _segments(features: FeatureTables, users: np.ndarray) -> pl.DataFrame:
         label = pl.when(pl.col("items") >= least).then(pl.lit(name)).otherwise(label)
     frame = pl.DataFrame({USER: pl.Series(users, dtype=pl.UInt32), "items": items})
     return frame.select(USER, label.alias(SEGMENT))
+
+
+def _warm(segments: pl.DataFrame, features: FeatureTables) -> pl.DataFrame:
+    warm = segments.filter(pl.col(SEGMENT) != COLD)
+    if warm.is_empty():
+        raise InputError(
+            f"no user known before {features.day} has a relevant event in the days from it on",
+            where="ranker.label_days, ranker.label_windows",
+            fix="give another --date, deliver more history, or lengthen the label windows",
+        )
+    return warm
 
 
 def _budget(ranked: pl.DataFrame, truth: pl.DataFrame, names: list[str], k: int) -> Budget:

@@ -122,7 +122,7 @@ class _SimilarityScores:
 
 
 def _cells(scores: Weights, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return the cells at ascending `rows`; of sparse scores by blocks of dense rows, quicker than a search."""
+    """Return the cells at ascending `rows`; of sparse scores by dense blocks, quicker than a search."""
     if not sparse.issparse(scores):
         return np.asarray(scores[rows, columns])
     values = np.empty(len(rows), dtype=np.float32)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import sparse
 
 from recsys_cli.models.candidates.protocol import Proposals, UserChunk
 
@@ -62,9 +63,9 @@ def joined(parts: list[Proposals]) -> Proposals:
     return Proposals(rows[order], items[order], ranks[order])
 
 
-def _best_of_block(viewed: object, scores: np.ndarray, wanted: int, start: int) -> Proposals:
+def _best_of_block(viewed: sparse.csr_matrix, scores: np.ndarray, wanted: int, start: int) -> Proposals:
     open_scores = scores.copy()
-    open_scores[viewed.nonzero()] = 0.0  # type: ignore[attr-defined]
+    open_scores[viewed.nonzero()] = 0.0
     wanted = min(wanted, scores.shape[1])
     found = np.sort(np.argpartition(-open_scores, wanted - 1, axis=1)[:, :wanted], axis=1)
     values = np.take_along_axis(open_scores, found, axis=1)
