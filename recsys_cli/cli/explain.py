@@ -30,6 +30,7 @@ PublishedDate = Annotated[
 ]
 _REASONS = 3
 _OTHER_CANDIDATES = 5
+_SOURCES = 3
 
 
 def explain(ctx: typer.Context, user_id: UserId = None, date: PublishedDate = None) -> None:
@@ -66,9 +67,10 @@ def _show(terminal: Terminal, told: "Explanation") -> None:
     if told.events:
         latest = [(event["last_day"], _name(event), str(event["events"])) for event in told.events]
         terminal.show_table("Latest items", ("last day", "item", "events"), latest)
-    columns = ("rank", "item", "score", "sources", "strongest reasons")
+    columns = ("rank", "item", "score", "source: rank", "strongest reasons")
+    proposed = {row["rank"]: row["sources"] for row in told.candidates}
     rows = [
-        (str(row["rank"]), _name(row), f"{row['score']:.4f}", ", ".join(row["sources"]), _reasons(row))
+        (str(row["rank"]), _name(row), f"{row['score']:.4f}", _ranks(proposed[row["rank"]]), _reasons(row))
         for row in told.recommendations
     ]
     terminal.show_table(f"Recommendations (model {told.model_version}, run {run})", columns, rows)
@@ -78,11 +80,11 @@ def _show(terminal: Terminal, told: "Explanation") -> None:
 def _show_candidates(terminal: Terminal, told: "Explanation") -> None:
     others = told.candidates[len(told.recommendations) :][:_OTHER_CANDIDATES]
     rows = [
-        (str(row["rank"]), _name(row), f"{row['score']:.4f}", _sources(row["sources"]))
+        (str(row["rank"]), _name(row), f"{row['score']:.4f}", _ranks(row["sources"]))
         for row in [*told.candidates[: len(told.recommendations)], *others]
     ]
     title = f"Candidates: the first {len(rows)} of {len(told.candidates)} (--json: all, with contributions)"
-    terminal.show_table(title, ("rank", "item", "score", "source: rank, score"), rows)
+    terminal.show_table(title, ("rank", "item", "score", "source: rank"), rows)
     terminal.say(f"next: recsys explain {told.user_id} --date {told.day} --json")
 
 
@@ -91,11 +93,11 @@ def _reasons(row: dict[str, Any]) -> str:
     return "; ".join(f"{name} {_short(row['features'][name])} ({value:+.2f})" for name, value in strongest)
 
 
-def _sources(sources: dict[str, dict[str, Any]]) -> str:
-    return ", ".join(
-        f"{name}: {told['rank'] if told['rank'] is not None else '–'}, {_short(told['score'])}"
-        for name, told in sources.items()
-    )
+def _ranks(sources: dict[str, dict[str, Any]]) -> str:
+    """Return the sources that proposed an item, those that rank it best first; some of them."""
+    ranks = sorted((told["rank"], name) for name, told in sources.items() if told["rank"] is not None)
+    best = ", ".join(f"{name}: {rank}" for rank, name in ranks[:_SOURCES])
+    return f"{best}, +{len(ranks) - _SOURCES}" if len(ranks) > _SOURCES else best
 
 
 def _name(row: dict[str, Any]) -> str:
