@@ -116,7 +116,7 @@ def test_the_first_trial_is_todays_settings_and_the_winner_is_the_best(
     assert winner.standing.best == max(values) > values[0]
     assert values_of(tried[int(np.argmax(values))], winner.values) == winner.values
     lightfm = [settings.candidates.lightfm.model_copy(update={"num_candidates": 0}) for settings in tried]
-    assert len(set(map(repr, lightfm))) <= 5  # of 13 trials: each of them costs its fits
+    assert len(set(map(repr, lightfm))) <= 1 + len(tried) / 3 + 1  # each of them costs its fits
 
 
 def test_an_interrupted_search_goes_on_from_its_trials(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
