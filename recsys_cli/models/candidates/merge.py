@@ -8,6 +8,8 @@ import polars as pl
 from recsys_cli.models.candidates.protocol import CandidateGenerator, ChunkScores, Proposals, UserChunk
 from recsys_cli.utils.columns import ITEM, SOURCES, USER
 
+_CELLS = 4_194_304  # of (users, items) that are mapped at a time
+
 
 def propose_candidates(chunk: UserChunk, generators: Sequence[CandidateGenerator]) -> pl.DataFrame:
     """Return user, item, sources and, f32 for each source, NAME_rank, NAME_score and NAME_norm.
@@ -16,16 +18,14 @@ def propose_candidates(chunk: UserChunk, generators: Sequence[CandidateGenerator
     whoever proposed it; NAME_norm is the score in proportion to the user's best one. Sorted by user and item.
     """
     told = [generator.score(chunk) for generator in generators]
-    width = chunk.viewed.shape[1]
-    keys = _distinct(np.concatenate([_keys(scores.proposals, width) for scores in told]))
-    rows, items = np.divmod(keys, width)
+    keys, places = _merged([scores.proposals for scores in told], len(chunk), chunk.viewed.shape[1])
+    rows, items = np.divmod(keys, chunk.viewed.shape[1])
     columns: dict[str, np.ndarray] = {}
     sources = np.zeros(len(keys), dtype=np.int64)
     for bit, (generator, scores) in enumerate(zip(generators, told, strict=True)):
-        places = np.searchsorted(keys, _keys(scores.proposals, width))
-        sources[places] |= 1 << bit
+        sources[places[bit]] |= 1 << bit
         ranks = np.full(len(keys), np.nan, dtype=np.float32)
-        ranks[places] = scores.proposals.ranks
+        ranks[places[bit]] = scores.proposals.ranks
         values = scores.of_pairs(rows, items)
         columns[f"{generator.name}_rank"] = ranks
         columns[f"{generator.name}_score"] = values
@@ -41,14 +41,35 @@ def source_counts(top: pl.DataFrame, generators: Sequence[CandidateGenerator]) -
     return {generator.name: rows.get(generator.name, 0) for generator in generators}
 
 
-def _distinct(keys: np.ndarray) -> np.ndarray:
-    """Return the distinct keys, ascending: as np.unique, whose hashing is slower than a sort here."""
-    ordered = np.sort(keys)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+def _merged(proposals: Sequence[Proposals], users: int, width: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return the distinct row x width + item of all proposals, ascending, and each one's places among them.
+
+    A map of all cells of some users at a time finds both without a sort or a search.
+    """
+    size = max(1, _CELLS // max(width, 1))
+    keys: list[np.ndarray] = []
+    places: list[list[np.ndarray]] = [[] for _ in proposals]
+    known = 0
+    for start in range(0, users, size):
+        cells = [_cells(one, start, size, width) for one in proposals]
+        taken = np.zeros(min(size, users - start) * width, dtype=bool)
+        for own in cells:
+            taken[own] = True
+        found = np.flatnonzero(taken)
+        place = np.empty(len(taken), dtype=np.int64)
+        place[found] = np.arange(known, known + len(found))
+        for own, before in zip(cells, places, strict=True):
+            before.append(place[own])
+        keys.append(found + start * width)
+        known += len(found)
+    nothing = np.empty(0, dtype=np.int64)
+    return np.concatenate([nothing, *keys]), [np.concatenate([nothing, *parts]) for parts in places]
 
 
-def _keys(proposals: Proposals, width: int) -> np.ndarray:
-    return np.asarray(proposals.rows * width + proposals.items)
+def _cells(proposals: Proposals, start: int, size: int, width: int) -> np.ndarray:
+    """Return the cells, counted from `start`, that a source proposes for `size` users from there on."""
+    part = slice(*np.searchsorted(proposals.rows, (start, start + size)))
+    return np.asarray((proposals.rows[part] - start) * width + proposals.items[part])
 
 
 def _normalised(

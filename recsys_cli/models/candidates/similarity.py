@@ -8,7 +8,7 @@ from scipy import sparse
 from sparse_dot_topn import sp_matmul, sp_matmul_topn
 
 from recsys_cli.models.candidates.protocol import ChunkScores, Proposals, UserChunk
-from recsys_cli.models.candidates.unseen import best_unseen
+from recsys_cli.models.candidates.unseen import best_unseen, fetch_sizes, first_unseen, joined
 
 Weights = sparse.csr_matrix | np.ndarray
 _CELLS = 1_048_576  # of a score matrix that are made dense at a time
@@ -95,15 +95,14 @@ class SimilarityGenerator:
         """Return the unseen items with the largest sums above 0."""
         items = self.weights.items
         taste = self.taste[chunk.users][:, items]
-        viewed = chunk.viewed[:, items] if chunk.viewed.shape[1] and chunk.viewed.nnz else None
         weights, eligible = self.weights.weights, self.eligible[items]
+        served = UserChunk(chunk.users, chunk.viewed[:, items])
         if sparse.issparse(weights):
             scores = sp_matmul(in_memory(taste), weights, n_threads=self.threads)
-            scores.sort_indices()
-            found = _best_sparse(scores, viewed, eligible, self.num_candidates, self.threads)
+            found = _best_sparse(scores, served, eligible, self.num_candidates, self.threads)
         else:
             scores = np.asarray(taste @ weights, dtype=np.float32)
-            found = _best_dense(scores, viewed, eligible, self.num_candidates, chunk)
+            found = best_unseen(served, np.where(eligible, scores, 0.0), self.num_candidates)
         return _SimilarityScores(Proposals(found.rows, items[found.items], found.ranks), scores, self.weights)
 
 
@@ -135,26 +134,17 @@ def _cells(scores: Weights, rows: np.ndarray, columns: np.ndarray) -> np.ndarray
 
 
 def _best_sparse(
-    scores: sparse.csr_matrix,
-    viewed: sparse.csr_matrix | None,
-    eligible: np.ndarray,
-    wanted: int,
-    threads: int,
+    scores: sparse.csr_matrix, chunk: UserChunk, eligible: np.ndarray, wanted: int, threads: int
 ) -> Proposals:
-    if viewed is not None:
-        scores = sparse.csr_matrix(scores - scores.multiply(viewed > 0))
-    keep = sparse.diags(eligible.astype(np.float32), format="csr", dtype=np.float32)
-    best = sp_matmul_topn(
-        in_memory(scores), in_memory(keep), top_n=wanted, threshold=0.0, sort=True, n_threads=threads
-    )
-    counts = np.diff(best.indptr)
-    rows = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-    ranks = np.arange(1, best.nnz + 1, dtype=np.int64) - best.indptr[:-1].astype(np.int64)[rows]
-    return Proposals(rows, best.indices.astype(np.int64), ranks)
-
-
-def _best_dense(
-    scores: np.ndarray, viewed: sparse.csr_matrix | None, eligible: np.ndarray, wanted: int, chunk: UserChunk
-) -> Proposals:
-    seen = viewed if viewed is not None else sparse.csr_matrix(scores.shape, dtype=np.float32)
-    return best_unseen(UserChunk(chunk.users, seen), np.where(eligible, scores, 0.0), wanted)
+    keep = in_memory(sparse.diags(eligible.astype(np.float32), format="csr", dtype=np.float32))
+    parts = []
+    for rows, size in fetch_sizes(chunk, wanted, scores.shape[1]):
+        best = sp_matmul_topn(
+            in_memory(scores[rows]), keep, top_n=size, threshold=0.0, sort=True, n_threads=threads
+        )
+        counts = np.diff(best.indptr)
+        owners = np.repeat(np.arange(len(rows)), counts)
+        items = np.full((len(rows), int(counts.max(initial=0))), -1, dtype=np.int64)
+        items[owners, np.arange(best.nnz) - best.indptr[:-1][owners]] = best.indices
+        parts.append(first_unseen(chunk, rows, items, wanted))
+    return joined(parts)
