@@ -21,7 +21,7 @@ from recsys_cli.configs.sections import (
     Settings,
 )
 from recsys_cli.data_preparation.problems import Problem
-from recsys_cli.models.registry import promoted_version
+from recsys_cli.models.registry import promote, promoted_version
 from recsys_cli.pipelines.check import check_workspace
 from recsys_cli.pipelines.run_record import begin_run
 from recsys_cli.pipelines.train import train_model
@@ -197,7 +197,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         ranker=RankerSettings(iterations=60, depth=3, learning_rate=0.1, label_windows=2),
     )
     workspace = Workspace(root, settings)
-    train_model(workspace, DAY, begin_run(workspace, "train"))
+    version = train_model(workspace, DAY, begin_run(workspace, "train"), promoted=False).version
+    promote(workspace.models, version, force=True)  # so few customers teach little
     return workspace
 
 
