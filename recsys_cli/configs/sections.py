@@ -252,7 +252,7 @@ class ScoringSettings(Section):
     exclude: str = Field(
         "", description="SQL expression over item columns; matching items are never recommended"
     )
-    chunk_users: PositiveInt = Field(4_096, description="users scored at a time: bounds the memory")
+    chunk_users: PositiveInt = Field(1_024, description="users scored at a time: bounds the memory")
 
 
 class EvaluationSettings(Section):

@@ -1,18 +1,19 @@
 """A model version on disk: arrays, ids and trees, no pickle; the manifest is written last.
 
-ids and vocabularies: parquet and JSON. Vectors and similarities: `.npy`, opened memory-mapped.
-Trees: CatBoost's own `.cbm`. The manifest has each file's hash, and one of itself.
+ids and vocabularies: parquet and JSON. Vectors and similarities: `.npy`, opened memory-mapped. Trees:
+CatBoost's own `.cbm`, to explain, and the same as JSON, to score.
+The manifest has each file's hash, and one of itself.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from catboost import CatBoost, CatBoostError
 from scipy import sparse
 
 from recsys_cli.configs.sections import CandidatesSettings
@@ -21,6 +22,7 @@ from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
 from recsys_cli.models.candidates.similarity import SimilarityModel, Weights
 from recsys_cli.models.candidates.stage import CandidateStage
 from recsys_cli.models.encoding import Encoders, FeatureEncoder
+from recsys_cli.models.forest import as_json, read_forest
 from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.two_stage import TwoStageModel
 from recsys_cli.utils.dates import day_start
@@ -34,12 +36,14 @@ from recsys_cli.utils.files import (
     write_sealed_json,
 )
 
+if TYPE_CHECKING:
+    from catboost import CatBoost
+
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SIDES = ("users", "items")
 _PARTS = {"sparse": ("indptr", "indices", "data"), "dense": ("weights",)}
 _FLOAT = np.dtype(np.float32)
-_FOREIGN_ERRORS = (pl.exceptions.PolarsError, CatBoostError)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def write_bundle(model: TwoStageModel, folder: Path, facts: Mapping[str, Any]) -
     for name, similarity in stage.similarities.items():
         _write_similarity(similarity, folder, name)
     model.ranker.model.save_model(str(folder / "ranker.cbm"))
+    write_json(folder / "ranker.json", as_json(model.ranker.model))
     described = _described(model)
     files = {name: sha256_of(folder / name) for name in _files(described["stage"])}
     version = _version(files, described)
@@ -120,13 +125,21 @@ def read_bundle(folder: Path) -> Bundle:
     manifest = verified_manifest(folder)
     try:
         return Bundle(manifest["version"], _read_model(folder, manifest), manifest)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, *_FOREIGN_ERRORS) as error:
+    except (
+        OSError,
+        EOFError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        pl.exceptions.PolarsError,
+    ) as error:
         raise _damaged(folder, f"the model's files do not hold what their names say: {error}") from None
 
 
 def _files(stage: Mapping[str, Any]) -> set[str]:
     """Return the names of a version's files, the manifest aside."""
-    names = {"ranker.cbm", *(f"{side}_encoder.json" for side in _SIDES)}
+    names = {"ranker.cbm", "ranker.json", *(f"{side}_encoder.json" for side in _SIDES)}
     if stage["lightfm"]:
         parts = ("ids.parquet", "vectors.npy", "biases.npy")
         names |= {f"lightfm_{side}_{part}" for side in _SIDES for part in parts}
@@ -137,11 +150,11 @@ def _files(stage: Mapping[str, Any]) -> set[str]:
 
 def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
     ranker = manifest["ranker"]
-    trees = CatBoost().load_model(str(folder / "ranker.cbm"))
     return TwoStageModel(
         _read_stage(folder, manifest["stage"]),
         Ranker(
-            trees,
+            read_forest(read_json(folder / "ranker.json")),
+            partial(_open_trees, folder / "ranker.cbm"),
             tuple(ranker["columns"]),
             tuple(ranker["categories"]),
             Calibration(**ranker["calibration"]),
@@ -149,6 +162,15 @@ def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
         ),
         date.fromisoformat(manifest["trained_through"]),
     )
+
+
+def _open_trees(path: Path) -> "CatBoost":
+    from catboost import CatBoost, CatBoostError
+
+    try:
+        return CatBoost().load_model(str(path))
+    except CatBoostError as error:
+        raise _damaged(path, f"the model's trees cannot be read: {error}") from None
 
 
 def _read_stage(folder: Path, told: Mapping[str, Any]) -> CandidateStage:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 _LEAST_SLOPE = 1e-3  # the order of the raw scores always stays
@@ -30,6 +29,8 @@ def fit_calibration(raw: np.ndarray, labels: np.ndarray) -> Calibration:
 
     Source: Platt (1999), Probabilistic Outputs for Support Vector Machines, with his smoothed targets.
     """
+    from scipy.optimize import minimize
+
     positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
     if not positives or not negatives:
         return Calibration()

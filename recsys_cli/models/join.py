@@ -1,5 +1,6 @@
 """The ranker's frame: candidates joined with the day's features. Training and scoring share it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,10 @@ from recsys_cli.data_preparation.features import (
     FeatureTables,
     category_values,
 )
+from recsys_cli.models.candidates.merge import Candidates
+from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.encoding import Encoders, FeatureEncoder
+from recsys_cli.models.join_loops import cells_of_history, differences, mean_shares
 from recsys_cli.utils.columns import CONTRACT, ITEM, USER
 
 _GROUP_OF_HEAD = {
@@ -43,17 +47,41 @@ class Affinity:
     shares: sparse.csr_matrix
     values: sparse.csr_matrix
 
-    def of_pairs(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+    def of_pairs(self, users: np.ndarray, pairs: Pairs) -> np.ndarray:
         """Return, f32, the mean share over the item's values; NaN for items without a value."""
-        distinct, places = np.unique(users, return_inverse=True)
-        dense = self.shares[distinct].toarray()
-        starts, counts = self.values.indptr[items], np.diff(self.values.indptr)[items]
-        total = np.zeros(len(users), dtype=np.float32)
-        for place in range(int(counts.max(initial=0))):
-            rows = np.flatnonzero(counts > place)
-            total[rows] += dense[places[rows], self.values.indices[starts[rows] + place]]
-        with np.errstate(invalid="ignore"):
-            return np.asarray(total / np.where(counts > 0, counts, np.nan), dtype=np.float32)
+        shares, values = self.shares, self.values
+        return np.asarray(
+            mean_shares(
+                (shares.indptr, shares.indices, shares.data),
+                (values.indptr, values.indices),
+                shares.shape[1],
+                users,
+                pairs.indptr,
+                pairs.items,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class PairHistory:
+    """What each user had with each of its items.
+
+    Attributes:
+        indptr, items: a user's items, ascending, as in a CSR matrix.
+        columns: of each of these pairs, f32 by name.
+    """
+
+    indptr: np.ndarray
+    items: np.ndarray
+    columns: Mapping[str, np.ndarray]
+
+    def of_pairs(self, users: np.ndarray, pairs: Pairs) -> dict[str, np.ndarray]:
+        """Return the columns for other pairs, NaN where there is no history."""
+        cells = cells_of_history(self.indptr, self.items, users, pairs.indptr, pairs.items)
+        known = cells >= 0
+        return {
+            name: np.where(known, values[cells], np.float32(np.nan)) for name, values in self.columns.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -63,14 +91,14 @@ class RankerTables:
     Attributes:
         users: `user` and a column a user feature, a row an internal index; categories as codes.
         items: the same for items.
-        pairs: user, item and the pair's own history, or None where viewed items are left out.
+        pairs: the pairs' own history, or None where viewed items are left out.
         affinities: by the name of the item feature.
         contrasts: numeric item features that are compared with the user's mean.
     """
 
     users: pl.DataFrame
     items: pl.DataFrame
-    pairs: pl.DataFrame | None
+    pairs: PairHistory | None
     affinities: dict[str, Affinity]
     contrasts: tuple[str, ...]
 
@@ -93,23 +121,29 @@ def ranker_tables(
     )
 
 
-def join_features(candidates: pl.DataFrame, tables: RankerTables) -> pl.DataFrame:
-    """Add user, item and pair features; neither the rows nor their order change."""
-    users, items = candidates[USER].to_numpy(), candidates[ITEM].to_numpy()
-    affinities = [
-        pl.Series(f"affinity_{name}", affinity.of_pairs(users, items))
-        for name, affinity in tables.affinities.items()
-    ]
-    contrasts = [
-        (pl.col(f"item_{name}") - pl.col(f"user_mean_{name}")).alias(f"contrast_{name}")
-        for name in tables.contrasts
-    ]
-    joined = candidates.join(tables.users, on=USER, how="left", validate="m:1", maintain_order="left").join(
+def pair_columns(candidates: Candidates, tables: RankerTables) -> dict[str, np.ndarray]:
+    """Return what belongs to the pairs, f32 by name: the sources' words, affinities, own history."""
+    users, pairs = candidates.users, candidates.pairs
+    columns = dict(candidates.columns)
+    for name in tables.contrasts:
+        own, mean = tables.items[f"item_{name}"].to_numpy(), tables.users[f"user_mean_{name}"].to_numpy()
+        columns[f"contrast_{name}"] = differences(mean[users], own, pairs.indptr, pairs.items)
+    for name, affinity in tables.affinities.items():
+        columns[f"affinity_{name}"] = affinity.of_pairs(users, pairs)
+    if tables.pairs is not None:
+        columns |= tables.pairs.of_pairs(users, pairs)
+    return columns
+
+
+def join_features(candidates: Candidates, tables: RankerTables) -> pl.DataFrame:
+    """Return user, item, sources and every feature of each candidate, in the order of the candidates."""
+    keys = candidates.keys()
+    joined = keys.join(tables.users, on=USER, how="left", validate="m:1", maintain_order="left").join(
         tables.items, on=ITEM, how="left", validate="m:1", maintain_order="left"
     )
-    if tables.pairs is not None:
-        joined = joined.join(tables.pairs, on=[USER, ITEM], how="left", validate="m:1", maintain_order="left")
-    return joined.with_columns(*contrasts, *affinities)
+    return joined.with_columns(
+        pl.Series(name, values) for name, values in pair_columns(candidates, tables).items()
+    )
 
 
 def category_columns(encoders: Encoders) -> frozenset[str]:
@@ -137,12 +171,12 @@ def _side(entities: pl.DataFrame, encoder: FeatureEncoder, side: str) -> pl.Data
     return frame.with_row_index(side)
 
 
-def _history(features: FeatureTables) -> pl.DataFrame:
+def _history(features: FeatureTables) -> PairHistory:
     """Return the pairs' own history: counts, rhythm, and its place in all that the user did."""
     users = features.users.select("user_active_days", "user_days_since_last").with_row_index(USER)
     last, days = pl.col("pair_days_since_last"), pl.col("pair_active_days")
     interval = (pl.col(FIRST_DAYS_AGO) - last) / (days - 1)
-    return (
+    columns = (
         features.pairs.join(users, on=USER, how="left", maintain_order="left")
         .with_columns(
             pl.col(EVENTS).cast(pl.Float32).alias("pair_events"),
@@ -152,8 +186,6 @@ def _history(features: FeatureTables) -> pl.DataFrame:
         )
         .with_columns(pl.when(days > 1).then(interval).alias("pair_interval"))
         .select(
-            USER,
-            ITEM,
             "pair_events",
             "pair_active_days",
             "pair_days_since_last",
@@ -163,6 +195,13 @@ def _history(features: FeatureTables) -> pl.DataFrame:
             (last - pl.col("user_days_since_last")).alias("pair_gap"),
             (days / pl.col("user_active_days")).alias("pair_share"),
         )
+        .select(pl.all().cast(pl.Float32).fill_null(np.nan))
+    )
+    counts = np.bincount(features.pairs[USER].to_numpy(), minlength=len(features.users))
+    return PairHistory(
+        np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)]),
+        features.pairs[ITEM].to_numpy(),
+        {name: columns[name].to_numpy() for name in columns.columns},
     )
 
 

@@ -19,6 +19,7 @@ from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.two_stage import ServingDay, rank_users
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.parallel import mapped
 from recsys_cli.utils.progress import Progress, silent
 
 TWO_STAGES = "two stages"
@@ -87,11 +88,7 @@ def judge_day(
     users = truth[USER].unique().sort().to_numpy()
     segments = _segments(features, users)
     warm = _warm(segments, features)
-    columns = (USER, ITEM, RANK, *(f"{name}_rank" for name in names))
-    ranked = pl.concat(
-        rank_users(chunk, day, ranker, threads).select(columns)
-        for chunk in _chunks(users, chunk_users, progress)
-    )
+    ranked = _ranked(day, ranker, _chunks(users, chunk_users, progress), threads)
     lists = {name: _listed(ranked, f"{name}_rank", k) for name in names}
     lists[BLEND] = _blended(ranked, names, k)
     lists[TWO_STAGES] = _listed(ranked, RANK, k)
@@ -122,6 +119,17 @@ def measures_of(by_user: pl.DataFrame) -> dict[str, float]:
 def popularity_names(by_user: Mapping[str, pl.DataFrame]) -> list[str]:
     """Return the contestants that are recent popularity."""
     return [name for name in by_user if name.startswith("popular_")]
+
+
+def _ranked(day: ServingDay, ranker: Ranker, chunks: Iterator[np.ndarray], threads: int) -> pl.DataFrame:
+    """Return all candidates of the users with the ranker's rank and each source's."""
+    columns = (USER, ITEM, RANK, *(f"{generator.name}_rank" for generator in day.generators))
+    bound = ranker.on(day.tables)
+
+    def ranked_of(chunk: np.ndarray) -> pl.DataFrame:
+        return rank_users(chunk, day, bound).frame(day).select(columns)
+
+    return pl.concat(mapped(ranked_of, chunks, threads))
 
 
 def _chunks(users: np.ndarray, size: int, progress: Progress) -> Iterator[np.ndarray]:

@@ -1,15 +1,22 @@
 """The second stage: CatBoost over the joined candidates."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from catboost import CatBoost, Pool
 
 from recsys_cli.configs.sections import RankerSettings
 from recsys_cli.models.calibration import Calibration
+from recsys_cli.models.candidates.merge import Candidates
+from recsys_cli.models.forest import BoundForest, Forest, as_json, bind_forest, read_forest
+from recsys_cli.models.join import RankerTables, pair_columns
 from recsys_cli.utils.errors import ModelError
+
+if TYPE_CHECKING:
+    from catboost import CatBoost, Pool  # 1.5 s to import: loaded only to train and to explain
 
 LABEL = "label"
 GROUP = "group"
@@ -21,25 +28,29 @@ class Ranker:
     """A trained CatBoost model with the columns that it reads.
 
     Attributes:
-        model: the trees.
+        forest: the trees, to score with.
+        open_model: gives the same trees as CatBoost has them, to explain or to go on with.
         columns: names of the features, in the order of training.
         categories: those of them that hold codes of categories.
         calibration: from raw scores to probabilities.
         score: what users see, "probability" or "raw".
     """
 
-    model: CatBoost
+    forest: Forest
+    open_model: Callable[[], "CatBoost"]
     columns: tuple[str, ...]
     categories: tuple[str, ...]
     calibration: Calibration
     score: str
 
-    def raw_scores(self, frame: pl.DataFrame, threads: int) -> np.ndarray:
-        """Return the raw score of each row, f32."""
-        pool = Pool(self._features(frame), cat_features=list(self.categories))
-        return np.asarray(
-            self.model.predict(pool, prediction_type="RawFormulaVal", thread_count=threads), np.float32
-        )
+    def on(self, tables: RankerTables) -> "BoundRanker":
+        """Return the ranker bound to a day's users and items."""
+        return BoundRanker(self, bind_forest(self.forest, tables.users, tables.items))
+
+    @cached_property
+    def model(self) -> "CatBoost":
+        """The trees as CatBoost has them."""
+        return self.open_model()
 
     def scores(self, raw: np.ndarray) -> np.ndarray:
         """Return what users see, f32: never in another order than the raw scores."""
@@ -52,18 +63,39 @@ class Ranker:
 
     def contributions(self, frame: pl.DataFrame) -> np.ndarray:
         """Return SHAP values, (rows, columns + 1), the base value last; a row sums to its raw score."""
-        pool = Pool(self._features(frame), cat_features=list(self.categories))
+        from catboost import Pool
+
+        pool = Pool(frame.select(self.columns), cat_features=list(self.categories))
         return np.asarray(self.model.get_feature_importance(pool, type="ShapValues"))
 
-    def _features(self, frame: pl.DataFrame) -> pl.DataFrame:
-        missing = [name for name in self.columns if name not in frame.columns]
+
+@dataclass(frozen=True)
+class BoundRanker:
+    """A ranker over one day's users and items."""
+
+    ranker: Ranker
+    forest: BoundForest
+
+    def raw_scores(self, candidates: Candidates, tables: RankerTables) -> np.ndarray:
+        """Return the raw score of each candidate, f32: what CatBoost gives for the joined frame."""
+        columns = pair_columns(candidates, tables)
+        self._check({*tables.users.columns, *tables.items.columns, *columns})
+        pairs = candidates.pairs
+        users = tables.users[candidates.users]
+        return self.forest.raw_scores(users, pairs.indptr, pairs.items, columns)
+
+    def scores(self, raw: np.ndarray) -> np.ndarray:
+        """Return what users see, f32."""
+        return self.ranker.scores(raw)
+
+    def _check(self, known: Collection[str]) -> None:
+        missing = [name for name in self.ranker.columns if name not in known]
         if missing:
             raise ModelError(
                 f"the model was trained with features that are missing now: {', '.join(missing)}",
                 where="data.users.features, data.items.features, features.windows_days",
                 fix="restore the settings of the training, or run `recsys train` again",
             )
-        return frame.select(self.columns)
 
 
 def fit_ranker(
@@ -82,21 +114,23 @@ def fit_ranker(
     train, validation = frame.filter(~pl.col("validation")), frame.filter("validation")
     if train[LABEL].n_unique() < 2 or validation[LABEL].n_unique() < 2:
         raise _nothing_to_learn()
-    model = CatBoost(_parameters(settings, settings.iterations, threads))
+    model = _new_model(settings, settings.iterations, threads)
     model.fit(
         _pool(train, columns, categories),
         eval_set=_pool(validation, columns, categories),
         early_stopping_rounds=settings.early_stopping_rounds,
     )
-    return Ranker(model, columns, categories, Calibration(), settings.score)
+    return Ranker(
+        read_forest(as_json(model)), lambda: model, columns, categories, Calibration(), settings.score
+    )
 
 
 def refit_ranker(frame: pl.DataFrame, judged: Ranker, settings: RankerSettings, threads: int) -> Ranker:
     """Learn again from all rows, with as many trees as `judged` kept, and under its calibration."""
-    model = CatBoost(_parameters(settings, judged.model.tree_count_, threads))
+    model = _new_model(settings, judged.model.tree_count_, threads)
     model.fit(_pool(frame, judged.columns, judged.categories))
     _forget_when(model)
-    return replace(judged, model=model)
+    return replace(judged, forest=read_forest(as_json(model)), open_model=lambda: model)
 
 
 def continue_ranker(frame: pl.DataFrame, base: Ranker, settings: RankerSettings, threads: int) -> Ranker:
@@ -106,13 +140,13 @@ def continue_ranker(frame: pl.DataFrame, base: Ranker, settings: RankerSettings,
     """
     if frame[LABEL].n_unique() < 2:
         raise _nothing_to_learn()
-    model = CatBoost(_parameters(settings, settings.warm_iterations, threads))
+    model = _new_model(settings, settings.warm_iterations, threads)
     model.fit(_pool(frame, base.columns, base.categories), init_model=base.model)
     _forget_when(model)
-    return replace(base, model=model)
+    return replace(base, forest=read_forest(as_json(model)), open_model=lambda: model)
 
 
-def _forget_when(model: CatBoost) -> None:
+def _forget_when(model: "CatBoost") -> None:
     for name in ("model_guid", "train_finish_time"):  # the same training gives the same bytes
         model.get_metadata()[name] = ""
 
@@ -125,8 +159,10 @@ def _nothing_to_learn() -> ModelError:
     )
 
 
-def _parameters(settings: RankerSettings, iterations: int, threads: int) -> dict[str, Any]:
-    return {
+def _new_model(settings: RankerSettings, iterations: int, threads: int) -> "CatBoost":
+    from catboost import CatBoost
+
+    parameters = {
         "loss_function": settings.loss_function,
         "iterations": iterations,
         "depth": settings.depth,
@@ -138,9 +174,12 @@ def _parameters(settings: RankerSettings, iterations: int, threads: int) -> dict
         "allow_writing_files": False,
         "logging_level": "Silent",
     }
+    return CatBoost(parameters)
 
 
-def _pool(frame: pl.DataFrame, columns: tuple[str, ...], categories: tuple[str, ...]) -> Pool:
+def _pool(frame: pl.DataFrame, columns: tuple[str, ...], categories: tuple[str, ...]) -> "Pool":
+    from catboost import Pool
+
     return Pool(
         frame.select(columns),
         weight=_weights(frame),

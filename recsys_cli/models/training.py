@@ -20,8 +20,9 @@ from recsys_cli.models.keeping import ArrayStore, not_kept
 from recsys_cli.models.leakage import check_leakage
 from recsys_cli.models.ranker import GROUP, LABEL, Ranker, fit_ranker, refit_ranker
 from recsys_cli.models.two_stage import ServingDay, TwoStageModel, candidate_frame, open_day, rank_users
-from recsys_cli.utils.columns import ITEM, RAW_SCORE, SOURCES, USER, USER_ID
+from recsys_cli.utils.columns import ITEM, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import InputError, SettingsError
+from recsys_cli.utils.parallel import chunks_of, mapped
 from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.stages import Stages
 
@@ -180,7 +181,7 @@ def label_window(
             stage = fit_candidate_stage(before, settings, shop.threads, shop.kept)
     with shop.stages.stage("training frame"):
         day = open_day(stage, features, shop.threads)
-        frame = labelled_frame(day, positives, tables, cut, settings)
+        frame = labelled_frame(day, positives, tables, cut, settings, shop.threads)
     return LabelWindow(cut, stage, features, day, positives, frame)
 
 
@@ -197,20 +198,17 @@ def label_pairs(tables: Tables, cut: date, settings: Settings) -> pl.DataFrame:
 
 
 def labelled_frame(
-    day: ServingDay, positives: pl.DataFrame, tables: Tables, cut: date, settings: Settings
+    day: ServingDay, positives: pl.DataFrame, tables: Tables, cut: date, settings: Settings, threads: int
 ) -> pl.DataFrame:
     """Return the candidates of users with a positive: all positives and some others, labelled and grouped."""
     ranking, size = settings.ranker, settings.scoring.chunk_users
     users = _label_users(positives, ranking)
-    chunks = [
-        with_negatives(
-            candidate_frame(users[start : start + size], day),
-            positives,
-            ranking.n_negatives,
-            ranking.random_state,
-        )
-        for start in range(0, len(users), size)
-    ]
+
+    def rows_of(chunk: np.ndarray) -> pl.DataFrame:
+        frame = candidate_frame(chunk, day)
+        return with_negatives(frame, positives, ranking.n_negatives, ranking.random_state)
+
+    chunks = list(mapped(rows_of, chunks_of(users, size), threads))
     frame = pl.concat(chunks)
     validation = in_validation(tables.users[USER_ID], ranking.validation_share, ranking.random_state)
     return frame.with_columns(validation[frame[USER]], _group(cut, tables.day))
@@ -241,16 +239,16 @@ def calibrated(ranker: Ranker, window: LabelWindow, shop: Workshop) -> Calibrati
     if len(users) > _CALIBRATION_USERS:
         chosen = np.random.default_rng(shop.settings.ranker.random_state)
         users = np.sort(chosen.choice(users, _CALIBRATION_USERS, replace=False))
-    raw, labels = [], []
-    size = shop.settings.scoring.chunk_users
+    bound = ranker.on(window.day.tables)
     taken = window.positives.with_columns(pl.lit(1, dtype=pl.Int8).alias(LABEL))
-    for start in range(0, len(users), size):
-        ranked = rank_users(users[start : start + size], window.day, ranker, shop.threads)
-        labelled = ranked.select(USER, ITEM, RAW_SCORE).join(
-            taken, on=[USER, ITEM], how="left", maintain_order="left"
-        )
-        raw.append(labelled[RAW_SCORE].to_numpy())
-        labels.append(labelled[LABEL].fill_null(0).to_numpy())
+
+    def outcomes(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ranked = rank_users(chunk, window.day, bound)
+        labelled = ranked.candidates.keys().join(taken, on=[USER, ITEM], how="left", maintain_order="left")
+        return ranked.raw, labelled[LABEL].fill_null(0).to_numpy()
+
+    chunks = chunks_of(users, shop.settings.scoring.chunk_users)
+    raw, labels = zip(*mapped(outcomes, chunks, shop.threads), strict=True)
     return fit_calibration(np.concatenate(raw), np.concatenate(labels))
 
 

@@ -1,5 +1,6 @@
 """Both stages together: `rank_users` is the scoring path, for a million users and for one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -8,13 +9,14 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.data_preparation.features import EVENTS, FeatureTables
-from recsys_cli.models.candidates.merge import propose_candidates
+from recsys_cli.models.candidates.merge import Candidates, propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
 from recsys_cli.models.candidates.stage import CandidateStage, open_generators, pair_matrix
 from recsys_cli.models.encoding import FeatureEncoder
 from recsys_cli.models.join import RankerTables, join_features, ranker_tables
-from recsys_cli.models.ranker import Ranker
-from recsys_cli.utils.columns import ITEM_ID, RANK, RAW_SCORE, SCORE, USER, USER_ID
+from recsys_cli.models.join_loops import best_first
+from recsys_cli.models.ranker import BoundRanker, Ranker
+from recsys_cli.utils.columns import ITEM_ID, LONGEST_LIST, RANK, RAW_SCORE, SCORE, USER_ID
 
 
 @dataclass(frozen=True)
@@ -55,28 +57,61 @@ def open_day(stage: CandidateStage, features: FeatureTables, threads: int) -> Se
     return ServingDay(open_generators(stage, features, threads), tables, history, stage.filter_viewed)
 
 
-def candidate_frame(users: np.ndarray, day: ServingDay) -> pl.DataFrame:
-    """Return the ranker's frame of the users' candidates, sorted by user and item.
+@dataclass(frozen=True)
+class Ranked:
+    """Users' candidates in the order of the ranker.
+
+    Attributes:
+        candidates: in their own order, by user and item.
+        raw, scores: of each, f32.
+    """
+
+    candidates: Candidates
+    raw: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def top(self, k: int) -> pl.DataFrame:
+        """Return user, item, sources, raw_score, score and rank of the first k of each user."""
+        return self._best(k, self.candidates.keys)
+
+    def frame(self, day: ServingDay) -> pl.DataFrame:
+        """Return the same of all candidates, with every feature."""
+        features = join_features(self.candidates, day.tables)
+        return self._best(LONGEST_LIST, lambda rows: features[rows])
+
+    def _best(self, k: int, rows_of: Callable[[np.ndarray], pl.DataFrame]) -> pl.DataFrame:
+        rows, ranks = best_first(self.raw, self.candidates.pairs.indptr, k)
+        return rows_of(rows).with_columns(
+            pl.Series(RAW_SCORE, self.raw[rows]), pl.Series(SCORE, self.scores[rows]), pl.Series(RANK, ranks)
+        )
+
+
+def candidates_of(users: np.ndarray, day: ServingDay) -> Candidates:
+    """Return the users' candidates.
 
     Args:
         users: internal indices, u32, ascending.
     """
-    return join_features(propose_candidates(day.chunk(users), day.generators), day.tables)
+    return propose_candidates(day.chunk(users), day.generators)
 
 
-def rank_users(users: np.ndarray, day: ServingDay, ranker: Ranker, threads: int) -> pl.DataFrame:
-    """Return all candidates of the users with features, sources, raw_score, score and rank.
+def candidate_frame(users: np.ndarray, day: ServingDay) -> pl.DataFrame:
+    """Return the ranker's frame of the users' candidates, sorted by user and item."""
+    return join_features(candidates_of(users, day), day.tables)
 
-    Pure: what `score` publishes are its first rows, `explain` shows the rest. Sorted by user and rank, which
-    counts from 1; equal scores keep the order of the internal item index.
+
+def rank_users(users: np.ndarray, day: ServingDay, ranker: BoundRanker) -> Ranked:
+    """Return the users' candidates with their scores: a user gets the same alone and among others.
+
+    Pure: what `score` publishes are the first of them, `explain` shows the rest. Equal scores keep the order
+    of the internal item index.
     """
-    frame = candidate_frame(users, day)
-    raw = ranker.raw_scores(frame, threads)
-    return (
-        frame.with_columns(pl.Series(RAW_SCORE, raw), pl.Series(SCORE, ranker.scores(raw)))
-        .sort(USER, RAW_SCORE, descending=[False, True], maintain_order=True)
-        .with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.UInt16).over(USER).alias(RANK))
-    )
+    candidates = candidates_of(users, day)
+    raw = ranker.raw_scores(candidates, day.tables)
+    return Ranked(candidates, raw, ranker.scores(raw))
 
 
 def misfits(model: TwoStageModel, features: FeatureTables, *, filter_viewed: bool) -> list[str]:

@@ -81,7 +81,8 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
     features = partition.features
     user = _find(features, user_id, day)
     serving = open_day(bundle.model.stage, features, workspace.threads)
-    ranked = rank_users(np.array([user], dtype=np.uint32), serving, bundle.model.ranker, workspace.threads)
+    ranker = bundle.model.ranker
+    ranked = rank_users(np.array([user], dtype=np.uint32), serving, ranker.on(serving.tables)).frame(serving)
     top_k = published["top_k"] if published else workspace.settings.scoring.top_k
     return Explanation(
         user_id=features.users[USER_ID][user],
@@ -91,7 +92,7 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
         changed=published is not None and published["features_content_hash"] != partition.content_hash,
         user=_user(features, user, serving),
         events=_events(features, user, day),
-        recommendations=_recommendations(ranked.head(top_k), features, bundle.model.ranker),
+        recommendations=_recommendations(ranked.head(top_k), features, ranker),
         candidates=_candidates(ranked, features, serving),
     )
 

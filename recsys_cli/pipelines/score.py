@@ -1,10 +1,10 @@
 """`score`: candidates → seen filter → features → ranker → top k for every user, published as one file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -19,11 +19,15 @@ from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
-from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
+from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER, USER_ID
 from recsys_cli.utils.errors import OutputError, UnknownUserError
 from recsys_cli.utils.files import check_writable, sha256_of_json
 from recsys_cli.utils.locks import locked
+from recsys_cli.utils.parallel import chunks_of, mapped
 from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.stages import Stages
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -101,23 +105,35 @@ def _score_chunks(job: _Job, users: np.ndarray, staged: Path, progress: Progress
     features, stages, workspace = job.partition.features, job.run.stages, job.workspace
     with stages.stage("open day"):
         day = open_day(job.bundle.model.stage, features, workspace.threads)
+        ranker = job.bundle.model.ranker.on(day.tables)
+
+    def rank(chunk: np.ndarray) -> tuple[np.ndarray, int, pl.DataFrame]:
+        ranked = rank_users(chunk, day, ranker)
+        return chunk, len(ranked), ranked.top(job.request.top_k)
+
     counts, size = ScoreCounts(job.request.top_k), workspace.settings.scoring.chunk_users
     with RecommendationsWriter(
         staged, features.users[USER_ID], features.items[ITEM_ID], _metadata(job)
     ) as writer:
-        for start in range(0, len(users), size):
-            progress(start, len(users))
-            chunk = users[start : start + size]
-            with stages.stage("rank"):
-                ranked = rank_users(chunk, day, job.bundle.model.ranker, workspace.threads)
-                top = ranked.filter(pl.col(RANK) <= job.request.top_k).select(
-                    USER, ITEM, RANK, SCORE, SOURCES
-                )
+        for chunk, candidates, top in _waited(
+            stages, mapped(rank, chunks_of(users, size), workspace.threads)
+        ):
+            progress(counts.users, len(users))
             with stages.stage("write"):
                 writer.write(top)
-                counts.add(chunk, len(ranked), top, day)
+                counts.add(chunk, candidates, top, day)
     progress(len(users), len(users))
     return counts
+
+
+def _waited(stages: Stages, results: Iterator[Result]) -> Iterator[Result]:
+    """Yield the results; the time until each is there counts as ranking."""
+    while True:
+        with stages.stage("rank"):
+            result = next(results, None)
+        if result is None:
+            return
+        yield result
 
 
 def _chosen_users(job: _Job, before: dict[str, Any] | None) -> np.ndarray:

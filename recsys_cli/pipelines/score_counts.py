@@ -35,7 +35,7 @@ class ScoreCounts:
         self.candidates += candidates
         self.recommendations += len(top)
         self.short_lists += len(chunk) - int((top[RANK] == self.top_k).sum())
-        for name, rows in source_counts(top, day.generators).items():
+        for name, rows in source_counts(top, [one.name for one in day.generators]).items():
             self.by_source[name] = self.by_source.get(name, 0) + rows
         self.items.update(top[ITEM].unique().to_list())
         if self.example is None:

@@ -11,7 +11,8 @@ from scipy import sparse
 
 from recsys_cli.data_preparation.features import FeatureTables
 from recsys_cli.models.calibration import Calibration
-from recsys_cli.models.candidates.protocol import Proposals, UserChunk
+from recsys_cli.models.candidates.protocol import Pairs, UserChunk
+from recsys_cli.models.forest import as_json, read_forest
 from recsys_cli.models.join import RankerTables
 from recsys_cli.models.judging import BLEND, TWO_STAGES, Budget, Verdict, judge_day, measures_of
 from recsys_cli.models.ranker import Ranker
@@ -32,24 +33,18 @@ class Written:
     floor_is_last: bool = False
 
     def score(self, chunk: UserChunk) -> "Written.Scores":
-        flat = [
-            (row, item, rank)
-            for row, user in enumerate(chunk.users)
-            for rank, item in enumerate(self.lists[user], 1)
-        ]
-        rows, items, ranks = np.array(flat, dtype=np.int64).reshape(-1, 3).T
-        return Written.Scores(Proposals(rows, items, ranks))
+        longest = max(map(len, self.lists))
+        padded = [[*self.lists[user], *[-1] * longest][:longest] for user in chunk.users]
+        return Written.Scores(np.array(padded, dtype=np.int32))
 
     @dataclass(frozen=True)
     class Scores:
-        proposals: Proposals
+        lists: np.ndarray
 
-        def of_pairs(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-            told = self.proposals
-            known = {(r, i): 1 / k for r, i, k in zip(told.rows, told.items, told.ranks, strict=True)}
-            return np.array(
-                [known.get(pair, 0.0) for pair in zip(rows, items, strict=True)], dtype=np.float32
-            )
+        def of_pairs(self, pairs: Pairs) -> np.ndarray:
+            """1 / rank, and 0 where the source does not propose the item."""
+            at = self.lists[pairs.rows] == pairs.items[:, None]
+            return np.asarray(at @ (1 / np.arange(1, at.shape[1] + 1)), dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +54,7 @@ def by_left() -> Ranker:
     model = CatBoost({"iterations": 60, "depth": 4, "learning_rate": 0.3, "logging_level": "Silent"})
     model.set_params(allow_writing_files=False, random_seed=0)
     model.fit(Pool(scores, label=scores["left_score"].to_numpy()))
-    return Ranker(model, ("left_score",), (), Calibration(), "raw")
+    return Ranker(read_forest(as_json(model)), lambda: model, ("left_score",), (), Calibration(), "raw")
 
 
 def features() -> FeatureTables:

@@ -24,7 +24,7 @@ def content_weights(features: FeatureTables, settings: ContentSettings, threads:
     if vectors.nnz == 0:
         return None
     weights = sparse.csr_matrix(nearest(vectors, settings.neighbours, threads).T)
-    return ItemWeights(np.arange(len(features.items)), weights, len(features.items))
+    return ItemWeights(np.arange(len(features.items), dtype=np.int32), weights, len(features.items))
 
 
 def item_vectors(features: FeatureTables, max_item_share: float = 1.0) -> sparse.csr_matrix:

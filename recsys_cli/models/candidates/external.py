@@ -6,7 +6,7 @@ import numpy as np
 
 from recsys_cli.configs.sections import ExternalSettings
 from recsys_cli.data_preparation.features import FeatureTables
-from recsys_cli.models.candidates.protocol import ChunkScores, Proposals, UserChunk
+from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, SCORE, USER
 
 
@@ -40,26 +40,26 @@ class ExternalGenerator:
         fresh = self.eligible[items] & ~np.isin(keys, _viewed_keys(chunk, width))
         ranks = _places_within(fresh, counts)
         keep = fresh & (ranks <= self.num_candidates)
+        lists = np.full((len(chunk), min(self.num_candidates, width)), -1, dtype=np.int32)
+        lists[rows[keep], ranks[keep] - 1] = items[keep]
         order = np.argsort(keys)
-        return _ExternalScores(
-            Proposals(rows[keep], items[keep], ranks[keep]), keys[order], self.scores[places][order], width
-        )
+        return _ExternalScores(lists, keys[order], self.scores[places][order], width)
 
 
 @dataclass(frozen=True)
 class _ExternalScores:
     """Scores of pairs, by the pair's key, ascending."""
 
-    proposals: Proposals
+    lists: np.ndarray
     keys: np.ndarray
     scores: np.ndarray
     width: int
 
-    def of_pairs(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        values = np.full(len(rows), np.nan, dtype=np.float32)
+    def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        values = np.full(len(pairs), np.nan, dtype=np.float32)
         if len(self.keys) == 0:
             return values
-        wanted = rows.astype(np.int64) * self.width + items
+        wanted = pairs.rows * self.width + pairs.items
         places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         known = self.keys[places] == wanted
         values[known] = self.scores[places[known]]

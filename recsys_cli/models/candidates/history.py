@@ -8,7 +8,7 @@ from scipy import sparse
 
 from recsys_cli.configs.sections import HistorySettings
 from recsys_cli.data_preparation.features import ACTIVE_DAYS, DAYS_AGO, FeatureTables
-from recsys_cli.models.candidates.protocol import ChunkScores, Proposals, UserChunk
+from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER
 
 
@@ -31,24 +31,20 @@ class HistoryGenerator:
         """Return each user's own items."""
         ranks = self.ranks[chunk.users].tocoo()
         keep = np.flatnonzero(ranks.data <= self.num_candidates)
-        order = keep[np.lexsort((ranks.data[keep], ranks.row[keep]))]
-        proposals = Proposals(
-            ranks.row[order].astype(np.int64),
-            ranks.col[order].astype(np.int64),
-            ranks.data[order].astype(np.int64),
-        )
-        return _HistoryScores(proposals, self.scores[chunk.users])
+        lists = np.full((len(chunk), min(self.num_candidates, chunk.size)), -1, dtype=np.int32)
+        lists[ranks.row[keep], ranks.data[keep].astype(np.int64) - 1] = ranks.col[keep]
+        return _HistoryScores(lists, self.scores[chunk.users])
 
 
 @dataclass(frozen=True)
 class _HistoryScores:
-    proposals: Proposals
+    lists: np.ndarray
     scores: sparse.csr_matrix
 
-    def of_pairs(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        if len(rows) == 0:
+    def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        if len(pairs) == 0:
             return np.empty(0, dtype=np.float32)
-        return np.asarray(self.scores[rows, items], dtype=np.float32).ravel()
+        return np.asarray(self.scores[pairs.rows, pairs.items], dtype=np.float32).ravel()
 
 
 def history_generator(features: FeatureTables, settings: HistorySettings) -> HistoryGenerator:

@@ -3,19 +3,18 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import faiss
 import numpy as np
 import polars as pl
 from scipy import sparse
 
 from recsys_cli.data_preparation.features import FeatureTables
-from recsys_cli.models.candidates.protocol import ChunkScores, Proposals, UserChunk
-from recsys_cli.models.candidates.unseen import fetch_sizes, first_unseen, joined
+from recsys_cli.models.candidates.loops import best_cells, products_of_pairs
+from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.models.encoding import Encoders
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER_ID
 
 _BLOCK = 64  # queries are padded to blocks: BLAS then sums one user alone as it sums a batch
-_PAIR_BLOCK = 65_536
+_CELLS = 2_097_152  # of the products of users and items that are made at a time
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class LightFMModel:
             user_rows=self.users.known_rows(features.users[USER_ID]),
             user_features=encoders.users.one_hot(features.users),
             item_vectors=np.ascontiguousarray(np.column_stack([vectors, biases]), dtype=np.float32),
-            proposable=np.flatnonzero(proposable),
+            proposable=np.flatnonzero(proposable).astype(np.int32),
         )
 
 
@@ -99,15 +98,26 @@ class LightFMGenerator:
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Return the items with the largest product for each user that the model can place."""
         queries, placed = self._user_vectors(chunk.users), self._is_placed(chunk.users)
-        base = np.ascontiguousarray(self.item_vectors[self.proposable])
-        parts = []
-        for rows, size in fetch_sizes(chunk, self.num_candidates, len(self.proposable)):
-            rows = rows[placed[rows]]
-            if len(rows) and size:
-                places = _search(queries[rows], base, size)
-                items = np.where(places >= 0, self.proposable[places], -1)
-                parts.append(first_unseen(chunk, rows, items, self.num_candidates))
-        return _LightFMScores(joined(parts), queries, placed, self.item_vectors)
+        base = np.ascontiguousarray(self.item_vectors[self.proposable].T)
+        columns = np.full(chunk.size, -1, dtype=np.int32)
+        columns[self.proposable] = np.arange(len(self.proposable), dtype=np.int32)
+        wanted = min(self.num_candidates, len(self.proposable))
+        lists = np.full((len(chunk), wanted), -1, dtype=np.int32)
+        rows, viewed = np.flatnonzero(placed), chunk.viewed
+        size = _BLOCK * max(1, _CELLS // (_BLOCK * max(len(self.proposable), 1)))
+        for start in range(0, len(rows) if wanted else 0, size):
+            part = rows[start : start + size]
+            own = viewed[part]
+            lists[part] = best_cells(
+                _products(queries[part], base),
+                self.proposable,
+                columns,
+                own.indptr,
+                own.indices,
+                np.float32(-np.inf),
+                wanted,
+            )
+        return _LightFMScores(lists, queries, placed, self.item_vectors)
 
     def knows(self, users: np.ndarray) -> np.ndarray:
         """Return whether each user has an identity vector: warm, not cold."""
@@ -125,18 +135,15 @@ class LightFMGenerator:
 
 @dataclass(frozen=True)
 class _LightFMScores:
-    proposals: Proposals
+    lists: np.ndarray
     queries: np.ndarray
     placed: np.ndarray
     item_vectors: np.ndarray
 
-    def of_pairs(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        scores = np.empty(len(rows), dtype=np.float32)
-        for start in range(0, len(rows), _PAIR_BLOCK):
-            block = slice(start, start + _PAIR_BLOCK)
-            scores[block] = np.einsum("ij,ij->i", self.queries[rows[block]], self.item_vectors[items[block]])
-        scores[~self.placed[rows]] = np.nan
-        return scores
+    def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        scores = products_of_pairs(self.queries, self.item_vectors, pairs.indptr, pairs.items)
+        scores[~self.placed[pairs.rows]] = np.nan
+        return np.asarray(scores)
 
 
 def _represent(side: LightFMSide, rows: np.ndarray, one_hot: sparse.csr_matrix) -> np.ndarray:
@@ -147,8 +154,7 @@ def _represent(side: LightFMSide, rows: np.ndarray, one_hot: sparse.csr_matrix) 
     return vectors
 
 
-def _search(queries: np.ndarray, base: np.ndarray, size: int) -> np.ndarray:
+def _products(queries: np.ndarray, base: np.ndarray) -> np.ndarray:
     padding = -len(queries) % _BLOCK
     padded = np.concatenate([queries, np.zeros((padding, queries.shape[1]), dtype=np.float32)])
-    _, places = faiss.knn(padded, base, size, metric=faiss.METRIC_INNER_PRODUCT)
-    return np.asarray(places[: len(queries)])
+    return np.asarray((padded @ base)[: len(queries)])

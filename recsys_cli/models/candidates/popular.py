@@ -7,8 +7,8 @@ import polars as pl
 
 from recsys_cli.configs.sections import PopularSettings, SegmentSettings
 from recsys_cli.data_preparation.features import DAYS_AGO, FeatureTables
-from recsys_cli.models.candidates.protocol import ChunkScores, Proposals, UserChunk
-from recsys_cli.models.candidates.unseen import fetch_sizes, first_unseen, joined
+from recsys_cli.models.candidates.loops import cells_of_pairs, first_unviewed
+from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, USER
 
 _PRIOR = 50.0  # events that a segment borrows from everybody
@@ -21,7 +21,7 @@ class PopularGenerator:
 
     Attributes:
         segments: each user's segment, by internal index.
-        orders: (segments, items) internal item indices, the most popular first; -1 behind the last.
+        orders: (segments, eligible items) internal item indices, the most popular first.
         shares: (segments, items) f32, each item's share of the segment's recent events.
     """
 
@@ -34,27 +34,25 @@ class PopularGenerator:
 
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Return the most popular items that each user has not viewed."""
-        segments = self.segments[chunk.users]
-        parts = []
-        for rows, size in fetch_sizes(chunk, self.num_candidates, self.orders.shape[1]):
-            items = self.orders[segments[rows], :size]
-            parts.append(first_unseen(chunk, rows, items, self.num_candidates))
-        return _PopularScores(joined(parts), segments, self.shares)
+        segments, viewed = self.segments[chunk.users], chunk.viewed
+        wanted = min(self.num_candidates, chunk.size)
+        lists = first_unviewed(self.orders, segments, viewed.indptr, viewed.indices, chunk.size, wanted)
+        return _PopularScores(lists, segments, self.shares)
 
 
 @dataclass(frozen=True)
 class _PopularScores:
-    proposals: Proposals
+    lists: np.ndarray
     segments: np.ndarray
     shares: np.ndarray
 
-    def of_pairs(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return np.asarray(self.shares[self.segments[rows], items])
+    def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        return np.asarray(cells_of_pairs(self.shares, self.segments, pairs.indptr, pairs.items))
 
 
 def popular_generators(features: FeatureTables, settings: PopularSettings) -> list[PopularGenerator]:
     """Return a generator a window: eligible items by events in it, then by all events, then by index."""
-    everybody = np.zeros(len(features.users), dtype=np.int64)
+    everybody = np.zeros(len(features.users), dtype=np.int32)
     generators = []
     for days in settings.windows_days:
         events = features.items[f"item_events_{days}d"].to_numpy()
@@ -82,7 +80,7 @@ def segment_generator(features: FeatureTables, settings: SegmentSettings) -> Pop
         return None
     values = features.users[name].fill_null(_OTHERS)
     kind = pl.Enum(values.unique().sort())
-    segments = values.cast(kind).to_physical().to_numpy().astype(np.int64)
+    segments = values.cast(kind).to_physical().to_numpy().astype(np.int32)
     recent = features.pairs.filter(pl.col(DAYS_AGO) <= settings.window_days)
     counts = np.zeros((len(kind.categories), len(features.items)))
     np.add.at(counts, (segments[recent[USER].to_numpy()], recent[ITEM].to_numpy()), 1.0)
@@ -106,4 +104,4 @@ def _orders(shares: np.ndarray, features: FeatureTables) -> np.ndarray:
     for share in shares:
         order = np.lexsort((np.arange(len(share)), -everywhere, -share))
         orders.append(order[eligible[order]])
-    return np.stack(orders).astype(np.int64)
+    return np.stack(orders).astype(np.int32)

@@ -22,31 +22,42 @@ class UserChunk:
     def __len__(self) -> int:
         return len(self.users)
 
+    @property
+    def size(self) -> int:
+        """Number of items that there are."""
+        return int(self.viewed.shape[1])
+
 
 @dataclass(frozen=True)
-class Proposals:
-    """A source's best items for the users of a chunk, best first, none viewed; flat arrays of one length.
+class Pairs:
+    """Some items of each user of a chunk.
 
     Attributes:
-        rows: place of the user in the chunk, i64, ascending.
-        items: internal item indices, i64.
-        ranks: i64 from 1 within a user.
+        indptr: i64, (users + 1,): the items of place p are items[indptr[p]:indptr[p + 1]].
+        items: internal item indices, i32.
     """
 
-    rows: np.ndarray
+    indptr: np.ndarray
     items: np.ndarray
-    ranks: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The place of the user of each pair, i64."""
+        return np.repeat(np.arange(len(self.indptr) - 1, dtype=np.int64), np.diff(self.indptr))
 
 
 class ChunkScores(Protocol):
     """What one source says about a chunk of users."""
 
     @property
-    def proposals(self) -> Proposals:
-        """The items that the source proposes."""
+    def lists(self) -> np.ndarray:
+        """Return the proposed items: i32, (users, num_candidates), best first, none viewed, -1 for none."""
 
-    def of_pairs(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Return the source's score, f32, of each (place in the chunk, ascending; item); NaN for none."""
+    def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        """Return the source's score of each pair, f32; NaN for none."""
 
 
 class CandidateGenerator(Protocol):

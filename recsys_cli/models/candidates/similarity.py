@@ -1,17 +1,17 @@
 """Items like those that a user has: item kNN, EASE and content share the serving."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from scipy import sparse
-from sparse_dot_topn import sp_matmul, sp_matmul_topn
 
-from recsys_cli.models.candidates.protocol import ChunkScores, Proposals, UserChunk
-from recsys_cli.models.candidates.unseen import best_unseen, fetch_sizes, first_unseen, joined
+from recsys_cli.models.candidates.loops import best_cells, best_sums, dense_sums, sums_of_pairs
+from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 
 Weights = sparse.csr_matrix | np.ndarray
-_CELLS = 1_048_576  # of a score matrix that are made dense at a time
+_Cells = tuple[np.ndarray, np.ndarray, np.ndarray]  # a CSR matrix: starts of the rows, columns, values
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class SimilarityModel:
 
     Attributes:
         ids: external ids of the items, in the order of rows and columns.
-        weights: (items, items) f32, dense or sparse; cell (i, j) is what having i says for j.
+        weights: (items, items) f32, dense, or sparse without negative cells; cell (i, j) is what having i
+            says for j.
     """
 
     ids: pl.Series
@@ -36,20 +37,9 @@ class SimilarityModel:
         places = item_ids.rename("id").to_frame().with_row_index("item")
         found = self.ids.rename("id").to_frame().join(places, on="id", how="left", maintain_order="left")
         kept = np.flatnonzero(found["item"].is_not_null().to_numpy())
-        items = found["item"].drop_nulls().to_numpy().astype(np.int64)
+        items = found["item"].drop_nulls().to_numpy().astype(np.int32)
         weights = self.weights if len(kept) == len(self.ids) else self.weights[kept][:, kept]
-        return ItemWeights(items, in_memory(weights), len(item_ids))
-
-
-def in_memory(weights: Weights) -> Weights:
-    """Return sparse weights as the product wants them: f32, int32 indices, no file behind them."""
-    if not sparse.issparse(weights):
-        return weights
-    parts = (
-        np.array(weights.data, np.float32),
-        *(np.array(a, np.int32) for a in (weights.indices, weights.indptr)),
-    )
-    return sparse.csr_matrix(parts, shape=weights.shape)
+        return ItemWeights(items, weights, len(item_ids))
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,7 @@ class ItemWeights:
     """Weights between some of a day's items.
 
     Attributes:
-        items: internal indices of the weights' rows and columns, ascending.
+        items: internal indices of the weights' rows and columns, i32, ascending.
         weights: as in the model.
         size: number of the day's items.
     """
@@ -66,85 +56,104 @@ class ItemWeights:
     weights: Weights
     size: int
 
-    def columns_of(self, items: np.ndarray) -> np.ndarray:
-        """Return the column of each internal index, -1 where there is none."""
-        columns = np.full(self.size, -1, dtype=np.int64)
-        columns[self.items] = np.arange(len(self.items))
-        return np.asarray(columns[items])
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """The column of each of the day's items, i32, -1 where there is none."""
+        columns = np.full(self.size, -1, dtype=np.int32)
+        columns[self.items] = np.arange(len(self.items), dtype=np.int32)
+        return columns
+
+    def spread(self) -> _Cells:
+        """Return sparse weights over all of the day's items: row starts i64, items i32, weights f32."""
+        weights, counts = sparse.csr_matrix(self.weights), np.zeros(self.size + 1, dtype=np.int64)
+        counts[self.items.astype(np.int64) + 1] = np.diff(weights.indptr)
+        return np.cumsum(counts), self.items[weights.indices], np.array(weights.data, np.float32)
+
+
+def similarity_generator(
+    name: str, taste: sparse.csr_matrix, weights: ItemWeights, eligible: np.ndarray, num_candidates: int
+) -> "SparseSimilarity | DenseSimilarity":
+    """Return the source that sums what each of a user's items says.
+
+    Args:
+        taste: (users, items) how much each of the user's items counts.
+        eligible: whether each item may be proposed, by internal index.
+    """
+    own = (taste.indptr, taste.indices, taste.data)
+    if sparse.issparse(weights.weights):
+        return SparseSimilarity(name, own, weights.spread(), eligible, num_candidates)
+    return DenseSimilarity(name, own, weights, eligible, num_candidates)
 
 
 @dataclass(frozen=True)
-class SimilarityGenerator:
-    """The sum of what each of a user's items says.
-
-    Attributes:
-        taste: (users, items) how much each of the user's items counts.
-        weights: between the items.
-        eligible: whether each item may be proposed, by internal index.
-    """
+class SparseSimilarity:
+    """Sums over the neighbours of a user's items."""
 
     name: str
-    taste: sparse.csr_matrix
-    weights: ItemWeights
+    taste: _Cells
+    weights: _Cells
     eligible: np.ndarray
     num_candidates: int
-    threads: int = 1
     floor_is_last: bool = False
 
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Return the unseen items with the largest sums above 0."""
-        items = self.weights.items
-        taste = self.taste[chunk.users][:, items]
-        weights, eligible = self.weights.weights, self.eligible[items]
-        served = UserChunk(chunk.users, chunk.viewed[:, items])
-        if sparse.issparse(weights):
-            scores = sp_matmul(in_memory(taste), weights, n_threads=self.threads)
-            found = _best_sparse(scores, served, eligible, self.num_candidates, self.threads)
-        else:
-            scores = np.asarray(taste @ weights, dtype=np.float32)
-            found = best_unseen(served, np.where(eligible, scores, 0.0), self.num_candidates)
-        return _SimilarityScores(Proposals(found.rows, items[found.items], found.ranks), scores, self.weights)
+        viewed = chunk.viewed
+        wanted = min(self.num_candidates, chunk.size)
+        lists = best_sums(
+            *self.taste,
+            *self.weights,
+            chunk.users,
+            self.eligible,
+            viewed.indptr,
+            viewed.indices,
+            wanted,
+        )
+        return _SparseScores(lists, self, chunk.users)
 
 
 @dataclass(frozen=True)
-class _SimilarityScores:
-    proposals: Proposals
-    scores: Weights
-    weights: ItemWeights
+class _SparseScores:
+    lists: np.ndarray
+    source: SparseSimilarity
+    users: np.ndarray
 
-    def of_pairs(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        columns = self.weights.columns_of(items)
-        known = np.flatnonzero(columns >= 0)
-        values = np.zeros(len(rows), dtype=np.float32)
-        values[known] = _cells(self.scores, rows[known], columns[known])
-        return values
-
-
-def _cells(scores: Weights, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return the cells at ascending `rows`; of sparse scores by dense blocks, quicker than a search."""
-    if not sparse.issparse(scores):
-        return np.asarray(scores[rows, columns])
-    values = np.empty(len(rows), dtype=np.float32)
-    size = max(1, _CELLS // max(scores.shape[1], 1))
-    for start in range(0, scores.shape[0], size):
-        part = slice(*np.searchsorted(rows, (start, start + size)))
-        if part.start < part.stop:
-            values[part] = scores[start : start + size].toarray()[rows[part] - start, columns[part]]
-    return values
-
-
-def _best_sparse(
-    scores: sparse.csr_matrix, chunk: UserChunk, eligible: np.ndarray, wanted: int, threads: int
-) -> Proposals:
-    keep = in_memory(sparse.diags(eligible.astype(np.float32), format="csr", dtype=np.float32))
-    parts = []
-    for rows, size in fetch_sizes(chunk, wanted, scores.shape[1]):
-        best = sp_matmul_topn(
-            in_memory(scores[rows]), keep, top_n=size, threshold=0.0, sort=True, n_threads=threads
+    def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        source = self.source
+        return np.asarray(
+            sums_of_pairs(*source.taste, *source.weights, self.users, pairs.indptr, pairs.items)
         )
-        counts = np.diff(best.indptr)
-        owners = np.repeat(np.arange(len(rows)), counts)
-        items = np.full((len(rows), int(counts.max(initial=0))), -1, dtype=np.int64)
-        items[owners, np.arange(best.nnz) - best.indptr[:-1][owners]] = best.indices
-        parts.append(first_unseen(chunk, rows, items, wanted))
-    return joined(parts)
+
+
+@dataclass(frozen=True)
+class DenseSimilarity:
+    """Sums over whole rows of weights."""
+
+    name: str
+    taste: _Cells
+    weights: ItemWeights
+    eligible: np.ndarray
+    num_candidates: int
+    floor_is_last: bool = False
+
+    def score(self, chunk: UserChunk) -> ChunkScores:
+        """Return the unseen items with the largest sums above 0."""
+        weights, viewed = self.weights, chunk.viewed
+        sums = dense_sums(*self.taste, weights.columns, np.asarray(weights.weights), chunk.users)
+        scores = np.where(self.eligible[weights.items], sums, np.float32(-np.inf))
+        wanted = min(self.num_candidates, scores.shape[1])
+        lists = best_cells(
+            scores, weights.items, weights.columns, viewed.indptr, viewed.indices, np.float32(0.0), wanted
+        )
+        return _DenseScores(lists, sums, weights.columns)
+
+
+@dataclass(frozen=True)
+class _DenseScores:
+    lists: np.ndarray
+    sums: np.ndarray
+    columns: np.ndarray
+
+    def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        columns = self.columns[pairs.items]
+        return np.where(columns >= 0, self.sums[pairs.rows, columns], np.float32(0.0))

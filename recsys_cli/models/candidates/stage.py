@@ -19,7 +19,7 @@ from recsys_cli.models.candidates.lightfm import LightFMModel
 from recsys_cli.models.candidates.lightfm_training import continue_lightfm, fit_lightfm
 from recsys_cli.models.candidates.popular import popular_generators, segment_generator
 from recsys_cli.models.candidates.protocol import CandidateGenerator
-from recsys_cli.models.candidates.similarity import ItemWeights, SimilarityGenerator, SimilarityModel
+from recsys_cli.models.candidates.similarity import ItemWeights, SimilarityModel, similarity_generator
 from recsys_cli.models.encoding import Encoders, fit_encoder
 from recsys_cli.models.keeping import ArrayStore, not_kept
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
@@ -159,19 +159,18 @@ def _counts(tables: Tables) -> tuple[sparse.csr_matrix, pl.Series]:
     return sparse.csr_matrix((pairs[EVENTS].to_numpy(), places), shape=shape), tables.items[items][ITEM_ID]
 
 
-def _similar(stage: CandidateStage, features: FeatureTables, threads: int) -> list[SimilarityGenerator]:
+def _similar(stage: CandidateStage, features: FeatureTables, threads: int) -> list[CandidateGenerator]:
     settings = stage.settings
     eligible = features.items[ELIGIBLE].to_numpy()
     tastes = {
         "": pair_matrix(features, (1 + pl.col(EVENTS)).log(2.0)),
         RECENT: pair_matrix(features, pl.col(RECENCY)),
     }
-    generators = []
+    generators: list[CandidateGenerator] = []
 
     def add(name: str, suffix: str, weights: ItemWeights, wanted: int) -> None:
         if wanted:
-            taste = tastes[suffix]
-            generators.append(SimilarityGenerator(name + suffix, taste, weights, eligible, wanted, threads))
+            generators.append(similarity_generator(name + suffix, tastes[suffix], weights, eligible, wanted))
 
     for name, model in stage.similarities.items():
         counts = settings.ease if name == EASE else settings.item_knn
@@ -181,9 +180,6 @@ def _similar(stage: CandidateStage, features: FeatureTables, threads: int) -> li
     if settings.content.num_candidates:
         words = content_weights(features, settings.content, threads)
         if words is not None:
-            generators.append(
-                SimilarityGenerator(
-                    CONTENT, tastes[RECENT], words, eligible, settings.content.num_candidates, threads
-                )
-            )
+            wanted = settings.content.num_candidates
+            generators.append(similarity_generator(CONTENT, tastes[RECENT], words, eligible, wanted))
     return generators

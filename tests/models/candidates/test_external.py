@@ -13,11 +13,12 @@ from recsys_cli.configs.sections import ExternalSettings
 from recsys_cli.data_preparation.features import FeatureTables
 from recsys_cli.models.candidates.external import ExternalGenerator, external_generator
 from recsys_cli.models.candidates.merge import propose_candidates
-from recsys_cli.models.candidates.protocol import UserChunk
+from recsys_cli.models.candidates.protocol import Pairs, UserChunk
 
 USERS, ITEMS, WANTED = 40, 60, 8
 SETTINGS = ExternalSettings(path="{date}.parquet", num_candidates=WANTED)
 NOTHING = pl.DataFrame()
+EVERY_PAIR = Pairs(np.arange(USERS + 1) * ITEMS, np.tile(np.arange(ITEMS, dtype=np.int32), USERS))
 
 
 def features(delivered: pl.DataFrame | None, eligible: np.ndarray) -> FeatureTables:
@@ -56,13 +57,9 @@ def test_the_best_unseen_items_in_order(seed: int) -> None:
     for user in range(USERS):
         viewed = set(served.viewed[user].indices)
         allowed = [i for i in range(ITEMS) if i % 3 and i not in viewed and not np.isnan(scores[user, i])]
-        own = said.proposals.rows == user
         expected = sorted(allowed, key=(-scores[user]).tolist().__getitem__)[:WANTED]
-        assert said.proposals.items[own].tolist() == expected
-        assert said.proposals.ranks[own].tolist() == list(range(1, len(expected) + 1))
-    assert (np.diff(said.proposals.rows) >= 0).all()
-    rows, items = (axis.ravel() for axis in np.indices((USERS, ITEMS)))
-    told = said.of_pairs(rows, items)
+        assert [item for item in said.lists[user].tolist() if item >= 0] == expected
+    told = said.of_pairs(EVERY_PAIR)
     assert told.dtype == np.float32
     np.testing.assert_array_equal(told.reshape(USERS, ITEMS), scores)
 
@@ -73,13 +70,11 @@ def test_a_user_alone_gets_the_same_as_in_a_batch() -> None:
     batch = generator.score(served)
     for user in range(USERS):
         alone = generator.score(UserChunk(served.users[[user]], served.viewed[[user]]))
-        own = batch.proposals.rows == user
-        assert alone.proposals.items.tolist() == batch.proposals.items[own].tolist()
-        assert alone.proposals.ranks.tolist() == batch.proposals.ranks[own].tolist()
-        items = np.arange(ITEMS)
+        assert alone.lists[0].tolist() == batch.lists[user].tolist()
+        items = np.arange(ITEMS, dtype=np.int32)
         np.testing.assert_array_equal(
-            alone.of_pairs(np.zeros(ITEMS, dtype=np.int64), items),
-            batch.of_pairs(np.full(ITEMS, user), items),
+            alone.of_pairs(Pairs(np.array([0, ITEMS]), items)),
+            batch.of_pairs(EVERY_PAIR).reshape(USERS, ITEMS)[user],
         )
 
 
@@ -91,7 +86,7 @@ def test_a_merged_row_names_the_source_and_its_normalised_score() -> None:
     )
     generator = external_generator(features(delivered, np.ones(ITEMS, dtype=bool)), SETTINGS)
     nobody = sparse.csr_matrix((USERS, ITEMS), dtype=np.float32)
-    merged = propose_candidates(UserChunk(np.arange(USERS, dtype=np.uint32), nobody), [generator])
+    merged = propose_candidates(UserChunk(np.arange(USERS, dtype=np.uint32), nobody), [generator]).frame()
     columns = ["user", "item", "external_rank", "external_score", "external_norm", "sources"]
     assert merged.select(columns).rows() == [
         (3, 1, 2.0, -2.0, 0.75, "external"),
@@ -104,8 +99,8 @@ def test_an_empty_delivery_proposes_nothing() -> None:
     empty = pl.DataFrame(schema={"user": pl.UInt32, "item": pl.UInt32, "score": pl.Float32})
     generator = external_generator(features(empty, np.ones(ITEMS, dtype=bool)), SETTINGS)
     said = generator.score(chunk(np.random.default_rng(1)))
-    assert len(said.proposals.rows) == 0
-    assert np.isnan(said.of_pairs(np.array([0, 1]), np.array([2, 3]))).all()
+    assert (said.lists == -1).all()
+    assert np.isnan(said.of_pairs(EVERY_PAIR)).all()
 
 
 def test_features_without_the_delivery_are_no_empty_source() -> None:

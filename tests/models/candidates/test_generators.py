@@ -15,7 +15,7 @@ from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features import FeatureTables, build_features
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.merge import propose_candidates
-from recsys_cli.models.candidates.protocol import CandidateGenerator, ChunkScores, UserChunk
+from recsys_cli.models.candidates.protocol import CandidateGenerator, ChunkScores, Pairs, UserChunk
 from recsys_cli.models.candidates.stage import fit_candidate_stage, open_generators
 
 USERS, ITEMS, WANTED = 90, 150, 20
@@ -51,9 +51,15 @@ def chunk(rng: np.random.Generator, name: str) -> UserChunk:
 
 
 def proposed_by(scores: ChunkScores) -> pl.DataFrame:
-    told = scores.proposals
-    values = scores.of_pairs(told.rows, told.items)
-    return pl.DataFrame({"user": told.rows, "item": told.items, "rank": told.ranks, "score": values})
+    users, places = np.nonzero(scores.lists >= 0)
+    items = scores.lists[users, places]
+    values = scores.of_pairs(Pairs(np.searchsorted(users, np.arange(USERS + 1)), items))
+    return pl.DataFrame({"user": users, "item": items, "rank": places + 1, "score": values})
+
+
+def every_item(place: int) -> Pairs:
+    """One user with all items."""
+    return Pairs(np.where(np.arange(USERS + 1) > place, ITEMS, 0), np.arange(ITEMS, dtype=np.int32))
 
 
 def allowed(
@@ -81,7 +87,7 @@ def test_the_best_unseen_items_in_order(name: str, seed: int, make_random_tables
     proposed = proposed_by(scores)
     for place in rng.choice(USERS, 10, replace=False):
         own = proposed.filter(pl.col("user") == place)
-        values = scores.of_pairs(np.full(ITEMS, place), np.arange(ITEMS))
+        values = scores.of_pairs(every_item(place))
         items = allowed(features, served, place, values, name)
         assert own["item"].is_unique().all() and set(own["item"]) <= set(items)
         assert own["rank"].to_list() == list(range(1, len(own) + 1))
@@ -94,11 +100,11 @@ def test_a_user_alone_gets_the_same_as_in_a_batch(name: str, make_random_tables:
     rng = np.random.default_rng(7)
     _, generators = opened(make_random_tables(rng, USERS, ITEMS, 900))
     served = chunk(rng, name)
-    batch = propose_candidates(served, [generators[name]])
+    batch = propose_candidates(served, [generators[name]]).frame()
     assert batch["user"].n_unique() > USERS // 2
     for place in range(0, USERS, 4):
         one = UserChunk(served.users[[place]], served.viewed[[place]])
-        alone = propose_candidates(one, [generators[name]])
+        alone = propose_candidates(one, [generators[name]]).frame()
         assert_frame_equal(alone, batch.filter(pl.col("user") == place), check_exact=True)
 
 
@@ -106,17 +112,17 @@ def test_merged_candidates_keep_each_sources_word(make_random_tables: Maker) -> 
     rng = np.random.default_rng(3)
     _, generators = opened(make_random_tables(rng, USERS, ITEMS, 900))
     served = chunk(rng, "history")
-    merged = propose_candidates(served, list(generators.values()))
+    candidates = propose_candidates(served, list(generators.values()))
+    merged = candidates.frame()
     assert merged.select("user", "item").is_unique().all()
     assert merged.equals(merged.sort("user", "item"))
-    rows, items = (merged[name].to_numpy().astype(np.int64) for name in ("user", "item"))
     for name, generator in generators.items():
         scores = generator.score(served)
         own = merged.filter(pl.col(f"{name}_rank").is_not_nan())
         kept = own.select("user", "item", rank=f"{name}_rank", score=f"{name}_score").sort("user", "rank")
         assert_frame_equal(kept, proposed_by(scores).cast(dict(kept.schema)), check_exact=True)
         assert own["sources"].str.split(",").list.contains(name).all()
-        whole = scores.of_pairs(rows, items)  # also of pairs that another source proposed
+        whole = scores.of_pairs(candidates.pairs)  # also of pairs that another source proposed
         np.testing.assert_array_equal(merged[f"{name}_score"].to_numpy(), whole)
     named = merged["sources"].str.split(",").list.len()
     ranks = merged.select(pl.sum_horizontal(pl.col(f"{name}_rank").is_not_nan() for name in generators))
@@ -128,7 +134,7 @@ def test_merged_candidates_keep_each_sources_word(make_random_tables: Maker) -> 
 def test_the_normalised_score_is_1_at_the_best_and_0_at_the_floor(make_random_tables: Maker) -> None:
     rng = np.random.default_rng(5)
     _, generators = opened(make_random_tables(rng, USERS, ITEMS, 900))
-    merged = propose_candidates(chunk(rng, "lightfm"), list(generators.values()))
+    merged = propose_candidates(chunk(rng, "lightfm"), list(generators.values())).frame()
     for name in NAMES:
         first = merged.filter(pl.col(f"{name}_rank") == 1)
         assert first[f"{name}_norm"].drop_nans().unique().to_list() == [1.0]

@@ -8,8 +8,8 @@ from scipy import sparse
 from recsys_cli.configs.sections import EASESettings
 from recsys_cli.models.candidates.ease import fit_ease
 from recsys_cli.models.candidates.item_knn import fit_item_knn
-from recsys_cli.models.candidates.protocol import UserChunk
-from recsys_cli.models.candidates.similarity import SimilarityGenerator, SimilarityModel
+from recsys_cli.models.candidates.protocol import Pairs, UserChunk
+from recsys_cli.models.candidates.similarity import SimilarityModel, similarity_generator
 
 COUNTS = np.array(
     [
@@ -90,12 +90,11 @@ def test_scores_sum_what_the_users_items_say_even_if_the_catalogue_has_changed(d
     )
     taste = sparse.csr_matrix(np.array([[1, 7, 3], [0, 7, 0]], dtype=np.float32))  # of a, new, c
     bound = model.on(pl.Series("item_id", ["a", "new", "c"]))
-    generator = SimilarityGenerator("one", taste, bound, np.array([True, True, True]), 5)
+    generator = similarity_generator("one", taste, bound, np.array([True, True, True]), 5)
     nothing = sparse.csr_matrix((2, 3), dtype=np.float32)
 
     scores = generator.score(UserChunk(np.arange(2, dtype=np.uint32), nothing))
 
-    every = scores.of_pairs(np.repeat([0, 1], 3), np.tile([0, 1, 2], 2))
+    every = scores.of_pairs(Pairs(np.array([0, 3, 6]), np.tile(np.arange(3, dtype=np.int32), 2)))
     assert every.tolist() == [3 * 2.0, 0.0, 1 * 0.25, 0.0, 0.0, 0.0]
-    told = scores.proposals
-    assert list(zip(told.rows, told.items, told.ranks, strict=True)) == [(0, 0, 1), (0, 2, 2)]
+    assert [[item for item in own if item >= 0] for own in scores.lists.tolist()] == [[0, 2], []]

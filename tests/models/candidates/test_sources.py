@@ -19,7 +19,7 @@ from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.content import content_weights, item_vectors
 from recsys_cli.models.candidates.history import history_generator
 from recsys_cli.models.candidates.popular import popular_generators, segment_generator
-from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
+from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk
 from recsys_cli.models.candidates.stage import fit_candidate_stage, open_generators
 
 Maker = Callable[..., Tables]
@@ -27,8 +27,8 @@ Maker = Callable[..., Tables]
 
 def lists_of(generator: CandidateGenerator, users: int, items: int) -> list[list[int]]:
     nothing = sparse.csr_matrix((users, items), dtype=np.float32)
-    told = generator.score(UserChunk(np.arange(users, dtype=np.uint32), nothing)).proposals
-    return [told.items[told.rows == user].tolist() for user in range(users)]
+    told = generator.score(UserChunk(np.arange(users, dtype=np.uint32), nothing)).lists
+    return [[item for item in own if item >= 0] for own in told.tolist()]
 
 
 def test_content_finds_a_new_item_by_its_words(make_tables: Maker) -> None:
@@ -116,7 +116,7 @@ def test_a_segment_sees_its_own_favourites_shrunk_towards_everybodys(make_tables
     nobody = sparse.csr_matrix((8, 3), dtype=np.float32)
     scores = segments.score(UserChunk(np.arange(8, dtype=np.uint32), nobody))
 
-    shares = scores.of_pairs(np.array([0, 4, 6]), np.array([1, 1, 1]))
+    shares = scores.of_pairs(Pairs(np.array([0, 1, 1, 1, 1, 2, 2, 3, 3]), np.ones(3, dtype=np.int32)))
 
     everybody = 2 / 6  # of the pairs of the last 30 days; a segment borrows 50 of everybody's
     expected = [50 * everybody / (4 + 50), (2 + 50 * everybody) / (2 + 50), everybody]

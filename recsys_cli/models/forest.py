@@ -1,0 +1,220 @@
+"""The ranker's trees as plain arrays: the scores of CatBoost, computed user by user.
+
+A user's own features are the same in all of its rows, an item's in all lists: they are put into bins once,
+and only what belongs to the pair is put into bins row by row. CatBoost trains, and explains.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.models.forest_loops import count_borders, sum_trees
+
+if TYPE_CHECKING:
+    from catboost import CatBoost
+
+_ONES = 0xFFFFFFFFFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What the trees ask of a column: how many borders a number exceeds, or whether a category is the one.
+
+    Attributes:
+        borders: ascending, f32; of a category the code alone.
+    """
+
+    column: str
+    borders: np.ndarray
+    is_category: bool
+
+    def bins(self, values: np.ndarray) -> np.ndarray:
+        """Return the bin of each value, u8: the number of borders below it, 0 for NaN; 1 for the category."""
+        if self.is_category:
+            return np.asarray(values == self.borders[0], dtype=np.uint8)
+        return np.asarray(count_borders(np.ascontiguousarray(values, dtype=np.float32), self.borders))
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Oblivious trees over bins.
+
+    Attributes:
+        slots: what is asked, in the order of the rows of the bins.
+        slot, border, bit, starts: of each split, and where each tree's splits begin; a split adds `bit` to
+            the leaf's number where the bin exceeds `border`.
+        leaves: f64, of all trees; offsets: where each tree's begin.
+    """
+
+    slots: tuple[Slot, ...]
+    slot: np.ndarray
+    border: np.ndarray
+    bit: np.ndarray
+    starts: np.ndarray
+    leaves: np.ndarray
+    offsets: np.ndarray
+
+    def places(self, columns: Sequence[str]) -> np.ndarray:
+        """Return the slots that ask for one of the columns."""
+        return np.flatnonzero([slot.column in columns for slot in self.slots])
+
+    def bins(self, frame: pl.DataFrame) -> np.ndarray:
+        """Return (rows, slots of the frame's columns) u8."""
+        places = self.places(frame.columns)
+        bins = np.empty((len(frame), len(places)), dtype=np.uint8)
+        for column, place in enumerate(places):
+            slot = self.slots[place]
+            values = frame[slot.column].cast(pl.Float32).fill_null(np.nan).to_numpy()
+            bins[:, column] = slot.bins(values)
+        return bins
+
+
+@dataclass(frozen=True)
+class BoundForest:
+    """A forest over one day's items.
+
+    Attributes:
+        items: (items, item slots) u8.
+        user_slots, item_slots, pair_slots: which slots ask for a user's, an item's, a pair's columns.
+    """
+
+    forest: Forest
+    items: np.ndarray
+    user_slots: np.ndarray
+    item_slots: np.ndarray
+
+    @cached_property
+    def pair_slots(self) -> np.ndarray:
+        """The slots of columns that belong to a pair."""
+        return np.setdiff1d(np.arange(len(self.forest.slots)), [*self.user_slots, *self.item_slots])
+
+    def raw_scores(
+        self, users: pl.DataFrame, indptr: np.ndarray, items: np.ndarray, columns: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        """Return the raw score of each pair, f32.
+
+        Args:
+            users: a row a user; the pairs of row p are those from indptr[p] up to indptr[p + 1].
+            items: internal index of the item of each pair.
+            columns: what belongs to the pairs, by name.
+        """
+        forest = self.forest
+        pair_bins = np.empty((len(self.pair_slots), len(items)), dtype=np.uint8)
+        for row, place in enumerate(self.pair_slots):
+            slot = forest.slots[place]
+            pair_bins[row] = slot.bins(columns[slot.column])
+        return np.asarray(
+            sum_trees(
+                forest.bins(users),
+                self.items,
+                pair_bins,
+                (self.user_slots, self.item_slots, self.pair_slots),
+                indptr,
+                items,
+                (forest.slot, forest.border, forest.bit, forest.starts),
+                forest.leaves,
+                forest.offsets,
+            )
+        )
+
+
+def as_json(model: "CatBoost") -> dict[str, Any]:
+    """Return the trees of a CatBoost model as it exports them, without what tells trainings apart."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.json"
+        model.save_model(str(path), format="json")
+        told = dict(json.loads(path.read_text(encoding="utf-8")))
+    return {part: told[part] for part in ("features_info", "oblivious_trees", "scale_and_bias")}
+
+
+def read_forest(told: Mapping[str, Any]) -> Forest:
+    """Return the trees, of numbers and one-hot categories, that CatBoost has exported.
+
+    Raises: ValueError or KeyError for trees of another kind.
+    """
+    names = told["features_info"]
+    numbers = [feature["feature_id"] for feature in names.get("float_features", [])]
+    categories = [feature["feature_id"] for feature in names.get("categorical_features", [])]
+    splits = [split for tree in told["oblivious_trees"] for split in tree["splits"]]
+    slots, known = _slots(splits, numbers, categories)
+    asked = [known[_question(split, numbers, categories)] for split in splits]
+    depths = [len(tree["splits"]) for tree in told["oblivious_trees"]]
+    scale, (bias,) = told["scale_and_bias"]
+    leaves = [np.array(tree["leaf_values"]) * scale for tree in told["oblivious_trees"]]
+    leaves[0] += bias
+    return Forest(
+        slots,
+        np.array(asked, dtype=np.int64),
+        np.array(
+            [_border(split, slots[place]) for split, place in zip(splits, asked, strict=True)], np.uint8
+        ),
+        np.concatenate([1 << np.arange(depth) for depth in depths]).astype(np.uint16),
+        np.concatenate([[0], np.cumsum(depths)]).astype(np.int64),
+        np.concatenate(leaves),
+        np.concatenate([[0], np.cumsum([len(own) for own in leaves])]).astype(np.int64),
+    )
+
+
+def bind_forest(forest: Forest, users: pl.DataFrame, items: pl.DataFrame) -> BoundForest:
+    """Bind the trees to a day's items.
+
+    Args:
+        users: its columns are those that belong to a user.
+        items: a row an internal index.
+    """
+    return BoundForest(
+        forest,
+        forest.bins(items),
+        forest.places(users.columns),
+        forest.places(items.columns),
+    )
+
+
+def _question(split: Mapping[str, Any], numbers: Sequence[str], categories: Sequence[str]) -> tuple[str, int]:
+    """Return what identifies a split's slot: its column and, of a category, the hash of the value."""
+    if split["split_type"] == "FloatFeature":
+        return numbers[split["float_feature_index"]], 0
+    if split["split_type"] == "OneHotFeature":
+        return categories[split["cat_feature_index"]], split["value"]
+    raise ValueError(f"no such split is known: {split['split_type']}")
+
+
+def _slots(
+    splits: Sequence[Mapping[str, Any]], numbers: Sequence[str], categories: Sequence[str]
+) -> tuple[tuple[Slot, ...], dict[tuple[str, int], int]]:
+    borders: dict[tuple[str, int], set[float]] = {}
+    for split in splits:
+        borders.setdefault(_question(split, numbers, categories), set()).add(split.get("border", 0.0))
+    codes = {hash_of_code(code): code for code in range(1_000)}
+    slots = []
+    for column, value in borders:
+        is_category = column in categories
+        asked = [codes[value]] if is_category else sorted(borders[column, value])
+        slots.append(Slot(column, np.array(asked, dtype=np.float32), is_category))
+    return tuple(slots), {question: place for place, question in enumerate(borders)}
+
+
+def _border(split: Mapping[str, Any], slot: Slot) -> int:
+    if slot.is_category:
+        return 0
+    return int(np.searchsorted(slot.borders, np.float32(split["border"])))
+
+
+def hash_of_code(code: int) -> int:
+    """Return the hash that CatBoost keeps of a category's code, from 0 to 999.
+
+    Source: CityHash 1.0 (Pike and Alakuijala) of a text of one to three bytes, its lower 32 bits.
+    """
+    text = str(code).encode()
+    word = text[0] + (text[len(text) >> 1] << 8)
+    tail = len(text) + (text[-1] << 2)
+    mixed = (word * 0x9AE16A3B2F90404F & _ONES) ^ (tail * 0xC949D7C7509E6557 & _ONES)
+    mixed = ((mixed ^ (mixed >> 47)) * 0x9AE16A3B2F90404F) & 0xFFFFFFFF
+    return mixed - (1 << 32) if mixed >> 31 else mixed

@@ -1,0 +1,25 @@
+"""Loops that numba compiles to machine code: they run without Python's lock, so chunks run side by side."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def compiled(loop: Loop) -> Loop:
+    """Compile a loop at its first call and keep the result beside it, or in the user's cache folder."""
+    return _compiled(loop, fastmath=False)
+
+
+def compiled_sums(loop: Loop) -> Loop:
+    """Compile a loop whose sums may be taken in another order than written: several cells at a time."""
+    return _compiled(loop, fastmath={"reassoc", "contract"})
+
+
+def _compiled(loop: Loop, fastmath: bool | set[str]) -> Loop:
+    try:
+        return cast(Loop, numba.njit(nogil=True, cache=True, fastmath=fastmath)(loop))
+    except RuntimeError:  # no folder to keep it in
+        return cast(Loop, numba.njit(nogil=True, fastmath=fastmath)(loop))

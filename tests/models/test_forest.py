@@ -1,0 +1,57 @@
+"""The trees as arrays against CatBoost's own prediction."""
+
+import numpy as np
+import polars as pl
+import pytest
+from catboost import CatBoost, Pool
+
+from recsys_cli.models.forest import as_json, bind_forest, hash_of_code, read_forest
+
+USERS, ITEMS = 40, 30
+COLUMNS = ["user_age", "user_city", "item_price", "item_kind", "lightfm_score", "lightfm_rank"]
+CATEGORIES = ["user_city", "item_kind"]
+
+
+def sides(rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame]:
+    age, price = rng.normal(40, 10, USERS), rng.exponential(5, ITEMS)
+    age[::7] = np.nan
+    users = pl.DataFrame({"user_age": age, "user_city": rng.integers(0, 200, USERS)})
+    items = pl.DataFrame({"item_price": price, "item_kind": rng.integers(0, 4, ITEMS)})
+    kinds = {"user_age": pl.Float32, "item_price": pl.Float32, "user_city": pl.Int32, "item_kind": pl.Int32}
+    return users.cast({k: v for k, v in kinds.items() if k in users.columns}), items.cast(
+        {k: v for k, v in kinds.items() if k in items.columns}
+    )
+
+
+@pytest.mark.parametrize(("loss", "depth"), [("Logloss", 6), ("QuerySoftMax", 3), ("RMSE", 10)])
+def test_scores_are_those_of_catboost_bit_for_bit(loss: str, depth: int) -> None:
+    rng = np.random.default_rng(depth)
+    users, items = sides(rng)
+    counts = rng.integers(0, 20, USERS)
+    counts[3] = 0
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    own = np.concatenate([np.sort(rng.choice(ITEMS, n, replace=False)) for n in counts]).astype(np.int32)
+    rank = rng.integers(1, 100, len(own)).astype(np.float32)
+    rank[::3] = np.nan
+    pairs = {"lightfm_score": rng.normal(size=len(own)).astype(np.float32), "lightfm_rank": rank}
+    rows = np.repeat(np.arange(USERS), counts)
+    frame = pl.concat([users[rows], items[own], pl.DataFrame(pairs)], how="horizontal").select(COLUMNS)
+    label = (frame["user_city"] % 3 == 0).to_numpy() & (rng.random(len(own)) < 0.7) | (
+        pairs["lightfm_score"] > 1
+    )
+    model = CatBoost(
+        {"loss_function": loss, "iterations": 60, "depth": depth, "one_hot_max_size": 255, "random_seed": 1}
+        | {"allow_writing_files": False, "logging_level": "Silent"}
+    )
+    model.fit(Pool(frame, label=label.astype(int), group_id=rows, cat_features=CATEGORIES))
+
+    bound = bind_forest(read_forest(as_json(model)), users, items)
+    raw = bound.raw_scores(users, indptr, own, pairs)
+
+    expected = model.predict(Pool(frame, cat_features=CATEGORIES), prediction_type="RawFormulaVal")
+    assert len(bound.user_slots) and len(bound.item_slots) and len(bound.pair_slots)
+    np.testing.assert_array_equal(raw, expected.astype(np.float32))
+
+
+def test_every_code_has_a_hash_of_its_own() -> None:
+    assert len({hash_of_code(code) for code in range(1_000)}) == 1_000
