@@ -20,6 +20,8 @@ from recsys_cli.models.forest_loops import count_borders, sum_trees
 if TYPE_CHECKING:
     from catboost import CatBoost
 
+_DEEPEST = 16
+_MOST_BORDERS = 255
 _ONES = 0xFFFFFFFFFFFFFFFF
 
 
@@ -144,10 +146,16 @@ def read_forest(told: Mapping[str, Any]) -> Forest:
     categories = [feature["feature_id"] for feature in names.get("categorical_features", [])]
     splits = [split for tree in told["oblivious_trees"] for split in tree["splits"]]
     slots, known = _slots(splits, numbers, categories)
+    if any(len(slot.borders) > _MOST_BORDERS for slot in slots):
+        raise ValueError("a column has more borders than a byte can count")
     asked = [known[_question(split, numbers, categories)] for split in splits]
     depths = [len(tree["splits"]) for tree in told["oblivious_trees"]]
     scale, (bias,) = told["scale_and_bias"]
     leaves = [np.array(tree["leaf_values"]) * scale for tree in told["oblivious_trees"]]
+    if max(depths) > _DEEPEST or any(len(own) != 1 << d for own, d in zip(leaves, depths, strict=True)):
+        raise ValueError("the trees have splits without leaves")
+    if not all(np.isfinite(own).all() for own in leaves):
+        raise ValueError("a leaf is no number")
     leaves[0] += bias
     return Forest(
         slots,

@@ -27,6 +27,7 @@ FILES = [
     "cosine_indices.npy",
     "ease_weights.npy",
     "items_encoder.json",
+    "ranker.json",
     "ranker.cbm",
 ]
 
@@ -61,6 +62,11 @@ def forged(workspace: Path, name: str, data: bytes) -> None:
     folder.rename(folder.with_name(manifest["version"]))
     pointing_at(manifest["version"])(workspace)
     shutil.rmtree(workspace / "recommendations")  # they name the version that was
+
+
+def reading(name: str) -> tuple[str, ...]:
+    """Return the command that reads a file of the model: the trees are there twice."""
+    return ("explain", "u00", "--date", DAY) if name == "ranker.cbm" else ("score", "--date", DAY)
 
 
 class Trap:
@@ -172,7 +178,7 @@ def test_a_pickle_is_never_loaded(
     else:
         forged(workspace, name, data)
 
-    assert str(model(workspace)) in refused(ExitCode.MODEL, "score", "--date", DAY)
+    assert str(model(workspace)) in refused(ExitCode.MODEL, *reading(name))
     assert not marker.exists()
 
 
@@ -186,6 +192,8 @@ FORGED: dict[str, tuple[str, bytes]] = {
     "cut": ("lightfm_users_biases.npy", array_bytes(np.zeros(3, np.float32))[:-5]),
     "no trees": ("ranker.cbm", b"CBM1" + bytes(64)),
     "nothing": ("ranker.cbm", b""),
+    "trees that are a list": ("ranker.json", b"[]"),
+    "trees without leaves": ("ranker.json", b'{"features_info": {}, "oblivious_trees": [{"splits": []}]}'),
     "no ids": ("lightfm_items_ids.parquet", b"PAR1PAR1"),
     "similarities of few items": ("ease_weights.npy", array_bytes(np.zeros((3, 3), np.float32))),
     "similarities that are no square": ("ease_weights.npy", array_bytes(np.zeros((40, 39), np.float32))),
@@ -203,6 +211,32 @@ FORGED: dict[str, tuple[str, bytes]] = {
 @pytest.mark.parametrize(("name", "data"), FORGED.values(), ids=FORGED)
 def test_a_forged_file_is_refused(workspace: Path, refused: Refused, name: str, data: bytes) -> None:
     forged(workspace, name, data)
+    assert str(model(workspace)) in refused(ExitCode.MODEL, *reading(name))
+
+
+def without(tree: dict[str, Any]) -> None:
+    tree["leaf_values"].pop()
+
+
+def infinite(tree: dict[str, Any]) -> None:
+    tree["leaf_values"][0] = float("nan")
+
+
+def of_no_column(tree: dict[str, Any]) -> None:
+    tree["splits"][0] = {"split_type": "FloatFeature", "float_feature_index": 999, "border": 0.5}
+
+
+def too_deep(tree: dict[str, Any]) -> None:
+    tree["splits"] *= 20
+
+
+@pytest.mark.parametrize("harm", [without, infinite, of_no_column, too_deep])
+def test_trees_that_lead_nowhere_are_refused(
+    workspace: Path, refused: Refused, harm: Callable[[dict[str, Any]], None]
+) -> None:
+    trees = json.loads((model(workspace) / "ranker.json").read_text())
+    harm(next(tree for tree in trees["oblivious_trees"] if tree["splits"]))
+    forged(workspace, "ranker.json", json.dumps(trees).encode())
     assert str(model(workspace)) in refused(ExitCode.MODEL, "score", "--date", DAY)
 
 
