@@ -26,7 +26,7 @@ def features(ctx: typer.Context, date: ScoringDate = None) -> None:
             schema_version=1,
             date=str(day),
             path=str(partition.folder),
-            users=len(tables.users),
+            users=len(tables.user_ids),
             items=len(tables.items),
             events=partition.events,
             content_hash=partition.content_hash,
@@ -35,9 +35,8 @@ def features(ctx: typer.Context, date: ScoringDate = None) -> None:
     if session.options.as_json:
         session.terminal.show_json(under_way.facts)
         return
-    counts = (
-        f"{len(tables.users):,} users, {len(tables.items):,} items, {partition.events:,} events before {day}"
-    )
+    users, items = len(tables.user_ids), len(tables.items)
+    counts = f"{users:,} users, {items:,} items, {partition.events:,} events before {day}"
     session.terminal.say(f"features: {counts}{' (unchanged, kept)' if partition.reused else ''}")
     session.terminal.say(f"→ {partition.folder}")
     session.terminal.say(f"next: recsys score --date {day}")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Protocol
 
 import polars as pl
 
@@ -17,6 +18,7 @@ from recsys_cli.utils.columns import (
     ITEM,
     TIMESTAMP,
     USER,
+    USER_ID,
     WEIGHT,
 )
 from recsys_cli.utils.errors import SettingsError
@@ -30,6 +32,35 @@ FEATURE = "feature"
 VALUE = "value"
 SHARE = "share"
 _MICROSECONDS_A_DAY = 86_400_000_000
+
+
+class DayFeatures(Protocol):
+    """A day's features, in memory or on disk: what is known without a look at every user.
+
+    Attributes:
+        items: a row an internal item index; columns as in `FeatureTables`.
+        user_schema: the columns of the users.
+        user_ids: external ids by internal user index.
+        with_external: whether there are external candidates.
+    """
+
+    @property
+    def day(self) -> date: ...
+    @property
+    def user_features(self) -> tuple[str, ...]: ...
+    @property
+    def item_features(self) -> tuple[str, ...]: ...
+    @property
+    def items(self) -> pl.DataFrame: ...
+    @property
+    def user_schema(self) -> pl.Schema: ...
+    @property
+    def user_ids(self) -> pl.Series: ...
+    @property
+    def with_external(self) -> bool: ...
+
+    def lazy(self, table: str) -> pl.LazyFrame:
+        """Return one of the tables "users", "items", "pairs", "affinity", not yet read."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +87,26 @@ class FeatureTables:
     pairs: pl.DataFrame
     affinity: pl.DataFrame
     external: pl.DataFrame | None = None
+
+    @property
+    def user_schema(self) -> pl.Schema:
+        """The columns of the users."""
+        return self.users.schema
+
+    @property
+    def user_ids(self) -> pl.Series:
+        """External ids by internal user index."""
+        return self.users[USER_ID]
+
+    @property
+    def with_external(self) -> bool:
+        """Whether there are external candidates."""
+        return self.external is not None
+
+    def lazy(self, table: str) -> pl.LazyFrame:
+        """Return one of the tables as a lazy frame."""
+        frame: pl.DataFrame = getattr(self, table)
+        return frame.lazy()
 
 
 def build_features(tables: Tables, settings: FeaturesSettings) -> FeatureTables:

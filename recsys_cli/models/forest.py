@@ -5,9 +5,8 @@ and only what belongs to the pair is put into bins row by row. CatBoost trains, 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -63,7 +62,7 @@ class Forest:
     leaves: np.ndarray
     offsets: np.ndarray
 
-    def places(self, columns: Sequence[str]) -> np.ndarray:
+    def places(self, columns: Collection[str]) -> np.ndarray:
         """Return the slots that ask for one of the columns."""
         return np.flatnonzero([slot.column in columns for slot in self.slots])
 
@@ -84,18 +83,12 @@ class BoundForest:
 
     Attributes:
         items: (items, item slots) u8.
-        user_slots, item_slots, pair_slots: which slots ask for a user's, an item's, a pair's columns.
+        item_slots: which slots ask for an item's columns.
     """
 
     forest: Forest
     items: np.ndarray
-    user_slots: np.ndarray
     item_slots: np.ndarray
-
-    @cached_property
-    def pair_slots(self) -> np.ndarray:
-        """The slots of columns that belong to a pair."""
-        return np.setdiff1d(np.arange(len(self.forest.slots)), [*self.user_slots, *self.item_slots])
 
     def raw_scores(
         self, users: pl.DataFrame, indptr: np.ndarray, items: np.ndarray, columns: Mapping[str, np.ndarray]
@@ -108,8 +101,9 @@ class BoundForest:
             columns: what belongs to the pairs, by name.
         """
         forest = self.forest
-        pair_bins = np.empty((len(self.pair_slots), len(items)), dtype=np.uint8)
-        for row, place in enumerate(self.pair_slots):
+        user_slots, pair_slots = forest.places(users.columns), forest.places(columns)
+        pair_bins = np.empty((len(pair_slots), len(items)), dtype=np.uint8)
+        for row, place in enumerate(pair_slots):
             slot = forest.slots[place]
             pair_bins[row] = slot.bins(columns[slot.column])
         return np.asarray(
@@ -117,7 +111,7 @@ class BoundForest:
                 forest.bins(users),
                 self.items,
                 pair_bins,
-                (self.user_slots, self.item_slots, self.pair_slots),
+                (user_slots, self.item_slots, pair_slots),
                 indptr,
                 items,
                 (forest.slot, forest.border, forest.bit, forest.starts),
@@ -170,19 +164,9 @@ def read_forest(told: Mapping[str, Any]) -> Forest:
     )
 
 
-def bind_forest(forest: Forest, users: pl.DataFrame, items: pl.DataFrame) -> BoundForest:
-    """Bind the trees to a day's items.
-
-    Args:
-        users: its columns are those that belong to a user.
-        items: a row an internal index.
-    """
-    return BoundForest(
-        forest,
-        forest.bins(items),
-        forest.places(users.columns),
-        forest.places(items.columns),
-    )
+def bind_forest(forest: Forest, items: pl.DataFrame) -> BoundForest:
+    """Bind the trees to a day's items: a row an internal index."""
+    return BoundForest(forest, forest.bins(items), forest.places(items.columns))
 
 
 def _question(split: Mapping[str, Any], numbers: Sequence[str], categories: Sequence[str]) -> tuple[str, int]:

@@ -16,6 +16,7 @@ from recsys_cli.data_preparation.features import (
     RECENCY,
     SHARE,
     VALUE,
+    DayFeatures,
     FeatureTables,
     category_values,
 )
@@ -103,20 +104,39 @@ class RankerTables:
     contrasts: tuple[str, ...]
 
 
-def ranker_tables(
-    features: FeatureTables,
-    encoders: Encoders,
-    *,
-    with_history: bool,
-    max_categories: int,
-) -> RankerTables:
-    """Turn a partition into the ranker's columns, by the vocabularies learnt at training."""
+@dataclass(frozen=True)
+class ItemTables:
+    """The items' part of `RankerTables`, for any users.
+
+    Attributes:
+        values: by the name of an item feature, the values that count, and (items, values) 1 where an item
+            has one.
+    """
+
+    items: pl.DataFrame
+    values: Mapping[str, tuple[pl.Series, sparse.csr_matrix]]
+    contrasts: tuple[str, ...]
+
+    def of_users(self, features: FeatureTables, encoders: Encoders, *, with_history: bool) -> RankerTables:
+        """Return the columns of these users and of all items."""
+        return RankerTables(
+            users=_side(features.users, encoders.users, USER),
+            items=self.items,
+            pairs=_history(features) if with_history else None,
+            affinities={
+                name: Affinity(_shares(features, name, known), values)
+                for name, (known, values) in self.values.items()
+            },
+            contrasts=self.contrasts,
+        )
+
+
+def item_tables(features: DayFeatures, encoders: Encoders, max_categories: int) -> ItemTables:
+    """Turn the items of a day into the ranker's columns, by the vocabularies learnt at training."""
     names = [name for name in features.item_features if name in encoders.items.values]
-    return RankerTables(
-        users=_side(features.users, encoders.users, USER),
+    return ItemTables(
         items=_side(features.items, encoders.items, ITEM),
-        pairs=_history(features) if with_history else None,
-        affinities={name: _affinity(features, name, max_categories) for name in names},
+        values={name: _values(features.items, name, max_categories) for name in names},
         contrasts=tuple(name for name in features.item_features if name in encoders.items.edges),
     )
 
@@ -205,16 +225,16 @@ def _history(features: FeatureTables) -> PairHistory:
     )
 
 
-def _affinity(features: FeatureTables, name: str, max_categories: int) -> Affinity:
-    values = category_values(features.items, name, max_categories)
+def _values(items: pl.DataFrame, name: str, max_categories: int) -> tuple[pl.Series, sparse.csr_matrix]:
+    values = category_values(items, name, max_categories)
     known = values[VALUE].unique().sort()
+    ones = np.ones(len(values), dtype=np.float32)
+    return known, _matrix(values[ITEM], known, values[VALUE], ones, len(items))
+
+
+def _shares(features: FeatureTables, name: str, known: pl.Series) -> sparse.csr_matrix:
     shares = features.affinity.filter((pl.col(FEATURE) == name) & pl.col(VALUE).is_in(known.to_list()))
-    return Affinity(
-        _matrix(shares[USER], known, shares[VALUE], shares[SHARE].to_numpy(), len(features.users)),
-        _matrix(
-            values[ITEM], known, values[VALUE], np.ones(len(values), dtype=np.float32), len(features.items)
-        ),
-    )
+    return _matrix(shares[USER], known, shares[VALUE], shares[SHARE].to_numpy(), len(features.users))
 
 
 def _matrix(

@@ -124,7 +124,7 @@ def popularity_names(by_user: Mapping[str, pl.DataFrame]) -> list[str]:
 def _ranked(day: ServingDay, ranker: Ranker, chunks: Iterator[np.ndarray], threads: int) -> pl.DataFrame:
     """Return all candidates of the users with the ranker's rank and each source's."""
     columns = (USER, ITEM, RANK, *(f"{generator.name}_rank" for generator in day.generators))
-    bound = ranker.on(day.tables)
+    bound = ranker.on(day.tables.items)
 
     def ranked_of(chunk: np.ndarray) -> pl.DataFrame:
         return rank_users(chunk, day, bound).frame(day).select(columns)

@@ -43,9 +43,9 @@ class Ranker:
     calibration: Calibration
     score: str
 
-    def on(self, tables: RankerTables) -> "BoundRanker":
-        """Return the ranker bound to a day's users and items."""
-        return BoundRanker(self, bind_forest(self.forest, tables.users, tables.items))
+    def on(self, items: pl.DataFrame) -> "BoundRanker":
+        """Return the ranker bound to a day's items, in its own columns."""
+        return BoundRanker(self, bind_forest(self.forest, items))
 
     @cached_property
     def model(self) -> "CatBoost":

@@ -239,7 +239,7 @@ def calibrated(ranker: Ranker, window: LabelWindow, shop: Workshop) -> Calibrati
     if len(users) > _CALIBRATION_USERS:
         chosen = np.random.default_rng(shop.settings.ranker.random_state)
         users = np.sort(chosen.choice(users, _CALIBRATION_USERS, replace=False))
-    bound = ranker.on(window.day.tables)
+    bound = ranker.on(window.day.tables.items)
     taken = window.positives.with_columns(pl.lit(1, dtype=pl.Int8).alias(LABEL))
 
     def outcomes(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

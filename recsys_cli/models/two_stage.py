@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.data_preparation.features import EVENTS, FeatureTables
+from recsys_cli.data_preparation.features import DayFeatures, FeatureTables
 from recsys_cli.models.candidates.merge import Candidates, propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
-from recsys_cli.models.candidates.stage import CandidateStage, open_generators, pair_matrix
+from recsys_cli.models.candidates.stage import CandidateStage, Source, UserSide, open_sources
 from recsys_cli.models.encoding import FeatureEncoder
-from recsys_cli.models.join import RankerTables, join_features, ranker_tables
+from recsys_cli.models.join import ItemTables, RankerTables, item_tables, join_features
 from recsys_cli.models.join_loops import best_first
 from recsys_cli.models.ranker import BoundRanker, Ranker
 from recsys_cli.utils.columns import ITEM_ID, LONGEST_LIST, RANK, RAW_SCORE, SCORE, USER_ID
@@ -37,6 +37,10 @@ class ServingDay:
     history: sparse.csr_matrix
     filter_viewed: bool
 
+    def viewed(self, users: np.ndarray) -> np.ndarray:
+        """Return how many items each user has had."""
+        return np.asarray(np.diff(self.history.indptr)[users])
+
     def chunk(self, users: np.ndarray) -> UserChunk:
         """Return the users with what they have viewed."""
         if self.filter_viewed:
@@ -45,16 +49,34 @@ class ServingDay:
         return UserChunk(users, sparse.csr_matrix(nothing, shape=(len(users), self.history.shape[1])))
 
 
+@dataclass(frozen=True)
+class DayItems:
+    """A candidate stage over one day's items, ready for any of its users."""
+
+    stage: CandidateStage
+    sources: tuple[Source, ...]
+    tables: ItemTables
+
+    def of_users(self, features: FeatureTables) -> ServingDay:
+        """Return the stage over these users, who have the internal indices from 0 on."""
+        users, stage = UserSide(features), self.stage
+        return ServingDay(
+            tuple(source(users) for source in self.sources),
+            self.tables.of_users(features, stage.encoders, with_history=not stage.filter_viewed),
+            users.counts,
+            stage.filter_viewed,
+        )
+
+
+def open_items(stage: CandidateStage, features: DayFeatures, threads: int) -> DayItems:
+    """Bind a candidate stage to the items of a day."""
+    tables = item_tables(features, stage.encoders, stage.max_categories)
+    return DayItems(stage, open_sources(stage, features, threads), tables)
+
+
 def open_day(stage: CandidateStage, features: FeatureTables, threads: int) -> ServingDay:
-    """Bind a candidate stage to the partition of a day."""
-    tables = ranker_tables(
-        features,
-        stage.encoders,
-        with_history=not stage.filter_viewed,
-        max_categories=stage.max_categories,
-    )
-    history = pair_matrix(features, pl.col(EVENTS))
-    return ServingDay(open_generators(stage, features, threads), tables, history, stage.filter_viewed)
+    """Bind a candidate stage to all items and users of a day."""
+    return open_items(stage, features, threads).of_users(features)
 
 
 @dataclass(frozen=True)
@@ -114,14 +136,14 @@ def rank_users(users: np.ndarray, day: ServingDay, ranker: BoundRanker) -> Ranke
     return Ranked(candidates, raw, ranker.scores(raw))
 
 
-def misfits(model: TwoStageModel, features: FeatureTables, *, filter_viewed: bool) -> list[str]:
+def misfits(model: TwoStageModel, features: DayFeatures, *, filter_viewed: bool) -> list[str]:
     """Return, a line each, how a day's features differ from what the model was trained on."""
     stage = model.stage
     wrong = [
-        *_side_misfits("users", stage.encoders.users, features.users, features.user_features),
-        *_side_misfits("items", stage.encoders.items, features.items, features.item_features),
+        *_side_misfits("users", stage.encoders.users, features.user_schema, features.user_features),
+        *_side_misfits("items", stage.encoders.items, features.items.schema, features.item_features),
     ]
-    kinds = features.users.schema[USER_ID], features.items.schema[ITEM_ID]
+    kinds = features.user_schema[USER_ID], features.items.schema[ITEM_ID]
     for key, trained, now in zip((USER_ID, ITEM_ID), stage.id_types, kinds, strict=True):
         if trained != str(now):
             wrong.append(f"{key}: trained with {trained}; now {now}")
@@ -130,9 +152,9 @@ def misfits(model: TwoStageModel, features: FeatureTables, *, filter_viewed: boo
             f"scoring.filter_viewed: trained with {stage.filter_viewed}; now {filter_viewed}; "
             "labels, sources and features differ"
         )
-    if stage.settings.external.is_on and features.external is None:
+    if stage.settings.external.is_on and not features.with_external:
         wrong.append("candidates.external: trained with this source; now it is off")
-    aggregates = {*features.users.columns, *features.items.columns}
+    aggregates = {*features.user_schema, *features.items.columns}
     trained_on = {name for name in model.ranker.columns if "_events_" in name}
     trained_on |= {f"item_events_{days}d" for days in stage.settings.popular.windows_days}
     if not trained_on <= aggregates:
@@ -143,7 +165,7 @@ def misfits(model: TwoStageModel, features: FeatureTables, *, filter_viewed: boo
 
 
 def _side_misfits(
-    name: str, encoder: FeatureEncoder, entities: pl.DataFrame, declared: tuple[str, ...]
+    name: str, encoder: FeatureEncoder, schema: pl.Schema, declared: tuple[str, ...]
 ) -> list[str]:
     """Return how declared features differ from the training's."""
     trained, now = set(encoder.names), set(declared)
@@ -152,7 +174,7 @@ def _side_misfits(
         before, after = (", ".join(sorted(names)) or "none" for names in (trained, now))
         wrong.append(f"features of {name}: trained with {before}; now {after}")
     for feature in sorted(trained & now):
-        before, after = _kind(feature in encoder.edges), _kind(entities.schema[feature].is_numeric())
+        before, after = _kind(feature in encoder.edges), _kind(schema[feature].is_numeric())
         if before != after:
             wrong.append(f"feature {feature} of {name}: trained with {before}; now {after}")
     return wrong

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features import DAYS_AGO, EVENTS, FeatureTables
+from recsys_cli.data_preparation.features import DAYS_AGO, EVENTS, DayFeatures, FeatureTables
 from recsys_cli.data_preparation.ids import close_ids
 from recsys_cli.models.ranker import Ranker
-from recsys_cli.models.two_stage import ServingDay, open_day, rank_users
+from recsys_cli.models.two_stage import ServingDay, open_items, rank_users
 from recsys_cli.pipelines.publication import published_manifest
 from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, SOURCES, TITLE, USER, USER_ID
+from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, SOURCES, TITLE, USER_ID
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import UnknownUserError, UsageError
 
@@ -78,27 +78,27 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
     published = published_manifest(workspace.recommendations(day))
     bundle = open_bundle(workspace, day, published["model_version"] if published else None)
     partition = open_fitting_features(workspace, bundle, day, lambda found: _find(found, user_id, day))
-    features = partition.features
-    user = _find(features, user_id, day)
-    serving = open_day(bundle.model.stage, features, workspace.threads)
-    ranker = bundle.model.ranker
-    ranked = rank_users(np.array([user], dtype=np.uint32), serving, ranker.on(serving.tables)).frame(serving)
+    user = _find(partition.features, user_id, day)
+    features, ranker = partition.features.span(user, user + 1), bundle.model.ranker
+    serving = open_items(bundle.model.stage, partition.features, workspace.threads).of_users(features)
+    only = np.zeros(1, dtype=np.uint32)
+    ranked = rank_users(only, serving, ranker.on(serving.tables.items)).frame(serving)
     top_k = published["top_k"] if published else workspace.settings.scoring.top_k
     return Explanation(
-        user_id=features.users[USER_ID][user],
+        user_id=features.user_ids[0],
         day=day,
         run_id=published["run_id"] if published else None,
         model_version=bundle.version,
         changed=published is not None and published["features_content_hash"] != partition.content_hash,
-        user=_user(features, user, serving),
-        events=_events(features, user, day),
+        user=_user(features, serving),
+        events=_events(features, day),
         recommendations=_recommendations(ranked.head(top_k), features, ranker),
         candidates=_candidates(ranked, features, serving),
     )
 
 
-def _find(features: FeatureTables, user_id: str, day: date) -> int:
-    ids = features.users[USER_ID].cast(pl.String)
+def _find(features: DayFeatures, user_id: str, day: date) -> int:
+    ids = features.user_ids.cast(pl.String)
     found = (ids == user_id).arg_true()
     if len(found):
         return int(found[0])
@@ -109,14 +109,14 @@ def _find(features: FeatureTables, user_id: str, day: date) -> int:
     )
 
 
-def _user(features: FeatureTables, user: int, serving: ServingDay) -> dict[str, Any]:
-    row = features.users.row(user, named=True)
+def _user(features: FeatureTables, serving: ServingDay) -> dict[str, Any]:
+    row = features.users.row(0, named=True)
     del row[USER_ID]
-    return {"warm": bool(serving.history[user].nnz), "features": _plain(row)}
+    return {"warm": bool(serving.history.nnz), "features": _plain(row)}
 
 
-def _events(features: FeatureTables, user: int, day: date) -> list[dict[str, Any]]:
-    own = features.pairs.filter(pl.col(USER) == user).sort(DAYS_AGO, ITEM).head(_LATEST_EVENTS)
+def _events(features: FeatureTables, day: date) -> list[dict[str, Any]]:
+    own = features.pairs.sort(DAYS_AGO, ITEM).head(_LATEST_EVENTS)
     named = own.join(_names(features), on=ITEM, how="left", maintain_order="left")
     return [
         {

@@ -7,13 +7,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from loguru import logger
 
 from recsys_cli.data_preparation.external import external_files
-from recsys_cli.data_preparation.features import FeatureTables, build_features, newest_event_age
+from recsys_cli.data_preparation.features import DayFeatures, build_features, newest_event_age
 from recsys_cli.data_preparation.freshness import check_freshness
 from recsys_cli.data_preparation.sources import source_files
+from recsys_cli.data_preparation.stored_features import EXTERNAL, StoredFeatures, write_features
 from recsys_cli.pipelines.inputs import read_inputs
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import (
@@ -25,10 +25,8 @@ from recsys_cli.utils.files import (
     write_sealed_json,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 AGE = "newest_event_age_days"
-_TABLES = ("users", "items", "pairs", "affinity")
-_EXTERNAL = "external"  # is there where the source is on
 
 
 @dataclass(frozen=True)
@@ -40,17 +38,17 @@ class Partition:
         reused: whether it was there already.
     """
 
-    features: FeatureTables
+    features: StoredFeatures
     content_hash: str
     folder: Path
     reused: bool
     events: int
 
 
-Judge = Callable[[FeatureTables], object]  # raises what is wrong with features, before they replace others
+Judge = Callable[[DayFeatures], object]  # raises what is wrong with features, before they replace others
 
 
-def accept(_features: FeatureTables) -> None:
+def accept(_features: DayFeatures) -> None:
     """Take any features."""
 
 
@@ -84,7 +82,7 @@ def _build(workspace: Workspace, day: date, inputs: str, judge: Judge) -> dict[s
     features = build_features(tables, settings.features)
     judge(features)
     with staging_folder(folder.parent) as part:
-        files = _write(features, part)
+        files = {name: sha256_of(part / name) for name in write_features(features, part)}
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "date": str(day),
@@ -101,15 +99,6 @@ def _build(workspace: Workspace, day: date, inputs: str, judge: Judge) -> dict[s
         write_sealed_json(part / "manifest.json", manifest)
         put_folder(part, folder)
     return manifest
-
-
-def _write(features: FeatureTables, folder: Path) -> dict[str, str]:
-    """Write the tables there are; return the hash of each file."""
-    frames = {name: getattr(features, name) for name in (*_TABLES, _EXTERNAL)}
-    files = {f"{name}.parquet": frame for name, frame in frames.items() if frame is not None}
-    for name, frame in files.items():
-        frame.write_parquet(folder / name, statistics=False)
-    return {name: sha256_of(folder / name) for name in files}
 
 
 def _inputs(workspace: Workspace, day: date) -> str:
@@ -144,9 +133,6 @@ def _valid_manifest(folder: Path, inputs: str) -> dict[str, Any] | None:
     return dict(manifest) if intact else None
 
 
-def _read(folder: Path, day: date, manifest: dict[str, Any]) -> FeatureTables:
-    users, items, pairs, affinity = (pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES)
-    file = f"{_EXTERNAL}.parquet"
-    external = pl.read_parquet(folder / file) if file in manifest["files"] else None
+def _read(folder: Path, day: date, manifest: dict[str, Any]) -> StoredFeatures:
     names = tuple(manifest["user_features"]), tuple(manifest["item_features"])
-    return FeatureTables(day, *names, users, items, pairs, affinity, external)
+    return StoredFeatures(folder, day, *names, f"{EXTERNAL}.parquet" in manifest["files"])

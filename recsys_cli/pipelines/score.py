@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,15 +12,16 @@ import polars as pl
 from loguru import logger
 
 from recsys_cli.data_preparation.ids import close_ids
+from recsys_cli.data_preparation.stored_features import StoredFeatures
 from recsys_cli.models.bundle import Bundle
-from recsys_cli.models.two_stage import open_day, rank_users
+from recsys_cli.models.two_stage import DayItems, ServingDay, open_items, rank_users
 from recsys_cli.pipelines.feature_store import Partition
 from recsys_cli.pipelines.publication import RecommendationsWriter, publish, published_manifest
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
-from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER, USER_ID
+from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER
 from recsys_cli.utils.errors import OutputError, UnknownUserError
 from recsys_cli.utils.files import check_writable, sha256_of_json
 from recsys_cli.utils.locks import locked
@@ -28,6 +30,7 @@ from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.stages import Stages
 
 Result = TypeVar("Result")
+_SPAN = 65_536  # users whose features are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def score_users(
             bundle = open_bundle(workspace, request.day)
         with run.stages.stage("features"):
             partition = open_fitting_features(
-                workspace, bundle, request.day, lambda found: _places(found.users[USER_ID], request)
+                workspace, bundle, request.day, lambda found: _places(found.user_ids, request)
             )
         job = _Job(workspace, request, run, bundle, partition)
         before = published_manifest(folder)
@@ -101,27 +104,46 @@ def score_users(
     return ScoreReport(request.day, folder / RECOMMENDATIONS, manifest, already_complete=False)
 
 
+@dataclass(frozen=True)
+class _Chunk:
+    """Users to be ranked together, by internal index, as members of a span that begins at `first`."""
+
+    users: np.ndarray
+    first: int
+    day: ServingDay
+
+
+def _chunks(features: StoredFeatures, items: DayItems, users: np.ndarray, size: int) -> Iterator[_Chunk]:
+    """Yield the users in chunks; what is known of them is read a span at a time."""
+    ends = np.searchsorted(users, np.arange(0, len(features.user_ids), _SPAN) + _SPAN)
+    for start, end in pairwise([0, *ends.tolist()]):
+        if start == end:
+            continue
+        first, last = int(users[start]), int(users[end - 1]) + 1
+        day = items.of_users(features.span(first, last))
+        for chunk in chunks_of(users[start:end], size):
+            yield _Chunk(chunk, first, day)
+
+
 def _score_chunks(job: _Job, users: np.ndarray, staged: Path, progress: Progress) -> ScoreCounts:
     features, stages, workspace = job.partition.features, job.run.stages, job.workspace
-    with stages.stage("open day"):
-        day = open_day(job.bundle.model.stage, features, workspace.threads)
-        ranker = job.bundle.model.ranker.on(day.tables)
+    with stages.stage("open items"):
+        items = open_items(job.bundle.model.stage, features, workspace.threads)
+        ranker = job.bundle.model.ranker.on(items.tables.items)
 
-    def rank(chunk: np.ndarray) -> tuple[np.ndarray, int, pl.DataFrame]:
-        ranked = rank_users(chunk, day, ranker)
-        return chunk, len(ranked), ranked.top(job.request.top_k)
+    def rank(chunk: _Chunk) -> tuple[_Chunk, int, pl.DataFrame]:
+        ranked = rank_users(chunk.users - np.uint32(chunk.first), chunk.day, ranker)
+        top = ranked.top(job.request.top_k).with_columns(pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32))
+        return chunk, len(ranked), top
 
-    counts, size = ScoreCounts(job.request.top_k), workspace.settings.scoring.chunk_users
-    with RecommendationsWriter(
-        staged, features.users[USER_ID], features.items[ITEM_ID], _metadata(job)
-    ) as writer:
-        for chunk, candidates, top in _waited(
-            stages, mapped(rank, chunks_of(users, size), workspace.threads)
-        ):
+    counts = ScoreCounts(job.request.top_k)
+    chunks = _chunks(features, items, users, workspace.settings.scoring.chunk_users)
+    with RecommendationsWriter(staged, features.user_ids, features.items[ITEM_ID], _metadata(job)) as writer:
+        for chunk, candidates, top in _waited(stages, mapped(rank, chunks, workspace.threads)):
             progress(counts.users, len(users))
             with stages.stage("write"):
                 writer.write(top)
-                counts.add(chunk, candidates, top, day)
+                counts.add(chunk.users, chunk.day.viewed(chunk.users - chunk.first), candidates, top)
     progress(len(users), len(users))
     return counts
 
@@ -145,7 +167,7 @@ def _chosen_users(job: _Job, before: dict[str, Any] | None) -> np.ndarray:
             where=str(job.workspace.recommendations(request.day)),
             fix="look at one user with `recsys explain USER_ID`, or give --force to replace the file",
         )
-    return _places(job.partition.features.users[USER_ID], request)
+    return _places(job.partition.features.user_ids, request)
 
 
 def _places(ids: pl.Series, request: ScoreRequest) -> np.ndarray:
@@ -181,7 +203,8 @@ def _metadata(job: _Job) -> dict[str, str]:
 
 def _manifest(job: _Job, counts: ScoreCounts) -> dict[str, Any]:
     features = job.partition.features
-    example = features.users[USER_ID][counts.example or 0] if len(features.users) else None
+    ids = features.user_ids
+    example = ids[counts.example or 0] if len(ids) else None
     return {
         "schema_version": 1,
         "date": str(job.request.day),

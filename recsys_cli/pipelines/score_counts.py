@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.models.candidates.merge import source_counts
-from recsys_cli.models.two_stage import ServingDay
 from recsys_cli.utils.columns import ITEM, RANK
 
 _EXAMPLE_ITEMS = 8  # enough to see what a list comes from
@@ -27,15 +26,14 @@ class ScoreCounts:
     by_source: dict[str, int] = field(default_factory=dict)
     items: set[int] = field(default_factory=set)
 
-    def add(self, chunk: np.ndarray, candidates: int, top: pl.DataFrame, day: ServingDay) -> None:
-        """Add a chunk of users with the number of their candidates and their final rows."""
-        viewed = np.diff(day.history[chunk].indptr)
+    def add(self, chunk: np.ndarray, viewed: np.ndarray, candidates: int, top: pl.DataFrame) -> None:
+        """Add a chunk of users with their items, the number of their candidates and their final rows."""
         self.users += len(chunk)
         self.warm += int((viewed > 0).sum())
         self.candidates += candidates
         self.recommendations += len(top)
         self.short_lists += len(chunk) - int((top[RANK] == self.top_k).sum())
-        for name, rows in source_counts(top, [one.name for one in day.generators]).items():
+        for name, rows in source_counts(top).items():
             self.by_source[name] = self.by_source.get(name, 0) + rows
         self.items.update(top[ITEM].unique().to_list())
         if self.example is None:

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from recsys_cli.data_preparation.features import FeatureTables, columns_alone, eligibility_problems
+from recsys_cli.data_preparation.features import DayFeatures, columns_alone, eligibility_problems
 from recsys_cli.data_preparation.problems import raise_errors
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.bundle import Bundle, read_bundle
@@ -41,7 +41,7 @@ def open_fitting_features(workspace: Workspace, bundle: Bundle, day: date, also:
     """
     items_file = str(workspace.root / workspace.settings.data.items.path)
 
-    def judge(features: FeatureTables) -> None:
+    def judge(features: DayFeatures) -> None:
         _raise_misfits(workspace, bundle, features)
         raise_errors(eligibility_problems(features.items, day, items_file))
         also(features)
@@ -59,7 +59,7 @@ def open_base(workspace: Workspace, tables: Tables) -> Bundle:
     return bundle
 
 
-def _raise_misfits(workspace: Workspace, bundle: Bundle, features: FeatureTables) -> None:
+def _raise_misfits(workspace: Workspace, bundle: Bundle, features: DayFeatures) -> None:
     wrong = misfits(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed)
     if wrong:
         raise ModelError(

@@ -1,8 +1,12 @@
-"""`make bench`: users a second and peak memory of `recsys score`, whole processes, at two sizes of demo data.
+"""`make bench`: users a second and peak memory of `recsys score`, the peer and the floor, in one run.
 
-    python -m tests.benchmarks [--users 50000 500000] [--items 15000]
+    python -m tests.benchmarks [--users 50000 500000] [--items 15706] [--peer PYTHON] [--without-peer]
 
-Memory must not grow with the users: the ratio of the peaks is the figure to watch. Writes .bench/result.json.
+Demo data shaped like KION (15,706 items, 5.7 events a user). "Same work": LightFM alone, dimension 64, 100
+candidates a user, 300 trees of depth 6, the same ready columns on both sides. The peer is RecTools' two-stage
+model, at the smaller size (its rate does not rise with users); the floor is the bare product of users and items,
+CatBoost's predict on ready columns and the parquet write. "Default": all sources with today's settings, against
+the peer given four sources. Whole processes, alternating. Writes .bench/result.json.
 """
 
 import argparse
@@ -12,74 +16,89 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.benchmarks.floor import floor_seconds
+from tests.benchmarks.workspaces import DAY, Bench, peer_tables
+
 FOLDER = Path(".bench")
-DAY = "2026-07-01"
-TRAINING = (
-    "candidates.lightfm.epochs=1",
-    "ranker.label_windows=2",
-    "ranker.max_train_users=5000",
-    "ranker.iterations=300",
-    "ranker.early_stopping_rounds=300",
-)
+PEER_PACKAGES = ("rectools[lightfm,catboost]", "pyarrow<22")
 
 
-def recsys(workspace: Path, *args: str) -> tuple[float, float]:
-    """Run recsys as a process; return its seconds and its peak memory in GB."""
-    command = [sys.executable, "-m", "recsys_cli", "-q", "-C", str(workspace), *args]
-    started = time.perf_counter()
-    with subprocess.Popen(command) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(process.returncode)
-    return time.perf_counter() - started, usage.ru_maxrss / 1e6
+def peer_python(given: str | None) -> str:
+    """Return a Python with the peer, by default of an environment that is made once."""
+    if given:
+        return given
+    python = FOLDER / "peer" / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(FOLDER / "peer")], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *PEER_PACKAGES], check=True)
+    return str(python)
 
 
-def measure(workspace: Path, users: int, items: int) -> dict[str, Any]:
-    """Make demo data of this size, train lightly and score everybody."""
-    recsys(
-        workspace, "init", str(workspace), "--preset", "demo", "--users", str(users), "--items", str(items)
+def run_peer(python: str, bench: Bench, sources: list[str]) -> dict[str, Any]:
+    """Return what the peer tells of itself, trained and timed on a workspace's data."""
+    tables = peer_tables(bench.root)
+    program = Path(__file__).with_name("peer.py")
+    told = subprocess.run(
+        [python, str(program), *map(str, tables), str(bench.root / "peer.parquet"), "--sources", *sources],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
     )
-    recsys(workspace, "train", "--date", DAY, *(part for pair in TRAINING for part in ("--set", pair)))
-    recsys(workspace, "features", "--date", DAY)
-    seconds, peak = recsys(workspace, "score", "--date", DAY)
-    manifest = json.loads((workspace / f"recommendations/date={DAY}/manifest.json").read_text())
-    record = json.loads((workspace / "runs" / manifest["run_id"] / "run.json").read_text())
-    return {
-        "users": manifest["users"],
-        "items": items,
-        "candidates_per_user": round(manifest["candidates"] / manifest["users"], 1),
-        "seconds": round(seconds, 2),
-        "users_per_s": round(manifest["users"] / seconds),
-        "peak_rss_gb": round(peak, 3),
-        "stages": {stage["name"]: stage["seconds"] for stage in record["stages"]},
-    }
+    return dict(json.loads(told.stdout.splitlines()[-1]))
 
 
 def main() -> None:
+    """Measure, print a table and write the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--users", type=int, nargs=2, default=[50_000, 500_000])
-    parser.add_argument("--items", type=int, default=15_000)
+    parser.add_argument("--items", type=int, default=15_706)
+    parser.add_argument("--peer", help="a Python with rectools[lightfm,catboost]; default: one is made")
+    parser.add_argument("--without-peer", action="store_true")
     args = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
-    results = []
-    for users in args.users:
-        with TemporaryDirectory(dir=FOLDER) as folder:
-            results.append(measure(Path(folder).absolute(), users, args.items))
-        row = results[-1]
-        print(
-            f"{row['users']:>9,} users  {row['seconds']:>7.1f} s  {row['users_per_s']:>7,} users/s  "
-            f"{row['peak_rss_gb']:.2f} GB peak  {row['stages']}"
-        )
-    ratio = round(results[1]["peak_rss_gb"] / results[0]["peak_rss_gb"], 3)
-    print(f"peak memory of the larger over the smaller: {ratio}")
-    result = {"schema_version": 1, "sizes": results, "ratio_peak_memory": ratio}
+    small, large = (Bench.open(FOLDER.absolute(), users, args.items) for users in args.users)
+    rows: dict[str, dict[str, Any]] = {}
+
+    def note(name: str, told: dict[str, Any]) -> None:
+        rows[name] = told
+        print(f"{name:36s} {json.dumps(told)}", flush=True)
+
+    python = None if args.without_peer else peer_python(args.peer)
+    started = time.perf_counter()
+    if python:
+        note("peer, LightFM", run_peer(python, small, ["lightfm"]))
+    note("recsys, same work", large.score("same"))
+    note("recsys, same work, fewer users", small.score("same"))
+    note("floor", floor_seconds(large.root, large.version("same"), DAY))
+    if python:
+        note("peer, four sources", run_peer(python, small, ["lightfm", "popular", "bm25", "als"]))
+    note("recsys, default", small.score("default"))
+    result = {"schema_version": 2, "rows": rows, **ratios(rows)}
     (FOLDER / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(ratios(rows), indent=2), f"\nmeasured in {time.perf_counter() - started:.0f} s")
+
+
+def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Return the figures to watch."""
+    same, floor = rows["recsys, same work"], rows["floor"]
+    told = {
+        "ratio_to_floor": same["stages"]["rank"] + same["stages"]["write"],
+        "peak_rss_gb": same["peak_rss_gb"],
+        "ratio_peak_memory": same["peak_rss_gb"] / rows["recsys, same work, fewer users"]["peak_rss_gb"],
+    }
+    told["ratio_to_floor"] /= same["users"] * floor["us_per_user"] / 1e6
+    for name, ours, peer in (
+        ("ratio_to_peer", "recsys, same work", "peer, LightFM"),
+        ("ratio_to_peer_default", "recsys, default", "peer, four sources"),
+    ):
+        if peer in rows:
+            told[name] = rows[ours]["users_per_s"] / rows[peer]["users_per_s"]
+    return {name: round(value, 3) for name, value in told.items()}
 
 
 if __name__ == "__main__":

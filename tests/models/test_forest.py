@@ -45,11 +45,12 @@ def test_scores_are_those_of_catboost_bit_for_bit(loss: str, depth: int) -> None
     )
     model.fit(Pool(frame, label=label.astype(int), group_id=rows, cat_features=CATEGORIES))
 
-    bound = bind_forest(read_forest(as_json(model)), users, items)
+    bound = bind_forest(read_forest(as_json(model)), items)
     raw = bound.raw_scores(users, indptr, own, pairs)
 
     expected = model.predict(Pool(frame, cat_features=CATEGORIES), prediction_type="RawFormulaVal")
-    assert len(bound.user_slots) and len(bound.item_slots) and len(bound.pair_slots)
+    asked = {slot.column.split("_")[0] for slot in bound.forest.slots}
+    assert asked == {"user", "item", "lightfm"}
     np.testing.assert_array_equal(raw, expected.astype(np.float32))
 
 

@@ -5,7 +5,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.configs.sections import ContentSettings
-from recsys_cli.data_preparation.features import FeatureTables
+from recsys_cli.data_preparation.features import DayFeatures
 from recsys_cli.models.candidates.item_knn import nearest, unit_rows
 from recsys_cli.models.candidates.similarity import ItemWeights
 from recsys_cli.utils.columns import ITEM, TITLE
@@ -14,7 +14,7 @@ _WORDS = r"[\p{L}\p{N}]+"
 _TOKEN = "token"
 
 
-def content_weights(features: FeatureTables, settings: ContentSettings, threads: int) -> ItemWeights | None:
+def content_weights(features: DayFeatures, settings: ContentSettings, threads: int) -> ItemWeights | None:
     """Return cosine similarities of the items' words, the nearest of each item; None without words.
 
     Words are weighted by rarity (TF-IDF); one that stands with a single item, or with too many, says
@@ -27,7 +27,7 @@ def content_weights(features: FeatureTables, settings: ContentSettings, threads:
     return ItemWeights(np.arange(len(features.items), dtype=np.int32), weights, len(features.items))
 
 
-def item_vectors(features: FeatureTables, max_item_share: float = 1.0) -> sparse.csr_matrix:
+def item_vectors(features: DayFeatures, max_item_share: float = 1.0) -> sparse.csr_matrix:
     """Return (items, words) f64, rows of length 1, or 0 for items without a word that counts."""
     items = len(features.items)
     numbers = item_tokens(features).select(
@@ -42,7 +42,7 @@ def item_vectors(features: FeatureTables, max_item_share: float = 1.0) -> sparse
     return unit_rows(sparse.csr_matrix((rarity, places), shape=(items, width)))
 
 
-def item_tokens(features: FeatureTables) -> pl.DataFrame:
+def item_tokens(features: DayFeatures) -> pl.DataFrame:
     """Return the distinct item, token: words of the title in lower case, values of the list features."""
     items = features.items.with_row_index(ITEM)
     words = pl.col(TITLE).str.to_lowercase().str.extract_all(_WORDS)

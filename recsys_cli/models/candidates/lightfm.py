@@ -1,6 +1,7 @@
 """LightFM: learnt with WARP over identities and features, served as plain matrix products."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import sparse
 from recsys_cli.data_preparation.features import FeatureTables
 from recsys_cli.models.candidates.loops import best_cells, products_of_pairs
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
-from recsys_cli.models.encoding import Encoders
+from recsys_cli.models.encoding import Encoders, FeatureEncoder
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER_ID
 
 _BLOCK = 64  # queries are padded to blocks: BLAS then sums one user alone as it sums a batch
@@ -50,28 +51,64 @@ class LightFMModel:
         arrays = (self.users.vectors, self.users.biases, self.items.vectors, self.items.biases)
         return all(bool(np.isfinite(array).all()) for array in arrays)
 
-    def generator(
-        self, features: FeatureTables, encoders: Encoders, num_candidates: int
-    ) -> "LightFMGenerator":
-        """Return the generator over the users and items of a partition.
+    def on(self, items: pl.DataFrame, encoders: Encoders, num_candidates: int) -> "LightFMItems":
+        """Return the model bound to a day's items.
 
         An item without events at training stands by its features, with the mean identity bias; with neither
         events nor features it is not proposed.
         """
-        rows = self.items.known_rows(features.items[ITEM_ID])
-        one_hot = encoders.items.one_hot(features.items)
+        rows = self.items.known_rows(items[ITEM_ID])
+        one_hot = encoders.items.one_hot(items)
         vectors = _represent(self.items, rows, one_hot)
         identity_biases = self.items.biases[: len(self.items.ids)]
         biases = one_hot @ self.items.biases[len(self.items.ids) :]
         biases += np.where(rows >= 0, identity_biases[rows], identity_biases.mean())
-        proposable = ((rows >= 0) | (np.diff(one_hot.indptr) > 0)) & features.items[ELIGIBLE].to_numpy()
+        proposable = ((rows >= 0) | (np.diff(one_hot.indptr) > 0)) & items[ELIGIBLE].to_numpy()
+        return LightFMItems(
+            self.users,
+            np.ascontiguousarray(np.column_stack([vectors, biases]), dtype=np.float32),
+            np.flatnonzero(proposable).astype(np.int32),
+            num_candidates,
+        )
+
+
+@dataclass(frozen=True)
+class LightFMItems:
+    """LightFM over one day's items.
+
+    Attributes:
+        item_vectors: (items, dim + 1) f32, the bias last.
+        proposable: internal indices of the items that may be proposed.
+    """
+
+    users: LightFMSide
+    item_vectors: np.ndarray
+    proposable: np.ndarray
+    num_candidates: int
+
+    @cached_property
+    def base(self) -> np.ndarray:
+        """(dim + 1, proposable items) f32."""
+        return np.ascontiguousarray(self.item_vectors[self.proposable].T)
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """The column of `base` of each item, i32, -1 for none."""
+        columns = np.full(len(self.item_vectors), -1, dtype=np.int32)
+        columns[self.proposable] = np.arange(len(self.proposable), dtype=np.int32)
+        return columns
+
+    def of_users(self, features: FeatureTables, encoder: FeatureEncoder) -> "LightFMGenerator":
+        """Return the source for these users."""
+        rows = self.users.known_rows(features.users[USER_ID])
+        one_hot = encoder.one_hot(features.users)
+        vectors = _represent(self.users, rows, one_hot)
         return LightFMGenerator(
-            num_candidates=num_candidates,
-            users=self.users,
-            user_rows=self.users.known_rows(features.users[USER_ID]),
-            user_features=encoders.users.one_hot(features.users),
-            item_vectors=np.ascontiguousarray(np.column_stack([vectors, biases]), dtype=np.float32),
-            proposable=np.flatnonzero(proposable).astype(np.int32),
+            num_candidates=self.num_candidates,
+            queries=np.column_stack([vectors, np.ones(len(rows), dtype=np.float32)]),
+            known=rows >= 0,
+            placed=(rows >= 0) | (np.diff(one_hot.indptr) > 0),
+            items=self,
         )
 
 
@@ -80,57 +117,43 @@ class LightFMGenerator:
     """LightFM over one day's users and items.
 
     Attributes:
-        user_rows: identity row of each user, -1 for none.
-        user_features: one-hot features of each user.
-        item_vectors: (items, dim + 1) f32, the bias last.
-        proposable: internal indices of the items that may be proposed.
+        queries: (users, dim + 1) f32, the last column 1: it meets the item's bias.
+        known: whether each user has an identity vector: warm, not cold.
+        placed: whether the model can say anything of the user.
     """
 
     name: ClassVar[str] = "lightfm"
     floor_is_last: ClassVar[bool] = True
     num_candidates: int
-    users: LightFMSide
-    user_rows: np.ndarray
-    user_features: sparse.csr_matrix
-    item_vectors: np.ndarray
-    proposable: np.ndarray
+    queries: np.ndarray
+    known: np.ndarray
+    placed: np.ndarray
+    items: LightFMItems
 
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Return the items with the largest product for each user that the model can place."""
-        queries, placed = self._user_vectors(chunk.users), self._is_placed(chunk.users)
-        base = np.ascontiguousarray(self.item_vectors[self.proposable].T)
-        columns = np.full(chunk.size, -1, dtype=np.int32)
-        columns[self.proposable] = np.arange(len(self.proposable), dtype=np.int32)
-        wanted = min(self.num_candidates, len(self.proposable))
+        queries, placed, proposable = (
+            self.queries[chunk.users],
+            self.placed[chunk.users],
+            self.items.proposable,
+        )
+        wanted = min(self.num_candidates, len(proposable))
         lists = np.full((len(chunk), wanted), -1, dtype=np.int32)
         rows, viewed = np.flatnonzero(placed), chunk.viewed
-        size = _BLOCK * max(1, _CELLS // (_BLOCK * max(len(self.proposable), 1)))
+        size = _BLOCK * max(1, _CELLS // (_BLOCK * max(len(proposable), 1)))
         for start in range(0, len(rows) if wanted else 0, size):
             part = rows[start : start + size]
             own = viewed[part]
             lists[part] = best_cells(
-                _products(queries[part], base),
-                self.proposable,
-                columns,
+                _products(queries[part], self.items.base),
+                proposable,
+                self.items.columns,
                 own.indptr,
                 own.indices,
                 np.float32(-np.inf),
                 wanted,
             )
-        return _LightFMScores(lists, queries, placed, self.item_vectors)
-
-    def knows(self, users: np.ndarray) -> np.ndarray:
-        """Return whether each user has an identity vector: warm, not cold."""
-        return np.asarray(self.user_rows[users] >= 0)
-
-    def _is_placed(self, users: np.ndarray) -> np.ndarray:
-        described = np.diff(self.user_features.indptr)[users] > 0
-        return np.asarray(self.knows(users) | described)
-
-    def _user_vectors(self, users: np.ndarray) -> np.ndarray:
-        """Return (users, dim + 1) f32, the last column 1: it meets the item's bias."""
-        vectors = _represent(self.users, self.user_rows[users], self.user_features[users])
-        return np.column_stack([vectors, np.ones(len(users), dtype=np.float32)])
+        return _LightFMScores(lists, queries, placed, self.items.item_vectors)
 
 
 @dataclass(frozen=True)

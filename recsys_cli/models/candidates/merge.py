@@ -65,11 +65,10 @@ def propose_candidates(chunk: UserChunk, generators: Sequence[CandidateGenerator
     return Candidates(chunk.users, pairs, sources, columns, tuple(one.name for one in generators))
 
 
-def source_counts(top: pl.DataFrame, names: Sequence[str]) -> dict[str, int]:
+def source_counts(top: pl.DataFrame) -> dict[str, int]:
     """Return how many rows each source proposed; a row may have several."""
     named = top[SOURCES].value_counts().with_columns(pl.col(SOURCES).str.split(",")).explode(SOURCES)
-    rows = dict(named.group_by(SOURCES).agg(pl.col("count").sum()).iter_rows())
-    return {name: rows.get(name, 0) for name in names}
+    return dict(named.group_by(SOURCES).agg(pl.col("count").sum()).iter_rows())
 
 
 def _sources_text(sources: np.ndarray, names: Sequence[str]) -> pl.Series:

@@ -6,13 +6,12 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.configs.sections import PopularSettings, SegmentSettings
-from recsys_cli.data_preparation.features import DAYS_AGO, FeatureTables
+from recsys_cli.data_preparation.features import DAYS_AGO, DayFeatures, FeatureTables
 from recsys_cli.models.candidates.loops import cells_of_pairs, first_unviewed
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, USER
 
 _PRIOR = 50.0  # events that a segment borrows from everybody
-_OTHERS = "\0"  # the segment of users whose value is missing
 
 
 @dataclass(frozen=True)
@@ -50,19 +49,45 @@ class _PopularScores:
         return np.asarray(cells_of_pairs(self.shares, self.segments, pairs.indptr, pairs.items))
 
 
-def popular_generators(features: FeatureTables, settings: PopularSettings) -> list[PopularGenerator]:
-    """Return a generator a window: eligible items by events in it, then by all events, then by index."""
-    everybody = np.zeros(len(features.users), dtype=np.int32)
-    generators = []
+@dataclass(frozen=True)
+class PopularLists:
+    """The orders of a day's items; a user's is that of a value of its column `feature`, or the only one.
+
+    Attributes:
+        values: the value of each order; users of any other see that of None.
+    """
+
+    name: str
+    feature: str | None
+    values: tuple[str | None, ...]
+    orders: np.ndarray
+    shares: np.ndarray
+    num_candidates: int
+
+    def of_users(self, features: FeatureTables) -> PopularGenerator:
+        """Return the source for these users."""
+        return PopularGenerator(
+            self.name, self._segments(features), self.orders, self.shares, self.num_candidates
+        )
+
+    def _segments(self, features: FeatureTables) -> np.ndarray:
+        if self.feature is None:
+            return np.zeros(len(features.users), dtype=np.int32)
+        codes = [pl.lit(len(self.values) - 1, dtype=pl.Int32)]
+        known = pl.Enum([value for value in self.values if value is not None])
+        found = pl.col(self.feature).cast(known, strict=False).to_physical().cast(pl.Int32)
+        return features.users.select(pl.coalesce(found, *codes)).to_series().to_numpy()
+
+
+def popular_lists(features: DayFeatures, settings: PopularSettings) -> list[PopularLists]:
+    """Return the lists of each window: eligible items by events in it, then by all events, then by index."""
+    lists = []
     for days in settings.windows_days:
         events = features.items[f"item_events_{days}d"].to_numpy()
         shares = (events / max(float(events.sum()), 1.0)).astype(np.float32)[None, :]
-        generators.append(
-            PopularGenerator(
-                popular_name(days), everybody, _orders(shares, features), shares, settings.num_candidates
-            )
-        )
-    return generators
+        orders, wanted = _orders(shares, features), settings.num_candidates
+        lists.append(PopularLists(popular_name(days), None, (None,), orders, shares, wanted))
+    return lists
 
 
 def popular_name(days: int) -> str:
@@ -70,7 +95,7 @@ def popular_name(days: int) -> str:
     return f"popular_{days}d"
 
 
-def segment_generator(features: FeatureTables, settings: SegmentSettings) -> PopularGenerator | None:
+def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLists | None:
     """Return popularity among the users who share a value of a categorical feature; None without one.
 
     A segment's shares are shrunk towards everybody's. Users without the value see everybody's.
@@ -78,26 +103,32 @@ def segment_generator(features: FeatureTables, settings: SegmentSettings) -> Pop
     name = settings.feature or next(iter(segment_features(features)), "")
     if name not in features.user_features:
         return None
-    values = features.users[name].fill_null(_OTHERS)
-    kind = pl.Enum(values.unique().sort())
-    segments = values.cast(kind).to_physical().to_numpy().astype(np.int32)
-    recent = features.pairs.filter(pl.col(DAYS_AGO) <= settings.window_days)
-    counts = np.zeros((len(kind.categories), len(features.items)))
-    np.add.at(counts, (segments[recent[USER].to_numpy()], recent[ITEM].to_numpy()), 1.0)
+    values = features.lazy("users").select(pl.col(name).drop_nulls().unique().sort()).collect()[name]
+    users = features.lazy("users").select(pl.col(name)).with_row_index(USER)
+    recent = features.lazy("pairs").filter(pl.col(DAYS_AGO) <= settings.window_days)
+    pairs = recent.join(users, on=USER).group_by(name, ITEM).len().collect()
+    rows = pairs[name].cast(pl.Enum(values)).to_physical().fill_null(len(values)).to_numpy()
+    counts = np.zeros((len(values) + 1, len(features.items)))
+    counts[rows, pairs[ITEM].to_numpy()] = pairs["len"].to_numpy()
     everybody = counts.sum(axis=0) / max(counts.sum(), 1.0)
-    counts[kind.categories.to_numpy() == _OTHERS] = 0.0
+    counts[-1] = 0.0
     shares = ((counts + _PRIOR * everybody) / (counts.sum(axis=1, keepdims=True) + _PRIOR)).astype(np.float32)
-    return PopularGenerator(
-        "popular_segment", segments, _orders(shares, features), shares, settings.num_candidates
+    return PopularLists(
+        "popular_segment",
+        name,
+        (*values.to_list(), None),
+        _orders(shares, features),
+        shares,
+        settings.num_candidates,
     )
 
 
-def segment_features(features: FeatureTables) -> list[str]:
+def segment_features(features: DayFeatures) -> list[str]:
     """Return the declared features of users that can make segments: text of one value."""
-    return [name for name in features.user_features if features.users.schema[name] == pl.String]
+    return [name for name in features.user_features if features.user_schema[name] == pl.String]
 
 
-def _orders(shares: np.ndarray, features: FeatureTables) -> np.ndarray:
+def _orders(shares: np.ndarray, features: DayFeatures) -> np.ndarray:
     eligible = features.items[ELIGIBLE].to_numpy()
     everywhere = features.items["item_events"].to_numpy()
     orders = []

@@ -63,26 +63,36 @@ class ItemWeights:
         columns[self.items] = np.arange(len(self.items), dtype=np.int32)
         return columns
 
-    def spread(self) -> _Cells:
-        """Return sparse weights over all of the day's items: row starts i64, items i32, weights f32."""
+    def bound(self, eligible: np.ndarray) -> "BoundWeights":
+        """Return the weights ready to serve; `eligible`: whether each of the day's items may be proposed."""
+        if not sparse.issparse(self.weights):
+            return BoundWeights(self, None, eligible)
         weights, counts = sparse.csr_matrix(self.weights), np.zeros(self.size + 1, dtype=np.int64)
         counts[self.items.astype(np.int64) + 1] = np.diff(weights.indptr)
-        return np.cumsum(counts), self.items[weights.indices], np.array(weights.data, np.float32)
+        cells = np.cumsum(counts), self.items[weights.indices], np.array(weights.data, np.float32)
+        return BoundWeights(self, cells, eligible)
 
 
-def similarity_generator(
-    name: str, taste: sparse.csr_matrix, weights: ItemWeights, eligible: np.ndarray, num_candidates: int
-) -> "SparseSimilarity | DenseSimilarity":
-    """Return the source that sums what each of a user's items says.
+@dataclass(frozen=True)
+class BoundWeights:
+    """Weights of a day's items; sparse ones are spread over all of them."""
 
-    Args:
-        taste: (users, items) how much each of the user's items counts.
-        eligible: whether each item may be proposed, by internal index.
-    """
-    own = (taste.indptr, taste.indices, taste.data)
-    if sparse.issparse(weights.weights):
-        return SparseSimilarity(name, own, weights.spread(), eligible, num_candidates)
-    return DenseSimilarity(name, own, weights, eligible, num_candidates)
+    weights: ItemWeights
+    cells: _Cells | None
+    eligible: np.ndarray
+
+    def of_users(
+        self, name: str, taste: sparse.csr_matrix, num_candidates: int
+    ) -> "SparseSimilarity | DenseSimilarity":
+        """Return the source that sums what each of a user's items says.
+
+        Args:
+            taste: (users, items) how much each of the user's items counts.
+        """
+        own = (taste.indptr, taste.indices, taste.data)
+        if self.cells is not None:
+            return SparseSimilarity(name, own, self.cells, self.eligible, num_candidates)
+        return DenseSimilarity(name, own, self.weights, self.eligible, num_candidates)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """The first stage: every source of candidates, learnt before a day and bound to a day's features."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cached_property, partial
 
 import polars as pl
 from scipy import sparse
 
 from recsys_cli.configs.sections import CandidatesSettings, Settings
-from recsys_cli.data_preparation.features import EVENTS, RECENCY, FeatureTables, declared
+from recsys_cli.data_preparation.features import EVENTS, RECENCY, DayFeatures, FeatureTables, declared
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.content import content_weights
 from recsys_cli.models.candidates.ease import fit_ease
@@ -17,9 +18,9 @@ from recsys_cli.models.candidates.history import history_generator
 from recsys_cli.models.candidates.item_knn import fit_item_knn
 from recsys_cli.models.candidates.lightfm import LightFMModel
 from recsys_cli.models.candidates.lightfm_training import continue_lightfm, fit_lightfm
-from recsys_cli.models.candidates.popular import popular_generators, segment_generator
+from recsys_cli.models.candidates.popular import popular_lists, segment_lists
 from recsys_cli.models.candidates.protocol import CandidateGenerator
-from recsys_cli.models.candidates.similarity import ItemWeights, SimilarityModel, similarity_generator
+from recsys_cli.models.candidates.similarity import BoundWeights, SimilarityModel
 from recsys_cli.models.encoding import Encoders, fit_encoder
 from recsys_cli.models.keeping import ArrayStore, not_kept
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
@@ -99,34 +100,62 @@ def continue_candidate_stage(
     )
 
 
-def open_generators(
-    stage: CandidateStage, features: FeatureTables, threads: int
-) -> tuple[CandidateGenerator, ...]:
-    """Bind every source that is on to the users and items of a day.
+@dataclass(frozen=True)
+class UserSide:
+    """The users that sources are bound to, with what several sources need of them."""
+
+    features: FeatureTables
+
+    @cached_property
+    def counts(self) -> sparse.csr_matrix:
+        """(users, items) f32: the logarithm of how often a user had an item, and 1."""
+        return pair_matrix(self.features, (1 + pl.col(EVENTS)).log(2.0))
+
+    @cached_property
+    def recency(self) -> sparse.csr_matrix:
+        """(users, items) f32: a user's events with an item, each halved every half-life."""
+        return pair_matrix(self.features, pl.col(RECENCY))
+
+
+Source = Callable[[UserSide], CandidateGenerator]  # bound to a day's items; waits for its users
+
+
+def open_sources(stage: CandidateStage, features: DayFeatures, threads: int) -> tuple[Source, ...]:
+    """Bind every source that is on to the items of a day.
 
     Raises: SettingsError when there is none.
     """
     settings = stage.settings
-    generators: list[CandidateGenerator] = []
+    sources: list[Source] = []
     if stage.lightfm is not None:
-        generators.append(stage.lightfm.generator(features, stage.encoders, settings.lightfm.num_candidates))
-    generators += _similar(stage, features, threads)
+        factors = stage.lightfm.on(features.items, stage.encoders, settings.lightfm.num_candidates)
+        sources.append(lambda users: factors.of_users(users.features, stage.encoders.users))
+    sources += _similar(stage, features, threads)
     if settings.popular.num_candidates:
-        generators += popular_generators(features, settings.popular)
+        popular = popular_lists(features, settings.popular)
+        sources += [partial(lambda lists, users: lists.of_users(users.features), lists) for lists in popular]
     if settings.segment.num_candidates:
-        segments = segment_generator(features, settings.segment)
-        generators += [segments] if segments is not None else []
+        segments = segment_lists(features, settings.segment)
+        sources += [lambda users: segments.of_users(users.features)] if segments is not None else []
     if settings.history.num_candidates and not stage.filter_viewed:
-        generators.append(history_generator(features, settings.history))
+        sources.append(lambda users: history_generator(users.features, settings.history))
     if settings.external.is_on:
-        generators.append(external_generator(features, settings.external))
-    if not generators:
+        sources.append(lambda users: external_generator(users.features, settings.external))
+    if not sources:
         raise SettingsError(
             "no source of candidates is on, or none fits the data",
             where="candidates",
             fix="raise num_candidates of a source",
         )
-    return tuple(generators)
+    return tuple(sources)
+
+
+def open_generators(
+    stage: CandidateStage, features: FeatureTables, threads: int
+) -> tuple[CandidateGenerator, ...]:
+    """Bind every source that is on to all users and items of a day."""
+    users = UserSide(features)
+    return tuple(source(users) for source in open_sources(stage, features, threads))
 
 
 def pair_matrix(features: FeatureTables, cells: pl.Expr) -> sparse.csr_matrix:
@@ -159,27 +188,23 @@ def _counts(tables: Tables) -> tuple[sparse.csr_matrix, pl.Series]:
     return sparse.csr_matrix((pairs[EVENTS].to_numpy(), places), shape=shape), tables.items[items][ITEM_ID]
 
 
-def _similar(stage: CandidateStage, features: FeatureTables, threads: int) -> list[CandidateGenerator]:
-    settings = stage.settings
-    eligible = features.items[ELIGIBLE].to_numpy()
-    tastes = {
-        "": pair_matrix(features, (1 + pl.col(EVENTS)).log(2.0)),
-        RECENT: pair_matrix(features, pl.col(RECENCY)),
-    }
-    generators: list[CandidateGenerator] = []
+def _similar(stage: CandidateStage, features: DayFeatures, threads: int) -> list[Source]:
+    settings, eligible = stage.settings, features.items[ELIGIBLE].to_numpy()
+    sources: list[Source] = []
 
-    def add(name: str, suffix: str, weights: ItemWeights, wanted: int) -> None:
+    def add(name: str, weights: BoundWeights, wanted: int, *, recent: bool) -> None:
         if wanted:
-            generators.append(similarity_generator(name + suffix, tastes[suffix], weights, eligible, wanted))
+            sources.append(
+                lambda users: weights.of_users(name, users.recency if recent else users.counts, wanted)
+            )
 
     for name, model in stage.similarities.items():
         counts = settings.ease if name == EASE else settings.item_knn
-        weights = model.on(features.items[ITEM_ID])
-        add(name, "", weights, counts.num_candidates)
-        add(name, RECENT, weights, counts.recent_candidates)
+        weights = model.on(features.items[ITEM_ID]).bound(eligible)
+        add(name, weights, counts.num_candidates, recent=False)
+        add(name + RECENT, weights, counts.recent_candidates, recent=True)
     if settings.content.num_candidates:
         words = content_weights(features, settings.content, threads)
         if words is not None:
-            wanted = settings.content.num_candidates
-            generators.append(similarity_generator(CONTENT, tastes[RECENT], words, eligible, wanted))
-    return generators
+            add(CONTENT, words.bound(eligible), settings.content.num_candidates, recent=True)
+    return sources

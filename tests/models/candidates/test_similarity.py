@@ -9,7 +9,7 @@ from recsys_cli.configs.sections import EASESettings
 from recsys_cli.models.candidates.ease import fit_ease
 from recsys_cli.models.candidates.item_knn import fit_item_knn
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
-from recsys_cli.models.candidates.similarity import SimilarityModel, similarity_generator
+from recsys_cli.models.candidates.similarity import SimilarityModel
 
 COUNTS = np.array(
     [
@@ -89,8 +89,8 @@ def test_scores_sum_what_the_users_items_say_even_if_the_catalogue_has_changed(d
         pl.Series("id", ["a", "b", "c"]), weights if dense else sparse.csr_matrix(weights)
     )
     taste = sparse.csr_matrix(np.array([[1, 7, 3], [0, 7, 0]], dtype=np.float32))  # of a, new, c
-    bound = model.on(pl.Series("item_id", ["a", "new", "c"]))
-    generator = similarity_generator("one", taste, bound, np.array([True, True, True]), 5)
+    bound = model.on(pl.Series("item_id", ["a", "new", "c"])).bound(np.array([True, True, True]))
+    generator = bound.of_users("one", taste, 5)
     nothing = sparse.csr_matrix((2, 3), dtype=np.float32)
 
     scores = generator.score(UserChunk(np.arange(2, dtype=np.uint32), nothing))

@@ -18,7 +18,7 @@ from recsys_cli.data_preparation.features import build_features
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.content import content_weights, item_vectors
 from recsys_cli.models.candidates.history import history_generator
-from recsys_cli.models.candidates.popular import popular_generators, segment_generator
+from recsys_cli.models.candidates.popular import popular_lists, segment_lists
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk
 from recsys_cli.models.candidates.stage import fit_candidate_stage, open_generators
 
@@ -98,7 +98,7 @@ def test_popularity_counts_the_days_of_its_window(make_tables: Maker) -> None:
     tables = make_tables(events, titles=["a", "b", "c", "d"], cities=[None] * 3, ended=[3])
     features = build_features(tables, FeaturesSettings())
 
-    generators = popular_generators(features, PopularSettings())
+    generators = [one.of_users(features) for one in popular_lists(features, PopularSettings())]
 
     assert {one.name: lists_of(one, 1, 4) for one in generators} == {
         "popular_7d": [[0, 2, 1]],  # equal in the window: by all events
@@ -111,8 +111,9 @@ def test_a_segment_sees_its_own_favourites_shrunk_towards_everybodys(make_tables
     events = [(user, 0, 2.0) for user in range(4)] + [(4, 1, 2.0), (5, 1, 2.0), (4, 2, 40.0), (5, 2, 40.0)]
     tables = make_tables(events, titles=["a", "b", "c"], cities=["Oslo"] * 4 + ["Lima"] * 2 + [None, "Lima"])
     features = build_features(tables, FeaturesSettings())
-    segments = segment_generator(features, SegmentSettings())
-    assert segments is not None
+    lists = segment_lists(features, SegmentSettings())
+    assert lists is not None
+    segments = lists.of_users(features)
     nobody = sparse.csr_matrix((8, 3), dtype=np.float32)
     scores = segments.score(UserChunk(np.arange(8, dtype=np.uint32), nobody))
 
@@ -121,4 +122,4 @@ def test_a_segment_sees_its_own_favourites_shrunk_towards_everybodys(make_tables
     everybody = 2 / 6  # of the pairs of the last 30 days; a segment borrows 50 of everybody's
     expected = [50 * everybody / (4 + 50), (2 + 50 * everybody) / (2 + 50), everybody]
     np.testing.assert_allclose(shares, expected, rtol=1e-6)
-    assert segment_generator(features, SegmentSettings(feature="age")) is None
+    assert segment_lists(features, SegmentSettings(feature="age")) is None
