@@ -4,9 +4,9 @@
 
 Demo data shaped like KION (15,706 items, 5.7 events a user). "Same work": LightFM alone, dimension 64, 100
 candidates a user, 300 trees of depth 6, the same ready columns on both sides. The peer is RecTools' two-stage
-model, at the smaller size (its rate does not rise with users); the floor is the bare product of users and items,
-CatBoost's predict on ready columns and the parquet write. "Default": all sources with today's settings, against
-the peer given four sources. Whole processes, alternating. Writes .bench/result.json.
+model, at the smaller size (its rate does not rise with users); the floor is the bare product of users and
+items, CatBoost's predict on ready columns and the parquet write. "Default": all sources with their defaults,
+against the peer given four sources. Whole processes, alternating. Writes .bench/result.json.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     PYTHON peer.py EVENTS USERS ITEMS OUT [--sources lightfm popular bm25 als] [--num-candidates 100] …
 
-EVENTS: parquet with user_id, item_id, timestamp. USERS, ITEMS: parquet with the id and numeric columns. Prints
-one JSON line. Only `recommend` and the parquet write are timed: imports, loading and training are given to the
-peer. PYTHON's environment: rectools[lightfm,catboost].
+EVENTS: parquet with user_id, item_id, timestamp. USERS, ITEMS: parquet with the id and numeric columns.
+Prints one JSON line. Only `recommend` and the parquet write are timed: imports, loading and training are a
+gift to the peer. PYTHON's environment: rectools[lightfm,catboost].
 """
 
 # pylint: disable=import-error, unused-argument  # the peer lives in an environment of its own
