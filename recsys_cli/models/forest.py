@@ -1,4 +1,4 @@
-"""The ranker's trees as plain arrays: the scores of CatBoost, computed user by user.
+"""The ranker's trees as plain arrays: the very scores of CatBoost, sooner.
 
 A user's own features are the same in all of its rows, an item's in all lists: they are put into bins once,
 and only what belongs to the pair is put into bins row by row. CatBoost trains, and explains.
@@ -91,12 +91,12 @@ class BoundForest:
     item_slots: np.ndarray
 
     def raw_scores(
-        self, users: pl.DataFrame, indptr: np.ndarray, items: np.ndarray, columns: Mapping[str, np.ndarray]
+        self, users: pl.DataFrame, rows: np.ndarray, items: np.ndarray, columns: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         """Return the raw score of each pair, f32.
 
         Args:
-            users: a row a user; the pairs of row p are those from indptr[p] up to indptr[p + 1].
+            users: the columns of some users; rows: the row of it that belongs to each pair.
             items: internal index of the item of each pair.
             columns: what belongs to the pairs, by name.
         """
@@ -112,8 +112,7 @@ class BoundForest:
                 self.items,
                 pair_bins,
                 (user_slots, self.item_slots, pair_slots),
-                indptr,
-                items,
+                (rows, items),
                 (forest.slot, forest.border, forest.bit, forest.starts),
                 forest.leaves,
                 forest.offsets,

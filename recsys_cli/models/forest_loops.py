@@ -6,6 +6,8 @@ import numpy as np
 
 from recsys_cli.utils.compiled import compiled
 
+_ROWS = 1_024  # at a time: their bins and sums stay in the nearest caches
+
 
 @compiled
 def count_borders(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
@@ -25,8 +27,7 @@ def sum_trees(
     items: np.ndarray,
     pairs: np.ndarray,
     slots: tuple[np.ndarray, np.ndarray, np.ndarray],
-    indptr: np.ndarray,
-    item_of: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray],
     splits: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     leaves: np.ndarray,
     offsets: np.ndarray,
@@ -36,31 +37,27 @@ def sum_trees(
     Args:
         users, items: bins, a row a user of the chunk, or an item that there is; pairs: a column a pair.
         slots: the slots of users, items and pairs.
+        rows: the place of the user in the chunk and the item of each pair.
         splits: slot, border, bit and starts as in `Forest`.
     """
-    user_slots, item_slots, pair_slots = slots
-    starts = splits[3]
-    most = 0
-    for place in range(len(users)):
-        most = max(most, indptr[place + 1] - indptr[place])
-    size = len(user_slots) + len(item_slots) + len(pair_slots)
-    bins, own = np.zeros((size, most), dtype=np.uint8), np.zeros(size, dtype=np.uint8)
-    of_user = np.zeros(size, dtype=np.bool_)
-    of_user[user_slots] = True
-    leaf, sums = np.empty(most, dtype=np.uint16), np.empty(most, dtype=np.float64)
-    scores = np.empty(len(item_of), dtype=np.float32)
-    for place in range(len(users)):
-        first, count = indptr[place], indptr[place + 1] - indptr[place]
-        own[user_slots] = users[place]
-        for row in range(count):
-            item = item_of[first + row]
-            for column in range(len(item_slots)):
-                bins[item_slots[column], row] = items[item, column]
-        for column in range(len(pair_slots)):
-            bins[pair_slots[column], :count] = pairs[column, first : first + count]
+    split_slot, borders, bits, starts = splits
+    size = len(slots[0]) + len(slots[1]) + len(slots[2])
+    bins = np.empty((size, _ROWS), dtype=np.uint8)
+    leaf, sums = np.empty(_ROWS, dtype=np.uint16), np.empty(_ROWS, dtype=np.float64)
+    scores = np.empty(len(rows[0]), dtype=np.float32)
+    for first in range(0, len(scores), _ROWS):
+        count = min(_ROWS, len(scores) - first)
+        _fill_bins(users, slots[0], rows[0][first : first + count], bins)
+        _fill_bins(items, slots[1], rows[1][first : first + count], bins)
+        for column in range(len(slots[2])):
+            bins[slots[2][column], :count] = pairs[column, first : first + count]
         sums[:count] = 0.0
         for tree in range(len(starts) - 1):
-            _find_leaves(starts[tree], starts[tree + 1], splits, of_user, own, bins, leaf[:count])
+            leaf[:count] = 0
+            for split in range(starts[tree], starts[tree + 1]):
+                told, border, bit = bins[split_slot[split]], borders[split], bits[split]
+                for row in range(count):
+                    leaf[row] |= bit * np.uint16(told[row] > border)
             values = leaves[offsets[tree] : offsets[tree + 1]]
             for row in range(count):
                 sums[row] += values[leaf[row]]
@@ -70,24 +67,9 @@ def sum_trees(
 
 
 @compiled
-def _find_leaves(
-    first: int,
-    last: int,
-    splits: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    of_user: np.ndarray,
-    own: np.ndarray,
-    bins: np.ndarray,
-    leaf: np.ndarray,
-) -> None:
-    """Write the leaf of each row of a user in the tree of the splits from `first` up to `last`."""
-    slots, borders, bits, _ = splits
-    same = np.uint16(0)
-    for split in range(first, last):
-        if of_user[slots[split]] and own[slots[split]] > borders[split]:
-            same |= bits[split]
-    leaf[:] = same
-    for split in range(first, last):
-        if not of_user[slots[split]]:
-            told, border, bit = bins[slots[split]], borders[split], bits[split]
-            for row in range(len(leaf)):
-                leaf[row] |= bit * np.uint16(told[row] > border)
+def _fill_bins(side: np.ndarray, slots: np.ndarray, rows: np.ndarray, bins: np.ndarray) -> None:
+    """Write the bins of each row's user or item into the rows of `bins` that belong to its slots."""
+    for row in range(len(rows)):
+        own = side[rows[row]]
+        for column in range(len(slots)):
+            bins[slots[column], row] = own[column]

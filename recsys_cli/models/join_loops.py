@@ -4,6 +4,7 @@
 
 import numpy as np
 
+from recsys_cli.models.candidates.loops import key_of, take_best
 from recsys_cli.utils.compiled import compiled
 
 
@@ -86,16 +87,19 @@ def best_first(scores: np.ndarray, indptr: np.ndarray, limit: int) -> tuple[np.n
 
     Equal scores keep their order.
     """
-    users = len(indptr) - 1
-    total = 0
+    users, longest, total = len(indptr) - 1, 0, 0
     for user in range(users):
+        longest = max(longest, indptr[user + 1] - indptr[user])
         total += min(limit, indptr[user + 1] - indptr[user])
     places, ranks = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.uint16)
+    keys, best = np.empty(longest, dtype=np.uint64), np.empty(min(limit, longest), dtype=np.int32)
     filled = 0
     for user in range(users):
-        first, last = indptr[user], indptr[user + 1]
-        order = np.argsort(-scores[first:last], kind="mergesort")
-        for rank in range(min(limit, last - first)):
-            places[filled], ranks[filled] = first + order[rank], rank + 1
+        first, count = indptr[user], indptr[user + 1] - indptr[user]
+        for row in range(count):
+            keys[row] = key_of(scores[first + row], row)
+        take_best(keys, count, best)
+        for rank in range(min(limit, count)):
+            places[filled], ranks[filled] = first + best[rank], rank + 1
             filled += 1
     return places, ranks

@@ -82,7 +82,7 @@ class BoundRanker:
         self._check({*tables.users.columns, *tables.items.columns, *columns})
         pairs = candidates.pairs
         users = tables.users[candidates.users]
-        return self.forest.raw_scores(users, pairs.indptr, pairs.items, columns)
+        return self.forest.raw_scores(users, pairs.rows, pairs.items, columns)
 
     def scores(self, raw: np.ndarray) -> np.ndarray:
         """Return what users see, f32."""

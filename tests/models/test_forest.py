@@ -29,7 +29,6 @@ def test_scores_are_those_of_catboost_bit_for_bit(loss: str, depth: int) -> None
     users, items = sides(rng)
     counts = rng.integers(0, 20, USERS)
     counts[3] = 0
-    indptr = np.concatenate([[0], np.cumsum(counts)])
     own = np.concatenate([np.sort(rng.choice(ITEMS, n, replace=False)) for n in counts]).astype(np.int32)
     rank = rng.integers(1, 100, len(own)).astype(np.float32)
     rank[::3] = np.nan
@@ -46,7 +45,7 @@ def test_scores_are_those_of_catboost_bit_for_bit(loss: str, depth: int) -> None
     model.fit(Pool(frame, label=label.astype(int), group_id=rows, cat_features=CATEGORIES))
 
     bound = bind_forest(read_forest(as_json(model)), items)
-    raw = bound.raw_scores(users, indptr, own, pairs)
+    raw = bound.raw_scores(users, rows, own, pairs)
 
     expected = model.predict(Pool(frame, cat_features=CATEGORIES), prediction_type="RawFormulaVal")
     asked = {slot.column.split("_")[0] for slot in bound.forest.slots}

@@ -58,9 +58,9 @@ def best_cells(
                 continue
             for column in range(start, width, stride):
                 if row[column] >= limit and row[column] > above:
-                    keys[count] = _key(row[column], items[column])
+                    keys[count] = key_of(row[column], items[column])
                     count += 1
-        _take_best(keys, count, best[user])
+        take_best(keys, count, best[user])
     return best
 
 
@@ -78,17 +78,17 @@ def _lower_bound(row: np.ndarray, maxima: np.ndarray, sizes: np.ndarray, wanted:
             maxima[place] = part[place] if part[place] > maxima[place] else maxima[place]
     top = np.uint64(0)
     for place in range(stride):
-        top = max(top, _key(maxima[place], 0))
+        top = max(top, key_of(maxima[place], 0))
     sizes[:] = 0
     for place in range(stride):
-        sizes[_bucket(top, _key(maxima[place], 0))] += 1
+        sizes[_bucket(top, key_of(maxima[place], 0))] += 1
     last, total = 0, sizes[0]
     while total < wanted:
         last += 1
         total += sizes[last]
     bound = np.float32(np.inf)
     for place in range(stride):
-        if maxima[place] < bound and _bucket(top, _key(maxima[place], 0)) <= last:
+        if maxima[place] < bound and _bucket(top, key_of(maxima[place], 0)) <= last:
             bound = maxima[place]
     return bound
 
@@ -119,7 +119,7 @@ def _nth_largest(values: np.ndarray, nth: int) -> Any:
 
 
 @compiled
-def _key(score: np.float32, item: int) -> np.uint64:
+def key_of(score: np.float32, item: int) -> np.uint64:
     """Return a number that grows with the score and, among equal ones, falls with the item."""
     bits = np.float32(score + np.float32(0.0)).view(np.uint32)
     bits = ~bits if bits & _SIGN else bits | _SIGN
@@ -127,7 +127,7 @@ def _key(score: np.float32, item: int) -> np.uint64:
 
 
 @compiled
-def _take_best(keys: np.ndarray, count: int, best: np.ndarray) -> None:
+def take_best(keys: np.ndarray, count: int, best: np.ndarray) -> None:
     """Write the items of the largest of the first `count` keys, in order; reorders `keys`.
 
     Buckets of nearby scores, 128 of them for a halving, leave little to be sorted.
@@ -218,11 +218,11 @@ def best_sums(
         found = 0
         for step in range(count):
             other = touched[step]
-            keys[found] = _key(sums[other], other)
+            keys[found] = key_of(sums[other], other)
             found += np.int64(sums[other] > 0.0) & eligible[other]
             sums[other] = 0.0
             marks[other] = 0
-        _take_best(keys, found, best[place])
+        take_best(keys, found, best[place])
     return best
 
 
