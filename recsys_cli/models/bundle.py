@@ -25,6 +25,7 @@ from recsys_cli.models.encoding import Encoders, FeatureEncoder
 from recsys_cli.models.forest import as_json, read_forest
 from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.two_stage import TwoStageModel
+from recsys_cli.utils.array_files import open_array
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.files import (
@@ -245,6 +246,8 @@ def _read_side(folder: Path, name: str, features: int) -> LightFMSide:
     ids = _read_ids(folder, name)
     vectors, biases = (_read_array(folder, f"{name}_{part}") for part in ("vectors", "biases"))
     rows = len(ids) + features
+    if not ids.is_sorted():
+        raise _damaged(folder / f"{name}_ids.parquet", "the model's ids are in no order")
     if vectors.shape[:1] != (rows,) or biases.shape != (rows,) or {vectors.dtype, biases.dtype} != {_FLOAT}:
         raise _damaged(folder / f"{name}_vectors.npy", "the model's vectors do not fit its ids")
     return LightFMSide(ids, vectors, biases)
@@ -285,7 +288,7 @@ def _write_array(array: np.ndarray, folder: Path, name: str) -> None:
 
 
 def _read_array(folder: Path, name: str) -> np.ndarray:
-    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
+    return open_array(folder / f"{name}.npy")
 
 
 def _damaged(path: Path, what: str) -> ModelError:

@@ -30,7 +30,7 @@ from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.stages import Stages
 
 Result = TypeVar("Result")
-_SPAN = 65_536  # users whose features are in memory at a time
+_SPAN = 32_768  # users whose features are in memory at a time
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from recsys_cli.data_preparation.features import FeatureTables
 from recsys_cli.models.candidates.loops import best_cells, products_of_pairs
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.models.encoding import Encoders, FeatureEncoder
+from recsys_cli.utils.array_files import release_pages
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER_ID
 
 _BLOCK = 64  # queries are padded to blocks: BLAS then sums one user alone as it sums a batch
@@ -23,7 +24,7 @@ class LightFMSide:
     """Learnt parameters of users or items.
 
     Attributes:
-        ids: external ids that have an identity vector, in the order of its rows.
+        ids: external ids that have an identity vector, in the order of its rows: ascending.
         vectors: (len(ids) + width of the features, dim) f32: identities, then features.
         biases: (len(ids) + width of the features,) f32.
     """
@@ -34,9 +35,10 @@ class LightFMSide:
 
     def known_rows(self, ids: pl.Series) -> np.ndarray:
         """Return the identity row of each id, -1 where training knew no event of it."""
-        places = pl.DataFrame([self.ids.rename("id"), pl.Series("row", range(len(self.ids)), dtype=pl.Int64)])
-        found = ids.rename("id").to_frame().join(places, on="id", how="left", maintain_order="left")
-        return np.asarray(found["row"].fill_null(-1).to_numpy())
+        if len(self.ids) == 0:
+            return np.full(len(ids), -1, dtype=np.int64)
+        rows = self.ids.search_sorted(ids).clip(upper_bound=len(self.ids) - 1).cast(pl.Int64)
+        return np.where((self.ids.gather(rows) == ids).to_numpy(), rows.to_numpy(), -1)
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def _represent(side: LightFMSide, rows: np.ndarray, one_hot: sparse.csr_matrix) 
     vectors = np.asarray(one_hot @ side.vectors[len(side.ids) :], dtype=np.float32)
     known = rows >= 0
     vectors[known] += side.vectors[rows[known]]
+    release_pages(side.vectors)
     return vectors
 
 
