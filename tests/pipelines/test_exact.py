@@ -1,6 +1,5 @@
-"""The published lists against the plain path on real data: every item looked at, CatBoost's own prediction."""
+"""The published lists against the plain path on real data: all items looked at, CatBoost's own prediction."""
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
