@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -88,9 +88,16 @@ def _show(terminal: Terminal, report: "ScoreReport", stages: list[tuple[str, str
         ("recommendations", f"{told['rows']:,}"),
         ("share by source", f"{shares} (a row may have several)"),
         ("catalogue coverage", f"{told['catalogue_coverage']:.1%} ({told['items']:,} items)"),
+        *_index_row(told),
         ("short lists", f"{told['short_lists']:,} users"),
     ]
     terminal.show_table(f"Recommendations of {report.day}", ("what", "figure"), rows)
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
     terminal.say(f"→ {report.path}")
     terminal.say(f"next: recsys explain {told['example_user']} --date {report.day}")
+
+
+def _index_row(told: dict[str, Any]) -> list[tuple[str, str]]:
+    if "index_recall" not in told:
+        return []
+    return [("recall of the index", f"{told['index_recall']:.4f} of the exact lists")]

@@ -93,8 +93,8 @@ class FeaturesSettings(Section):
     half_life_days: PositiveFloat = Field(
         30.0, description="age at which an event of a pair's recency counts half"
     )
-    max_categories: PositiveInt = Field(
-        200, description="values kept of a text feature, the most frequent first"
+    max_categories: int = Field(
+        200, ge=1, le=254, description="values kept of a text feature, the most frequent first"
     )
 
     @field_validator("windows_days")
@@ -205,6 +205,14 @@ class ExternalSettings(Section):
 
 
 class CandidatesSettings(Section):
+    index: Literal["exact", "ivf", "hnsw"] = Field(
+        "exact",
+        description="how scoring searches LightFM's vectors: all items, or some of a large catalogue's "
+        "clusters or neighbours",
+    )
+    min_index_recall: Share = Field(
+        0.95, description="share of the exact lists that an index must find, or nothing is published"
+    )
     lightfm: LightFMSettings = LightFMSettings()
     item_knn: ItemKNNSettings = ItemKNNSettings()
     ease: EASESettings = EASESettings()

@@ -11,7 +11,7 @@ from scipy import sparse
 from recsys_cli.data_preparation.features import DayFeatures, FeatureTables
 from recsys_cli.models.candidates.merge import Candidates, propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
-from recsys_cli.models.candidates.stage import CandidateStage, Source, UserSide, open_sources
+from recsys_cli.models.candidates.stage import EXACT, CandidateStage, Source, UserSide, open_sources
 from recsys_cli.models.encoding import FeatureEncoder
 from recsys_cli.models.join import ItemTables, RankerTables, item_tables, join_features
 from recsys_cli.models.join_loops import best_first
@@ -68,10 +68,10 @@ class DayItems:
         )
 
 
-def open_items(stage: CandidateStage, features: DayFeatures, threads: int) -> DayItems:
-    """Bind a candidate stage to the items of a day."""
+def open_items(stage: CandidateStage, features: DayFeatures, threads: int, index: str = EXACT) -> DayItems:
+    """Bind a candidate stage to the items of a day; `index`: how vectors are searched, as in the settings."""
     tables = item_tables(features, stage.encoders, stage.max_categories)
-    return DayItems(stage, open_sources(stage, features, threads), tables)
+    return DayItems(stage, open_sources(stage, features, threads, index), tables)
 
 
 def open_day(stage: CandidateStage, features: FeatureTables, threads: int) -> ServingDay:

@@ -190,6 +190,7 @@ def _check_length(request: EvaluationRequest, candidates: CandidatesSettings) ->
     counts = [
         value
         for section in candidates.model_dump().values()
+        if isinstance(section, dict)
         for name, value in section.items()
         if name in ("num_candidates", "recent_candidates") and value
     ]

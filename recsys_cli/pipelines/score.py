@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,26 +10,27 @@ import numpy as np
 import polars as pl
 from loguru import logger
 
+from recsys_cli.configs.sections import CandidatesSettings
 from recsys_cli.data_preparation.ids import close_ids
-from recsys_cli.data_preparation.stored_features import StoredFeatures
 from recsys_cli.models.bundle import Bundle
-from recsys_cli.models.two_stage import DayItems, ServingDay, open_items, rank_users
+from recsys_cli.models.candidates.stage import EXACT
+from recsys_cli.models.index_recall import index_recall
+from recsys_cli.models.two_stage import ServingDay
 from recsys_cli.pipelines.feature_store import Partition
 from recsys_cli.pipelines.publication import RecommendationsWriter, publish, published_manifest
+from recsys_cli.pipelines.ranking import open_ranking
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER
-from recsys_cli.utils.errors import OutputError, UnknownUserError
+from recsys_cli.utils.errors import CheckFailedError, OutputError, UnknownUserError
 from recsys_cli.utils.files import check_writable, sha256_of_json
 from recsys_cli.utils.locks import locked
-from recsys_cli.utils.parallel import chunks_of, mapped
 from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.stages import Stages
 
 Result = TypeVar("Result")
-_SPAN = 32_768  # users whose features are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class _Job:
         """A hash of all that decides the bytes of the file."""
         asked = sorted(self.request.user_ids) if self.request.user_ids is not None else None
         parts = [str(self.request.day), self.bundle.version, self.partition.content_hash]
-        return sha256_of_json([*parts, self.request.top_k, asked])
+        index = self.workspace.settings.candidates.index
+        return sha256_of_json([*parts, self.request.top_k, asked, index])
 
 
 def score_users(
@@ -104,48 +105,38 @@ def score_users(
     return ScoreReport(request.day, folder / RECOMMENDATIONS, manifest, already_complete=False)
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Users to be ranked together, by internal index, as members of a span that begins at `first`."""
-
-    users: np.ndarray
-    first: int
-    day: ServingDay
-
-
-def _chunks(features: StoredFeatures, items: DayItems, users: np.ndarray, size: int) -> Iterator[_Chunk]:
-    """Yield the users in chunks; what is known of them is read a span at a time."""
-    ends = np.searchsorted(users, np.arange(0, len(features.user_ids), _SPAN) + _SPAN)
-    for start, end in pairwise([0, *ends.tolist()]):
-        if start == end:
-            continue
-        first, last = int(users[start]), int(users[end - 1]) + 1
-        day = items.of_users(features.span(first, last))
-        for chunk in chunks_of(users[start:end], size):
-            yield _Chunk(chunk, first, day)
-
-
 def _score_chunks(job: _Job, users: np.ndarray, staged: Path, progress: Progress) -> ScoreCounts:
-    features, stages, workspace = job.partition.features, job.run.stages, job.workspace
+    features, stages, settings = job.partition.features, job.run.stages, job.workspace.settings
     with stages.stage("open items"):
-        items = open_items(job.bundle.model.stage, features, workspace.threads)
-        ranker = job.bundle.model.ranker.on(items.tables.items)
-
-    def rank(chunk: _Chunk) -> tuple[_Chunk, int, pl.DataFrame]:
-        ranked = rank_users(chunk.users - np.uint32(chunk.first), chunk.day, ranker)
-        top = ranked.top(job.request.top_k).with_columns(pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32))
-        return chunk, len(ranked), top
-
+        ranking = open_ranking(job.bundle.model, features, settings, job.request.top_k, job.workspace.threads)
     counts = ScoreCounts(job.request.top_k)
-    chunks = _chunks(features, items, users, workspace.settings.scoring.chunk_users)
     with RecommendationsWriter(staged, features.user_ids, features.items[ITEM_ID], _metadata(job)) as writer:
-        for chunk, candidates, top in _waited(stages, mapped(rank, chunks, workspace.threads)):
+        for done in _waited(stages, ranking.ranked(ranking.chunks(users))):
+            if settings.candidates.index != EXACT and counts.users == 0:
+                with stages.stage("index recall"):
+                    counts.index_recall = _checked_recall(done.chunk.day, settings.candidates)
             progress(counts.users, len(users))
             with stages.stage("write"):
-                writer.write(top)
-                counts.add(chunk.users, chunk.day.viewed(chunk.users - chunk.first), candidates, top)
+                writer.write(done.top)
+                counts.add(done)
     progress(len(users), len(users))
     return counts
+
+
+def _checked_recall(day: ServingDay, settings: CandidatesSettings) -> float:
+    """Return the share of the exact lists that the index finds.
+
+    Raises: CheckFailedError where it is too small to publish.
+    """
+    recall = index_recall(day)
+    if recall < settings.min_index_recall:
+        raise CheckFailedError(
+            f"the {settings.index} index finds {recall:.4f} of the exact lists; "
+            f"at least {settings.min_index_recall} are asked for",
+            where="candidates.index, candidates.min_index_recall",
+            fix='nothing was published; set candidates.index = "exact", or try the other index',
+        )
+    return recall
 
 
 def _waited(stages: Stages, results: Iterator[Result]) -> Iterator[Result]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from recsys_cli.models.candidates.merge import source_counts
+from recsys_cli.pipelines.ranking import RankedChunk
 from recsys_cli.utils.columns import ITEM, RANK
 
 _EXAMPLE_ITEMS = 8  # enough to see what a list comes from
@@ -23,26 +23,30 @@ class ScoreCounts:
     recommendations: int = 0
     short_lists: int = 0
     example: int | None = None
+    index_recall: float | None = None
     by_source: dict[str, int] = field(default_factory=dict)
     items: set[int] = field(default_factory=set)
 
-    def add(self, chunk: np.ndarray, viewed: np.ndarray, candidates: int, top: pl.DataFrame) -> None:
-        """Add a chunk of users with their items, the number of their candidates and their final rows."""
-        self.users += len(chunk)
+    def add(self, done: RankedChunk) -> None:
+        """Add a chunk of users."""
+        users, viewed, top = done.chunk.users, done.chunk.viewed, done.top
+        self.users += len(users)
         self.warm += int((viewed > 0).sum())
-        self.candidates += candidates
+        self.candidates += done.candidates
         self.recommendations += len(top)
-        self.short_lists += len(chunk) - int((top[RANK] == self.top_k).sum())
+        self.short_lists += len(users) - int((top[RANK] == self.top_k).sum())
         for name, rows in source_counts(top).items():
             self.by_source[name] = self.by_source.get(name, 0) + rows
         self.items.update(top[ITEM].unique().to_list())
         if self.example is None:
-            self.example = int(chunk[np.argmax(np.minimum(viewed, _EXAMPLE_ITEMS))])
+            self.example = int(users[np.argmax(np.minimum(viewed, _EXAMPLE_ITEMS))])
 
     def facts(self, eligible_items: int) -> dict[str, Any]:
         """Return the figures for the manifest and the summary."""
         rows = max(self.recommendations, 1)
+        index = {} if self.index_recall is None else {"index_recall": round(self.index_recall, 4)}
         return {
+            **index,
             "top_k": self.top_k,
             "users": self.users,
             "warm_users": self.warm,

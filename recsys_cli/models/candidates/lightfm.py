@@ -1,6 +1,6 @@
 """LightFM: learnt with WARP over identities and features, served as plain matrix products."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -9,13 +9,15 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.data_preparation.features import FeatureTables
-from recsys_cli.models.candidates.loops import best_cells, products_of_pairs
+from recsys_cli.models.candidates.loops import best_cells, first_unviewed, products_of_pairs
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
+from recsys_cli.models.candidates.vector_index import VectorIndex, build_index
 from recsys_cli.models.encoding import Encoders, FeatureEncoder
 from recsys_cli.utils.array_files import release_pages
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER_ID
 
 _BLOCK = 64  # queries are padded to blocks: BLAS then sums one user alone as it sums a batch
+_EXTRA = (16, 64, 256, 1024, 4096)  # items fetched beyond the wanted ones, by length of history
 _CELLS = 2_097_152  # of the products of users and items that are made at a time
 
 
@@ -81,12 +83,19 @@ class LightFMItems:
     Attributes:
         item_vectors: (items, dim + 1) f32, the bias last.
         proposable: internal indices of the items that may be proposed.
+        index: finds among these; None: every one is looked at.
     """
 
     users: LightFMSide
     item_vectors: np.ndarray
     proposable: np.ndarray
     num_candidates: int
+    index: VectorIndex | None = None
+
+    @property
+    def wanted(self) -> int:
+        """Length of a list."""
+        return min(self.num_candidates, len(self.proposable))
 
     @cached_property
     def base(self) -> np.ndarray:
@@ -100,15 +109,44 @@ class LightFMItems:
         columns[self.proposable] = np.arange(len(self.proposable), dtype=np.int32)
         return columns
 
+    def best(self, queries: np.ndarray, viewed: sparse.csr_matrix) -> np.ndarray:
+        """Return the lists of some users: unviewed items with the largest products."""
+        if self.index is not None:
+            return self._found(self.index, queries, viewed)
+        return best_cells(
+            _products(queries, self.base),
+            self.proposable,
+            self.columns,
+            viewed.indptr,
+            viewed.indices,
+            np.float32(-np.inf),
+            self.wanted,
+        )
+
+    def _found(self, index: VectorIndex, queries: np.ndarray, viewed: sparse.csr_matrix) -> np.ndarray:
+        """Fetch more than is wanted, by the length of a user's own history, and leave out what is viewed."""
+        lists = np.full((len(queries), self.wanted), -1, dtype=np.int32)
+        levels = np.searchsorted(_EXTRA, np.diff(viewed.indptr))
+        for level in np.unique(levels):
+            rows = np.flatnonzero(levels == level)
+            extra = _EXTRA[level] if level < len(_EXTRA) else len(self.proposable)
+            places = index.search(queries[rows], min(self.wanted + extra, len(self.proposable)))
+            found = np.where(places >= 0, self.proposable[places], np.int32(-1))
+            own, orders = viewed[rows], np.arange(len(rows))
+            lists[rows] = first_unviewed(found, orders, own.indptr, own.indices, viewed.shape[1], self.wanted)
+        return lists
+
+    def with_index(self, kind: str) -> "LightFMItems":
+        """Return the same, searching by an index: "ivf" or "hnsw"."""
+        return replace(self, index=build_index(kind, self.item_vectors[self.proposable]))
+
     def of_users(self, features: FeatureTables, encoder: FeatureEncoder) -> "LightFMGenerator":
         """Return the source for these users."""
         rows = self.users.known_rows(features.users[USER_ID])
         one_hot = encoder.one_hot(features.users)
         vectors = _represent(self.users, rows, one_hot)
         return LightFMGenerator(
-            num_candidates=self.num_candidates,
             queries=np.column_stack([vectors, np.ones(len(rows), dtype=np.float32)]),
-            known=rows >= 0,
             placed=(rows >= 0) | (np.diff(one_hot.indptr) > 0),
             items=self,
         )
@@ -120,42 +158,25 @@ class LightFMGenerator:
 
     Attributes:
         queries: (users, dim + 1) f32, the last column 1: it meets the item's bias.
-        known: whether each user has an identity vector: warm, not cold.
         placed: whether the model can say anything of the user.
     """
 
     name: ClassVar[str] = "lightfm"
     floor_is_last: ClassVar[bool] = True
-    num_candidates: int
     queries: np.ndarray
-    known: np.ndarray
     placed: np.ndarray
     items: LightFMItems
 
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Return the items with the largest product for each user that the model can place."""
-        queries, placed, proposable = (
-            self.queries[chunk.users],
-            self.placed[chunk.users],
-            self.items.proposable,
-        )
-        wanted = min(self.num_candidates, len(proposable))
-        lists = np.full((len(chunk), wanted), -1, dtype=np.int32)
-        rows, viewed = np.flatnonzero(placed), chunk.viewed
-        size = _BLOCK * max(1, _CELLS // (_BLOCK * max(len(proposable), 1)))
-        for start in range(0, len(rows) if wanted else 0, size):
+        queries, placed, items = self.queries[chunk.users], self.placed[chunk.users], self.items
+        lists = np.full((len(chunk), items.wanted), -1, dtype=np.int32)
+        rows = np.flatnonzero(placed)
+        size = _BLOCK * max(1, _CELLS // (_BLOCK * max(len(items.proposable), 1)))
+        for start in range(0, len(rows) if items.wanted else 0, size):
             part = rows[start : start + size]
-            own = viewed[part]
-            lists[part] = best_cells(
-                _products(queries[part], self.items.base),
-                proposable,
-                self.items.columns,
-                own.indptr,
-                own.indices,
-                np.float32(-np.inf),
-                wanted,
-            )
-        return _LightFMScores(lists, queries, placed, self.items.item_vectors)
+            lists[part] = items.best(queries[part], chunk.viewed[part])
+        return _LightFMScores(lists, queries, placed, items.item_vectors)
 
 
 @dataclass(frozen=True)

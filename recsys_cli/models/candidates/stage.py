@@ -26,6 +26,7 @@ from recsys_cli.models.keeping import ArrayStore, not_kept
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.errors import SettingsError
 
+EXACT = "exact"
 EASE = "ease"
 CONTENT = "content"
 RECENT = "_recent"  # ends the name of a source that weighs the user's items by recency
@@ -120,8 +121,13 @@ class UserSide:
 Source = Callable[[UserSide], CandidateGenerator]  # bound to a day's items; waits for its users
 
 
-def open_sources(stage: CandidateStage, features: DayFeatures, threads: int) -> tuple[Source, ...]:
+def open_sources(
+    stage: CandidateStage, features: DayFeatures, threads: int, index: str = EXACT
+) -> tuple[Source, ...]:
     """Bind every source that is on to the items of a day.
+
+    Args:
+        index: how vectors are searched, as in the settings.
 
     Raises: SettingsError when there is none.
     """
@@ -129,6 +135,7 @@ def open_sources(stage: CandidateStage, features: DayFeatures, threads: int) -> 
     sources: list[Source] = []
     if stage.lightfm is not None:
         factors = stage.lightfm.on(features.items, stage.encoders, settings.lightfm.num_candidates)
+        factors = factors if index == EXACT else factors.with_index(index)
         sources.append(lambda users: factors.of_users(users.features, stage.encoders.users))
     sources += _similar(stage, features, threads)
     if settings.popular.num_candidates:

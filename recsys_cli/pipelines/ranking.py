@@ -1,0 +1,81 @@
+"""Ranking users chunk by chunk: spans of users are read from disk, chunks of them ranked side by side."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.stored_features import StoredFeatures
+from recsys_cli.models.ranker import BoundRanker
+from recsys_cli.models.two_stage import DayItems, ServingDay, TwoStageModel, open_items, rank_users
+from recsys_cli.utils.columns import USER
+from recsys_cli.utils.parallel import chunks_of, mapped
+
+SPAN = 32_768  # users whose features are in memory at a time
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Users to be ranked together, by internal index, as members of a span that begins at `first`."""
+
+    users: np.ndarray
+    first: int
+    day: ServingDay
+
+    @property
+    def viewed(self) -> np.ndarray:
+        """How many items each user has had."""
+        return self.day.viewed(self.users - self.first)
+
+
+@dataclass(frozen=True)
+class RankedChunk:
+    """A chunk with the number of its candidates and its lists: user, item, sources, scores, rank."""
+
+    chunk: Chunk
+    candidates: int
+    top: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A model over a day's items, ready for any of its users."""
+
+    features: StoredFeatures
+    items: DayItems
+    ranker: BoundRanker
+    top_k: int
+    chunk_users: int
+    threads: int
+
+    def chunks(self, users: np.ndarray) -> Iterator[Chunk]:
+        """Yield users, ascending internal indices, in chunks; a span is read when its first one is due."""
+        ends = np.searchsorted(users, np.arange(0, len(self.features.user_ids), SPAN) + SPAN)
+        for start, end in pairwise([0, *ends.tolist()]):
+            if start == end:
+                continue
+            first, last = int(users[start]), int(users[end - 1]) + 1
+            day = self.items.of_users(self.features.span(first, last))
+            for chunk in chunks_of(users[start:end], self.chunk_users):
+                yield Chunk(chunk, first, day)
+
+    def ranked(self, chunks: Iterable[Chunk]) -> Iterator[RankedChunk]:
+        """Yield the chunks' lists, in order."""
+        return mapped(self._rank, chunks, self.threads)
+
+    def _rank(self, chunk: Chunk) -> RankedChunk:
+        ranked = rank_users(chunk.users - np.uint32(chunk.first), chunk.day, self.ranker)
+        top = ranked.top(self.top_k).with_columns(pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32))
+        return RankedChunk(chunk, len(ranked), top)
+
+
+def open_ranking(
+    model: TwoStageModel, features: StoredFeatures, settings: Settings, top_k: int, threads: int
+) -> Ranking:
+    """Bind a model to the items of a day."""
+    items = open_items(model.stage, features, threads, settings.candidates.index)
+    ranker = model.ranker.on(items.tables.items)
+    return Ranking(features, items, ranker, top_k, settings.scoring.chunk_users, threads)
