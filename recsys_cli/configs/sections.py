@@ -235,6 +235,12 @@ class RankerSettings(Section):
     iterations: int = Field(400, ge=1, le=100_000)
     depth: int = Field(6, ge=1, le=16)
     learning_rate: float = Field(0.04, gt=0.0, le=1.0)
+    members: int = Field(
+        3,
+        ge=1,
+        le=20,
+        description="models of other seeds whose mean is the ranker: steadier, and longer to serve",
+    )
     rsm: float = Field(0.3, gt=0.0, le=1.0, description="share of the columns that a tree sees")
     warm_iterations: int = Field(60, ge=1, le=100_000, description="trees that a warm start adds")
     early_stopping_rounds: PositiveInt = 50

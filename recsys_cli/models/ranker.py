@@ -114,11 +114,14 @@ def fit_ranker(
     train, validation = frame.filter(~pl.col("validation")), frame.filter("validation")
     if train[LABEL].n_unique() < 2 or validation[LABEL].n_unique() < 2:
         raise _nothing_to_learn()
-    model = _new_model(settings, settings.iterations, threads)
-    model.fit(
-        _pool(train, columns, categories),
-        eval_set=_pool(validation, columns, categories),
-        early_stopping_rounds=settings.early_stopping_rounds,
+    learnt, held_out = (_pool(part, columns, categories) for part in (train, validation))
+    model = _mean_of_members(
+        settings,
+        settings.iterations,
+        threads,
+        lambda member: member.fit(
+            learnt, eval_set=held_out, early_stopping_rounds=settings.early_stopping_rounds
+        ),
     )
     return Ranker(
         read_forest(as_json(model)), lambda: model, columns, categories, Calibration(), settings.score
@@ -127,8 +130,9 @@ def fit_ranker(
 
 def refit_ranker(frame: pl.DataFrame, judged: Ranker, settings: RankerSettings, threads: int) -> Ranker:
     """Learn again from all rows, with as many trees as `judged` kept, and under its calibration."""
-    model = _new_model(settings, judged.model.tree_count_, threads)
-    model.fit(_pool(frame, judged.columns, judged.categories))
+    trees = max(1, round(judged.model.tree_count_ / settings.members))
+    pool = _pool(frame, judged.columns, judged.categories)
+    model = _mean_of_members(settings, trees, threads, lambda member: member.fit(pool))
     _forget_when(model)
     return replace(judged, forest=read_forest(as_json(model)), open_model=lambda: model)
 
@@ -140,15 +144,17 @@ def continue_ranker(frame: pl.DataFrame, base: Ranker, settings: RankerSettings,
     """
     if frame[LABEL].n_unique() < 2:
         raise _nothing_to_learn()
-    model = _new_model(settings, settings.warm_iterations, threads)
+    model = _new_model(settings, settings.warm_iterations, threads, settings.random_state)
     model.fit(_pool(frame, base.columns, base.categories), init_model=base.model)
     _forget_when(model)
     return replace(base, forest=read_forest(as_json(model)), open_model=lambda: model)
 
 
 def _forget_when(model: "CatBoost") -> None:
-    for name in ("model_guid", "train_finish_time"):  # the same training gives the same bytes
-        model.get_metadata()[name] = ""
+    told = model.get_metadata()
+    for name in list(told.keys()):
+        if name.endswith(("model_guid", "train_finish_time")):  # the same training gives the same bytes
+            told[name] = ""
 
 
 def _nothing_to_learn() -> ModelError:
@@ -159,7 +165,26 @@ def _nothing_to_learn() -> ModelError:
     )
 
 
-def _new_model(settings: RankerSettings, iterations: int, threads: int) -> "CatBoost":
+def _mean_of_members(
+    settings: RankerSettings, iterations: int, threads: int, learn: Callable[["CatBoost"], object]
+) -> "CatBoost":
+    """Return one model that gives the mean raw score of members that differ by their seed.
+
+    Source: Breiman (1996), Bagging Predictors, for why a mean of unsteady models is better than one.
+    """
+    from catboost import sum_models
+
+    members = []
+    for number in range(settings.members):
+        member = _new_model(settings, iterations, threads, settings.random_state + number)
+        learn(member)
+        members.append(member)
+    if len(members) == 1:
+        return members[0]
+    return sum_models(members, weights=[1 / len(members)] * len(members))
+
+
+def _new_model(settings: RankerSettings, iterations: int, threads: int, seed: int) -> "CatBoost":
     from catboost import CatBoost
 
     parameters = {
@@ -169,7 +194,7 @@ def _new_model(settings: RankerSettings, iterations: int, threads: int) -> "CatB
         "learning_rate": settings.learning_rate,
         "rsm": settings.rsm,
         "one_hot_max_size": _ONE_HOT,
-        "random_seed": settings.random_state,
+        "random_seed": seed,
         "thread_count": threads,
         "allow_writing_files": False,
         "logging_level": "Silent",

@@ -92,8 +92,9 @@ def settings_without(settings: Settings, names: Sequence[str]) -> Settings:
     Raises: UsageError for a name that is neither.
     """
     candidates, groups = settings.candidates.model_dump(), list(settings.ranker.feature_groups)
+    sources = [name for name, section in candidates.items() if isinstance(section, dict)]
     for name in names:
-        if name in candidates:
+        if name in sources:
             candidates[name]["num_candidates"] = 0
             if "recent_candidates" in candidates[name]:
                 candidates[name]["recent_candidates"] = 0
@@ -103,7 +104,7 @@ def settings_without(settings: Settings, names: Sequence[str]) -> Settings:
             raise UsageError(
                 f"{name!r} is neither a source nor a group of features that is on",
                 where="--without",
-                fix=f"sources: {', '.join(candidates)}; groups: {', '.join(settings.ranker.feature_groups)}",
+                fix=f"sources: {', '.join(sources)}; groups: {', '.join(settings.ranker.feature_groups)}",
             )
     ranker = settings.ranker.model_copy(update={"feature_groups": groups})
     return settings.model_copy(
