@@ -1,20 +1,21 @@
 """`recsys score`: the nightly job."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recsys_cli.cli.arguments import ScoringDate, chosen_day, readable
-from recsys_cli.cli.running import running, stage_rows
+from recsys_cli.cli.running import Running, running, stage_rows
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
 from recsys_cli.utils.columns import LONGEST_LIST
 from recsys_cli.utils.errors import UsageError
 
 if TYPE_CHECKING:
-    from recsys_cli.pipelines.score import ScoreReport
+    from recsys_cli.pipelines.score import ScoreRequest
 
 Users = Annotated[
     str | None,
@@ -26,6 +27,9 @@ TopK = Annotated[
         "--top-k", min=1, max=LONGEST_LIST, help="Recommendations a user, instead of scoring.top_k."
     ),
 ]
+Planned = Annotated[
+    bool, typer.Option("--plan", help="Only tell the seconds, memory and disk that it will take.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Score again although the date is complete.")]
 
 
@@ -35,27 +39,47 @@ def score(
     users: Users = None,
     top_k: TopK = None,
     force: Force = False,
+    plan: Planned = False,
 ) -> None:
     """Recommend items to every user and publish one parquet file."""
     session = session_of(ctx)
-    terminal = session.terminal
     day = chosen_day(session, date)
     asked = _asked_users(readable(users, "--users")) if users is not None else None
     with running(session, "score") as under_way:
-        from recsys_cli.pipelines.score import ScoreRequest, score_users
+        from recsys_cli.pipelines.score import ScoreRequest
 
         wanted = top_k or under_way.workspace.settings.scoring.top_k
         request = ScoreRequest(day, wanted, asked, force)
-        with terminal.progress("Scoring users") as progress:
-            report = score_users(under_way.workspace, request, under_way.run, progress)
-        under_way.facts.update(report.manifest, already_complete=report.already_complete)
+        told = _planned(under_way, request) if plan else _scored(under_way, request, session.terminal)
     if session.options.as_json:
-        told = {"path": str(report.path), "already_complete": report.already_complete}
-        terminal.show_json({**report.manifest, **told})
-    elif report.already_complete:
-        terminal.say(f"already complete: {report.path} (--force scores again)")
+        session.terminal.show_json(told)
+    elif plan:
+        _show_plan(session.terminal, told)
+    elif told["already_complete"]:
+        session.terminal.say(f"already complete: {told['path']} (--force scores again)")
     elif not session.options.quiet:
-        _show(terminal, report, stage_rows(under_way))
+        _show(session.terminal, told, stage_rows(under_way))
+
+
+def _planned(under_way: Running, request: "ScoreRequest") -> dict[str, Any]:
+    from recsys_cli.pipelines.plan import plan_scoring
+
+    plan = asdict(plan_scoring(under_way.workspace, request, under_way.run))
+    under_way.facts.update(plan=plan)
+    return {"schema_version": 1, "date": str(request.day), **plan}
+
+
+def _scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> dict[str, Any]:
+    from recsys_cli.pipelines.plan import compared, kept_plan
+    from recsys_cli.pipelines.score import score_users
+
+    with terminal.progress("Scoring users") as progress:
+        report = score_users(under_way.workspace, request, under_way.run, progress)
+    under_way.facts.update(report.manifest, already_complete=report.already_complete)
+    plan = kept_plan(under_way.workspace, request, report.manifest["key"])
+    if plan is not None and not report.already_complete:
+        under_way.facts.update(plan=compared(plan))
+    return {**report.manifest, "path": str(report.path), "already_complete": report.already_complete}
 
 
 def _asked_users(text: str) -> list[str]:
@@ -78,8 +102,7 @@ def _lines(file: Path) -> list[str]:
     return [line.removesuffix("\r") for line in file.read_text(encoding="utf-8").split("\n")]
 
 
-def _show(terminal: Terminal, report: "ScoreReport", stages: list[tuple[str, str, str]]) -> None:
-    told = report.manifest
+def _show(terminal: Terminal, told: dict[str, Any], stages: list[tuple[str, str, str]]) -> None:
     shares = ", ".join(f"{name} {share:.0%}" for name, share in told["share_by_source"].items())
     rows = [
         ("model", told["model_version"]),
@@ -91,10 +114,23 @@ def _show(terminal: Terminal, report: "ScoreReport", stages: list[tuple[str, str
         *_index_row(told),
         ("short lists", f"{told['short_lists']:,} users"),
     ]
-    terminal.show_table(f"Recommendations of {report.day}", ("what", "figure"), rows)
+    terminal.show_table(f"Recommendations of {told['date']}", ("what", "figure"), rows)
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
-    terminal.say(f"→ {report.path}")
-    terminal.say(f"next: recsys explain {told['example_user']} --date {report.day}")
+    terminal.say(f"→ {told['path']}")
+    terminal.say(f"next: recsys explain {told['example_user']} --date {told['date']}")
+
+
+def _show_plan(terminal: Terminal, plan: dict[str, Any]) -> None:
+    rows = [
+        ("users", f"{plan['users']:,}"),
+        ("seconds", f"{plan['seconds']:.1f}"),
+        ("peak memory", f"{plan['peak_bytes'] / 1e9:.2f} GB"),
+        ("disk", f"{plan['disk_bytes'] / 1e6:.1f} MB"),
+        ("users a chunk", f"{plan['chunk_users']:,}"),
+        ("sampled", f"{plan['sampled_users']:,} users"),
+    ]
+    terminal.show_table(f"Plan of {plan['date']}: nothing was published", ("what", "figure"), rows)
+    terminal.say(f"next: recsys score --date {plan['date']}")
 
 
 def _index_row(told: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """The settings, typed: small frozen sections, unknown keys forbidden, every number bounded."""
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
@@ -222,6 +223,16 @@ class CandidatesSettings(Section):
     history: HistorySettings = HistorySettings()
     external: ExternalSettings = ExternalSettings()
 
+    @property
+    def most_candidates(self) -> int:
+        """How many candidates a user has if no two sources agree."""
+        knn, ease = self.item_knn, self.ease
+        neighbours = (knn.num_candidates + knn.recent_candidates) * len(knn.similarities)
+        popular = self.popular.num_candidates * len(self.popular.windows_days)
+        others = (self.lightfm, self.segment, self.content, self.history, self.external)
+        rest = sum(section.num_candidates for section in others)
+        return neighbours + ease.num_candidates + ease.recent_candidates + popular + rest
+
 
 FeatureGroup = Literal["users", "items", "pairs", "affinity", "ranks", "scores", "norms"]
 
@@ -274,8 +285,28 @@ class EvaluationSettings(Section):
     days: Days = 14
 
 
+_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
 class RuntimeSettings(Section):
     threads: int = Field(0, ge=0, le=1024, description="0: all cores")
+    max_memory: str = Field(
+        "", description='what scoring may take, such as "2GB": bounds the chunks; empty: no bound'
+    )
+
+    @field_validator("max_memory")
+    @classmethod
+    def _an_amount(cls, value: str) -> str:
+        if value and re.fullmatch(r"\d+(\.\d+)?\s*(MB|GB|TB)", value) is None:
+            raise ValueError(f"must be a number and MB, GB or TB, such as 2GB, not {value!r}")
+        return value
+
+    @property
+    def max_memory_bytes(self) -> int | None:
+        """The bound in bytes; None for no bound."""
+        if not self.max_memory:
+            return None
+        return int(float(self.max_memory[:-2]) * _UNITS[self.max_memory[-2:]])
 
 
 class OutputSettings(Section):

@@ -57,6 +57,15 @@ class DayItems:
     sources: tuple[Source, ...]
     tables: ItemTables
 
+    @property
+    def bytes_per_user(self) -> int:
+        """What a user of a chunk takes while it is ranked, or little more."""
+        sources, items = len(self.sources), len(self.tables.items)
+        proposals = self.stage.settings.most_candidates
+        pairs = min(proposals, items) * (4 * (3 * sources + 32) + 96)
+        dense = sum(8 * items for one in self.stage.similarities.values() if not sparse.issparse(one.weights))
+        return proposals * 8 + pairs + 2 * dense
+
     def of_users(self, features: FeatureTables) -> ServingDay:
         """Return the stage over these users, who have the internal indices from 0 on."""
         users, stage = UserSide(features), self.stage

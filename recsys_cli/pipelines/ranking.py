@@ -1,7 +1,7 @@
 """Ranking users chunk by chunk: spans of users are read from disk, chunks of them ranked side by side."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,9 +12,12 @@ from recsys_cli.data_preparation.stored_features import StoredFeatures
 from recsys_cli.models.ranker import BoundRanker
 from recsys_cli.models.two_stage import DayItems, ServingDay, TwoStageModel, open_items, rank_users
 from recsys_cli.utils.columns import USER
+from recsys_cli.utils.errors import SettingsError
 from recsys_cli.utils.parallel import chunks_of, mapped
+from recsys_cli.utils.stages import peak_bytes
 
 SPAN = 32_768  # users whose features are in memory at a time
+_SPAN_BYTES = 100_000_000  # that they take, or little more
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,23 @@ class Ranking:
         ranked = rank_users(chunk.users - np.uint32(chunk.first), chunk.day, self.ranker)
         top = ranked.top(self.top_k).with_columns(pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32))
         return RankedChunk(chunk, len(ranked), top)
+
+
+def within_memory(ranking: Ranking, most: int) -> Ranking:
+    """Return the ranking with chunks so small that the process stays below `most` bytes.
+
+    Raises: SettingsError where that leaves no room for a user.
+    """
+    room = most - peak_bytes() - _SPAN_BYTES
+    users = room // ((ranking.threads + 1) * ranking.items.bytes_per_user)
+    if users < 1:
+        least = most - room + (ranking.threads + 1) * ranking.items.bytes_per_user
+        raise SettingsError(
+            f"runtime.max_memory leaves no room: at least {least / 1e9:.2f} GB are needed",
+            where="runtime.max_memory",
+            fix=f"set at least {least / 1e9:.2f}GB, or fewer runtime.threads",
+        )
+    return replace(ranking, chunk_users=min(ranking.chunk_users, int(users)))
 
 
 def open_ranking(

@@ -18,7 +18,7 @@ from recsys_cli.models.index_recall import index_recall
 from recsys_cli.models.two_stage import ServingDay
 from recsys_cli.pipelines.feature_store import Partition
 from recsys_cli.pipelines.publication import RecommendationsWriter, publish, published_manifest
-from recsys_cli.pipelines.ranking import open_ranking
+from recsys_cli.pipelines.ranking import Ranking, open_ranking, within_memory
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
@@ -54,7 +54,7 @@ class ScoreReport:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """What a scoring run works with, once its model and features are open."""
 
     workspace: Workspace
@@ -71,6 +71,39 @@ class _Job:
         index = self.workspace.settings.candidates.index
         return sha256_of_json([*parts, self.request.top_k, asked, index])
 
+    def users(self) -> np.ndarray:
+        """Return the internal indices of the users that are asked for, ascending."""
+        return _places(self.partition.features.user_ids, self.request)
+
+    def open(self) -> Ranking:
+        """Bind the model to the items of the day."""
+        workspace, features = self.workspace, self.partition.features
+        with self.run.stages.stage("open items"):
+            ranking = open_ranking(
+                self.bundle.model, features, workspace.settings, self.request.top_k, workspace.threads
+            )
+        most = workspace.settings.runtime.max_memory_bytes
+        return ranking if most is None else within_memory(ranking, most)
+
+    def writer(self, staged: Path) -> RecommendationsWriter:
+        """Return what writes the lists."""
+        features = self.partition.features
+        return RecommendationsWriter(staged, features.user_ids, features.items[ITEM_ID], _metadata(self))
+
+
+def open_job(workspace: Workspace, request: ScoreRequest, run: Run) -> Job:
+    """Open the model and the features that fit it.
+
+    Raises: ModelError, InputError, OutputError.
+    """
+    with run.stages.stage("load model"):
+        bundle = open_bundle(workspace, request.day)
+    with run.stages.stage("features"):
+        partition = open_fitting_features(
+            workspace, bundle, request.day, lambda found: _places(found.user_ids, request)
+        )
+    return Job(workspace, request, run, bundle, partition)
+
 
 def score_users(
     workspace: Workspace, request: ScoreRequest, run: Run, progress: Progress = silent
@@ -82,22 +115,16 @@ def score_users(
     folder = workspace.recommendations(request.day)
     check_writable(folder)
     with locked(workspace.lock(f"date={request.day}"), f"the recommendations of {request.day}"):
-        with run.stages.stage("load model"):
-            bundle = open_bundle(workspace, request.day)
-        with run.stages.stage("features"):
-            partition = open_fitting_features(
-                workspace, bundle, request.day, lambda found: _places(found.user_ids, request)
-            )
-        job = _Job(workspace, request, run, bundle, partition)
+        job = open_job(workspace, request, run)
         before = published_manifest(folder)
         if before is not None and before["key"] == job.key and not request.force:
             logger.info("the recommendations of {} are complete", request.day)
             return ScoreReport(request.day, folder / RECOMMENDATIONS, before, already_complete=True)
-        users = _chosen_users(job, before)
+        _refuse_to_replace_all_by_some(job, before)
         staged = workspace.staged(request.day)
         staged.parent.mkdir(parents=True, exist_ok=True)
         try:
-            counts = _score_chunks(job, users, staged, progress)
+            counts = _score_chunks(job, job.users(), staged, progress)
             with run.stages.stage("publish"):
                 manifest = publish(staged, folder, _manifest(job, counts))
         finally:
@@ -105,16 +132,14 @@ def score_users(
     return ScoreReport(request.day, folder / RECOMMENDATIONS, manifest, already_complete=False)
 
 
-def _score_chunks(job: _Job, users: np.ndarray, staged: Path, progress: Progress) -> ScoreCounts:
-    features, stages, settings = job.partition.features, job.run.stages, job.workspace.settings
-    with stages.stage("open items"):
-        ranking = open_ranking(job.bundle.model, features, settings, job.request.top_k, job.workspace.threads)
+def _score_chunks(job: Job, users: np.ndarray, staged: Path, progress: Progress) -> ScoreCounts:
+    stages, settings, ranking = job.run.stages, job.workspace.settings.candidates, job.open()
     counts = ScoreCounts(job.request.top_k)
-    with RecommendationsWriter(staged, features.user_ids, features.items[ITEM_ID], _metadata(job)) as writer:
+    with job.writer(staged) as writer:
         for done in _waited(stages, ranking.ranked(ranking.chunks(users))):
-            if settings.candidates.index != EXACT and counts.users == 0:
+            if settings.index != EXACT and counts.users == 0:
                 with stages.stage("index recall"):
-                    counts.index_recall = _checked_recall(done.chunk.day, settings.candidates)
+                    counts.index_recall = _checked_recall(done.chunk.day, settings)
             progress(counts.users, len(users))
             with stages.stage("write"):
                 writer.write(done.top)
@@ -149,8 +174,7 @@ def _waited(stages: Stages, results: Iterator[Result]) -> Iterator[Result]:
         yield result
 
 
-def _chosen_users(job: _Job, before: dict[str, Any] | None) -> np.ndarray:
-    """Return the internal indices of the users to be scored, ascending."""
+def _refuse_to_replace_all_by_some(job: Job, before: dict[str, Any] | None) -> None:
     request = job.request
     if request.user_ids is not None and before is not None and before["all_users"] and not request.force:
         raise OutputError(
@@ -158,7 +182,6 @@ def _chosen_users(job: _Job, before: dict[str, Any] | None) -> np.ndarray:
             where=str(job.workspace.recommendations(request.day)),
             fix="look at one user with `recsys explain USER_ID`, or give --force to replace the file",
         )
-    return _places(job.partition.features.user_ids, request)
 
 
 def _places(ids: pl.Series, request: ScoreRequest) -> np.ndarray:
@@ -183,7 +206,7 @@ def _places(ids: pl.Series, request: ScoreRequest) -> np.ndarray:
     return found[USER].sort().to_numpy()
 
 
-def _metadata(job: _Job) -> dict[str, str]:
+def _metadata(job: Job) -> dict[str, str]:
     return {
         "recsys.date": str(job.request.day),
         "recsys.model_version": job.bundle.version,
@@ -192,7 +215,7 @@ def _metadata(job: _Job) -> dict[str, str]:
     }
 
 
-def _manifest(job: _Job, counts: ScoreCounts) -> dict[str, Any]:
+def _manifest(job: Job, counts: ScoreCounts) -> dict[str, Any]:
     features = job.partition.features
     ids = features.user_ids
     example = ids[counts.example or 0] if len(ids) else None

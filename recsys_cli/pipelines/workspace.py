@@ -57,6 +57,10 @@ class Workspace:
         """Return where a day's recommendations grow; what a killed run left there is replaced."""
         return self.runs / ".staged" / f"date={day}.parquet"
 
+    def plan(self, day: date) -> Path:
+        """Return where the plan of a day's scoring is kept."""
+        return self.runs / ".plans" / f"date={day}.json"
+
     def lock(self, name: str) -> Path:
         """Return the path of a lock file."""
         return self.runs / ".locks" / f"{name}.lock"

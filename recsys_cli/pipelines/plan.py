@@ -1,0 +1,121 @@
+"""`score --plan`: what a scoring run will take, told by real chunks before any of it is done."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from loguru import logger
+
+from recsys_cli.pipelines.ranking import SPAN, Ranking
+from recsys_cli.pipelines.run_record import Run
+from recsys_cli.pipelines.score import Job, ScoreRequest, open_job
+from recsys_cli.pipelines.score_counts import ScoreCounts
+from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.files import check_writable, read_sealed_json, write_sealed_json
+from recsys_cli.utils.stages import peak_bytes, process_seconds
+
+_SPANS, _CHUNKS = 3, 6  # that are tried: spans of users, and chunks of each
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What scoring will take.
+
+    Attributes:
+        key: of the run that it is made for, as in a manifest.
+        seconds: of the whole process.
+        peak_bytes: of memory; disk_bytes: of the published file.
+        chunk_users: users ranked at a time, by a thread.
+        sampled_users: whose ranking the prediction comes from.
+    """
+
+    key: str
+    users: int
+    seconds: float
+    peak_bytes: int
+    disk_bytes: int
+    chunk_users: int
+    sampled_users: int
+
+
+def plan_scoring(workspace: Workspace, request: ScoreRequest, run: Run) -> Plan:
+    """Rank some chunks of users, publish nothing, and tell what all of them will take; keep the plan.
+
+    Raises: as `score_users` does.
+    """
+    check_writable(workspace.recommendations(request.day))
+    job = open_job(workspace, request, run)
+    users, ranking = job.users(), job.open()
+    with run.stages.stage("calibration"):
+        plan = _calibrated(job, users, ranking)
+    write_sealed_json(workspace.plan(request.day), asdict(plan))
+    return plan
+
+
+def kept_plan(workspace: Workspace, request: ScoreRequest, key: str) -> dict[str, Any] | None:
+    """Return the plan that was made for a run, None where there is none."""
+    try:
+        plan = read_sealed_json(workspace.plan(request.day))
+    except (OSError, ValueError):
+        return None
+    return plan if plan.get("key") == key else None
+
+
+def compared(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return what was predicted beside what this process took so far."""
+    seconds, peak = process_seconds(), peak_bytes()
+    told = {
+        "predicted_seconds": plan["seconds"],
+        "seconds": round(seconds, 2),
+        "predicted_peak_bytes": plan["peak_bytes"],
+        "peak_bytes": peak,
+    }
+    logger.info("planned {} s and {} bytes; took {} s and {} bytes", *told.values())
+    return told
+
+
+def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> Plan:
+    staged = job.workspace.staged(job.request.day).with_suffix(".plan")
+    staged.parent.mkdir(parents=True, exist_ok=True)
+    counts, read, ranked, in_spans = ScoreCounts(job.request.top_k), 0.0, 0.0, 0
+    try:
+        with job.writer(staged) as writer:
+            for _ in ranking.ranked(ranking.chunks(users[:1])):  # loads what is compiled
+                opened = process_seconds()
+            for span in _tried_spans(users):
+                started = time.perf_counter()
+                chunks = list(ranking.chunks(_tried_users(span, ranking.chunk_users)))
+                read, in_spans = read + time.perf_counter() - started, in_spans + len(span)
+                started = time.perf_counter()
+                for done in ranking.ranked(chunks):
+                    writer.write(done.top)
+                    counts.add(done)
+                ranked += time.perf_counter() - started
+        size = staged.stat().st_size
+    finally:
+        staged.unlink(missing_ok=True)
+    per_user = read / max(in_spans, 1) + ranked / max(counts.users, 1)
+    return Plan(
+        key=job.key,
+        users=len(users),
+        seconds=round(opened + per_user * len(users), 2),
+        peak_bytes=peak_bytes(),
+        disk_bytes=round(size / max(counts.users, 1) * len(users)),
+        chunk_users=ranking.chunk_users,
+        sampled_users=counts.users,
+    )
+
+
+def _tried_spans(users: np.ndarray) -> list[np.ndarray]:
+    """Return the users of some spans, spread over all of them."""
+    spans = np.unique(users // SPAN)
+    chosen = spans[np.unique(np.linspace(0, len(spans) - 1, min(_SPANS, len(spans))).astype(int))]
+    return [users[users // SPAN == span] for span in chosen]
+
+
+def _tried_users(span: np.ndarray, chunk_users: int) -> np.ndarray:
+    """Return the users of some chunks of a span, its first and last ones among them."""
+    starts = np.unique(np.linspace(0, max(len(span) - chunk_users, 0), _CHUNKS).astype(int))
+    places = np.unique(np.concatenate([np.arange(s, min(s + chunk_users, len(span))) for s in starts]))
+    return np.asarray(span[places])
