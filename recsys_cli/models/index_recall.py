@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from recsys_cli.configs.sections import CandidatesSettings
 from recsys_cli.models.candidates.lightfm import LightFMGenerator
 from recsys_cli.models.two_stage import ServingDay
+from recsys_cli.utils.errors import CheckFailedError
 
 _SAMPLE = 256  # users
 
@@ -25,3 +27,19 @@ def index_recall(day: ServingDay) -> float:
             hits = [np.isin(w[w >= 0], f).sum() for w, f in zip(wanted, found, strict=True)]
             return float(sum(hits) / max((wanted >= 0).sum(), 1))
     return 1.0
+
+
+def checked_recall(day: ServingDay, settings: CandidatesSettings) -> float:
+    """Return the share of the exact lists that the index finds.
+
+    Raises: CheckFailedError where it is too small to publish.
+    """
+    recall = index_recall(day)
+    if recall < settings.min_index_recall:
+        raise CheckFailedError(
+            f"the {settings.index} index finds {recall:.4f} of the exact lists; "
+            f"at least {settings.min_index_recall} are asked for",
+            where="candidates.index, candidates.min_index_recall",
+            fix='nothing was published; set candidates.index = "exact", or try the other index',
+        )
+    return recall

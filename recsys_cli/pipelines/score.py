@@ -10,12 +10,10 @@ import numpy as np
 import polars as pl
 from loguru import logger
 
-from recsys_cli.configs.sections import CandidatesSettings
 from recsys_cli.data_preparation.ids import close_ids
 from recsys_cli.models.bundle import Bundle
 from recsys_cli.models.candidates.stage import EXACT
-from recsys_cli.models.index_recall import index_recall
-from recsys_cli.models.two_stage import ServingDay
+from recsys_cli.models.index_recall import checked_recall
 from recsys_cli.pipelines.feature_store import Partition
 from recsys_cli.pipelines.publication import RecommendationsWriter, publish, published_manifest
 from recsys_cli.pipelines.ranking import Ranking, open_ranking, within_memory
@@ -24,7 +22,7 @@ from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER
-from recsys_cli.utils.errors import CheckFailedError, OutputError, UnknownUserError
+from recsys_cli.utils.errors import OutputError, UnknownUserError
 from recsys_cli.utils.files import check_writable, sha256_of_json
 from recsys_cli.utils.locks import locked
 from recsys_cli.utils.progress import Progress, silent
@@ -139,29 +137,13 @@ def _score_chunks(job: Job, users: np.ndarray, staged: Path, progress: Progress)
         for done in _waited(stages, ranking.ranked(ranking.chunks(users))):
             if settings.index != EXACT and counts.users == 0:
                 with stages.stage("index recall"):
-                    counts.index_recall = _checked_recall(done.chunk.day, settings)
+                    counts.index_recall = checked_recall(done.chunk.day, settings)
             progress(counts.users, len(users))
             with stages.stage("write"):
                 writer.write(done.top)
                 counts.add(done)
     progress(len(users), len(users))
     return counts
-
-
-def _checked_recall(day: ServingDay, settings: CandidatesSettings) -> float:
-    """Return the share of the exact lists that the index finds.
-
-    Raises: CheckFailedError where it is too small to publish.
-    """
-    recall = index_recall(day)
-    if recall < settings.min_index_recall:
-        raise CheckFailedError(
-            f"the {settings.index} index finds {recall:.4f} of the exact lists; "
-            f"at least {settings.min_index_recall} are asked for",
-            where="candidates.index, candidates.min_index_recall",
-            fix='nothing was published; set candidates.index = "exact", or try the other index',
-        )
-    return recall
 
 
 def _waited(stages: Stages, results: Iterator[Result]) -> Iterator[Result]:
