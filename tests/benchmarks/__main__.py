@@ -6,7 +6,8 @@ Demo data shaped like KION (15,706 items, 5.7 events a user). "Same work": Light
 candidates a user, 300 trees of depth 6, the same ready columns on both sides. The peer is RecTools' two-stage
 model, at the smaller size (its rate does not rise with users); the floor is the bare product of users and
 items, CatBoost's predict on ready columns and the parquet write. "Default": all sources with their defaults,
-against the peer given four sources. Whole processes, alternating. Writes .bench/result.json.
+against the peer given four sources. Whole processes, alternating. Writes .bench/result.json;
+`python -m tests.benchmarks.picture` draws the README's picture from it.
 """
 
 import argparse
@@ -71,6 +72,8 @@ def main() -> None:
     python = None if args.without_peer else peer_python(args.peer)
     started = time.perf_counter()
     if python:
+        half = Bench.open(FOLDER.absolute(), args.users[0] // 2, args.items)
+        note("peer, LightFM, half the users", run_peer(python, half, ["lightfm"]))
         note("peer, LightFM", run_peer(python, small, ["lightfm"]))
     note("recsys, same work", large.score("same"))
     note("recsys, same work, fewer users", small.score("same"))

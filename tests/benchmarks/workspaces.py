@@ -16,9 +16,8 @@ LIGHT = {  # training effort alone: what is scored stays as big
     "candidates.lightfm.epochs": 2,
     "ranker.label_windows": 2,
     "ranker.max_train_users": 5_000,
-    "ranker.early_stopping_rounds": 300,
-    "ranker.iterations": 300,
 }
+TREES = {"ranker.members": 1, "ranker.iterations": 300, "ranker.early_stopping_rounds": 300}
 ALONE = {  # LightFM as the only source
     f"candidates.{name}": 0
     for name in (
@@ -31,7 +30,7 @@ ALONE = {  # LightFM as the only source
         "content.num_candidates",
     )
 }
-SETTINGS = {"same": LIGHT | ALONE, "default": LIGHT}
+SETTINGS = {"same": LIGHT | TREES | ALONE, "default": LIGHT}
 
 
 def run(root: Path, *args: str) -> tuple[float, float]:
