@@ -42,8 +42,9 @@ class Workspace:
 
     @property
     def threads(self) -> int:
-        """Threads that a run may use."""
-        return self.settings.runtime.threads or len(os.sched_getaffinity(0))
+        """Threads that a run uses: those of the settings, never more than there are cores."""
+        cores = len(os.sched_getaffinity(0))
+        return min(self.settings.runtime.threads or cores, cores)
 
     def features(self, day: date) -> Path:
         """Return the folder of a day's feature partition."""
