@@ -112,7 +112,7 @@ def _show(terminal: Terminal, told: dict[str, Any], stages: list[tuple[str, str,
         ("share by source", f"{shares} (a row may have several)"),
         ("catalogue coverage", f"{told['catalogue_coverage']:.1%} ({told['items']:,} items)"),
         *_index_row(told),
-        ("short lists", f"{told['short_lists']:,} users"),
+        ("short lists", f"{told['short_lists']:,} users, {told['empty_lists']:,} of them without any item"),
     ]
     terminal.show_table(f"Recommendations of {told['date']}", ("what", "figure"), rows)
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)

@@ -137,12 +137,13 @@ def read_forest(told: Mapping[str, Any]) -> Forest:
     names = told["features_info"]
     numbers = [feature["feature_id"] for feature in names.get("float_features", [])]
     categories = [feature["feature_id"] for feature in names.get("categorical_features", [])]
-    splits = [split for tree in told["oblivious_trees"] for split in tree["splits"]]
+    of_trees = [tree["splits"] or [] for tree in told["oblivious_trees"]]  # null: a tree of one leaf
+    splits = [split for own in of_trees for split in own]
     slots, known = _slots(splits, numbers, categories)
     if any(len(slot.borders) > _MOST_BORDERS for slot in slots):
         raise ValueError("a column has more borders than a byte can count")
     asked = [known[_question(split, numbers, categories)] for split in splits]
-    depths = [len(tree["splits"]) for tree in told["oblivious_trees"]]
+    depths = [len(own) for own in of_trees]
     scale, (bias,) = told["scale_and_bias"]
     leaves = [np.array(tree["leaf_values"]) * scale for tree in told["oblivious_trees"]]
     if max(depths) > _DEEPEST or any(len(own) != 1 << d for own, d in zip(leaves, depths, strict=True)):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LABEL = "label"
 GROUP = "group"
+_WITHOUT_WEIGHTS = ("YetiRank", "PairLogit")  # losses of pairs know no weight of a row
 _ONE_HOT = 255  # categories up to this many values are split one against the rest: quick to train and serve
 
 
@@ -58,7 +59,7 @@ class Ranker:
 
     def importance(self) -> dict[str, float]:
         """Return each feature's share, in percent, of what the trees change in a score, the largest first."""
-        values = self.model.get_feature_importance()
+        values = self.model.get_feature_importance(type="PredictionValuesChange")
         return dict(sorted(zip(self.columns, map(float, values), strict=True), key=lambda pair: -pair[1]))
 
     def contributions(self, frame: pl.DataFrame) -> np.ndarray:
@@ -114,7 +115,9 @@ def fit_ranker(
     train, validation = frame.filter(~pl.col("validation")), frame.filter("validation")
     if train[LABEL].n_unique() < 2 or validation[LABEL].n_unique() < 2:
         raise _nothing_to_learn()
-    learnt, held_out = (_pool(part, columns, categories) for part in (train, validation))
+    learnt, held_out = (
+        _pool(part, columns, categories, settings.loss_function) for part in (train, validation)
+    )
     model = _mean_of_members(
         settings,
         settings.iterations,
@@ -131,7 +134,7 @@ def fit_ranker(
 def refit_ranker(frame: pl.DataFrame, judged: Ranker, settings: RankerSettings, threads: int) -> Ranker:
     """Learn again from all rows, with as many trees as `judged` kept, and under its calibration."""
     trees = max(1, round(judged.model.tree_count_ / settings.members))
-    pool = _pool(frame, judged.columns, judged.categories)
+    pool = _pool(frame, judged.columns, judged.categories, settings.loss_function)
     model = _mean_of_members(settings, trees, threads, lambda member: member.fit(pool))
     _forget_when(model)
     return replace(judged, forest=read_forest(as_json(model)), open_model=lambda: model)
@@ -145,7 +148,7 @@ def continue_ranker(frame: pl.DataFrame, base: Ranker, settings: RankerSettings,
     if frame[LABEL].n_unique() < 2:
         raise _nothing_to_learn()
     model = _new_model(settings, settings.warm_iterations, threads, settings.random_state)
-    model.fit(_pool(frame, base.columns, base.categories), init_model=base.model)
+    model.fit(_pool(frame, base.columns, base.categories, settings.loss_function), init_model=base.model)
     _forget_when(model)
     return replace(base, forest=read_forest(as_json(model)), open_model=lambda: model)
 
@@ -202,12 +205,14 @@ def _new_model(settings: RankerSettings, iterations: int, threads: int, seed: in
     return CatBoost(parameters)
 
 
-def _pool(frame: pl.DataFrame, columns: tuple[str, ...], categories: tuple[str, ...]) -> "Pool":
+def _pool(
+    frame: pl.DataFrame, columns: tuple[str, ...], categories: tuple[str, ...], loss_function: str
+) -> "Pool":
     from catboost import Pool
 
     return Pool(
         frame.select(columns),
-        weight=_weights(frame),
+        weight=None if loss_function in _WITHOUT_WEIGHTS else _weights(frame),
         label=frame[LABEL].to_numpy(),
         group_id=frame[GROUP].to_numpy(),
         cat_features=list(categories),

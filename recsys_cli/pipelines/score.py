@@ -143,6 +143,12 @@ def _score_chunks(job: Job, users: np.ndarray, staged: Path, progress: Progress)
                 writer.write(done.top)
                 counts.add(done)
     progress(len(users), len(users))
+    if counts.empty_lists:
+        logger.warning(
+            "{} of {} users have no list: no source that is on proposes them an item; popular ones would",
+            counts.empty_lists,
+            counts.users,
+        )
     return counts
 
 

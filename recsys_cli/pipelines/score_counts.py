@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys_cli.models.candidates.merge import source_counts
 from recsys_cli.pipelines.ranking import RankedChunk
-from recsys_cli.utils.columns import ITEM, RANK
+from recsys_cli.utils.columns import ITEM, RANK, USER
 
 _EXAMPLE_ITEMS = 8  # enough to see what a list comes from
 
@@ -22,6 +22,7 @@ class ScoreCounts:
     candidates: int = 0
     recommendations: int = 0
     short_lists: int = 0
+    empty_lists: int = 0
     example: int | None = None
     index_recall: float | None = None
     by_source: dict[str, int] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class ScoreCounts:
         self.candidates += done.candidates
         self.recommendations += len(top)
         self.short_lists += len(users) - int((top[RANK] == self.top_k).sum())
+        self.empty_lists += len(users) - top[USER].n_unique()
         for name, rows in source_counts(top).items():
             self.by_source[name] = self.by_source.get(name, 0) + rows
         self.items.update(top[ITEM].unique().to_list())
@@ -54,7 +56,10 @@ class ScoreCounts:
             "candidates": self.candidates,
             "rows": self.recommendations,
             "short_lists": self.short_lists,
-            "share_by_source": {name: round(count / rows, 4) for name, count in self.by_source.items()},
+            "empty_lists": self.empty_lists,
+            "share_by_source": {
+                name: round(count / rows, 4) for name, count in sorted(self.by_source.items())
+            },
             "items": len(self.items),
             "catalogue_coverage": round(len(self.items) / max(eligible_items, 1), 4),
         }

@@ -55,3 +55,21 @@ def test_scores_are_those_of_catboost_bit_for_bit(loss: str, depth: int) -> None
 
 def test_every_code_has_a_hash_of_its_own() -> None:
     assert len({hash_of_code(code) for code in range(1_000)}) == 1_000
+
+
+def test_a_tree_of_one_leaf_adds_its_value() -> None:
+    """CatBoost grows such trees where it looks at no column, as with a small rsm."""
+    frame = pl.DataFrame({"lightfm_rank": np.arange(8, dtype=np.float32)})
+    label = [0, 1, 0, 1, 1, 1, 0, 1]
+    model = CatBoost({"loss_function": "Logloss", "iterations": 3, "rsm": 0.001, "logging_level": "Silent"})
+    model.set_params(allow_writing_files=False)
+    model.fit(Pool(frame, label=label))
+    bound = bind_forest(read_forest(as_json(model)), pl.DataFrame({"item_kind": [1]}))
+
+    columns = {"lightfm_rank": frame["lightfm_rank"].to_numpy()}
+    raw = bound.raw_scores(
+        pl.DataFrame({"user_age": [1.0]}), np.zeros(8, int), np.zeros(8, np.int32), columns
+    )
+    assert not all(tree["splits"] for tree in as_json(model)["oblivious_trees"])
+
+    np.testing.assert_array_equal(raw, model.predict(frame).astype(np.float32))

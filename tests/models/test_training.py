@@ -278,6 +278,13 @@ def test_every_loss_learns_an_order(shop: Workshop, windows: list[LabelWindow], 
     assert means[1] > means[0]
 
 
+@pytest.mark.parametrize("loss", ["QuerySoftMax", "YetiRank", "PairLogit"])
+def test_a_whole_training_with_every_loss(tables: Tables, shop: Workshop, loss: str) -> None:
+    trained = train_two_stage(tables, with_ranker(shop, loss_function=loss, iterations=5, members=2))
+    assert set(trained.importance) == set(trained.model.ranker.columns)
+    assert sum(trained.importance.values()) == pytest.approx(100)
+
+
 def test_the_same_training_gives_the_same_files_with_and_without_kept_fits(
     training: Training, tables: Tables, shop: Workshop, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from recsys_cli.data_preparation.features import DAYS_AGO, DayFeatures, FeatureT
 from recsys_cli.models.candidates.loops import cells_of_pairs, first_unviewed
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, USER
+from recsys_cli.utils.errors import SettingsError
 
 _PRIOR = 50.0  # events that a segment borrows from everybody
 
@@ -99,9 +100,18 @@ def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLi
     """Return popularity among the users who share a value of a categorical feature; None without one.
 
     A segment's shares are shrunk towards everybody's. Users without the value see everybody's.
+
+    Raises: SettingsError for a named feature that is not there or makes no segments.
     """
-    name = settings.feature or next(iter(segment_features(features)), "")
-    if name not in features.user_features:
+    names = segment_features(features)
+    if settings.feature and settings.feature not in names:
+        raise SettingsError(
+            f"{settings.feature!r} is no text feature of the users",
+            where="candidates.segment.feature",
+            fix=f"name one of: {', '.join(names) or 'there is none'}; or leave it empty",
+        )
+    name = settings.feature or next(iter(names), None)
+    if name is None:
         return None
     values = features.lazy("users").select(pl.col(name).drop_nulls().unique().sort()).collect()[name]
     users = features.lazy("users").select(pl.col(name)).with_row_index(USER)

@@ -21,6 +21,7 @@ from recsys_cli.models.candidates.history import history_generator
 from recsys_cli.models.candidates.popular import popular_lists, segment_lists
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk
 from recsys_cli.models.candidates.stage import fit_candidate_stage, open_generators
+from recsys_cli.utils.errors import SettingsError
 
 Maker = Callable[..., Tables]
 
@@ -122,4 +123,5 @@ def test_a_segment_sees_its_own_favourites_shrunk_towards_everybodys(make_tables
     everybody = 2 / 6  # of the pairs of the last 30 days; a segment borrows 50 of everybody's
     expected = [50 * everybody / (4 + 50), (2 + 50 * everybody) / (2 + 50), everybody]
     np.testing.assert_allclose(shares, expected, rtol=1e-6)
-    assert segment_lists(features, SegmentSettings(feature="age")) is None
+    with pytest.raises(SettingsError, match="'age' is no text feature of the users"):
+        segment_lists(features, SegmentSettings(feature="age"))
