@@ -22,14 +22,17 @@ AXES = (("seconds", "seconds"), ("peak_rss_gb", "peak memory, GB"))
 
 def draw(rows: dict[str, dict[str, Any]], picture: Path) -> None:
     """Draw every size that was measured of each series."""
+    sizes = [25_000, 50_000, 100_000, 200_000, 500_000]
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for panel, (key, title) in zip(panels, AXES, strict=True):
         for prefix, label, style in SERIES:
             points = sorted((row["users"], row[key]) for name, row in rows.items() if name.startswith(prefix))
             panel.plot(*zip(*points, strict=True), style, label=label)
             for users, value in points:
-                panel.annotate(f"{value:g}", (users, value), textcoords="offset points", xytext=(4, 5))
+                panel.annotate(f"{value:.3g}", (users, value), textcoords="offset points", xytext=(4, 5))
         panel.set(xscale="log", yscale="log", xlabel="users", ylabel=title)
+        panel.minorticks_off()
+        panel.set_xticks(sizes, [f"{users // 1_000:,}k" for users in sizes])
         panel.margins(0.18)
         panel.legend()
     figure.savefig(picture, metadata={"Date": None})
