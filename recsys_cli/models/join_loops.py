@@ -4,8 +4,7 @@
 
 import numpy as np
 
-from recsys_cli.models.candidates.loops import key_of, take_best
-from recsys_cli.utils.compiled import compiled
+from recsys_cli.utils.compiled import Cells, compiled
 
 
 @compiled
@@ -27,7 +26,7 @@ def differences(
 
 @compiled
 def mean_shares(
-    shares: tuple[np.ndarray, np.ndarray, np.ndarray],
+    shares: Cells,
     values: tuple[np.ndarray, np.ndarray],
     width: int,
     users: np.ndarray,
@@ -79,27 +78,3 @@ def cells_of_history(
             if cell < last and known[cell] == items[pair]:
                 cells[pair] = cell
     return cells
-
-
-@compiled
-def best_first(scores: np.ndarray, indptr: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of each user's `limit` largest scores, best first, and their ranks from 1.
-
-    Equal scores keep their order.
-    """
-    users, longest, total = len(indptr) - 1, 0, 0
-    for user in range(users):
-        longest = max(longest, indptr[user + 1] - indptr[user])
-        total += min(limit, indptr[user + 1] - indptr[user])
-    places, ranks = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.uint16)
-    keys, best = np.empty(longest, dtype=np.uint64), np.empty(min(limit, longest), dtype=np.int32)
-    filled = 0
-    for user in range(users):
-        first, count = indptr[user], indptr[user + 1] - indptr[user]
-        for row in range(count):
-            keys[row] = key_of(scores[first + row], row)
-        take_best(keys, count, best)
-        for rank in range(min(limit, count)):
-            places[filled], ranks[filled] = first + best[rank], rank + 1
-            filled += 1
-    return places, ranks

@@ -11,12 +11,14 @@ from scipy import sparse
 from recsys_cli.data_preparation.features import DayFeatures, FeatureTables
 from recsys_cli.models.candidates.merge import Candidates, propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
+from recsys_cli.models.candidates.selection_loops import best_first
 from recsys_cli.models.candidates.stage import EXACT, CandidateStage, Source, UserSide, open_sources
 from recsys_cli.models.encoding import FeatureEncoder
 from recsys_cli.models.join import ItemTables, RankerTables, item_tables, join_features
-from recsys_cli.models.join_loops import best_first
 from recsys_cli.models.ranker import BoundRanker, Ranker
-from recsys_cli.utils.columns import ITEM_ID, LONGEST_LIST, RANK, RAW_SCORE, SCORE, USER_ID
+from recsys_cli.utils.columns import ITEM_ID, RANK, RAW_SCORE, SCORE, USER_ID
+
+_LAST_RANK = int(np.iinfo(np.uint16).max)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Ranked:
     def frame(self, day: ServingDay) -> pl.DataFrame:
         """Return the same of all candidates, with every feature."""
         features = join_features(self.candidates, day.tables)
-        return self._best(LONGEST_LIST, lambda rows: features[rows])
+        return self._best(_LAST_RANK, lambda rows: features[rows])
 
     def _best(self, k: int, rows_of: Callable[[np.ndarray], pl.DataFrame]) -> pl.DataFrame:
         rows, ranks = best_first(self.raw, self.candidates.pairs.indptr, k)

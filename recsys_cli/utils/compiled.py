@@ -1,10 +1,15 @@
-"""Loops that numba compiles to machine code: they run without Python's lock, so chunks run side by side."""
+"""Loops that numba compiles to machine code: they run without Python's lock, so chunks run side by side.
+
+A loop calls loops of its own file alone: what is kept of it is renewed when that file changes, and no other.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 
+Cells = tuple[np.ndarray, np.ndarray, np.ndarray]  # a CSR matrix: starts of the rows, columns, values
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 

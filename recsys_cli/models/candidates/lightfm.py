@@ -9,8 +9,9 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.data_preparation.features import FeatureTables
-from recsys_cli.models.candidates.loops import best_cells, first_unviewed, products_of_pairs
+from recsys_cli.models.candidates.pair_loops import products_of_pairs
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
+from recsys_cli.models.candidates.selection_loops import best_cells, first_unviewed
 from recsys_cli.models.candidates.vector_index import VectorIndex, build_index
 from recsys_cli.models.encoding import Encoders, FeatureEncoder
 from recsys_cli.utils.array_files import release_pages

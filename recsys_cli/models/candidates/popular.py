@@ -7,8 +7,9 @@ import polars as pl
 
 from recsys_cli.configs.sections import PopularSettings, SegmentSettings
 from recsys_cli.data_preparation.features import DAYS_AGO, DayFeatures, FeatureTables
-from recsys_cli.models.candidates.loops import cells_of_pairs, first_unviewed
+from recsys_cli.models.candidates.pair_loops import cells_of_pairs
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
+from recsys_cli.models.candidates.selection_loops import first_unviewed
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, USER
 from recsys_cli.utils.errors import SettingsError
 

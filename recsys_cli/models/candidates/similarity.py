@@ -7,11 +7,12 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.models.candidates.loops import best_cells, best_sums, dense_sums, sums_of_pairs
+from recsys_cli.models.candidates.pair_loops import dense_sums, sums_of_pairs
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
+from recsys_cli.models.candidates.selection_loops import best_cells, best_sums
+from recsys_cli.utils.compiled import Cells
 
 Weights = sparse.csr_matrix | np.ndarray
-_Cells = tuple[np.ndarray, np.ndarray, np.ndarray]  # a CSR matrix: starts of the rows, columns, values
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class BoundWeights:
     """Weights of a day's items; sparse ones are spread over all of them."""
 
     weights: ItemWeights
-    cells: _Cells | None
+    cells: Cells | None
     eligible: np.ndarray
 
     def of_users(
@@ -100,8 +101,8 @@ class SparseSimilarity:
     """Sums over the neighbours of a user's items."""
 
     name: str
-    taste: _Cells
-    weights: _Cells
+    taste: Cells
+    weights: Cells
     eligible: np.ndarray
     num_candidates: int
     floor_is_last: bool = False
@@ -111,8 +112,8 @@ class SparseSimilarity:
         viewed = chunk.viewed
         wanted = min(self.num_candidates, chunk.size)
         lists = best_sums(
-            *self.taste,
-            *self.weights,
+            self.taste,
+            self.weights,
             chunk.users,
             self.eligible,
             viewed.indptr,
@@ -130,9 +131,7 @@ class _SparseScores:
 
     def of_pairs(self, pairs: Pairs) -> np.ndarray:
         source = self.source
-        return np.asarray(
-            sums_of_pairs(*source.taste, *source.weights, self.users, pairs.indptr, pairs.items)
-        )
+        return np.asarray(sums_of_pairs(source.taste, source.weights, self.users, pairs.indptr, pairs.items))
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class DenseSimilarity:
     """Sums over whole rows of weights."""
 
     name: str
-    taste: _Cells
+    taste: Cells
     weights: ItemWeights
     eligible: np.ndarray
     num_candidates: int
@@ -149,7 +148,7 @@ class DenseSimilarity:
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Return the unseen items with the largest sums above 0."""
         weights, viewed = self.weights, chunk.viewed
-        sums = dense_sums(*self.taste, weights.columns, np.asarray(weights.weights), chunk.users)
+        sums = dense_sums(self.taste, weights.columns, np.asarray(weights.weights), chunk.users)
         scores = np.where(self.eligible[weights.items], sums, np.float32(-np.inf))
         wanted = min(self.num_candidates, scores.shape[1])
         lists = best_cells(
