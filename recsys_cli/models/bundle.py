@@ -150,11 +150,13 @@ def _files(stage: Mapping[str, Any]) -> set[str]:
 
 
 def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
-    ranker = manifest["ranker"]
+    ranker, forest = manifest["ranker"], read_forest(read_json(folder / "ranker.json"))
+    if not {slot.column for slot in forest.slots} <= set(ranker["columns"]):
+        raise ValueError("the trees ask for columns that the ranker does not name")
     return TwoStageModel(
         _read_stage(folder, manifest["stage"]),
         Ranker(
-            read_forest(read_json(folder / "ranker.json")),
+            forest,
             partial(_open_trees, folder / "ranker.cbm"),
             tuple(ranker["columns"]),
             tuple(ranker["categories"]),

@@ -79,10 +79,11 @@ class PairHistory:
     def of_pairs(self, users: np.ndarray, pairs: Pairs) -> dict[str, np.ndarray]:
         """Return the columns for other pairs, NaN where there is no history."""
         cells = cells_of_history(self.indptr, self.items, users, pairs.indptr, pairs.items)
-        known = cells >= 0
-        return {
-            name: np.where(known, values[cells], np.float32(np.nan)) for name, values in self.columns.items()
-        }
+        known = np.flatnonzero(cells >= 0)
+        columns = {name: np.full(len(pairs), np.nan, dtype=np.float32) for name in self.columns}
+        for name, values in self.columns.items():
+            columns[name][known] = values[cells[known]]
+        return columns
 
 
 @dataclass(frozen=True)

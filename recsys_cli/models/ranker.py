@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LABEL = "label"
 GROUP = "group"
 _WITHOUT_WEIGHTS = ("YetiRank", "PairLogit")  # losses of pairs know no weight of a row
-_ONE_HOT = 255  # categories up to this many values are split one against the rest: quick to train and serve
+_ONE_HOT = 255  # categories up to this many values are split one against the rest: all that a forest knows
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,9 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
     partition = open_fitting_features(workspace, bundle, day, lambda found: _find(found, user_id, day))
     user = _find(partition.features, user_id, day)
     features, ranker = partition.features.span(user, user + 1), bundle.model.ranker
-    index, threads = workspace.settings.candidates.index, workspace.threads
-    serving = open_items(bundle.model.stage, partition.features, threads, index).of_users(features)
+    index = published["index"] if published else workspace.settings.candidates.index
+    items = open_items(bundle.model.stage, partition.features, workspace.threads, index)
+    serving = items.of_users(features)
     only = np.zeros(1, dtype=np.uint32)
     ranked = rank_users(only, serving, ranker.on(serving.tables.items)).frame(serving)
     top_k = published["top_k"] if published else workspace.settings.scoring.top_k

@@ -16,6 +16,7 @@ from recsys_cli.data_preparation.sources import source_files
 from recsys_cli.data_preparation.stored_features import EXTERNAL, StoredFeatures, write_features
 from recsys_cli.pipelines.inputs import read_inputs
 from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.files import (
     put_folder,
     read_sealed_json,
@@ -72,6 +73,23 @@ def open_features(workspace: Workspace, day: date, judge: Judge = accept) -> Par
     if reused:
         judge(features)
     return Partition(features, manifest["content_hash"], folder, reused, manifest["events"])
+
+
+def check_unchanged(partition: Partition) -> None:
+    """Stop where a partition that is read bit by bit is no longer the one that was opened.
+
+    Raises: InputError.
+    """
+    try:
+        now = read_sealed_json(partition.folder / "manifest.json")["content_hash"]
+    except (OSError, ValueError):
+        now = None
+    if now != partition.content_hash:
+        raise InputError(
+            "the features were replaced while they were read: the lists would be of both",
+            where=str(partition.folder),
+            fix="run it again; nothing was published",
+        )
 
 
 def _build(workspace: Workspace, day: date, inputs: str, judge: Judge) -> dict[str, Any]:

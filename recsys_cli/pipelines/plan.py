@@ -1,6 +1,7 @@
 """`score --plan`: what a scoring run will take, told by real chunks before any of it is done."""
 
 import time
+from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from recsys_cli.pipelines.score import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import check_writable, read_sealed_json, write_sealed_json
+from recsys_cli.utils.locks import locked
 from recsys_cli.utils.stages import peak_bytes, process_seconds
 
 _SPANS, _CHUNKS = 3, 6  # that are tried: spans of users, and chunks of each
@@ -42,13 +44,14 @@ class Plan:
 def plan_scoring(workspace: Workspace, request: ScoreRequest, run: Run) -> Plan:
     """Rank some chunks of users, publish nothing, and tell what all of them will take; keep the plan.
 
-    Raises: as `score_users` does.
+    Raises: as `score_users` does: it works under the same lock.
     """
     check_writable(workspace.recommendations(request.day))
-    job = open_job(workspace, request, run)
-    users, ranking = job.users(), job.open()
-    with run.stages.stage("calibration"):
-        plan = _calibrated(job, users, ranking)
+    with locked(workspace.lock(f"date={request.day}"), f"the recommendations of {request.day}"):
+        job = open_job(workspace, request, run)
+        users, ranking = job.users(), job.open()
+        with run.stages.stage("calibration"):
+            plan = _calibrated(job, users, ranking)
     write_sealed_json(workspace.plan(request.day), asdict(plan))
     return plan
 
@@ -81,8 +84,8 @@ def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> Plan:
     counts, read, ranked, in_spans = ScoreCounts(job.request.top_k), 0.0, 0.0, 0
     try:
         with job.writer(staged) as writer:
-            for _ in ranking.ranked(ranking.chunks(users[:1])):  # loads what is compiled
-                opened = process_seconds()
+            deque(ranking.ranked(ranking.chunks(users[:1])), maxlen=0)  # loads what is compiled
+            opened = process_seconds()
             for span in _tried_spans(users):
                 started = time.perf_counter()
                 chunks = list(ranking.chunks(_tried_users(span, ranking.chunk_users)))

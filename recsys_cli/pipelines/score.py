@@ -14,7 +14,7 @@ from recsys_cli.data_preparation.ids import close_ids
 from recsys_cli.models.bundle import Bundle
 from recsys_cli.models.candidates.stage import EXACT
 from recsys_cli.models.index_recall import checked_recall
-from recsys_cli.pipelines.feature_store import Partition
+from recsys_cli.pipelines.feature_store import Partition, check_unchanged
 from recsys_cli.pipelines.publication import RecommendationsWriter, publish, published_manifest
 from recsys_cli.pipelines.ranking import Ranking, open_ranking, within_memory
 from recsys_cli.pipelines.run_record import Run
@@ -123,6 +123,7 @@ def score_users(
         staged.parent.mkdir(parents=True, exist_ok=True)
         try:
             counts = _score_chunks(job, job.users(), staged, progress)
+            check_unchanged(job.partition)
             with run.stages.stage("publish"):
                 manifest = publish(staged, folder, _manifest(job, counts))
         finally:
@@ -217,5 +218,6 @@ def _manifest(job: Job, counts: ScoreCounts) -> dict[str, Any]:
         "features_content_hash": job.partition.content_hash,
         "all_users": job.request.user_ids is None,
         "example_user": example,
+        "index": job.workspace.settings.candidates.index,
         **counts.facts(int(features.items[ELIGIBLE].sum())),
     }

@@ -246,6 +246,16 @@ def test_vectors_of_other_lengths_are_refused(workspace: Path, refused: Refused)
     assert "differ in length" in refused(ExitCode.MODEL, "score", "--date", DAY)
 
 
+def test_trees_that_ask_for_a_strangers_column_are_refused(workspace: Path, refused: Refused) -> None:
+    trees = json.loads((model(workspace) / "ranker.json").read_text())
+    asked = next(split for tree in trees["oblivious_trees"] for split in tree["splits"] or [])
+    column = trees["features_info"]["float_features"][asked["float_feature_index"]]
+    column["feature_id"] = "item_of_nobody"
+    forged(workspace, "ranker.json", json.dumps(trees).encode())
+    message = refused(ExitCode.MODEL, "score", "--date", DAY)
+    assert "the trees ask for columns that the ranker does not name" in message
+
+
 TOKYO = "timezone=Asia/Tokyo"  # its days begin nine hours before those of UTC
 MISFITS = [
     (

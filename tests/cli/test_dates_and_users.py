@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
 
 Refused = Callable[..., str]
+DAY = "2026-03-02"
 COMMANDS = ("score", "train", "features", "check", "explain", "evaluate")
 
 
@@ -87,3 +89,27 @@ def test_a_list_of_users_may_be_longer_than_a_file_name(
     arguments = ("score", "--users", users, "--date", "2026-03-03", "--json")
     assert main(["-C", str(workspace), *arguments]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["users"] == 60
+
+
+@pytest.mark.parametrize("filter_viewed", ["true", "false"])
+def test_cold_users_alone_get_the_lists_that_they_get_among_all(
+    workspace: Path, filter_viewed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is known of the two: not one pair, category or event lies in what is read of them."""
+    command = ["-q", "-C", str(workspace), "--set", f"scoring.filter_viewed={filter_viewed}"]
+    main([*command, "train", "--date", DAY])
+    versions = sorted((workspace / "models").glob("*/manifest.json"), key=lambda path: path.stat().st_mtime)
+    assert main([*command, "models", "promote", versions[-1].parent.name, "--force"]) == ExitCode.OK
+    file = workspace / f"recommendations/date={DAY}/recommendations.parquet"
+    assert main([*command, "score", "--date", DAY, "--force"]) == ExitCode.OK
+    among_all = pl.read_parquet(file).filter(pl.col("user_id").is_in(["u58", "u59"]))
+    capsys.readouterr()
+
+    assert main([*command, "--json", "explain", "u58", "--date", DAY]) == ExitCode.OK
+    told = json.loads(capsys.readouterr().out)
+    assert main([*command, "score", "--date", DAY, "--users", "u58,u59", "--force"]) == ExitCode.OK
+
+    assert len(among_all) == 20
+    assert pl.read_parquet(file).equals(among_all)
+    own = among_all.filter(pl.col("user_id") == "u58")
+    assert [one["item_id"] for one in told["recommendations"]] == own["item_id"].to_list()

@@ -157,14 +157,6 @@ def open_sources(
     return tuple(sources)
 
 
-def open_generators(
-    stage: CandidateStage, features: FeatureTables, threads: int
-) -> tuple[CandidateGenerator, ...]:
-    """Bind every source that is on to all users and items of a day."""
-    users = UserSide(features)
-    return tuple(source(users) for source in open_sources(stage, features, threads))
-
-
 def pair_matrix(features: FeatureTables, cells: pl.Expr) -> sparse.csr_matrix:
     """Return (users, items) f32 with a value of each pair's own history."""
     values = features.pairs.select(cells.cast(pl.Float32)).to_series().to_numpy()

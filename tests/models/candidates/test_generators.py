@@ -16,7 +16,8 @@ from recsys_cli.data_preparation.features import FeatureTables, build_features
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.merge import propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, ChunkScores, Pairs, UserChunk
-from recsys_cli.models.candidates.stage import fit_candidate_stage, open_generators
+from recsys_cli.models.candidates.stage import fit_candidate_stage
+from recsys_cli.models.two_stage import open_day
 
 USERS, ITEMS, WANTED = 90, 150, 20
 POPULAR = ["popular_7d", "popular_14d", "popular_30d", "popular_segment"]
@@ -38,7 +39,7 @@ def settings() -> Settings:
 
 def opened(tables: Tables) -> tuple[FeatureTables, dict[str, CandidateGenerator]]:
     features = build_features(tables, settings().features)
-    generators = open_generators(fit_candidate_stage(tables, settings(), threads=2), features, threads=2)
+    generators = open_day(fit_candidate_stage(tables, settings(), 2), features, 2).generators
     return features, {generator.name: generator for generator in generators}
 
 

@@ -103,7 +103,9 @@ def streaming(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["ivf", "hnsw"])
-def test_the_recall_of_an_index_is_measured_in_every_run(streaming: Path, kind: str) -> None:
+def test_the_recall_of_an_index_is_measured_in_every_run(
+    streaming: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["-q", "-C", str(streaming), "--set", f"candidates.index={kind}"]
     assert main([*command, "score", "--date", DAY, "--force"]) == ExitCode.OK
     folder = streaming / f"recommendations/date={DAY}"
@@ -112,3 +114,10 @@ def test_the_recall_of_an_index_is_measured_in_every_run(streaming: Path, kind: 
     lists = pl.read_parquet(folder / "recommendations.parquet")
     had = pl.read_parquet(streaming / "data/interactions.parquet").filter(pl.col("total_dur") > 300)
     assert lists.join(had, on=["user_id", "item_id"], how="semi").is_empty()
+    told = json.loads((folder / "manifest.json").read_text())
+    assert told["index"] == kind
+    capsys.readouterr()
+    explain = ["-C", str(streaming), "--json", "explain", str(told["example_user"]), "--date", DAY]
+    assert main(explain) == ExitCode.OK  # by the index of the run, not of today's settings
+    own = lists.filter(pl.col("user_id") == told["example_user"])["item_id"].to_list()
+    assert [one["item_id"] for one in json.loads(capsys.readouterr().out)["recommendations"]] == own

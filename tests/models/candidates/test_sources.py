@@ -20,7 +20,8 @@ from recsys_cli.models.candidates.content import content_weights, item_vectors
 from recsys_cli.models.candidates.history import history_generator
 from recsys_cli.models.candidates.popular import popular_lists, segment_lists
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk
-from recsys_cli.models.candidates.stage import fit_candidate_stage, open_generators
+from recsys_cli.models.candidates.stage import fit_candidate_stage
+from recsys_cli.models.two_stage import open_day
 from recsys_cli.utils.errors import SettingsError
 
 Maker = Callable[..., Tables]
@@ -50,7 +51,7 @@ def test_content_finds_a_new_item_by_its_words(make_tables: Maker) -> None:
         }
     )
     features = build_features(tables, settings.features)
-    generators = open_generators(fit_candidate_stage(tables, settings, 1), features, 1)
+    generators = open_day(fit_candidate_stage(tables, settings, 1), features, 1).generators
     (content,) = (one for one in generators if one.name == "content")
 
     assert lists_of(content, 3, 5) == [[0, 3], [1, 3], []]  # no word of item 2 stands with another
