@@ -80,12 +80,16 @@ def _show(terminal: Terminal, told: "Explanation") -> None:
 def _show_candidates(terminal: Terminal, told: "Explanation") -> None:
     others = told.candidates[len(told.recommendations) :][:_OTHER_CANDIDATES]
     rows = [
-        (str(row["rank"]), _name(row), f"{row['score']:.4f}", _ranks(row["sources"]))
+        (str(row["rank"]), _name(row), _score(row), _ranks(row["sources"]))
         for row in [*told.candidates[: len(told.recommendations)], *others]
     ]
     title = f"Candidates: the first {len(rows)} of {len(told.candidates)} (--json: all, with contributions)"
     terminal.show_table(title, ("rank", "item", "score", "source: rank"), rows)
     terminal.say(f"next: recsys explain {told.user_id} --date {told.day} --json")
+
+
+def _score(row: dict[str, Any]) -> str:
+    return "not shortlisted" if row["score"] is None else f"{row['score']:.4f}"
 
 
 def _reasons(row: dict[str, Any]) -> str:

@@ -277,6 +277,13 @@ class ScoringSettings(Section):
     exclude: str = Field(
         "", description="SQL expression over item columns; matching items are never recommended"
     )
+    shortlist: int = Field(
+        10,
+        ge=0,
+        le=LONGEST_LIST,
+        description="candidates for each place of a list that the whole ranker scores, chosen by its first "
+        "trees; 0: all",
+    )
     chunk_users: PositiveInt = Field(1_024, description="users scored at a time: bounds the memory")
 
 

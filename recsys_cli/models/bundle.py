@@ -22,7 +22,7 @@ from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
 from recsys_cli.models.candidates.similarity import SimilarityModel, Weights
 from recsys_cli.models.candidates.stage import CandidateStage
 from recsys_cli.models.encoding import Encoders, FeatureEncoder
-from recsys_cli.models.forest import as_json, read_forest
+from recsys_cli.models.forest import as_json, read_forests
 from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.two_stage import TwoStageModel
 from recsys_cli.utils.array_files import open_array
@@ -150,13 +150,13 @@ def _files(stage: Mapping[str, Any]) -> set[str]:
 
 
 def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
-    ranker, forest = manifest["ranker"], read_forest(read_json(folder / "ranker.json"))
-    if not {slot.column for slot in forest.slots} <= set(ranker["columns"]):
+    ranker, forests = manifest["ranker"], read_forests(read_json(folder / "ranker.json"))
+    if not {slot.column for slot in forests.all.slots} <= set(ranker["columns"]):
         raise ValueError("the trees ask for columns that the ranker does not name")
     return TwoStageModel(
         _read_stage(folder, manifest["stage"]),
         Ranker(
-            forest,
+            forests,
             partial(_open_trees, folder / "ranker.cbm"),
             tuple(ranker["columns"]),
             tuple(ranker["categories"]),

@@ -19,6 +19,7 @@ from recsys_cli.models.forest_loops import count_borders, sum_trees
 if TYPE_CHECKING:
     from catboost import CatBoost
 
+FIRST_TREES = 100  # that choose a shortlist
 _DEEPEST = 16
 _MOST_BORDERS = 255
 _ONES = 0xFFFFFFFFFFFFFFFF
@@ -78,6 +79,18 @@ class Forest:
 
 
 @dataclass(frozen=True)
+class Forests:
+    """A model's trees, and the first of them: they know soon who cannot win.
+
+    Attributes:
+        first: None where there are hardly more trees.
+    """
+
+    all: Forest
+    first: Forest | None
+
+
+@dataclass(frozen=True)
 class BoundForest:
     """A forest over one day's items.
 
@@ -127,6 +140,18 @@ def as_json(model: "CatBoost") -> dict[str, Any]:
         model.save_model(str(path), format="json")
         told = dict(json.loads(path.read_text(encoding="utf-8")))
     return {part: told[part] for part in ("features_info", "oblivious_trees", "scale_and_bias")}
+
+
+def read_forests(told: Mapping[str, Any]) -> Forests:
+    """Return the trees, of numbers and one-hot categories, that CatBoost has exported.
+
+    Raises: ValueError or KeyError for trees of another kind.
+    """
+    trees = told["oblivious_trees"]
+    few = len(trees) < 2 * FIRST_TREES
+    return Forests(
+        read_forest(told), None if few else read_forest({**told, "oblivious_trees": trees[:FIRST_TREES]})
+    )
 
 
 def read_forest(told: Mapping[str, Any]) -> Forest:

@@ -73,6 +73,7 @@ def judge_day(
     truth: pl.DataFrame,
     *,
     k: int,
+    shortlist: int,
     chunk_users: int,
     threads: int,
     progress: Progress = silent,
@@ -88,7 +89,7 @@ def judge_day(
     users = truth[USER].unique().sort().to_numpy()
     segments = _segments(features, users)
     warm = _warm(segments, features)
-    ranked = _ranked(day, ranker, _chunks(users, chunk_users, progress), threads)
+    ranked = _ranked(day, ranker, shortlist, _chunks(users, chunk_users, progress), threads)
     lists = {name: _listed(ranked, f"{name}_rank", k) for name in names}
     lists[BLEND] = _blended(ranked, names, k)
     lists[TWO_STAGES] = _listed(ranked, RANK, k)
@@ -121,13 +122,15 @@ def popularity_names(by_user: Mapping[str, pl.DataFrame]) -> list[str]:
     return [name for name in by_user if name.startswith("popular_")]
 
 
-def _ranked(day: ServingDay, ranker: Ranker, chunks: Iterator[np.ndarray], threads: int) -> pl.DataFrame:
+def _ranked(
+    day: ServingDay, ranker: Ranker, shortlist: int, chunks: Iterator[np.ndarray], threads: int
+) -> pl.DataFrame:
     """Return all candidates of the users with the ranker's rank and each source's."""
     columns = (USER, ITEM, RANK, *(f"{generator.name}_rank" for generator in day.generators))
     bound = ranker.on(day.tables.items)
 
     def ranked_of(chunk: np.ndarray) -> pl.DataFrame:
-        return rank_users(chunk, day, bound).frame(day).select(columns)
+        return rank_users(chunk, day, bound, shortlist).frame(day).select(columns)
 
     return pl.concat(mapped(ranked_of, chunks, threads))
 

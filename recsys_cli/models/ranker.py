@@ -11,7 +11,8 @@ import polars as pl
 from recsys_cli.configs.sections import RankerSettings
 from recsys_cli.models.calibration import Calibration
 from recsys_cli.models.candidates.merge import Candidates
-from recsys_cli.models.forest import BoundForest, Forest, as_json, bind_forest, read_forest
+from recsys_cli.models.candidates.selection_loops import best_first
+from recsys_cli.models.forest import BoundForest, Forests, as_json, bind_forest, read_forests
 from recsys_cli.models.join import RankerTables, pair_columns
 from recsys_cli.utils.errors import ModelError
 
@@ -29,7 +30,7 @@ class Ranker:
     """A trained CatBoost model with the columns that it reads.
 
     Attributes:
-        forest: the trees, to score with.
+        forests: the trees, to score with.
         open_model: gives the same trees as CatBoost has them, to explain or to go on with.
         columns: names of the features, in the order of training.
         categories: those of them that hold codes of categories.
@@ -37,7 +38,7 @@ class Ranker:
         score: what users see, "probability" or "raw".
     """
 
-    forest: Forest
+    forests: Forests
     open_model: Callable[[], "CatBoost"]
     columns: tuple[str, ...]
     categories: tuple[str, ...]
@@ -46,7 +47,10 @@ class Ranker:
 
     def on(self, items: pl.DataFrame) -> "BoundRanker":
         """Return the ranker bound to a day's items, in its own columns."""
-        return BoundRanker(self, bind_forest(self.forest, items))
+        all_trees, first = self.forests.all, self.forests.first
+        return BoundRanker(
+            self, bind_forest(all_trees, items), None if first is None else bind_forest(first, items)
+        )
 
     @cached_property
     def model(self) -> "CatBoost":
@@ -76,14 +80,24 @@ class BoundRanker:
 
     ranker: Ranker
     forest: BoundForest
+    first: BoundForest | None
 
-    def raw_scores(self, candidates: Candidates, tables: RankerTables) -> np.ndarray:
-        """Return the raw score of each candidate, f32: what CatBoost gives for the joined frame."""
+    def scored(self, candidates: Candidates, tables: RankerTables, shortlist: int) -> "Scored":
+        """Return the raw scores of all trees for the `shortlist` candidates of each user that the first
+        trees prefer; 0: for all.
+        """
         columns = pair_columns(candidates, tables)
         self._check({*tables.users.columns, *tables.items.columns, *columns})
-        pairs = candidates.pairs
-        users = tables.users[candidates.users]
-        return self.forest.raw_scores(users, pairs.rows, pairs.items, columns)
+        users, pairs = tables.users[candidates.users], candidates.pairs
+        places, items, lengths = pairs.rows, pairs.items, np.diff(pairs.indptr)
+        if self.first is None or not 0 < shortlist < lengths.max(initial=0):
+            raw = self.forest.raw_scores(users, places, items, columns)
+            return Scored(np.arange(len(pairs)), pairs.indptr, raw, np.full(len(pairs), np.nan, np.float32))
+        first = self.first.raw_scores(users, places, items, columns)
+        rows = _sorted_places(best_first(first, pairs.indptr, shortlist)[0], len(pairs))
+        indptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, shortlist))])
+        chosen = {name: values[rows] for name, values in columns.items()}
+        return Scored(rows, indptr, self.forest.raw_scores(users, places[rows], items[rows], chosen), first)
 
     def scores(self, raw: np.ndarray) -> np.ndarray:
         """Return what users see, f32."""
@@ -97,6 +111,22 @@ class BoundRanker:
                 where="data.users.features, data.items.features, features.windows_days",
                 fix="restore the settings of the training, or run `recsys train` again",
             )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Raw scores of candidates.
+
+    Attributes:
+        rows: the candidates that all trees scored, ascending; indptr: where those of each user begin.
+        raw: of these, f32: what CatBoost gives for the joined frame.
+        first: of every candidate, f32, by the first trees; NaN where nobody was left out.
+    """
+
+    rows: np.ndarray
+    indptr: np.ndarray
+    raw: np.ndarray
+    first: np.ndarray
 
 
 def fit_ranker(
@@ -127,7 +157,7 @@ def fit_ranker(
         ),
     )
     return Ranker(
-        read_forest(as_json(model)), lambda: model, columns, categories, Calibration(), settings.score
+        read_forests(as_json(model)), lambda: model, columns, categories, Calibration(), settings.score
     )
 
 
@@ -137,7 +167,7 @@ def refit_ranker(frame: pl.DataFrame, judged: Ranker, settings: RankerSettings, 
     pool = _pool(frame, judged.columns, judged.categories, settings.loss_function)
     model = _mean_of_members(settings, trees, threads, lambda member: member.fit(pool))
     _forget_when(model)
-    return replace(judged, forest=read_forest(as_json(model)), open_model=lambda: model)
+    return replace(judged, forests=read_forests(as_json(model)), open_model=lambda: model)
 
 
 def continue_ranker(frame: pl.DataFrame, base: Ranker, settings: RankerSettings, threads: int) -> Ranker:
@@ -150,7 +180,7 @@ def continue_ranker(frame: pl.DataFrame, base: Ranker, settings: RankerSettings,
     model = _new_model(settings, settings.warm_iterations, threads, settings.random_state)
     model.fit(_pool(frame, base.columns, base.categories, settings.loss_function), init_model=base.model)
     _forget_when(model)
-    return replace(base, forest=read_forest(as_json(model)), open_model=lambda: model)
+    return replace(base, forests=read_forests(as_json(model)), open_model=lambda: model)
 
 
 def _forget_when(model: "CatBoost") -> None:
@@ -158,6 +188,12 @@ def _forget_when(model: "CatBoost") -> None:
     for name in list(told.keys()):
         if name.endswith(("model_guid", "train_finish_time")):  # the same training gives the same bytes
             told[name] = ""
+
+
+def _sorted_places(places: np.ndarray, size: int) -> np.ndarray:
+    chosen = np.zeros(size, dtype=np.bool_)
+    chosen[places] = True
+    return np.flatnonzero(chosen)
 
 
 def _nothing_to_learn() -> ModelError:

@@ -240,14 +240,17 @@ def calibrated(ranker: Ranker, window: LabelWindow, shop: Workshop) -> Calibrati
         chosen = np.random.default_rng(shop.settings.ranker.random_state)
         users = np.sort(chosen.choice(users, _CALIBRATION_USERS, replace=False))
     bound = ranker.on(window.day.tables.items)
+    scoring = shop.settings.scoring
+    shortlist = scoring.shortlist * scoring.top_k
     taken = window.positives.with_columns(pl.lit(1, dtype=pl.Int8).alias(LABEL))
 
     def outcomes(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ranked = rank_users(chunk, window.day, bound)
-        labelled = ranked.candidates.keys().join(taken, on=[USER, ITEM], how="left", maintain_order="left")
-        return ranked.raw, labelled[LABEL].fill_null(0).to_numpy()
+        ranked = rank_users(chunk, window.day, bound, shortlist)
+        keys = ranked.candidates.keys(ranked.scored.rows)
+        labelled = keys.join(taken, on=[USER, ITEM], how="left", maintain_order="left")
+        return ranked.scored.raw, labelled[LABEL].fill_null(0).to_numpy()
 
-    chunks = chunks_of(users, shop.settings.scoring.chunk_users)
+    chunks = chunks_of(users, scoring.chunk_users)
     raw, labels = zip(*mapped(outcomes, chunks, shop.threads), strict=True)
     return fit_calibration(np.concatenate(raw), np.concatenate(labels))
 
@@ -274,6 +277,7 @@ def examined(ranker: Ranker, window: LabelWindow, shop: Workshop) -> tuple[Ranke
             ranker,
             window.positives,
             k=settings.evaluation.k,
+            shortlist=settings.scoring.shortlist * settings.evaluation.k,
             chunk_users=settings.scoring.chunk_users,
             threads=shop.threads,
         )

@@ -1,6 +1,5 @@
 """Both stages together: `rank_users` is the scoring path, for a million users and for one."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,10 +14,8 @@ from recsys_cli.models.candidates.selection_loops import best_first
 from recsys_cli.models.candidates.stage import EXACT, CandidateStage, Source, UserSide, open_sources
 from recsys_cli.models.encoding import FeatureEncoder
 from recsys_cli.models.join import ItemTables, RankerTables, item_tables, join_features
-from recsys_cli.models.ranker import BoundRanker, Ranker
+from recsys_cli.models.ranker import BoundRanker, Ranker, Scored
 from recsys_cli.utils.columns import ITEM_ID, RANK, RAW_SCORE, SCORE, USER_ID
-
-_LAST_RANK = int(np.iinfo(np.uint16).max)
 
 
 @dataclass(frozen=True)
@@ -96,11 +93,12 @@ class Ranked:
 
     Attributes:
         candidates: in their own order, by user and item.
-        raw, scores: of each, f32.
+        scored: the raw scores of the shortlisted ones.
+        scores: of the shortlisted ones, f32.
     """
 
     candidates: Candidates
-    raw: np.ndarray
+    scored: Scored
     scores: np.ndarray
 
     def __len__(self) -> int:
@@ -108,17 +106,23 @@ class Ranked:
 
     def top(self, k: int) -> pl.DataFrame:
         """Return user, item, sources, raw_score, score and rank of the first k of each user."""
-        return self._best(k, self.candidates.keys)
+        raw = self.scored.raw
+        best, ranks = best_first(raw, self.scored.indptr, k)
+        return self.candidates.keys(self.scored.rows[best]).with_columns(
+            pl.Series(RAW_SCORE, raw[best]), pl.Series(SCORE, self.scores[best]), pl.Series(RANK, ranks)
+        )
 
     def frame(self, day: ServingDay) -> pl.DataFrame:
-        """Return the same of all candidates, with every feature."""
-        features = join_features(self.candidates, day.tables)
-        return self._best(_LAST_RANK, lambda rows: features[rows])
-
-    def _best(self, k: int, rows_of: Callable[[np.ndarray], pl.DataFrame]) -> pl.DataFrame:
-        rows, ranks = best_first(self.raw, self.candidates.pairs.indptr, k)
-        return rows_of(rows).with_columns(
-            pl.Series(RAW_SCORE, self.raw[rows]), pl.Series(SCORE, self.scores[rows]), pl.Series(RANK, ranks)
+        """Return the same of all candidates, with every feature; those off the shortlist come last, scoreless."""
+        raw, scores = np.full((2, len(self)), np.nan, dtype=np.float32)
+        raw[self.scored.rows], scores[self.scored.rows] = self.scored.raw, self.scores
+        pairs = self.candidates.pairs
+        order = np.lexsort((-self.scored.first, -raw, pairs.rows))
+        ranks = np.arange(1, len(self) + 1) - pairs.indptr[pairs.rows]
+        return join_features(self.candidates, day.tables)[order].with_columns(
+            pl.Series(RAW_SCORE, raw[order]).fill_nan(None),
+            pl.Series(SCORE, scores[order]).fill_nan(None),
+            pl.Series(RANK, ranks.astype(np.uint16)),
         )
 
 
@@ -136,15 +140,18 @@ def candidate_frame(users: np.ndarray, day: ServingDay) -> pl.DataFrame:
     return join_features(candidates_of(users, day), day.tables)
 
 
-def rank_users(users: np.ndarray, day: ServingDay, ranker: BoundRanker) -> Ranked:
+def rank_users(users: np.ndarray, day: ServingDay, ranker: BoundRanker, shortlist: int) -> Ranked:
     """Return the users' candidates with their scores: a user gets the same alone and among others.
 
     Pure: what `score` publishes are the first of them, `explain` shows the rest. Equal scores keep the order
     of the internal item index.
+
+    Args:
+        shortlist: candidates of a user that all trees score; 0: all.
     """
     candidates = candidates_of(users, day)
-    raw = ranker.raw_scores(candidates, day.tables)
-    return Ranked(candidates, raw, ranker.scores(raw))
+    scored = ranker.scored(candidates, day.tables, shortlist)
+    return Ranked(candidates, scored, ranker.scores(scored.raw))
 
 
 def misfits(model: TwoStageModel, features: DayFeatures, *, filter_viewed: bool) -> list[str]:

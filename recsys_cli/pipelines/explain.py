@@ -80,12 +80,11 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
     partition = open_fitting_features(workspace, bundle, day, lambda found: _find(found, user_id, day))
     user = _find(partition.features, user_id, day)
     features, ranker = partition.features.span(user, user + 1), bundle.model.ranker
-    index = published["index"] if published else workspace.settings.candidates.index
+    index, top_k, shortlist = _asked(workspace, published)
     items = open_items(bundle.model.stage, partition.features, workspace.threads, index)
     serving = items.of_users(features)
     only = np.zeros(1, dtype=np.uint32)
-    ranked = rank_users(only, serving, ranker.on(serving.tables.items)).frame(serving)
-    top_k = published["top_k"] if published else workspace.settings.scoring.top_k
+    ranked = rank_users(only, serving, ranker.on(serving.tables.items), shortlist * top_k).frame(serving)
     return Explanation(
         user_id=features.user_ids[0],
         day=day,
@@ -97,6 +96,14 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
         recommendations=_recommendations(ranked.head(top_k), features, ranker),
         candidates=_candidates(ranked, features, serving),
     )
+
+
+def _asked(workspace: Workspace, published: Mapping[str, Any] | None) -> tuple[str, int, int]:
+    """Return the index, the length of the lists and the shortlist of the published run, or of the settings."""
+    if published:
+        return published["index"], published["top_k"], published["shortlist"]
+    settings = workspace.settings
+    return settings.candidates.index, settings.scoring.top_k, settings.scoring.shortlist
 
 
 def _find(features: DayFeatures, user_id: str, day: date) -> int:

@@ -51,6 +51,7 @@ class Ranking:
     items: DayItems
     ranker: BoundRanker
     top_k: int
+    shortlist: int
     chunk_users: int
     threads: int
 
@@ -70,7 +71,7 @@ class Ranking:
         return mapped(self._rank, chunks, self.threads)
 
     def _rank(self, chunk: Chunk) -> RankedChunk:
-        ranked = rank_users(chunk.users - np.uint32(chunk.first), chunk.day, self.ranker)
+        ranked = rank_users(chunk.users - np.uint32(chunk.first), chunk.day, self.ranker, self.shortlist)
         top = ranked.top(self.top_k).with_columns(pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32))
         return RankedChunk(chunk, len(ranked), top)
 
@@ -98,4 +99,5 @@ def open_ranking(
     """Bind a model to the items of a day."""
     items = open_items(model.stage, features, threads, settings.candidates.index)
     ranker = model.ranker.on(items.tables.items)
-    return Ranking(features, items, ranker, top_k, settings.scoring.chunk_users, threads)
+    scoring = settings.scoring
+    return Ranking(features, items, ranker, top_k, scoring.shortlist * top_k, scoring.chunk_users, threads)

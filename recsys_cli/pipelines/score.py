@@ -66,8 +66,10 @@ class Job:
         """A hash of all that decides the bytes of the file."""
         asked = sorted(self.request.user_ids) if self.request.user_ids is not None else None
         parts = [str(self.request.day), self.bundle.version, self.partition.content_hash]
-        index = self.workspace.settings.candidates.index
-        return sha256_of_json([*parts, self.request.top_k, asked, index])
+        settings = self.workspace.settings
+        return sha256_of_json(
+            [*parts, self.request.top_k, asked, settings.candidates.index, settings.scoring.shortlist]
+        )
 
     def users(self) -> np.ndarray:
         """Return the internal indices of the users that are asked for, ascending."""
@@ -205,7 +207,7 @@ def _metadata(job: Job) -> dict[str, str]:
 
 
 def _manifest(job: Job, counts: ScoreCounts) -> dict[str, Any]:
-    features = job.partition.features
+    features, settings = job.partition.features, job.workspace.settings
     ids = features.user_ids
     example = ids[counts.example or 0] if len(ids) else None
     return {
@@ -218,6 +220,7 @@ def _manifest(job: Job, counts: ScoreCounts) -> dict[str, Any]:
         "features_content_hash": job.partition.content_hash,
         "all_users": job.request.user_ids is None,
         "example_user": example,
-        "index": job.workspace.settings.candidates.index,
+        "index": settings.candidates.index,
+        "shortlist": settings.scoring.shortlist,
         **counts.facts(int(features.items[ELIGIBLE].sum())),
     }

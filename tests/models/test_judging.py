@@ -12,7 +12,7 @@ from scipy import sparse
 from recsys_cli.data_preparation.features import FeatureTables
 from recsys_cli.models.calibration import Calibration
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
-from recsys_cli.models.forest import as_json, read_forest
+from recsys_cli.models.forest import as_json, read_forests
 from recsys_cli.models.join import RankerTables
 from recsys_cli.models.judging import BLEND, TWO_STAGES, Budget, Verdict, judge_day, measures_of
 from recsys_cli.models.ranker import Ranker
@@ -54,7 +54,7 @@ def by_left() -> Ranker:
     model = CatBoost({"iterations": 60, "depth": 4, "learning_rate": 0.3, "logging_level": "Silent"})
     model.set_params(allow_writing_files=False, random_seed=0)
     model.fit(Pool(scores, label=scores["left_score"].to_numpy()))
-    return Ranker(read_forest(as_json(model)), lambda: model, ("left_score",), (), Calibration(), "raw")
+    return Ranker(read_forests(as_json(model)), lambda: model, ("left_score",), (), Calibration(), "raw")
 
 
 def features() -> FeatureTables:
@@ -75,7 +75,7 @@ def verdict(by_left: Ranker) -> Verdict:
     truth = pl.DataFrame({"user": [WARM, WARM, WARM, BUSY, BUSY, COLD], "item": [0, 2, 3, 2, 5, 1]}).cast(
         pl.UInt32
     )
-    return judge_day(day, features(), by_left, truth, k=2, chunk_users=2, threads=1)
+    return judge_day(day, features(), by_left, truth, k=2, shortlist=0, chunk_users=2, threads=1)
 
 
 def test_the_stage_budget_counts_warm_users_pairs(verdict: Verdict) -> None:

@@ -169,7 +169,7 @@ def test_the_exam_asks_a_ranker_that_has_not_seen_its_window(
     columns, categories = feature_columns(earlier.frame, last.stage, shop.settings.ranker.feature_groups)
     ranker = fit_ranker(earlier.frame, columns, categories, shop.settings.ranker, 2)
     users = last.positives[USER].unique().sort().to_numpy()
-    ranked = rank_users(users, last.day, ranker.on(last.day.tables.items)).top(10)
+    ranked = rank_users(users, last.day, ranker.on(last.day.tables.items), 0).top(10)
     hit = ranked.join(last.positives, on=["user", "item"], how="semi").group_by("user").len()
     judged = training.verdict.by_user[TWO_STAGES].filter(pl.col("HitRate") > 0)
     assert dict(judged.select("user", pl.col("Precision") * 10).iter_rows()) == pytest.approx(
@@ -195,7 +195,7 @@ def test_shuffled_labels_bring_the_lists_down_to_chance(
     def gain(frame: pl.DataFrame) -> pl.Series:
         """Hits in each user's first ten places in the last window, beyond those of a random order."""
         ranker = fit_ranker(frame, columns, categories, settings, 2)
-        every = rank_users(users, last.day, ranker.on(last.day.tables.items)).frame(last.day)
+        every = rank_users(users, last.day, ranker.on(last.day.tables.items), 0).frame(last.day)
         ranked = every.join(last.positives.with_columns(taken=1.0), on=["user", "item"], how="left")
         taken = pl.col("taken").fill_null(0.0)
         hits = taken.filter(pl.col("rank") <= 10).sum() - 10 * taken.mean()

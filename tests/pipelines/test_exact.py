@@ -11,13 +11,15 @@ from catboost import Pool
 from recsys_cli.cli.app import main
 from recsys_cli.configs.load import load_settings
 from recsys_cli.models.candidates.protocol import Pairs
+from recsys_cli.models.forest import FIRST_TREES
 from recsys_cli.models.two_stage import ServingDay, candidate_frame, open_items
+from recsys_cli.pipelines.explain import explain_user
 from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import Workspace
 
 DAY = date(1998, 4, 9)
-K = 10
-LIGHT = ("candidates.lightfm.epochs=2", "ranker.label_windows=2", "ranker.iterations=60")
+K, SHORTLIST = 10, 10
+LIGHT = ("candidates.lightfm.epochs=2", "ranker.label_windows=2", "ranker.iterations=100")
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,13 @@ def scored(root: Path, *options: str) -> pl.DataFrame:
     return pl.read_parquet(root / f"recommendations/date={DAY}/recommendations.parquet")
 
 
+def best(frame: pl.DataFrame, by: str, most: int) -> pl.DataFrame:
+    ordered = frame.cast({by: pl.Float32}).sort("user", by, "item", descending=[False, True, False])
+    return ordered.with_columns(pl.int_range(1, pl.len() + 1).over("user").alias("rank")).filter(
+        pl.col("rank") <= most
+    )
+
+
 def proposed_by_looking_at_every_item(day: ServingDay) -> set[tuple[int, int]]:
     """The best unseen, eligible items of every source by its scores of all pairs."""
     users, items = day.history.shape
@@ -60,6 +69,20 @@ def proposed_by_looking_at_every_item(day: ServingDay) -> set[tuple[int, int]]:
     return pairs
 
 
+def off_the_shortlist(root: Path, user_id: str, published: pl.DataFrame) -> int:
+    """Compare a user's explanation with the published list; return how many candidates have no score."""
+    loaded = load_settings(root, None, ())
+    told = explain_user(Workspace(loaded.workspace, loaded.settings), user_id, DAY)
+    own = published.filter(pl.col("user_id").cast(pl.String) == user_id)
+    first = told.candidates[:K]
+    assert [row["item_id"] for row in first] == own["item_id"].to_list()
+    assert [row["score"] for row in first] == own["score"].to_list()
+    assert [row["rank"] for row in told.candidates] == list(range(1, len(told.candidates) + 1))
+    scored = [row["score"] is not None for row in told.candidates]
+    assert scored == sorted(scored, reverse=True) and sum(scored) == min(SHORTLIST * K, len(scored))
+    return len(scored) - sum(scored)
+
+
 def test_the_lists_are_those_of_the_plain_path_whatever_the_chunk_and_the_threads(trained: Path) -> None:
     loaded = load_settings(trained, None, ())
     workspace = Workspace(loaded.workspace, loaded.settings)
@@ -70,13 +93,17 @@ def test_the_lists_are_those_of_the_plain_path_whatever_the_chunk_and_the_thread
     frame = candidate_frame(np.arange(len(everybody.users), dtype=np.uint32), day)
     ours = set(frame.select("user", "item").iter_rows())
     assert len(proposed_by_looking_at_every_item(day) - ours) <= 1e-4 * len(ours)  # but for equal products
-    raw = ranker.model.predict(Pool(frame.select(ranker.columns), cat_features=list(ranker.categories)))
-    plain = (
-        frame.select("user", "item", raw=raw)
-        .sort("user", "raw", "item", descending=[False, True, False])
-        .with_columns(pl.int_range(1, pl.len() + 1).over("user").alias("rank"))
-        .filter(pl.col("rank") <= K)
+    pool = Pool(frame.select(ranker.columns), cat_features=list(ranker.categories))
+    assert ranker.model.tree_count_ > 2 * FIRST_TREES
+    every = frame.select(
+        "user",
+        "item",
+        raw=ranker.model.predict(pool),
+        first=ranker.model.predict(pool, ntree_end=FIRST_TREES),
     )
+    shortlist = best(every, "first", SHORTLIST * K)
+    assert len(shortlist) < 0.5 * len(every)
+    plain = best(shortlist, "raw", K)
     score = 1 / (1 + np.exp(-(ranker.calibration.slope * plain["raw"] + ranker.calibration.intercept)))
 
     for options in (
@@ -89,3 +116,4 @@ def test_the_lists_are_those_of_the_plain_path_whatever_the_chunk_and_the_thread
         assert published["item_id"].equals(stored.items["item_id"].gather(plain["item"]))
         assert published["rank"].to_list() == plain["rank"].to_list()
         np.testing.assert_allclose(published["score"], score, atol=1e-5)
+    assert off_the_shortlist(trained, str(published["user_id"][0]), published) > 0
