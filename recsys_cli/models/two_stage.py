@@ -113,7 +113,7 @@ class Ranked:
         )
 
     def frame(self, day: ServingDay) -> pl.DataFrame:
-        """Return the same of all candidates, with every feature; those off the shortlist come last, scoreless."""
+        """Return the same of all candidates, with every feature; off the shortlist they have no score."""
         raw, scores = np.full((2, len(self)), np.nan, dtype=np.float32)
         raw[self.scored.rows], scores[self.scored.rows] = self.scored.raw, self.scores
         pairs = self.candidates.pairs

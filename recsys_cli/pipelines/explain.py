@@ -99,7 +99,7 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
 
 
 def _asked(workspace: Workspace, published: Mapping[str, Any] | None) -> tuple[str, int, int]:
-    """Return the index, the length of the lists and the shortlist of the published run, or of the settings."""
+    """Return index, length of the lists and shortlist: of the published run, or of the settings."""
     if published:
         return published["index"], published["top_k"], published["shortlist"]
     settings = workspace.settings
