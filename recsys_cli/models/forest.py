@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.forest_loops import count_borders, sum_trees
+from recsys_cli.models.forest_loops import TOGETHER, count_borders, sum_trees
 
 if TYPE_CHECKING:
     from catboost import CatBoost
@@ -53,6 +53,8 @@ class Forest:
         slot, border, bit, starts: of each split, and where each tree's splits begin; a split adds `bit` to
             the leaf's number where the bin exceeds `border`.
         leaves: f64, of all trees; offsets: where each tree's begin.
+
+    Trees of a single leaf 0 fill up the last `TOGETHER`.
     """
 
     slots: tuple[Slot, ...]
@@ -176,13 +178,17 @@ def read_forest(told: Mapping[str, Any]) -> Forest:
     if not all(np.isfinite(own).all() for own in leaves):
         raise ValueError("a leaf is no number")
     leaves[0] += bias
+    filling = -len(leaves) % TOGETHER
+    depths, leaves = [*depths, *[0] * filling], [*leaves, *[np.zeros(1)] * filling]
     return Forest(
         slots,
         np.array(asked, dtype=np.int64),
         np.array(
             [_border(split, slots[place]) for split, place in zip(splits, asked, strict=True)], np.uint8
         ),
-        np.concatenate([1 << np.arange(depth) for depth in depths]).astype(np.uint16),
+        np.concatenate([1 << np.arange(depth) for depth in depths]).astype(
+            np.uint8 if max(depths) <= 8 else np.uint16
+        ),
         np.concatenate([[0], np.cumsum(depths)]).astype(np.int64),
         np.concatenate(leaves),
         np.concatenate([[0], np.cumsum([len(own) for own in leaves])]).astype(np.int64),

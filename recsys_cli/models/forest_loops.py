@@ -6,6 +6,7 @@ import numpy as np
 
 from recsys_cli.utils.compiled import compiled
 
+TOGETHER = 4  # trees whose leaves are added in one go
 _ROWS = 1_024  # at a time: their bins and sums stay in the nearest caches
 
 
@@ -38,12 +39,12 @@ def sum_trees(
         users, items: bins, a row a user of the chunk, or an item that there is; pairs: a column a pair.
         slots: the slots of users, items and pairs.
         rows: the place of the user in the chunk and the item of each pair.
-        splits: slot, border, bit and starts as in `Forest`.
+        splits: slot, border, bit and starts as in `Forest`; of `TOGETHER` trees, or a multiple of it.
     """
     split_slot, borders, bits, starts = splits
     size = len(slots[0]) + len(slots[1]) + len(slots[2])
     bins = np.empty((size, _ROWS), dtype=np.uint8)
-    leaf, sums = np.empty(_ROWS, dtype=np.uint16), np.empty(_ROWS, dtype=np.float64)
+    found, sums = np.empty((TOGETHER, _ROWS), dtype=bits.dtype), np.empty(_ROWS, dtype=np.float64)
     scores = np.empty(len(rows[0]), dtype=np.float32)
     for first in range(0, len(scores), _ROWS):
         count = min(_ROWS, len(scores) - first)
@@ -52,15 +53,11 @@ def sum_trees(
         for column in range(len(slots[2])):
             bins[slots[2][column], :count] = pairs[column, first : first + count]
         sums[:count] = 0.0
-        for tree in range(len(starts) - 1):
-            leaf[:count] = 0
-            for split in range(starts[tree], starts[tree + 1]):
-                told, border, bit = bins[split_slot[split]], borders[split], bits[split]
-                for row in range(count):
-                    leaf[row] |= bit * np.uint16(told[row] > border)
-            values = leaves[offsets[tree] : offsets[tree + 1]]
-            for row in range(count):
-                sums[row] += values[leaf[row]]
+        for tree in range(0, len(starts) - 1, TOGETHER):
+            for place in range(TOGETHER):
+                own = slice(starts[tree + place], starts[tree + place + 1])
+                _find_leaves(bins, split_slot[own], borders[own], bits[own], found[place, :count])
+            _add_leaves(found, leaves, offsets[tree : tree + TOGETHER], sums[:count])
         for row in range(count):
             scores[first + row] = sums[row]
     return scores
@@ -73,3 +70,26 @@ def _fill_bins(side: np.ndarray, slots: np.ndarray, rows: np.ndarray, bins: np.n
         own = side[rows[row]]
         for column in range(len(slots)):
             bins[slots[column], row] = own[column]
+
+
+@compiled
+def _find_leaves(
+    bins: np.ndarray, slots: np.ndarray, borders: np.ndarray, bits: np.ndarray, found: np.ndarray
+) -> None:
+    """Write which leaf of one tree each row falls into."""
+    found[:] = 0
+    for split in range(len(slots)):
+        told, border, bit = bins[slots[split]], borders[split], bits[split]
+        for row in range(len(found)):
+            found[row] |= bit if told[row] > border else 0
+
+
+@compiled
+def _add_leaves(found: np.ndarray, leaves: np.ndarray, offsets: np.ndarray, sums: np.ndarray) -> None:
+    """Add the values of the leaves that were found, tree by tree as CatBoost does."""
+    one, two, three, four = found[0], found[1], found[2], found[3]
+    ones, twos = leaves[offsets[0] :], leaves[offsets[1] :]
+    threes, fours = leaves[offsets[2] :], leaves[offsets[3] :]
+    for row in range(len(sums)):
+        total = sums[row] + ones[one[row]] + twos[two[row]]
+        sums[row] = total + threes[three[row]] + fours[four[row]]

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.floor import floor_seconds
-from tests.benchmarks.workspaces import DAY, Bench, peer_tables
+from tests.benchmarks.workspaces import DAY, FOLDER, Bench, peer_tables
 
-FOLDER = Path(".bench")
 PEER_PACKAGES = ("rectools[lightfm,catboost]", "pyarrow<22")
 
 
@@ -61,7 +60,6 @@ def main() -> None:
     parser.add_argument("--peer", help="a Python with rectools[lightfm,catboost]; default: one is made")
     parser.add_argument("--without-peer", action="store_true")
     args = parser.parse_args()
-    FOLDER.mkdir(exist_ok=True)
     small, large = (Bench.open(FOLDER.absolute(), users, args.items) for users in args.users)
     rows: dict[str, dict[str, Any]] = {}
 

@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+FOLDER = Path(".bench")
 DAY = "2026-07-01"
 LIGHT = {  # training effort alone: what is scored stays as big
     "candidates.lightfm.epochs": 2,
@@ -52,14 +54,14 @@ class Bench:
     root: Path
 
     @classmethod
-    def open(cls, folder: Path, users: int, items: int) -> "Bench":
+    def open(cls, folder: Path, users: int, items: int, events_per_user: float = 5.7) -> "Bench":
         """Return the workspace of this size, made if it is not there."""
         root = folder / f"{users}x{items}"
         if not (root / "settings").exists():
-            made = (
-                "--preset", "demo", "--users", str(users), "--items", str(items), "--events-per-user", "5.7"
-            )  # fmt: skip
-            run(root, "init", str(root), *made)
+            sizes = {"users": users, "items": items, "events-per-user": events_per_user}
+            made = [word for name, size in sizes.items() for word in (f"--{name}", str(size))]
+            folder.mkdir(exist_ok=True)
+            run(root, "init", str(root), "--preset", "demo", *made)
         return cls(root)
 
     def version(self, name: str) -> str:
@@ -74,11 +76,12 @@ class Bench:
             noted.write_text(newest.parent.name)
         return noted.read_text()
 
-    def score(self, name: str) -> dict[str, Any]:
+    def score(self, name: str, settings: Mapping[str, object] | None = None) -> dict[str, Any]:
         """Score everybody in a process of its own, with the features written before."""
+        sets = [part for key, value in (settings or {}).items() for part in ("--set", f"{key}={value}")]
         run(self.root, "models", "promote", self.version(name), "--force")
         run(self.root, "features", "--date", DAY)
-        seconds, peak = run(self.root, "score", "--date", DAY, "--force")
+        seconds, peak = run(self.root, "score", "--date", DAY, "--force", *sets)
         manifest = json.loads((self.root / f"recommendations/date={DAY}/manifest.json").read_text())
         record = json.loads((self.root / "runs" / manifest["run_id"] / "run.json").read_text())
         return {
@@ -87,6 +90,7 @@ class Bench:
             "seconds": round(seconds, 2),
             "users_per_s": round(manifest["users"] / seconds),
             "peak_rss_gb": round(peak, 3),
+            "index_recall": manifest.get("index_recall"),
             "stages": {stage["name"]: stage["seconds"] for stage in record["stages"]},
         }
 
