@@ -1,9 +1,10 @@
 """Settings by their dotted keys."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from typing import Any
 
+from recsys_cli.configs.schema import KeyPath
 from recsys_cli.configs.sections import Settings
 
 
@@ -34,6 +35,20 @@ def without(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
         section, _, name = key.rpartition(".")
         del _table_at(root, section)[name]
     return root
+
+
+def flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a nested table by their dotted keys."""
+    return {".".join(path): value for path, value in leaves(table)}
+
+
+def leaves(table: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield every value of a nested table with its path; an empty table is a value."""
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, (*prefix, name))
+        else:
+            yield (*prefix, name), value
 
 
 def _table_at(root: dict[str, Any], section: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Within a file the [default] tables come before those of the chosen environment.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from recsys_cli.configs.documents import DEFAULT, SECRETS_FILE, Document, read_documents
+from recsys_cli.configs.dotted_keys import flat, leaves
 from recsys_cli.configs.layers import Layer, environment_layer, nested, overlay, override_layer
 from recsys_cli.configs.masking import MASK, Secrets, is_secret_name
 from recsys_cli.configs.problems import BUILT_IN, problems_of
-from recsys_cli.configs.schema import KeyPath
 from recsys_cli.configs.sections import Settings
 from recsys_cli.utils.errors import SettingsError
 
@@ -42,8 +42,7 @@ class LoadedSettings:
         return Secrets.of(value for key, value in values if self.origins[key].startswith(SECRETS_FILE))
 
     def _values(self) -> dict[str, Any]:
-        dump = self.settings.model_dump(mode="json")
-        return {".".join(path): value for path, value in _leaves(dump, ())}
+        return flat(self.settings.model_dump(mode="json"))
 
 
 def load_settings(workspace: Path, environment: str | None, overrides: Sequence[str]) -> LoadedSettings:
@@ -108,18 +107,10 @@ def _validated(layer: Layer, strays: Sequence[str], root: Path) -> Settings:
 def _with_origins(root: Path, environment: str, settings: Settings, layer: Layer) -> LoadedSettings:
     origins: dict[str, str] = {}
     secrets: set[str] = set()
-    for path, _ in _leaves(settings.model_dump(mode="json"), ()):
+    for path, _ in leaves(settings.model_dump(mode="json")):
         key = ".".join(path)
         setting = layer.get(path)
         origins[key] = setting.origin if setting else BUILT_IN
         if setting.secret if setting else is_secret_name(path[-1]):
             secrets.add(key)
     return LoadedSettings(root, environment, settings, origins, frozenset(secrets))
-
-
-def _leaves(table: Mapping[str, Any], prefix: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
-    for name, value in table.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, (*prefix, name))
-        else:
-            yield (*prefix, name), value

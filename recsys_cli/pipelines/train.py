@@ -5,8 +5,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from loguru import logger
+
+from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.bundle import Bundle, read_manifest, write_bundle
+from recsys_cli.models.kept_settings import left_by_warm_start, warm_start_settings
 from recsys_cli.models.registry import promote, shortfall
 from recsys_cli.models.training import Training, TrainingWindow, Workshop, train_two_stage
 from recsys_cli.models.warm_start import warm_start
@@ -62,12 +66,14 @@ def train_model(
         shop, base = workshop(workspace, run), None
         if warm:
             base = open_base(workspace, tables)
+            _tell_what_is_left(base, settings)
+            settings = warm_start_settings(base, settings)
             tables = with_external(tables, workspace, [base.model.trained_through])
             training = warm_start(base.model, tables, shop, progress)
         else:
             training = train_two_stage(tables, shop, progress)
         with run.stages.stage("save"):
-            facts = _facts(training, workspace, run, len(tables.events)) | _origin(base)
+            facts = _facts(training, settings, run, len(tables.events)) | _origin(base)
             with staging_folder(workspace.models) as staged:
                 version = write_bundle(training.model, staged, facts)
                 put_folder(staged, workspace.models / version)
@@ -77,6 +83,17 @@ def train_model(
         if promoted and not missing:
             promote(workspace.models, version)
     return TrainReport(version, folder, promoted and not missing, missing, training.windows, manifest)
+
+
+def _tell_what_is_left(base: Bundle, settings: Settings) -> None:
+    """Log the settings that a warm start does not follow."""
+    left = left_by_warm_start(base, settings)
+    if left:
+        logger.warning(
+            "a warm start keeps what {} was trained with; these settings wait for a full `recsys train`: {}",
+            base.version,
+            ", ".join(left),
+        )
 
 
 def _origin(base: Bundle | None) -> dict[str, Any]:
@@ -97,8 +114,7 @@ def workshop(workspace: Workspace, run: Run) -> Workshop:
     return Workshop(workspace.settings, workspace.threads, run.stages, FitCache(workspace.fits))
 
 
-def _facts(training: Training, workspace: Workspace, run: Run, events: int) -> dict[str, Any]:
-    settings = workspace.settings
+def _facts(training: Training, settings: Settings, run: Run, events: int) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "created": run.started.isoformat(timespec="seconds"),

@@ -1,0 +1,53 @@
+"""A model keeps the settings of its training: the program says so wherever those of today differ."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_cli.cli.app import main
+from recsys_cli.utils.errors import ExitCode
+
+DAY, LATER = "2026-03-02", "2026-03-04"
+KEPT = ("--set", "candidates.content.num_candidates=0", "--set", "ranker.members=2")
+TOLD = "candidates.content.num_candidates = 0 (the model's: 100), ranker.members = 2 (the model's: 3)"
+
+
+@pytest.fixture
+def told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command that succeeds; return its stdout and the warnings on stderr."""
+
+    def run(*args: str) -> tuple[str, list[str]]:
+        capsys.readouterr()
+        assert main(["-C", str(workspace), *args]) == ExitCode.OK
+        out, err = capsys.readouterr()
+        return out, [line for line in err.splitlines() if line.startswith("warning: ")]
+
+    return run
+
+
+def manifest_of(workspace: Path, trained_through: str) -> dict[str, Any]:
+    (file,) = (workspace / "models").glob(f"{trained_through}-*/manifest.json")
+    manifest: dict[str, Any] = json.loads(file.read_text())
+    return manifest
+
+
+def test_a_warm_start_records_the_settings_that_it_uses_and_tells_the_others(
+    workspace: Path, told: Any
+) -> None:
+    new_trees = ("--set", "ranker.depth=3", "--set", "ranker.warm_iterations=4")
+
+    _, warnings = told("train", "--warm-start", "--date", LATER, "--no-promote", *KEPT, *new_trees)
+
+    base, new = manifest_of(workspace, DAY), manifest_of(workspace, LATER)
+    settings = new["settings"]
+    assert settings["candidates"] == base["settings"]["candidates"] == new["stage"]["settings"]
+    assert "content" in new["exam"]["models"] and settings["candidates"]["content"]["num_candidates"] == 100
+    changed = {
+        name for name, value in settings["ranker"].items() if value != base["settings"]["ranker"][name]
+    }
+    assert changed == {"depth", "warm_iterations"}
+    assert new["trees"] == base["trees"] + 4
+    assert len(warnings) == 1 and f"these settings wait for a full `recsys train`: {TOLD}" in warnings[0]
+    assert base["version"] in warnings[0]
