@@ -14,6 +14,7 @@ _OF_TODAY: Final = {
     "candidates.lightfm.warm_epochs",
     "ranker.warm_iterations",
 }
+_AT_SCORING: Final = _OF_TODAY | {"features.max_categories"}
 _AT_WARM_START: Final = _OF_TODAY | {  # the new trees and their label window
     "ranker.loss_function",
     "ranker.depth",
@@ -25,6 +26,11 @@ _AT_WARM_START: Final = _OF_TODAY | {  # the new trees and their label window
     "ranker.max_train_users",
 }
 _DELIVERY: Final = ("candidates.external.path", "candidates.external.columns")  # where the source is on
+
+
+def without_effect(bundle: Bundle, settings: Settings) -> list[str]:
+    """Return, a line each, the settings of today that scoring with a trained model does not follow."""
+    return list(_told(_kept(bundle, _AT_SCORING), settings))
 
 
 def left_by_warm_start(base: Bundle, settings: Settings) -> list[str]:

@@ -15,7 +15,7 @@ from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.bundle import Bundle
 from recsys_cli.models.registry import POINTER, promoted_version
 from recsys_cli.models.two_stage import misfits
-from recsys_cli.pipelines.serving import open_bundle
+from recsys_cli.pipelines.serving import kept_settings_problems, open_bundle
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import ModelError, RecsysError
@@ -88,7 +88,8 @@ def _model_problems(workspace: Workspace, day: date, tables: Tables | None) -> l
         return [_told(error, "error" if (workspace.models / POINTER).exists() else "warning")]
     try:
         bundle = open_bundle(workspace, day)
-        return [] if tables is None else _fit_problems(workspace, bundle, tables)
+        kept = kept_settings_problems(workspace, bundle)
+        return kept if tables is None else kept + _fit_problems(workspace, bundle, tables)
     except ModelError as error:
         return [_told(error, "error")]
 

@@ -11,6 +11,7 @@ import polars as pl
 from loguru import logger
 
 from recsys_cli.data_preparation.ids import close_ids
+from recsys_cli.data_preparation.problems import settle
 from recsys_cli.models.bundle import Bundle
 from recsys_cli.models.candidates.stage import EXACT
 from recsys_cli.models.index_recall import checked_recall
@@ -19,7 +20,7 @@ from recsys_cli.pipelines.publication import RecommendationsWriter, publish, pub
 from recsys_cli.pipelines.ranking import Ranking, open_ranking, within_memory
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
-from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
+from recsys_cli.pipelines.serving import kept_settings_problems, open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER
 from recsys_cli.utils.errors import OutputError, UnknownUserError
@@ -98,6 +99,7 @@ def open_job(workspace: Workspace, request: ScoreRequest, run: Run) -> Job:
     """
     with run.stages.stage("load model"):
         bundle = open_bundle(workspace, request.day)
+        settle(kept_settings_problems(workspace, bundle))
     with run.stages.stage("features"):
         partition = open_fitting_features(
             workspace, bundle, request.day, lambda found: _places(found.user_ids, request)

@@ -3,9 +3,10 @@
 from datetime import date
 
 from recsys_cli.data_preparation.features import DayFeatures, columns_alone, eligibility_problems
-from recsys_cli.data_preparation.problems import raise_errors
+from recsys_cli.data_preparation.problems import Problem, raise_errors
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.bundle import Bundle, read_bundle
+from recsys_cli.models.kept_settings import without_effect
 from recsys_cli.models.registry import model_folder, promoted_version
 from recsys_cli.models.two_stage import misfits
 from recsys_cli.pipelines.feature_store import Judge, Partition, accept, open_features
@@ -57,6 +58,19 @@ def open_base(workspace: Workspace, tables: Tables) -> Bundle:
     bundle = open_bundle(workspace, tables.day)
     _raise_misfits(workspace, bundle, columns_alone(tables, workspace.settings.features))
     return bundle
+
+
+def kept_settings_problems(workspace: Workspace, bundle: Bundle) -> list[Problem]:
+    """Tell of settings that scoring does not follow, as the model keeps those of its training."""
+    left = without_effect(bundle, workspace.settings)
+    if not left:
+        return []
+    what = (
+        "it keeps the settings of its training; these have no effect before a full `recsys train`: "
+        + ", ".join(left)
+    )
+    fix = "run `recsys train`, or restore these settings"
+    return [Problem(f"model {bundle.version}", what, fix, "warning")]
 
 
 def _raise_misfits(workspace: Workspace, bundle: Bundle, features: DayFeatures) -> None:

@@ -51,3 +51,32 @@ def test_a_warm_start_records_the_settings_that_it_uses_and_tells_the_others(
     assert new["trees"] == base["trees"] + 4
     assert len(warnings) == 1 and f"these settings wait for a full `recsys train`: {TOLD}" in warnings[0]
     assert base["version"] in warnings[0]
+
+
+@pytest.mark.parametrize("command", [("score", "--force"), ("score", "--plan"), ("score",)])
+def test_score_tells_of_settings_without_effect_once(told: Any, command: tuple[str, ...]) -> None:
+    _, warnings = told(*command, "--date", DAY, *KEPT, "--set", "scoring.chunk_users=20")
+    assert len(warnings) == 1
+    assert f"these have no effect before a full `recsys train`: {TOLD}" in warnings[0]
+
+
+def test_settings_that_scoring_follows_bring_no_warning(told: Any) -> None:
+    followed = ("candidates.index=ivf", "candidates.min_index_recall=0.01", "ranker.warm_iterations=9")
+    options = [word for one in followed for word in ("--set", one)]
+    assert told("score", "--date", DAY, "--force", *options)[1] == []
+    assert told("explain", "u01", "--date", DAY, *KEPT)[1] == []
+
+
+def test_the_nightly_job_stays_silent_and_its_log_has_it(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-q", "-C", str(workspace), "score", "--date", DAY, *KEPT]) == ExitCode.OK
+    assert capsys.readouterr() == ("", "")
+    (log,) = (workspace / "runs").glob("*-score-*/log.jsonl")
+    assert TOLD in log.read_text()
+
+
+def test_check_lists_it(told: Any) -> None:
+    out, _ = told("check", "--date", DAY, "--json", *KEPT)
+    (problem,) = json.loads(out)["problems"]
+    assert problem["severity"] == "warning" and TOLD in problem["what"] and "recsys train" in problem["fix"]
