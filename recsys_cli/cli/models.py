@@ -1,16 +1,22 @@
 """`recsys models`: the versions, and which of them scores."""
 
-import json
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
 
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.workspace import Workspace
+
 models = typer.Typer(help="List, show, promote and roll back model versions.")
 Version = Annotated[str, typer.Argument(help="A version of recsys models list.")]
-
+ShownVersion = Annotated[
+    str | None, typer.Argument(help="A version of recsys models list.", show_default="the promoted one")
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Promote although it does not beat recent popularity; recorded.")
 ]
@@ -46,19 +52,21 @@ def list_models(ctx: typer.Context) -> None:
 
 
 @models.command("show")
-def show_model(ctx: typer.Context, version: Version) -> None:
-    """Show a version's manifest."""
+def show_model(ctx: typer.Context, version: ShownVersion = None) -> None:
+    """Show what a version is, what it learnt from and how it did in its exam; --json: its manifest."""
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.models.bundle import read_manifest
-    from recsys_cli.models.registry import model_folder
+    from recsys_cli.models.registry import model_folder, promoted_version, status_of
 
-    manifest = session.terminal.secrets.hide_in(read_manifest(model_folder(workspace.models, version)))
+    folder = model_folder(workspace.models, version or promoted_version(workspace.models))
+    manifest = session.terminal.secrets.hide_in(read_manifest(folder))
     if session.options.as_json:
         session.terminal.show_json(manifest)
         return
-    rows = [(key, value if isinstance(value, str) else json.dumps(value)) for key, value in manifest.items()]
-    session.terminal.show_table(f"Model {version}", ("what", "value"), rows)
+    from recsys_cli.cli.model_card import show_model_card
+
+    show_model_card(session.terminal, manifest, status_of(workspace.models, folder.name))
 
 
 @models.command("promote")
@@ -67,9 +75,8 @@ def promote_model(ctx: typer.Context, version: Version, force: Force = False) ->
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.models.registry import promote
-    from recsys_cli.utils.locks import locked
 
-    with locked(workspace.lock("models"), "the models"):
+    with _writing(workspace):
         before = promote(workspace.models, version, force=force)
     if session.options.as_json:
         session.terminal.show_json({"schema_version": 1, "promoted": version, "before": before})
@@ -83,11 +90,21 @@ def rollback_model(ctx: typer.Context) -> None:
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.models.registry import rollback
-    from recsys_cli.utils.locks import locked
 
-    with locked(workspace.lock("models"), "the models"):
+    with _writing(workspace):
         version = rollback(workspace.models)
     if session.options.as_json:
         session.terminal.show_json({"schema_version": 1, "promoted": version})
         return
     session.terminal.say(f"promoted: {version}")
+
+
+@contextmanager
+def _writing(workspace: "Workspace") -> Iterator[None]:
+    """Hold the lock of the models, which this user may write."""
+    from recsys_cli.utils.files import check_writable
+    from recsys_cli.utils.locks import locked
+
+    check_writable(workspace.models)
+    with locked(workspace.lock("models"), "the models"):
+        yield

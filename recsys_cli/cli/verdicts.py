@@ -1,11 +1,11 @@
 """How a verdict looks on a terminal: who won, by how much, and which stage to mend."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recsys_cli.cli.terminal import Terminal
 
-_SHOWN = (
+MEASURES = (
     "NDCG",
     "MAP",
     "Recall",
@@ -21,27 +21,39 @@ _SHORT = {"CatalogCoverage": "coverage", "MeanInvUserFreq": "novelty", "IntraLis
 def show_models(terminal: Terminal, facts: Mapping[str, Any], title: str) -> None:
     """Show each contestant's measures, the differences and the segments."""
     k = facts["k"]
-    rows = [
-        (name, *(f"{measures[f'{one}@{k}']:.4f}" for one in _SHOWN))
-        for name, measures in facts["models"].items()
+    show_measures(terminal, facts, title)
+    show_comparisons(terminal, facts["comparisons"], "The two stages against the best of the others")
+    segments = [
+        (name, f"{told['users']:,}", *(_figure(told[f"NDCG@{k}{of}"]) for of in ("", " of popularity")))
+        for name, told in facts["segments"].items()
     ]
-    terminal.show_table(title, ("model", *(_SHORT.get(one, one) for one in _SHOWN)), rows)
-    differences = [
+    terminal.show_table(f"NDCG@{k} by segment", ("users with", "users", "two stages", "popularity"), segments)
+
+
+def show_measures(
+    terminal: Terminal, facts: Mapping[str, Any], title: str, measures: Sequence[str] = MEASURES
+) -> None:
+    """Show some measures of each contestant."""
+    k = facts["k"]
+    rows = [
+        (name, *(f"{figures[f'{one}@{k}']:.4f}" for one in measures))
+        for name, figures in facts["models"].items()
+    ]
+    terminal.show_table(title, ("model", *(_SHORT.get(one, one) for one in measures)), rows)
+
+
+def show_comparisons(terminal: Terminal, comparisons: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Show differences between the two stages and another, with their intervals."""
+    rows = [
         (
             one["metric"],
             one["against"],
             f"{one['difference']:+.4f}",
             f"{one['low']:+.4f} … {one['high']:+.4f}",
         )
-        for one in facts["comparisons"]
+        for one in comparisons
     ]
-    columns = ("measure", "against", "difference", "95 % interval")
-    terminal.show_table("The two stages against the best of the others", columns, differences)
-    segments = [
-        (name, f"{told['users']:,}", *(_figure(told[f"NDCG@{k}{of}"]) for of in ("", " of popularity")))
-        for name, told in facts["segments"].items()
-    ]
-    terminal.show_table(f"NDCG@{k} by segment", ("users with", "users", "two stages", "popularity"), segments)
+    terminal.show_table(title, ("measure", "against", "difference", "95 % interval"), rows)
 
 
 def show_budget(terminal: Terminal, facts: Mapping[str, Any]) -> None:

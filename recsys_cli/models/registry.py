@@ -73,6 +73,15 @@ def promoted_version(models: Path) -> str:
     return history[-1]
 
 
+def status_of(models: Path, version: str) -> str:
+    """Return whether a version scores, as text."""
+    history = _history(models)
+    if version not in history:
+        return "not promoted"
+    how = "promoted by force" if version in _forced(models) else "promoted"
+    return how if version == history[-1] else f"{how} earlier; now {history[-1]} is"
+
+
 def shortfall(manifest: Mapping[str, Any]) -> str:
     """Return why a version has not earned its promotion; empty where it beats recent popularity."""
     duel = manifest["exam"]["against_popularity"]

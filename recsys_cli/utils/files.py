@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pwd import getpwuid
 from typing import Any
 
 from recsys_cli.utils.errors import OutputError
@@ -110,10 +111,17 @@ def check_writable(folder: Path) -> None:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         return
+    if not existing.is_dir():
+        raise OutputError(
+            "there is a file where a folder should be",
+            where=str(existing),
+            fix="make it a folder that can be written, or correct `output` in settings/settings.toml",
+        )
     raise OutputError(
-        "the folder cannot be written" if existing.is_dir() else "there is a file where a folder should be",
+        f"the folder cannot be written by {_user(os.getuid())}",
         where=str(existing),
-        fix="make it a folder that can be written, or correct `output` in settings/settings.toml",
+        fix=f"run the command as {_user(existing.stat().st_uid)}, who owns it, let this user write there "
+        "(chmod, chown), or correct `output` in settings/settings.toml",
     )
 
 
@@ -135,6 +143,13 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _user(number: int) -> str:
+    try:
+        return getpwuid(number).pw_name
+    except KeyError:  # as in a container
+        return f"user {number}"
 
 
 @contextmanager

@@ -3,37 +3,50 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from recsys_cli.utils.errors import LockedError
+from recsys_cli.utils.errors import LockedError, OutputError
 
 
 @contextmanager
 def locked(path: Path, work: str) -> Iterator[None]:
     """Hold the lock file `path` for the block.
 
-    Raises: LockedError at once when another process holds it, naming that process and its start.
+    Raises: LockedError at once when another process holds it, naming that process and its start; OutputError
+        where it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     holder = path.with_suffix(".holder")
+    with _taken(path, holder, work):
+        try:
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+
+
+def _taken(path: Path, holder: Path, work: str) -> AbstractContextManager[object]:
+    """Return the lock, taken, to be released at the end of a `with` block."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        with FileLock(path, timeout=0):
-            started = datetime.now(UTC).isoformat(timespec="seconds")
-            holder.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
-            try:
-                yield
-            finally:
-                holder.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=0).acquire()
+        holder.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
     except Timeout:
         raise LockedError(
             f"another run is busy with {work}{_named(holder)}",
             where=str(path),
             fix="wait until it has ended, or stop that process",
         ) from None
+    except OSError as error:
+        raise OutputError(
+            f"the lock on {work} cannot be taken: {error.strerror or error}",
+            where=str(error.filename or path),
+            fix="let this user write there, or run the command as the user who made it",
+        ) from None
+    return lock
 
 
 def _named(holder: Path) -> str:
