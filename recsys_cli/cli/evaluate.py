@@ -38,7 +38,10 @@ Cuts = Annotated[
 Without = Annotated[
     list[str] | None,
     typer.Option(
-        "--without", metavar="NAME", help="Leave out a source or a group of features; may be repeated."
+        "--without",
+        metavar="NAMES",
+        help="Leave out sources, by the names that evaluate prints, or groups of features; with commas or "
+        "repeated.",
     ),
 ]
 
@@ -60,7 +63,7 @@ def evaluate(
 
         defaults = under_way.workspace.settings.evaluation
         request = EvaluationRequest(day, days or defaults.days, k or defaults.k)
-        report = _evaluated(under_way, terminal, requests_back(request, cuts), without or [])
+        report = _evaluated(under_way, terminal, requests_back(request, cuts), _names(without))
         under_way.facts.update(report.as_json())
     if session.options.as_json:
         terminal.show_json(report.as_json())
@@ -68,14 +71,21 @@ def evaluate(
         _show(terminal, report, stage_rows(under_way))
 
 
+def _names(options: Sequence[str] | None) -> list[str]:
+    names = [name.strip() for option in options or () for name in option.split(",")]
+    return list(dict.fromkeys(names))
+
+
 def _evaluated(
     under_way: Running, terminal: Terminal, requests: Sequence["EvaluationRequest"], without: Sequence[str]
 ) -> "EvaluationReport":
-    from recsys_cli.pipelines.evaluate import report_of, set_exams, settings_without, sit_exam
+    from recsys_cli.pipelines.evaluate import report_of, set_exams, sit_exam
+    from recsys_cli.pipelines.leaving_out import check_left_out, settings_without
 
-    run = under_way.run
-    workspace = replace(under_way.workspace, settings=settings_without(under_way.workspace.settings, without))
+    run, settings = under_way.run, under_way.workspace.settings
+    workspace = replace(under_way.workspace, settings=settings_without(settings, without))
     exams = set_exams(workspace, requests, run)
+    check_left_out(settings, without, exams[0].tables)
     verdicts = []
     for exam in exams:
         with terminal.progress(f"Training on events before {exam.request.day}", "steps") as progress:

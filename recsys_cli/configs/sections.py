@@ -131,6 +131,9 @@ class ItemKNNSettings(Section):
     similarities: list[Literal["bm25", "cosine"]] = Field(
         ["bm25", "cosine"], min_length=1, description="a source for each"
     )
+    without: list[Literal["bm25", "bm25_recent", "cosine", "cosine_recent"]] = Field(
+        [], description="those of its sources that are off"
+    )
     neighbours: int = Field(100, ge=1, le=10_000, description="kept of each item, the most similar first")
 
 

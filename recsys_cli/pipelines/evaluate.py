@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 from loguru import logger
 
-from recsys_cli.configs.sections import CandidatesSettings, Settings
+from recsys_cli.configs.sections import Settings
+from recsys_cli.configs.source_names import sources_on
 from recsys_cli.data_preparation.external import external_files
 from recsys_cli.data_preparation.features import build_features
 from recsys_cli.data_preparation.problems import raise_errors
@@ -86,32 +87,6 @@ def requests_back(request: EvaluationRequest, cuts: int) -> list[EvaluationReque
     ]
 
 
-def settings_without(settings: Settings, names: Sequence[str]) -> Settings:
-    """Return the settings with these sources and groups of features off.
-
-    Raises: UsageError for a name that is neither.
-    """
-    candidates, groups = settings.candidates.model_dump(), list(settings.ranker.feature_groups)
-    sources = [name for name, section in candidates.items() if isinstance(section, dict)]
-    for name in names:
-        if name in sources:
-            candidates[name]["num_candidates"] = 0
-            if "recent_candidates" in candidates[name]:
-                candidates[name]["recent_candidates"] = 0
-        elif name in groups:
-            groups.remove(name)
-        else:
-            raise UsageError(
-                f"{name!r} is neither a source nor a group of features that is on",
-                where="--without",
-                fix=f"sources: {', '.join(sources)}; groups: {', '.join(settings.ranker.feature_groups)}",
-            )
-    ranker = settings.ranker.model_copy(update={"feature_groups": groups})
-    return settings.model_copy(
-        update={"candidates": CandidatesSettings.model_validate(candidates), "ranker": ranker}
-    )
-
-
 def set_exams(workspace: Workspace, requests: Sequence[EvaluationRequest], run: Run) -> list[Exam]:
     """Read what each request is judged by.
 
@@ -129,7 +104,7 @@ def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam
     Raises: UsageError for `days` that cannot be judged; InputError where the window holds nothing.
     """
     settings = workspace.settings
-    _check_length(request, settings.candidates)
+    _check_length(request, settings)
     if request.days > (date.max - request.day).days:
         raise UsageError(
             f"{request.days} days from {request.day} on reach beyond the calendar",
@@ -187,18 +162,12 @@ def _external_days(request: EvaluationRequest, settings: Settings) -> list[date]
     return [*label_cuts(request.day, ranking.label_days, ranking.label_windows), request.day]
 
 
-def _check_length(request: EvaluationRequest, candidates: CandidatesSettings) -> None:
+def _check_length(request: EvaluationRequest, settings: Settings) -> None:
     """Refuse lists that a source could not fill."""
-    counts = [
-        value
-        for section in candidates.model_dump().values()
-        if isinstance(section, dict)
-        for name, value in section.items()
-        if name in ("num_candidates", "recent_candidates") and value
-    ]
-    if request.k > min(counts, default=request.k):
+    wanted = sources_on(settings.candidates, filter_viewed=settings.scoring.filter_viewed)
+    if request.k > min(wanted.values(), default=request.k):
         raise UsageError(
-            f"lists of {request.k} items cannot be compared: a source proposes {min(counts)}",
+            f"lists of {request.k} items cannot be compared: a source proposes {min(wanted.values())}",
             where="--k, evaluation.k",
             fix="give a smaller k, or raise num_candidates of the sources",
         )

@@ -65,16 +65,64 @@ def test_a_group_left_out_changes_the_two_stages_alone(evaluate: Evaluate) -> No
     assert differing == {"two stages"}
 
 
-@pytest.mark.parametrize("name", ["lightfn", "two stages", "", "user_events"])
+def test_every_source_that_is_printed_can_be_left_out(evaluate: Evaluate) -> None:
+    names = set(evaluate("--date", "2026-02-23")["budget"]["by_source"])
+    left = ["bm25_recent", "cosine", "ease", "popular_7d", "popular_segment"]
+
+    told = evaluate("--date", "2026-02-23", "--without", ", ".join(left[:3]), "--without", ",".join(left[3:]))
+
+    assert told["without"] == left and set(left) < names
+    assert set(told["budget"]["by_source"]) == names - set(left)
+    rest = ",".join(sorted(names - {"lightfm"}))
+    assert set(evaluate("--date", "2026-02-23", "--without", rest)["budget"]["by_source"]) == {"lightfm"}
+
+
+@pytest.mark.parametrize(
+    "name", ["lightfn", "two stages", "", "user_events", "history", "external", "ease,,bm25"]
+)
 def test_a_name_that_is_neither_source_nor_group_is_refused(refused: Refused, name: str) -> None:
     message = refused(ExitCode.USAGE, "evaluate", "--date", "2026-02-23", "--without", name)
-    assert f"{name!r} is neither a source nor a group of features that is on" in message
-    assert "sources: lightfm, item_knn, ease" in message and "groups: users, items" in message
+    unknown = "" if "," in name else name
+    assert (
+        f"{unknown!r} is neither a source nor a group of features that is on\n  where: --without" in message
+    )
+    assert (
+        "sources: lightfm, bm25, bm25_recent, cosine, cosine_recent, ease, ease_recent, popular_7d" in message
+    )
+    assert (
+        "item_knn (bm25, bm25_recent, cosine, cosine_recent)" in message and "groups: users, items" in message
+    )
+
+
+OFF = [
+    ("ease_recent", ("candidates.ease.recent_candidates=0",), "'ease_recent' is neither a source"),
+    ("cosine", ('candidates.item_knn.without=["cosine"]',), "'cosine' is neither a source"),
+    ("segment", ("candidates.segment.num_candidates=0",), "'segment' is neither a source"),
+    (
+        "ease",
+        ("candidates.ease.max_items=9",),
+        "'ease' is off: the catalogue has more items than candidates.ease",
+    ),
+    ("segment", ("data.users.features=[]",), "'popular_segment' is off: no text column"),
+    (
+        "content",
+        ('data.items.columns={title="price"}', "data.items.filter=price < 0"),
+        "'content' is off: items have",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "overrides", "words"), OFF, ids=range(len(OFF)))
+def test_a_source_that_is_off_cannot_be_left_out(
+    refused: Refused, name: str, overrides: tuple[str, ...], words: str
+) -> None:
+    options = [word for one in overrides for word in ("--set", one)]
+    assert words in refused(ExitCode.USAGE, "evaluate", "--date", "2026-02-23", "--without", name, *options)
 
 
 GROUPS, SOURCES = (
     "users items pairs affinity ranks scores norms",
-    "lightfm item_knn ease popular segment content history",
+    "lightfm item_knn ease ease_recent popular segment content",
 )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.configs.sections import PopularSettings, SegmentSettings
+from recsys_cli.configs.source_names import SEGMENT, popular_name
 from recsys_cli.data_preparation.features import DAYS_AGO, DayFeatures, FeatureTables
 from recsys_cli.models.candidates.pair_loops import cells_of_pairs
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
@@ -92,11 +93,6 @@ def popular_lists(features: DayFeatures, settings: PopularSettings) -> list[Popu
     return lists
 
 
-def popular_name(days: int) -> str:
-    """Return the name of the source that counts the events of the last `days`."""
-    return f"popular_{days}d"
-
-
 def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLists | None:
     """Return popularity among the users who share a value of a categorical feature; None without one.
 
@@ -125,7 +121,7 @@ def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLi
     counts[-1] = 0.0
     shares = ((counts + _PRIOR * everybody) / (counts.sum(axis=1, keepdims=True) + _PRIOR)).astype(np.float32)
     return PopularLists(
-        "popular_segment",
+        SEGMENT,
         name,
         (*values.to_list(), None),
         _orders(shares, features),

@@ -9,6 +9,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.configs.sections import CandidatesSettings, Settings
+from recsys_cli.configs.source_names import CONTENT, EASE, RECENT
 from recsys_cli.data_preparation.features import EVENTS, RECENCY, DayFeatures, FeatureTables, declared
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.content import content_weights
@@ -27,9 +28,6 @@ from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, U
 from recsys_cli.utils.errors import SettingsError
 
 EXACT = "exact"
-EASE = "ease"
-CONTENT = "content"
-RECENT = "_recent"  # ends the name of a source that weighs the user's items by recency
 
 
 @dataclass(frozen=True)
@@ -170,8 +168,9 @@ def _fit_similarities(
     counts, ids = _counts(tables)
     knn, ease = settings.item_knn, settings.ease
     fitted: dict[str, SimilarityModel] = {}
-    if knn.num_candidates or knn.recent_candidates:
-        for name in knn.similarities:
+    for name in knn.similarities:
+        wanted = {name: knn.num_candidates, name + RECENT: knn.recent_candidates}
+        if any(count and source not in knn.without for source, count in wanted.items()):
             fitted[name] = fit_item_knn(counts, ids, name, knn.neighbours, threads)
     if (ease.num_candidates or ease.recent_candidates) and len(ids) <= ease.max_items:
         fitted[EASE] = fit_ease(counts, ids, ease)
@@ -192,7 +191,7 @@ def _similar(stage: CandidateStage, features: DayFeatures, threads: int) -> list
     sources: list[Source] = []
 
     def add(name: str, weights: BoundWeights, wanted: int, *, recent: bool) -> None:
-        if wanted:
+        if wanted and name not in settings.item_knn.without:
             sources.append(
                 lambda users: weights.of_users(name, users.recency if recent else users.counts, wanted)
             )

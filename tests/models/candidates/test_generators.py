@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 from scipy import sparse
 
 from recsys_cli.configs.sections import Settings
+from recsys_cli.configs.source_names import sources_on, without_sources
 from recsys_cli.data_preparation.features import FeatureTables, build_features
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.merge import propose_candidates
@@ -94,6 +95,17 @@ def test_the_best_unseen_items_in_order(name: str, seed: int, make_random_tables
         assert own["rank"].to_list() == list(range(1, len(own) + 1))
         best = np.sort(values[items])[::-1][:WANTED]
         np.testing.assert_allclose(own["score"].to_numpy(), best, rtol=1e-4, atol=1e-6)
+
+
+def test_the_settings_know_the_sources_by_name(make_random_tables: Maker) -> None:
+    tables = make_random_tables(np.random.default_rng(11), USERS, ITEMS, 900)
+    features, every = opened(tables)
+    assert set(every) == set(sources_on(settings().candidates, filter_viewed=False)) == set(NAMES)
+    for name in ("lightfm", "bm25", "cosine_recent", "ease_recent", "popular_7d", "content"):
+        rest = settings().model_copy(update={"candidates": without_sources(settings().candidates, [name])})
+        assert set(sources_on(rest.candidates, filter_viewed=False)) == set(NAMES) - {name}
+        generators = open_day(fit_candidate_stage(tables, rest, 2), features, 2).generators
+        assert {generator.name for generator in generators} == set(NAMES) - {name}
 
 
 @pytest.mark.parametrize("name", NAMES)
