@@ -24,13 +24,14 @@ Candidates = Annotated[
 ]
 Days = Annotated[int, Field(ge=1, le=36_500)]  # a century
 DAY_PLACE = "{date}"  # in a path: the day as 2026-11-23
+_SHORTEST_HALF_LIFE, _LONGEST_HALF_LIFE = 0.1, 1_000_000.0  # days; beyond them numbers become 0 or all alike
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # as the libraries take it
 
 
 class Section(BaseModel):
     """A frozen part of the settings; `Field(description=…)` is its documentation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
 
 class TableSettings(Section):
@@ -91,8 +92,11 @@ class FeaturesSettings(Section):
     windows_days: list[Days] = Field(
         [7, 14, 30, 90], min_length=1, description="windows of counts, ascending"
     )
-    half_life_days: PositiveFloat = Field(
-        30.0, description="age at which an event of a pair's recency counts half"
+    half_life_days: float = Field(
+        30.0,
+        ge=_SHORTEST_HALF_LIFE,
+        le=_LONGEST_HALF_LIFE,
+        description="age at which an event of a pair's recency counts half",
     )
     max_categories: int = Field(
         200, ge=1, le=254, description="values kept of a text feature, the most frequent first"
@@ -116,9 +120,18 @@ class LightFMSettings(Section):
     warm_epochs: PositiveInt = Field(5, description="epochs on recent events of a warm start")
     user_alpha: float = Field(0.0, ge=0.0)
     item_alpha: float = Field(0.0, ge=0.0)
-    half_life_days: float = Field(60.0, ge=0.0, description="age at which an event counts half; 0: no decay")
+    half_life_days: float = Field(
+        60.0, ge=0.0, le=_LONGEST_HALF_LIFE, description="age at which an event counts half; 0: no decay"
+    )
     num_threads: int = Field(1, ge=1, le=1024, description="more than one is faster and not reproducible")
     random_state: Seed = 42
+
+    @field_validator("half_life_days")
+    @classmethod
+    def _none_or_long_enough(cls, value: float) -> float:
+        if 0 < value < _SHORTEST_HALF_LIFE:
+            raise ValueError(f"must be 0, for no decay, or at least {_SHORTEST_HALF_LIFE}")
+        return value
 
 
 class ItemKNNSettings(Section):
@@ -248,14 +261,14 @@ class RankerSettings(Section):
     )
     iterations: int = Field(400, ge=1, le=100_000)
     depth: int = Field(6, ge=1, le=16)
-    learning_rate: float = Field(0.04, gt=0.0, le=1.0)
+    learning_rate: float = Field(0.04, ge=1e-6, le=1.0)
     members: int = Field(
         3,
         ge=1,
         le=20,
         description="models of other seeds whose mean is the ranker: steadier, and longer to serve",
     )
-    rsm: float = Field(0.3, gt=0.0, le=1.0, description="share of the columns that a tree sees")
+    rsm: float = Field(0.3, ge=0.001, le=1.0, description="share of the columns that a tree sees")
     warm_iterations: int = Field(60, ge=1, le=100_000, description="trees that a warm start adds")
     early_stopping_rounds: PositiveInt = 50
     label_days: int = Field(14, ge=1, le=366, description="length of a label window")
@@ -269,7 +282,9 @@ class RankerSettings(Section):
         list(get_args(FeatureGroup)), min_length=1, description="what a row may tell the ranker"
     )
     n_negatives: PositiveInt = Field(120, description="negatives a user and window")
-    validation_share: Share = Field(0.15, description="share of users kept for early stopping")
+    validation_share: float = Field(
+        0.15, ge=0.01, le=0.9, description="share of users kept for early stopping"
+    )
     max_train_users: PositiveInt = Field(200_000, description="users a label window at most")
     random_state: Seed = 42
 

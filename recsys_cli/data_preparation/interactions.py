@@ -14,6 +14,7 @@ from recsys_cli.utils.errors import InputError
 
 _TEXT_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 _FIRST_PLAUSIBLE = datetime(1971, 1, 1)  # zeros and misread units fall into 1970
+_LARGEST_WEIGHT = 1e15  # sums and means of many stay finite
 _UNITS_PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -52,7 +53,7 @@ def _checked_events(
     problems = problems + id_problems(events, where, USER_ID) + id_problems(events, where, ITEM_ID)
     events, user_problems = cast_ids(events, USER_ID, data.user_id_type, where)
     events, item_problems = cast_ids(events, ITEM_ID, data.item_id_type, where)
-    problems += user_problems + item_problems + _weight_problems(events, where)
+    problems += user_problems + item_problems + _weight_problems(events, data.interactions, where)
     if events.is_empty() and not problems:
         problems.append(
             Problem(
@@ -169,12 +170,13 @@ def _timestamp_problems(events: pl.DataFrame, where: str) -> list[Problem]:
     return problems
 
 
-def _weight_problems(events: pl.DataFrame, where: str) -> list[Problem]:
-    bad = events.select((~pl.col(WEIGHT).is_finite().fill_null(False) | (pl.col(WEIGHT) < 0)).sum()).item()
+def _weight_problems(events: pl.DataFrame, table: InteractionsSettings, where: str) -> list[Problem]:
+    sound = pl.col(WEIGHT).is_between(0, _LARGEST_WEIGHT).fill_null(False)
+    bad = events.select((~sound).sum()).item()
     if not bad:
         return []
-    return [
-        Problem(
-            where, f"{bad:,} events have a weight that is negative, missing or no number", "filter them out"
-        )
-    ]
+    what = (
+        f"{bad:,} of {len(events):,} events have a weight that is negative, missing, no number or above "
+        f"{_LARGEST_WEIGHT:.0e} (column {table.columns.get(WEIGHT, WEIGHT)!r})"
+    )
+    return [Problem(where, what, "filter them out, or write the weights in a coarser unit")]

@@ -143,8 +143,10 @@ def fit_ranker(
     Raises: ModelError when there is nothing to learn from.
     """
     train, validation = frame.filter(~pl.col("validation")), frame.filter("validation")
-    if train[LABEL].n_unique() < 2 or validation[LABEL].n_unique() < 2:
+    if frame[LABEL].n_unique() < 2:
         raise _nothing_to_learn()
+    if train[LABEL].n_unique() < 2 or validation[LABEL].n_unique() < 2:
+        raise _one_sided(train, validation, settings)
     learnt, held_out = (
         _pool(part, columns, categories, settings.loss_function) for part in (train, validation)
     )
@@ -201,6 +203,16 @@ def _nothing_to_learn() -> ModelError:
         "the label windows hold too few users whose candidates they then chose",
         where="ranker.label_days, ranker.label_windows",
         fix="give a later --date or more history, longer windows or more num_candidates of the sources",
+    )
+
+
+def _one_sided(train: pl.DataFrame, validation: pl.DataFrame, settings: RankerSettings) -> ModelError:
+    learnt, kept = (part[GROUP].n_unique() for part in (train, validation))
+    return ModelError(
+        f"of {learnt + kept} lists with a chosen candidate, {learnt} are to learn from and {kept} are kept "
+        "for early stopping: either side needs some, with candidates that were chosen and others",
+        where=f"ranker.validation_share = {settings.validation_share}",
+        fix="set ranker.validation_share nearer to its default, 0.15, or give more history or longer windows",
     )
 
 

@@ -48,7 +48,9 @@ def check_left_out(settings: Settings, names: Sequence[str], tables: Tables) -> 
     sources = _sources_left_out(settings, names)
     for name, why in _without_data(settings, tables).items():
         if name in sources:
-            raise UsageError(f"the source {name!r} is off: {why}", where="--without", fix="take this name away")
+            raise UsageError(
+                f"the source {name!r} is off: {why}", where="--without", fix="take this name away"
+            )
 
 
 def _sources_left_out(settings: Settings, names: Sequence[str]) -> list[str]:

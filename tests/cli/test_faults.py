@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +128,9 @@ def resettled(old: str, new: str) -> Fault:
 
 
 CUT = pl.date(2026, 3, 2)
+BAD_WEIGHTS = pl.lit(pl.Series([1.0, -1.0, 0.0, math.nan, 1e15, None, 3.5, math.inf])).gather(
+    pl.int_range(pl.len()) % 8
+)
 INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
     "no interactions": (missing("interactions"), "score", ("no such file", "data/interactions.parquet")),
     "no users": (missing("users"), "features", ("no such file", "data/users.parquet")),
@@ -173,6 +177,20 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
         changed("interactions", lambda frame: frame.filter(pl.col("timestamp") >= CUT)),
         "score",
         ("no event lies before 2026-03-02 00:00 UTC", "choose a later --date"),
+    ),
+    "weight beyond all numbers": (
+        changed("interactions", lambda frame: frame.with_columns(weight=pl.lit(1e300))),
+        "train",
+        (
+            "935 of 935 events have a weight that",
+            "no number or above 1e+15 (column 'weight')",
+            "coarser unit",
+        ),
+    ),
+    "weights of every bad kind": (
+        changed("interactions", lambda frame: frame.with_columns(weight=BAD_WEIGHTS)),
+        "score",
+        ("467 of 935 events have a weight that is negative, missing, no number or above 1e+15",),
     ),
     "truncated": (with_bytes("interactions", lambda data: data[:-100]), "score", ("cannot be read",)),
     "bytes flipped": (with_bytes("items", stretch_flipped), "score", ("cannot be read", "items.parquet")),
@@ -256,6 +274,26 @@ SETTINGS: dict[str, tuple[Fault, tuple[str, ...], tuple[str, ...]]] = {
             "runtime.threads = 99999999999",
         ),
     ),
+    "beyond what a training can use": (
+        no_fault,
+        (
+            "ranker.validation_share=0.0001",
+            "ranker.rsm=1e-300",
+            "ranker.learning_rate=1e-300",
+            "candidates.lightfm.half_life_days=1e-300",
+            "candidates.ease.regularization=inf",
+            "features.half_life_days=1e-300",
+        ),
+        (
+            "6 settings do not hold",
+            "ranker.validation_share = 0.0001 (--set): should be greater than or equal to 0.01",
+            "ranker.rsm = 1e-300",
+            "ranker.learning_rate = 1e-300",
+            "candidates.lightfm.half_life_days = 1e-300 (--set): must be 0, for no decay, or at least 0.1",
+            "candidates.ease.regularization = Infinity (--set): should be a finite number",
+            "features.half_life_days = 1e-300 (--set): should be greater than or equal to 0.1",
+        ),
+    ),
     "broken TOML": (resettled("[default.ranker]", "[default.ranker"), (), ("not valid TOML", "toml, line")),
     "exclude: no SQL": (
         no_fault,
@@ -321,6 +359,12 @@ def test_bad_settings_are_refused(
     options = [word for override in overrides for word in ("--set", override)]
     message = refused(ExitCode.USAGE, command, "--date", DAY, *options)
     assert all(word in message for word in words), message
+
+
+def test_a_share_that_leaves_nobody_on_one_side_is_refused(refused: Refused) -> None:
+    message = refused(ExitCode.MODEL, "train", "--date", DAY, "--set", "ranker.validation_share=0.01")
+    assert "34 are to learn from and 0 are kept for early stopping" in message
+    assert "where: ranker.validation_share = 0.01\n  fix: set ranker.validation_share nearer" in message
 
 
 def test_an_unknown_variable_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,11 +36,7 @@ def fit_lightfm(
     """
     pairs = _weighted_pairs(tables, settings.half_life_days)
     if pairs.is_empty():
-        raise InputError(
-            f"no event before {tables.day} has a weight above 0",
-            where="data.interactions",
-            fix="map another column as the weight, or none: each event then counts once",
-        )
+        raise _without_weight(tables, settings)
     task = _task(tables, pairs, encoders)
     return _model(task, kept(task.key(settings), lambda: _learnt(settings, task, settings.epochs)))
 
@@ -184,6 +180,20 @@ def _weighted_pairs(tables: Tables, half_life_days: float) -> pl.DataFrame:
     return tables.events.group_by(USER, ITEM).agg(total).filter(pl.col(WEIGHT) > 0).sort(USER, ITEM)
 
 
+def _without_weight(tables: Tables, settings: LightFMSettings) -> InputError:
+    if not _weighted_pairs(tables, 0.0).is_empty():
+        return InputError(
+            f"every event before {tables.day} is so many half-lives old that nothing is left of its weight",
+            where=f"candidates.lightfm.half_life_days = {settings.half_life_days}",
+            fix="raise candidates.lightfm.half_life_days, or set it to 0 for no decay",
+        )
+    return InputError(
+        f"no event before {tables.day} has a weight above 0",
+        where="data.interactions",
+        fix="map another column as the weight, or none: each event then counts once",
+    )
+
+
 def _with_identity(one_hot: sparse.csr_matrix) -> sparse.csr_matrix:
     identity = sparse.identity(one_hot.shape[0], dtype=np.float32, format="csr")
     return sparse.csr_matrix(sparse.hstack([identity, one_hot], format="csr", dtype=np.float32))
@@ -193,5 +203,5 @@ def _diverged() -> ModelError:
     return ModelError(
         "LightFM's vectors are not finite: the training diverged",
         where="candidates.lightfm",
-        fix="lower candidates.lightfm.learning_rate, or check the weights of the events",
+        fix="lower candidates.lightfm.learning_rate, user_alpha, item_alpha, or check the events' weights",
     )

@@ -22,7 +22,7 @@ from recsys_cli.models.candidates.popular import popular_lists, segment_lists
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk
 from recsys_cli.models.candidates.stage import fit_candidate_stage
 from recsys_cli.models.two_stage import open_day
-from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.errors import InputError, SettingsError
 
 Maker = Callable[..., Tables]
 
@@ -126,3 +126,11 @@ def test_a_segment_sees_its_own_favourites_shrunk_towards_everybodys(make_tables
     np.testing.assert_allclose(shares, expected, rtol=1e-6)
     with pytest.raises(SettingsError, match="'age' is no text feature of the users"):
         segment_lists(features, SegmentSettings(feature="age"))
+
+
+def test_a_half_life_that_leaves_nothing_of_any_event_is_told(make_tables: Maker) -> None:
+    tables = make_tables([(0, 0, 20.0), (1, 1, 30.0)], titles=["Lamp", "Sofa"], cities=[None] * 2)
+    settings = Settings.model_validate({"candidates": {"lightfm": {"half_life_days": 0.1}}})
+    with pytest.raises(InputError, match="nothing is left of its weight") as told:
+        fit_candidate_stage(tables, settings, 1)
+    assert told.value.where == "candidates.lightfm.half_life_days = 0.1"
