@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+
+NOBODY = 65534
 
 # Two threads of OpenBLAS that wait for a core which another program has are many times slower than one.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is first imported
@@ -34,6 +37,24 @@ def recsys(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def without_rights() -> Callable[[], AbstractContextManager[None]]:
+    """Be nobody for a block, where the tests run as root: nothing is read-only to root."""
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        root = os.geteuid() == 0
+        if root:
+            os.setresuid(NOBODY, NOBODY, 0)
+        try:
+            yield
+        finally:
+            if root:
+                os.setresuid(0, 0, 0)
+
+    return block
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pwd import getpwuid
+from stat import S_ISDIR
+from tempfile import gettempdir
 from typing import Any
 
 from recsys_cli.utils.errors import OutputError
@@ -123,6 +125,22 @@ def check_writable(folder: Path) -> None:
         fix=f"run the command as {_user(existing.stat().st_uid)}, who owns it, let this user write there "
         "(chmod, chown), or correct `output` in settings/settings.toml",
     )
+
+
+def private_folder(name: str) -> Path | None:
+    """Return a folder of this user alone among the temporary files; None where there can be none.
+
+    Anyone may have made one of that name: it is trusted only where it belongs to this user and is closed to
+    all others.
+    """
+    try:
+        folder = Path(gettempdir()) / f"{name}-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    is_own = S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return folder if is_own else None
 
 
 def sha256_of(path: Path) -> str:

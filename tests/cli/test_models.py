@@ -3,8 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +13,7 @@ import pytest
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
 
-NOBODY = 65534
+WithoutRights = Callable[[], AbstractContextManager[None]]
 
 
 def version_of(workspace: Path) -> str:
@@ -75,22 +75,12 @@ def test_without_a_model_the_next_step_is_named(workspace: Path, capsys: pytest.
     assert "recsys train" in capsys.readouterr().err
 
 
-@contextmanager
-def a_user_without_rights() -> Iterator[None]:
-    """Become nobody for the block, where the tests run as root: nothing is read-only to root."""
-    root = os.geteuid() == 0
-    if root:
-        os.setresuid(NOBODY, NOBODY, 0)
-    try:
-        yield
-    finally:
-        if root:
-            os.setresuid(0, 0, 0)
-
-
 @pytest.mark.parametrize("command", [("promote",), ("rollback",)])
 def test_a_folder_that_cannot_be_written_is_told(
-    workspace: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+    workspace: Path,
+    capsys: pytest.CaptureFixture[str],
+    without_rights: WithoutRights,
+    command: tuple[str, ...],
 ) -> None:
     version = version_of(workspace)
     shown(workspace, capsys, version)  # loads the code, which nobody may not be allowed to read
@@ -100,10 +90,10 @@ def test_a_folder_that_cannot_be_written_is_told(
         for path in (there, *there.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
         names = (version,) if command == ("promote",) else ()
-        with a_user_without_rights():
+        with without_rights():
             code = main(["-C", str(there), "models", *command, *names])
         (there / "models").chmod(0o777)
-        with a_user_without_rights():
+        with without_rights():
             locked = main(["-C", str(there), "models", *command, *names])
         for path in (there, *there.rglob("*")):
             path.chmod(0o777)

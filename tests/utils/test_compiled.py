@@ -1,9 +1,18 @@
 """What is kept of a compiled loop is renewed when its own file changes: it may hold no code of another."""
 
 import ast
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
+import numba
 import pytest
+
+from recsys_cli.utils.files import private_folder
 
 PACKAGE = Path(__file__).parents[2] / "recsys_cli"
 FILES = sorted(PACKAGE.rglob("*_loops.py"))
@@ -19,3 +28,72 @@ def test_a_loop_calls_loops_of_its_own_file_alone(file: Path) -> None:
 def test_compiled_loops_are_nowhere_else() -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
     assert {path for path, text in texts.items() if "\n@compiled" in text} == set(FILES)
+
+
+CODE = """
+from recsys_cli.utils.compiled import compiled
+
+@compiled
+def doubled(number):
+    return 2 * number
+"""
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder open to all with code that nobody may write, the temporary files in it, and no home."""
+    assert numba.njit(lambda number: 2 * number)(4) == 8  # loads the compiler, which nobody may not read
+    with tempfile.TemporaryDirectory() as name:  # that of pytest is closed to others
+        root = Path(name)
+        for folder in ("code", "temporary"):
+            (root / folder).mkdir()
+        (root / "code/loops.py").write_text(CODE)
+        for folder, mode in (("code", 0o555), ("temporary", 0o777), (".", 0o777)):
+            (root / folder).chmod(mode)
+        monkeypatch.setenv("HOME", f"{root}/home")
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(tempfile, "tempdir", f"{root}/temporary")
+        monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+        yield root
+
+
+def loops_of(place: Path) -> ModuleType:
+    spec = spec_from_file_location("loops", place / "code/loops.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.doubled(4) == 8
+    return module
+
+
+def test_no_home_is_made(place: Path, without_rights: Callable[[], AbstractContextManager[None]]) -> None:
+    with without_rights():
+        loops = loops_of(place)
+        again = loops_of(place)
+    assert not (place / "home").exists() and not (place / "code/__pycache__").exists()
+    (folder,) = (place / "temporary").iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700 and list(folder.rglob("*.nbc"))
+    assert sum(loops.doubled.stats.cache_hits.values()) == 0
+    assert sum(again.doubled.stats.cache_hits.values()) == 1
+
+
+def test_a_home_that_is_there_is_used(
+    place: Path, without_rights: Callable[[], AbstractContextManager[None]]
+) -> None:
+    with without_rights():
+        (place / "home").mkdir()
+        loops_of(place)
+    assert list((place / "home").rglob("*.nbc")) and not list((place / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o755])
+def test_a_folder_that_others_may_look_into_is_not_trusted(place: Path, mode: int) -> None:
+    folder = place / f"temporary/mine-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(mode)
+    assert private_folder("mine") is None
+    folder.rmdir()
+    assert private_folder("mine") == folder and folder.stat().st_mode & 0o777 == 0o700
+    folder.rename(place / "elsewhere")
+    folder.symlink_to(place / "elsewhere")
+    assert private_folder("mine") is None
