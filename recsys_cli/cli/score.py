@@ -1,6 +1,7 @@
 """`recsys score`: the nightly job."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
 Users = Annotated[
     str | None,
-    typer.Option("--users", metavar="IDS|FILE", help="Some users: ids with commas, or a file, an id a line."),
+    typer.Option(
+        "--users",
+        metavar="IDS|FILE",
+        help="Some users: ids with commas between them, or a file, an id a line, commas and all.",
+    ),
+]
+User = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--user", metavar="ID", help="One more user, by an id that may hold commas; may be repeated."
+    ),
 ]
 TopK = Annotated[
     int | None,
@@ -37,6 +48,7 @@ def score(
     ctx: typer.Context,
     date: ScoringDate = None,
     users: Users = None,
+    user: User = None,
     top_k: TopK = None,
     force: Force = False,
     plan: Planned = False,
@@ -44,7 +56,7 @@ def score(
     """Recommend items to every user and publish one parquet file."""
     session = session_of(ctx)
     day = chosen_day(session, date)
-    asked = _asked_users(readable(users, "--users")) if users is not None else None
+    asked = _asked_users(users, user or [])
     with running(session, "score") as under_way:
         from recsys_cli.pipelines.score import ScoreRequest
 
@@ -82,20 +94,29 @@ def _scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> 
     return {**report.manifest, "path": str(report.path), "already_complete": report.already_complete}
 
 
-def _asked_users(text: str) -> list[str]:
-    is_file = os.path.isfile(text)  # unlike Path's, it takes a list too long for a name
-    try:
-        ids = _lines(Path(text)) if is_file else [one.strip() for one in text.split(",")]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"the file of users cannot be read: {error}", where=text, fix="give an id a line"
-        ) from None
+def _asked_users(listed: str | None, single: Sequence[str]) -> list[str] | None:
+    """Return the ids of both options; None where neither is given: everybody."""
+    if listed is None and not single:
+        return None
+    ids = [readable(one, "--user") for one in single]
+    if listed is not None:
+        ids += _listed_users(readable(listed, "--users"))
     ids = [one for one in ids if one.strip()]
     if not ids:
         raise UsageError(
             "no user is named", where="--users", fix="give ids with commas, or a file with an id a line"
         )
     return ids
+
+
+def _listed_users(text: str) -> list[str]:
+    is_file = os.path.isfile(text)  # unlike Path's, it takes a list too long for a name
+    try:
+        return _lines(Path(text)) if is_file else [one.strip() for one in text.split(",")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the file of users cannot be read: {error}", where=text, fix="give an id a line"
+        ) from None
 
 
 def _lines(file: Path) -> list[str]:

@@ -56,6 +56,9 @@ USERS: dict[str, tuple[ExitCode, str, tuple[str, ...]]] = {
         ("before 2026-03-03: U07, nobody", "close ids: u07"),
     ),
     "score --users nobody.txt": (ExitCode.INPUT, "1 of 1 users are unknown", ("nobody.txt",)),
+    "score --user u01,u02": (ExitCode.INPUT, "1 of 1 users are unknown", ("u01,u02",)),
+    "score --user=": (ExitCode.USAGE, "no user is named", ("where: --users",)),
+    "score --user \udcff": (ExitCode.USAGE, "'\\udcff' is not UTF-8 text", ("where: --user",)),
     "score --users ,": (ExitCode.USAGE, "no user is named", ("where: --users",)),
     "score --users empty.txt": (ExitCode.USAGE, "no user is named", ("where: --users",)),
     "score --users latin1.txt": (ExitCode.USAGE, "the file of users cannot be read", ("latin1.txt",)),
@@ -89,6 +92,29 @@ def test_a_list_of_users_may_be_longer_than_a_file_name(
     arguments = ("score", "--users", users, "--date", "2026-03-03", "--json")
     assert main(["-C", str(workspace), *arguments]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["users"] == 60
+
+
+def test_an_id_may_hold_a_comma(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("users", "interactions"):
+        file = workspace / f"data/{name}.parquet"
+        renamed = pl.col("user_id").replace({"u07": "Doe, Jane", "u08": "u01,u02", "u09": " u09"})
+        pl.read_parquet(file).with_columns(renamed).write_parquet(file)
+    (workspace / "some.txt").write_text("u01,u02\r\n u09\n\n")
+
+    def lists_of(*options: str) -> set[str]:
+        command = ["-q", "-C", str(workspace), "score", "--date", "2026-03-03", "--force", *options]
+        assert main(command) == ExitCode.OK, capsys.readouterr().err
+        found = pl.read_parquet(workspace / "recommendations/date=2026-03-03/recommendations.parquet")
+        return set(found["user_id"])
+
+    assert lists_of("--user", "Doe, Jane") == {"Doe, Jane"}
+    assert lists_of("--user", "Doe, Jane", "--user", " u09", "--users", "u01,u02") == {
+        "Doe, Jane",
+        " u09",
+        "u01",
+        "u02",
+    }
+    assert lists_of("--users", str(workspace / "some.txt")) == {"u01,u02", " u09"}
 
 
 @pytest.mark.parametrize("filter_viewed", ["true", "false"])
