@@ -61,12 +61,28 @@ def _show(terminal: Terminal, told: "Explanation") -> None:
     if told.changed:
         terminal.warn("the inputs have changed since the run was published: the list is as they are now")
     kind = "warm" if told.user["warm"] else "cold"
-    run = told.run_id or "not published"
     features = [(name, _short(value)) for name, value in told.user["features"].items() if value is not None]
     terminal.show_table(f"User {told.user_id} on {told.day}: {kind}", ("feature", "value"), features)
     if told.events:
         latest = [(event["last_day"], _name(event), str(event["events"])) for event in told.events]
         terminal.show_table("Latest items", ("last day", "item", "events"), latest)
+    if not told.candidates:
+        terminal.show_line(_no_list(told))
+        return
+    _show_list(terminal, told)
+    _show_candidates(terminal, told)
+    terminal.say(f"next: recsys explain {told.user_id} --date {told.day} --json")
+
+
+def _no_list(told: "Explanation") -> str:
+    """Say why there is not one candidate."""
+    warm, nobody = told.user["warm"], f"no source of model {told.model_version} proposes an item"
+    lacking = "that is new to the user and may be recommended" if warm else "to a user without events"
+    return f"User {told.user_id} has no list: {nobody} {lacking}."
+
+
+def _show_list(terminal: Terminal, told: "Explanation") -> None:
+    run = told.run_id or "not published"
     columns = ("rank", "item", "score", "source: rank", "strongest reasons")
     proposed = {row["rank"]: row["sources"] for row in told.candidates}
     rows = [
@@ -74,7 +90,6 @@ def _show(terminal: Terminal, told: "Explanation") -> None:
         for row in told.recommendations
     ]
     terminal.show_table(f"Recommendations (model {told.model_version}, run {run})", columns, rows)
-    _show_candidates(terminal, told)
 
 
 def _show_candidates(terminal: Terminal, told: "Explanation") -> None:
@@ -85,7 +100,6 @@ def _show_candidates(terminal: Terminal, told: "Explanation") -> None:
     ]
     title = f"Candidates: the first {len(rows)} of {len(told.candidates)} (--json: all, with contributions)"
     terminal.show_table(title, ("rank", "item", "score", "source: rank"), rows)
-    terminal.say(f"next: recsys explain {told.user_id} --date {told.day} --json")
 
 
 def _score(row: dict[str, Any]) -> str:

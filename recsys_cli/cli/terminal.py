@@ -76,6 +76,10 @@ class Terminal:
                 block.append(f"\n  {label}: {self.fit_to_show(text)}")
         self._line(block)
 
+    def show_line(self, text: str) -> None:
+        """Write a sentence to stdout."""
+        self.data.print(Text(escaped(text)), soft_wrap=True)
+
     def show_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a table to stdout; numbers stand right, nothing is cut off."""
         table = Table(title=Text(escaped(title), "bold"), title_justify="left")
