@@ -201,9 +201,26 @@ class ExternalSettings(Section):
         "the candidates were made for; empty: off",
     )
     columns: dict[Literal["user_id", "item_id", "score", "rank"], str] = Field(
-        {}, description="contract name = the source's column"
+        {}, description='contract name = the source\'s column; "": no score, no rank'
     )
     num_candidates: Candidates = 100
+
+    @field_validator("columns")
+    @classmethod
+    def _a_column_each(cls, value: dict[str, str]) -> dict[str, str]:
+        named: dict[str, str] = {}
+        for name in ("user_id", "item_id", "score", "rank"):
+            source = value.get(name, name)
+            if source in named:
+                raise ValueError(
+                    f"{named[source]} and {name} are both read from the column {source!r}: name another"
+                    + (f', or {name} = ""' if name in ("score", "rank") else "")
+                )
+            if source:
+                named[source] = name
+            elif name in ("user_id", "item_id"):
+                raise ValueError(f"{name} must name a column")
+        return value
 
     @field_validator("path")
     @classmethod

@@ -300,6 +300,38 @@ def test_check_tells_what_the_day_and_a_training_would_lack(
     assert problems(1) == [("error", f"{lacks} 1 days: {DAY}"), doubt]
 
 
+TWICE = [
+    (
+        '{user_id = "customer", item_id = "customer"}',
+        "user_id and item_id are both read from the column 'customer'",
+    ),
+    (
+        '{user_id = "customer", score = "item_id"}',
+        "item_id and score are both read from the column 'item_id'",
+    ),
+    (
+        '{user_id = "customer", score = "rank"}',
+        "score and rank are both read from the column 'rank': name another",
+    ),
+    ('{user_id = ""}', "user_id must name a column"),
+]
+
+
+@pytest.mark.parametrize(("columns", "words"), TWICE)
+def test_a_column_is_read_once(
+    workspace: Path, capsys: pytest.CaptureFixture[str], columns: str, words: str
+) -> None:
+    assert run(workspace, "--set", f"candidates.external.columns={columns}", "check", "--date", str(DAY)) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_column_of_another_meaning_is_left_alone(workspace: Path) -> None:
+    for day in (*CUTS, DAY):
+        deliver(workspace, day, proposals(np.random.default_rng(7)).rename({"likes": "rank"}))
+    columns = '{user_id = "customer", score = "rank", rank = ""}'
+    assert run(workspace, "--set", f"candidates.external.columns={columns}", "check", "--date", str(DAY)) == 0
+
+
 def test_one_file_for_all_days_is_refused(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(workspace, "--set", "candidates.external.path=all.parquet", "score", "--date", str(DAY)) == 2
     assert "must contain {date}" in capsys.readouterr().err
