@@ -69,14 +69,13 @@ class Forest:
         """Return the slots that ask for one of the columns."""
         return np.flatnonzero([slot.column in columns for slot in self.slots])
 
-    def bins(self, frame: pl.DataFrame) -> np.ndarray:
-        """Return (rows, slots of the frame's columns) u8."""
-        places = self.places(frame.columns)
-        bins = np.empty((len(frame), len(places)), dtype=np.uint8)
+    def bins(self, columns: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+        """Return (rows, slots that ask for one of the columns) u8."""
+        places = self.places(columns)
+        bins = np.empty((rows, len(places)), dtype=np.uint8)
         for column, place in enumerate(places):
             slot = self.slots[place]
-            values = frame[slot.column].cast(pl.Float32).fill_null(np.nan).to_numpy()
-            bins[:, column] = slot.bins(values)
+            bins[:, column] = slot.bins(columns[slot.column])
         return bins
 
 
@@ -106,24 +105,29 @@ class BoundForest:
     item_slots: np.ndarray
 
     def raw_scores(
-        self, users: pl.DataFrame, rows: np.ndarray, items: np.ndarray, columns: Mapping[str, np.ndarray]
+        self,
+        users: Mapping[str, np.ndarray],
+        rows: np.ndarray,
+        items: np.ndarray,
+        columns: Mapping[str, np.ndarray],
     ) -> np.ndarray:
         """Return the raw score of each pair, f32.
 
         Args:
-            users: the columns of some users; rows: the row of it that belongs to each pair.
+            users: f32 by name, a value a user of some; rows: which of them each pair belongs to.
             items: internal index of the item of each pair.
             columns: what belongs to the pairs, by name.
         """
         forest = self.forest
-        user_slots, pair_slots = forest.places(users.columns), forest.places(columns)
+        user_slots, pair_slots = forest.places(users), forest.places(columns)
+        size = len(next(iter(users.values()), ()))
         pair_bins = np.empty((len(pair_slots), len(items)), dtype=np.uint8)
         for row, place in enumerate(pair_slots):
             slot = forest.slots[place]
             pair_bins[row] = slot.bins(columns[slot.column])
         return np.asarray(
             sum_trees(
-                forest.bins(users),
+                forest.bins(users, size),
                 self.items,
                 pair_bins,
                 (user_slots, self.item_slots, pair_slots),
@@ -197,7 +201,14 @@ def read_forest(told: Mapping[str, Any]) -> Forest:
 
 def bind_forest(forest: Forest, items: pl.DataFrame) -> BoundForest:
     """Bind the trees to a day's items: a row an internal index."""
-    return BoundForest(forest, forest.bins(items), forest.places(items.columns))
+    return BoundForest(forest, forest.bins(numbers(items), len(items)), forest.places(items.columns))
+
+
+def numbers(frame: pl.DataFrame) -> dict[str, np.ndarray]:
+    """Return the columns by name, f32, NaN for null."""
+    return {
+        column.name: column.cast(pl.Float32).fill_null(np.nan).to_numpy() for column in frame.get_columns()
+    }
 
 
 def _question(split: Mapping[str, Any], numbers: Sequence[str], categories: Sequence[str]) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -23,6 +24,7 @@ from recsys_cli.data_preparation.features import (
 from recsys_cli.models.candidates.merge import Candidates
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.encoding import Encoders, FeatureEncoder
+from recsys_cli.models.forest import numbers
 from recsys_cli.models.join_loops import cells_of_history, differences, mean_shares
 from recsys_cli.utils.columns import CONTRACT, ITEM, USER
 
@@ -103,6 +105,11 @@ class RankerTables:
     pairs: PairHistory | None
     affinities: dict[str, Affinity]
     contrasts: tuple[str, ...]
+
+    @cached_property
+    def user_numbers(self) -> dict[str, np.ndarray]:
+        """The columns of `users` by name, f32, NaN for null."""
+        return numbers(self.users)
 
 
 @dataclass(frozen=True)

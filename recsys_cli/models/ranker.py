@@ -88,7 +88,8 @@ class BoundRanker:
         """
         columns = pair_columns(candidates, tables)
         self._check({*tables.users.columns, *tables.items.columns, *columns})
-        users, pairs = tables.users[candidates.users], candidates.pairs
+        users = {name: values[candidates.users] for name, values in tables.user_numbers.items()}
+        pairs = candidates.pairs
         places, items, lengths = pairs.rows, pairs.items, np.diff(pairs.indptr)
         if self.first is None or not 0 < shortlist < lengths.max(initial=0):
             raw = self.forest.raw_scores(users, places, items, columns)

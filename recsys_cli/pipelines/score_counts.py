@@ -1,20 +1,25 @@
 """What a scoring run did, added up over its chunks."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from recsys_cli.models.candidates.merge import source_counts
 from recsys_cli.pipelines.ranking import RankedChunk
-from recsys_cli.utils.columns import ITEM, RANK, USER
+from recsys_cli.utils.columns import ITEM, RANK, SOURCES, USER
 
 _EXAMPLE_ITEMS = 8  # enough to see what a list comes from
 
 
 @dataclass
 class ScoreCounts:
-    """Figures of a run; `example` is a user with some history, by internal index."""
+    """Figures of a run.
+
+    Attributes:
+        example: a user with some history, by internal index.
+        by_sources: rows that the same sources, joined by commas, proposed.
+    """
 
     top_k: int
     users: int = 0
@@ -25,7 +30,7 @@ class ScoreCounts:
     empty_lists: int = 0
     example: int | None = None
     index_recall: float | None = None
-    by_source: dict[str, int] = field(default_factory=dict)
+    by_sources: Counter[str] = field(default_factory=Counter)
     items: set[int] = field(default_factory=set)
 
     def add(self, done: RankedChunk) -> None:
@@ -37,8 +42,7 @@ class ScoreCounts:
         self.recommendations += len(top)
         self.short_lists += len(users) - int((top[RANK] == self.top_k).sum())
         self.empty_lists += len(users) - top[USER].n_unique()
-        for name, rows in source_counts(top).items():
-            self.by_source[name] = self.by_source.get(name, 0) + rows
+        self.by_sources.update(dict(top[SOURCES].value_counts().iter_rows()))
         self.items.update(top[ITEM].unique().to_list())
         if self.example is None:
             self.example = int(users[np.argmax(np.minimum(viewed, _EXAMPLE_ITEMS))])
@@ -57,9 +61,14 @@ class ScoreCounts:
             "rows": self.recommendations,
             "short_lists": self.short_lists,
             "empty_lists": self.empty_lists,
-            "share_by_source": {
-                name: round(count / rows, 4) for name, count in sorted(self.by_source.items())
-            },
+            "share_by_source": {name: round(count / rows, 4) for name, count in self._by_source().items()},
             "items": len(self.items),
             "catalogue_coverage": round(len(self.items) / max(eligible_items, 1), 4),
         }
+
+    def _by_source(self) -> dict[str, int]:
+        """Return how many rows each source proposed; a row may have several."""
+        counts: Counter[str] = Counter()
+        for names, rows in self.by_sources.items():
+            counts.update({name: rows for name in names.split(",")})
+        return dict(sorted(counts.items()))

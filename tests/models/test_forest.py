@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from catboost import CatBoost, Pool
 
-from recsys_cli.models.forest import as_json, bind_forest, hash_of_code, read_forest
+from recsys_cli.models.forest import as_json, bind_forest, hash_of_code, numbers, read_forest
 
 USERS, ITEMS = 40, 30
 COLUMNS = ["user_age", "user_city", "item_price", "item_kind", "lightfm_score", "lightfm_rank"]
@@ -45,7 +45,7 @@ def test_scores_are_those_of_catboost_bit_for_bit(loss: str, depth: int) -> None
     model.fit(Pool(frame, label=label.astype(int), group_id=rows, cat_features=CATEGORIES))
 
     bound = bind_forest(read_forest(as_json(model)), items)
-    raw = bound.raw_scores(users, rows, own, pairs)
+    raw = bound.raw_scores(numbers(users), rows, own, pairs)
 
     expected = model.predict(Pool(frame, cat_features=CATEGORIES), prediction_type="RawFormulaVal")
     asked = {slot.column.split("_")[0] for slot in bound.forest.slots}
@@ -68,7 +68,7 @@ def test_a_tree_of_one_leaf_adds_its_value() -> None:
 
     columns = {"lightfm_rank": frame["lightfm_rank"].to_numpy()}
     raw = bound.raw_scores(
-        pl.DataFrame({"user_age": [1.0]}), np.zeros(8, int), np.zeros(8, np.int32), columns
+        {"user_age": np.ones(1, np.float32)}, np.zeros(8, int), np.zeros(8, np.int32), columns
     )
     assert not all(tree["splits"] for tree in as_json(model)["oblivious_trees"])
 

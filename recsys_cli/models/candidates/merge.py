@@ -65,12 +65,6 @@ def propose_candidates(chunk: UserChunk, generators: Sequence[CandidateGenerator
     return Candidates(chunk.users, pairs, sources, columns, tuple(one.name for one in generators))
 
 
-def source_counts(top: pl.DataFrame) -> dict[str, int]:
-    """Return how many rows each source proposed; a row may have several."""
-    named = top[SOURCES].value_counts().with_columns(pl.col(SOURCES).str.split(",")).explode(SOURCES)
-    return dict(named.group_by(SOURCES).agg(pl.col("count").sum()).iter_rows())
-
-
 def _sources_text(sources: np.ndarray, names: Sequence[str]) -> pl.Series:
     """Return the names of the sources that proposed each row: "lightfm,popular_14d"."""
     masks, places = np.unique(sources, return_inverse=True)
