@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.floor import floor_seconds
 from tests.benchmarks.workspaces import DAY, FOLDER, Bench, peer_tables
 
 PEER_PACKAGES = ("rectools[lightfm,catboost]", "pyarrow<22")
@@ -50,6 +49,13 @@ def run_peer(python: str, bench: Bench, sources: list[str]) -> dict[str, Any]:
     return dict(json.loads(told.stdout.splitlines()[-1]))
 
 
+def run_floor(bench: Bench) -> dict[str, Any]:
+    """Return the floor of a workspace's "same work"."""
+    words = ["tests.benchmarks.floor", str(bench.root), bench.version("same"), DAY]
+    told = subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True, text=True)
+    return dict(json.loads(told.stdout))
+
+
 def main() -> None:
     """Measure, print a table and write the figures."""
     parser = argparse.ArgumentParser(
@@ -75,7 +81,7 @@ def main() -> None:
         note("peer, LightFM", run_peer(python, small, ["lightfm"]))
     note("recsys, same work", large.score("same"))
     note("recsys, same work, fewer users", small.score("same"))
-    note("floor", floor_seconds(large.root, large.version("same"), DAY))
+    note("floor", run_floor(large))
     if python:
         note("peer, four sources", run_peer(python, small, ["lightfm", "popular", "bm25", "als"]))
     note("recsys, default", small.score("default"))

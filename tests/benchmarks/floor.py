@@ -1,5 +1,12 @@
-"""The physical floor of scoring: what no design saves, on the trained vectors and trees themselves."""
+"""The physical floor of scoring: what no design saves, on the trained vectors and trees themselves.
 
+    python -m tests.benchmarks.floor WORKSPACE VERSION DAY
+
+Prints one JSON object. A process of its own: the peak memory of a process counts what its parent had.
+"""
+
+import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,3 +77,7 @@ def timed(work: Any) -> float:
         work()
         seconds.append(time.perf_counter() - started)
     return min(seconds)
+
+
+if __name__ == "__main__":
+    print(json.dumps(floor_seconds(Path(sys.argv[1]), *sys.argv[2:])))
