@@ -10,7 +10,7 @@ from loguru import logger
 
 from recsys_cli.pipelines.ranking import SPAN, Ranking
 from recsys_cli.pipelines.run_record import Run
-from recsys_cli.pipelines.score import Job, ScoreRequest, open_job
+from recsys_cli.pipelines.score import Job, ScoreRequest, open_job, part_of
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import check_writable, read_sealed_json, write_sealed_json
@@ -79,7 +79,7 @@ def compared(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> Plan:
-    staged = job.workspace.staged(job.request.day).with_suffix(".plan")
+    staged = job.workspace.plan(job.request.day).with_suffix(".parquet")
     staged.parent.mkdir(parents=True, exist_ok=True)
     counts, read, ranked, in_spans = ScoreCounts(job.request.top_k), 0.0, 0.0, 0
     try:
@@ -91,9 +91,9 @@ def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> Plan:
                 chunks = list(ranking.chunks(_tried_users(span, ranking.chunk_users)))
                 read, in_spans = read + time.perf_counter() - started, in_spans + len(span)
                 started = time.perf_counter()
-                for done in ranking.ranked(chunks):
-                    writer.write(done.top)
-                    counts.add(done)
+                part = part_of(list(ranking.ranked(chunks)))
+                writer.write(part.top)
+                counts.add(part)
                 ranked += time.perf_counter() - started
         size = staged.stat().st_size
     finally:

@@ -17,6 +17,7 @@ from recsys_cli.utils.parallel import chunks_of, mapped
 from recsys_cli.utils.stages import peak_bytes
 
 SPAN = 32_768  # users whose features are in memory at a time
+_EXAMPLE_ITEMS = 8  # enough to see what a list comes from
 _SPAN_BYTES = 100_000_000  # that they take, or little more
 
 
@@ -41,6 +42,11 @@ class RankedChunk:
     chunk: Chunk
     candidates: int
     top: pl.DataFrame
+
+    @property
+    def example(self) -> int:
+        """A user with some history, by internal index."""
+        return int(self.chunk.users[np.argmax(np.minimum(self.chunk.viewed, _EXAMPLE_ITEMS))])
 
 
 @dataclass(frozen=True)

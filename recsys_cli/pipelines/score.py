@@ -1,5 +1,6 @@
 """`score`: candidates → seen filter → features → ranker → top k for every user, published as one file."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,17 +18,20 @@ from recsys_cli.models.candidates.stage import EXACT
 from recsys_cli.models.index_recall import checked_recall
 from recsys_cli.pipelines.feature_store import Partition, check_unchanged
 from recsys_cli.pipelines.publication import RecommendationsWriter, publish, published_manifest
-from recsys_cli.pipelines.ranking import Ranking, open_ranking, within_memory
+from recsys_cli.pipelines.ranking import RankedChunk, Ranking, open_ranking, within_memory
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.serving import kept_settings_problems, open_bundle, open_fitting_features
+from recsys_cli.pipelines.unfinished import Part, PartFacts, Unfinished, open_unfinished
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
-from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER
+from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, RAW_SCORE, USER
 from recsys_cli.utils.errors import OutputError, UnknownUserError
 from recsys_cli.utils.files import check_writable, sha256_of_json
 from recsys_cli.utils.locks import locked
 from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.stages import Stages
+
+_PART_CHUNKS, _PART_SECONDS = 32, 5.0  # a part is kept once it has as many chunks, or took as long
 
 Result = TypeVar("Result")
 
@@ -63,14 +67,24 @@ class Job:
     partition: Partition
 
     @property
+    def work(self) -> dict[str, str]:
+        """All that decides the bytes of the file, by name."""
+        request, settings = self.request, self.workspace.settings
+        asked = sorted(request.user_ids) if request.user_ids is not None else None
+        return {
+            "date": str(request.day),
+            "model": self.bundle.version,
+            "features": self.partition.content_hash,
+            "top_k": str(request.top_k),
+            "users": sha256_of_json(asked),
+            "candidates.index": settings.candidates.index,
+            "scoring.shortlist": str(settings.scoring.shortlist),
+        }
+
+    @property
     def key(self) -> str:
         """A hash of all that decides the bytes of the file."""
-        asked = sorted(self.request.user_ids) if self.request.user_ids is not None else None
-        parts = [str(self.request.day), self.bundle.version, self.partition.content_hash]
-        settings = self.workspace.settings
-        return sha256_of_json(
-            [*parts, self.request.top_k, asked, settings.candidates.index, settings.scoring.shortlist]
-        )
+        return sha256_of_json(self.work)
 
     def users(self) -> np.ndarray:
         """Return the internal indices of the users that are asked for, ascending."""
@@ -123,31 +137,29 @@ def score_users(
             logger.info("the recommendations of {} are complete", request.day)
             return ScoreReport(request.day, folder / RECOMMENDATIONS, before, already_complete=True)
         _refuse_to_replace_all_by_some(job, before)
-        staged = workspace.staged(request.day)
-        staged.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            counts = _score_chunks(job, job.users(), staged, progress)
+        with open_unfinished(workspace.staged(request.day), job.work) as unfinished:
+            counts = _score_parts(job, unfinished, progress)
             check_unchanged(job.partition)
             with run.stages.stage("publish"):
-                manifest = publish(staged, folder, _manifest(job, counts))
-        finally:
-            staged.unlink(missing_ok=True)
+                manifest = publish(unfinished.staged, folder, _manifest(job, counts))
     return ScoreReport(request.day, folder / RECOMMENDATIONS, manifest, already_complete=False)
 
 
-def _score_chunks(job: Job, users: np.ndarray, staged: Path, progress: Progress) -> ScoreCounts:
-    stages, settings, ranking = job.run.stages, job.workspace.settings.candidates, job.open()
+def _score_parts(job: Job, unfinished: Unfinished, progress: Progress) -> ScoreCounts:
+    """Write the lists of all users, those first that a killed run has finished."""
+    stages, users, ranking = job.run.stages, job.users(), job.open()
     counts = ScoreCounts(job.request.top_k)
-    with job.writer(staged) as writer:
-        for done in _waited(stages, ranking.ranked(ranking.chunks(users))):
-            if settings.index != EXACT and counts.users == 0:
-                with stages.stage("index recall"):
-                    counts.index_recall = checked_recall(done.chunk.day, settings)
-            progress(counts.users, len(users))
+    with job.writer(unfinished.staged) as writer:
+        for part in unfinished.finished():
+            writer.write(part.top)
+            counts.add(part)
+        if unfinished.users:
+            logger.info("going on behind {} users whose lists a killed run had finished", unfinished.users)
+        for part in _parts(job, ranking, users[unfinished.users :], progress):
             with stages.stage("write"):
-                writer.write(done.top)
-                counts.add(done)
-    progress(len(users), len(users))
+                unfinished.add(part)
+                writer.write(part.top)
+                counts.add(part)
     if counts.empty_lists:
         logger.warning(
             "{} of {} users have no list: no source that is on proposes them an item; popular ones would",
@@ -155,6 +167,38 @@ def _score_chunks(job: Job, users: np.ndarray, staged: Path, progress: Progress)
             counts.users,
         )
     return counts
+
+
+def _parts(job: Job, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
+    """Rank users, and yield some chunks at a time: what a killed run loses is little."""
+    stages, settings, recall = job.run.stages, job.workspace.settings.candidates, None
+    done: list[RankedChunk] = []
+    began, ranked = time.monotonic(), 0
+    for chunk in _waited(stages, ranking.ranked(ranking.chunks(users))):
+        if settings.index != EXACT and recall is None:
+            with stages.stage("index recall"):
+                recall = checked_recall(chunk.chunk.day, settings)
+        progress(ranked, len(users))
+        ranked += len(chunk.chunk.users)
+        done.append(chunk)
+        if len(done) == _PART_CHUNKS or time.monotonic() - began > _PART_SECONDS:
+            yield part_of(done, recall)
+            done, began = [], time.monotonic()
+    if done:
+        yield part_of(done, recall)
+    progress(len(users), len(users))
+
+
+def part_of(chunks: Sequence[RankedChunk], recall: float | None = None) -> Part:
+    """Return the chunks' lists and figures together."""
+    facts = PartFacts(
+        users=sum(len(one.chunk.users) for one in chunks),
+        warm=sum(int((one.chunk.viewed > 0).sum()) for one in chunks),
+        candidates=sum(one.candidates for one in chunks),
+        example=chunks[0].example,
+        index_recall=recall,
+    )
+    return Part(facts, pl.concat(one.top for one in chunks).drop(RAW_SCORE))
 
 
 def _waited(stages: Stages, results: Iterator[Result]) -> Iterator[Result]:

@@ -4,12 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from recsys_cli.pipelines.ranking import RankedChunk
+from recsys_cli.pipelines.unfinished import Part
 from recsys_cli.utils.columns import ITEM, RANK, SOURCES, USER
-
-_EXAMPLE_ITEMS = 8  # enough to see what a list comes from
 
 
 @dataclass
@@ -33,19 +29,19 @@ class ScoreCounts:
     by_sources: Counter[str] = field(default_factory=Counter)
     items: set[int] = field(default_factory=set)
 
-    def add(self, done: RankedChunk) -> None:
-        """Add a chunk of users."""
-        users, viewed, top = done.chunk.users, done.chunk.viewed, done.top
-        self.users += len(users)
-        self.warm += int((viewed > 0).sum())
-        self.candidates += done.candidates
+    def add(self, part: Part) -> None:
+        """Add a part of the users."""
+        facts, top = part.facts, part.top
+        self.users += facts.users
+        self.warm += facts.warm
+        self.candidates += facts.candidates
         self.recommendations += len(top)
-        self.short_lists += len(users) - int((top[RANK] == self.top_k).sum())
-        self.empty_lists += len(users) - top[USER].n_unique()
+        self.short_lists += facts.users - int((top[RANK] == self.top_k).sum())
+        self.empty_lists += facts.users - top[USER].n_unique()
         self.by_sources.update(dict(top[SOURCES].value_counts().iter_rows()))
         self.items.update(top[ITEM].unique().to_list())
         if self.example is None:
-            self.example = int(users[np.argmax(np.minimum(viewed, _EXAMPLE_ITEMS))])
+            self.example, self.index_recall = facts.example, facts.index_recall
 
     def facts(self, eligible_items: int) -> dict[str, Any]:
         """Return the figures for the manifest and the summary."""

@@ -55,8 +55,8 @@ class Workspace:
         return self.published / f"date={day}"
 
     def staged(self, day: date) -> Path:
-        """Return where a day's recommendations grow; what a killed run left there is replaced."""
-        return self.runs / ".staged" / f"date={day}.parquet"
+        """Return the folder where a day's recommendations grow, on the file system of the published ones."""
+        return self.published / ".staged" / f"date={day}"
 
     def plan(self, day: date) -> Path:
         """Return where the plan of a day's scoring is kept."""

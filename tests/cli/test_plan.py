@@ -24,7 +24,7 @@ def test_a_plan_publishes_nothing_and_the_run_that_follows_is_held_against_it(
     assert main(["-C", str(workspace), "--json", "score", "--date", DAY, "--plan"]) == ExitCode.OK
 
     plan = json.loads(capsys.readouterr().out)
-    assert not published.exists() and not list((workspace / "runs/.staged").iterdir())
+    assert not published.exists() and not list((workspace / "runs/.plans").glob("*.parquet"))
     assert plan["users"] == plan["sampled_users"] and plan["chunk_users"] == 1_024
     assert 0 < plan["seconds"] and 0 < plan["peak_bytes"]
     assert main(["-C", str(workspace), "-q", "score", "--date", DAY]) == ExitCode.OK

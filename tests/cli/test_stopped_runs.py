@@ -56,10 +56,15 @@ def test_a_second_run_stops_at_once_and_names_the_first(
 def staged(workspace: Path) -> list[Path]:
     """Return what a run leaves only while it works."""
     return [
-        *(workspace / "runs/.staged").glob("*"),
+        *(workspace / "recommendations/.staged").rglob("*.parquet"),
         *workspace.rglob("*.part"),
         *workspace.rglob("*.holder"),
     ]
+
+
+def finished(contents: dict[str, bytes]) -> dict[str, bytes]:
+    """Leave out what a run is at work on."""
+    return {name: held for name, held in contents.items() if "/.staged/" not in name}
 
 
 @pytest.fixture
@@ -103,12 +108,12 @@ def test_a_stopped_score_leaves_the_old_lists_and_nothing_else(
     code: ExitCode,
     line: str,
 ) -> None:
-    before = contents()
+    before = finished(contents())
     working.send_signal(number)
     out, err = working.communicate(timeout=PATIENCE)
     assert (working.returncode, out, err.splitlines()[-1]) == (code, "", line)
     assert "Traceback" not in err
-    assert contents() == before
+    assert finished(contents()) == before
     assert not staged(workspace)
     told = [json.loads(file.read_text()) for file in (workspace / "runs").glob("*-score-*/run.json")]
     assert [record["status"] for record in told] == ["failed"]
@@ -126,14 +131,64 @@ def test_a_score_at_work_holds_its_date_alone(
 def test_a_killed_score_holds_up_nobody(
     workspace: Path, contents: Contents, working: subprocess.Popen[str]
 ) -> None:
-    before = contents()
+    before = finished(contents())
     working.kill()
     assert working.wait(timeout=PATIENCE) == -signal.SIGKILL
-    assert contents() == before
+    assert finished(contents()) == before
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY]) == ExitCode.OK
     published = pl.read_parquet(workspace / f"recommendations/date={DAY}/recommendations.parquet")
     assert published["user_id"].n_unique() == 40_060
-    assert not staged(workspace)
+    assert not staged(workspace) and not parts(workspace)
+
+
+def parts(workspace: Path) -> list[Path]:
+    return sorted((workspace / f"recommendations/.staged/date={DAY}").glob("part-*.json"))
+
+
+def killed_behind_parts(workspace: Path, working: subprocess.Popen[str], count: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while len(parts(workspace)) < count:
+        assert working.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    working.kill()
+    working.wait(timeout=PATIENCE)
+
+
+def told(workspace: Path) -> str:
+    """Return what the latest scoring run has logged."""
+    logs = (workspace / "runs").glob("*-score-*/log.jsonl")
+    return max(logs, key=lambda path: path.stat().st_mtime_ns).read_text()
+
+
+def file_of(workspace: Path) -> bytes:
+    return (workspace / f"recommendations/date={DAY}/recommendations.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("damaged", [None, 2, 0])
+def test_a_killed_score_is_gone_on_with_and_gives_the_file_of_a_clean_run(
+    workspace: Path, working: subprocess.Popen[str], damaged: int | None
+) -> None:
+    killed_behind_parts(workspace, working, 4)
+    kept = [json.loads(part.read_text())["users"] for part in parts(workspace)]
+    if damaged is not None:
+        lists = parts(workspace)[damaged].with_suffix(".arrow")
+        lists.write_bytes(lists.read_bytes()[:-1] + b"?")
+        kept = kept[:damaged]
+    assert main(["-q", "-C", str(workspace), "score", "--date", DAY]) == ExitCode.OK
+    assert (f"going on behind {sum(kept)} users" in told(workspace)) == bool(kept)
+    gone_on = file_of(workspace)
+    assert not parts(workspace)
+    assert main(["-q", "-C", str(workspace), "score", "--date", DAY, "--force"]) == ExitCode.OK
+    assert "going on" not in told(workspace)
+    assert gone_on == file_of(workspace)
+
+
+def test_other_work_is_not_gone_on_with(workspace: Path, working: subprocess.Popen[str]) -> None:
+    killed_behind_parts(workspace, working, 2)
+    assert main(["-q", "-C", str(workspace), "score", "--date", DAY, "--top-k", "3"]) == ExitCode.OK
+    assert "not gone on with; other than then: top_k" in told(workspace)
+    lists = pl.read_parquet(workspace / f"recommendations/date={DAY}/recommendations.parquet")
+    assert lists["rank"].max() == 3 and lists["user_id"].n_unique() == 40_060
 
 
 def test_run_records_may_lie_on_another_file_system(workspace: Path) -> None:
@@ -143,5 +198,4 @@ def test_run_records_may_lie_on_another_file_system(workspace: Path) -> None:
     with TemporaryDirectory(dir=elsewhere) as runs:
         arguments = ["--set", f"output.runs={runs}", "score", "--date", DAY, "--force"]
         assert main(["-q", "-C", str(workspace), *arguments]) == ExitCode.OK
-        assert not list((Path(runs) / ".staged").iterdir())
     assert not staged(workspace)

@@ -1,0 +1,120 @@
+"""Finished parts of a scoring run, kept until it is published: a killed run goes on behind them."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+from loguru import logger
+
+from recsys_cli.pipelines.workspace import RECOMMENDATIONS
+from recsys_cli.utils.errors import OutputError, RecsysError
+from recsys_cli.utils.files import read_sealed_json, replacing, sha256_of, write_sealed_json
+
+_WORK = "work.json"
+
+
+@dataclass(frozen=True)
+class PartFacts:
+    """What ranking some users gave beside their lists; `example`: one of them with some history."""
+
+    users: int
+    warm: int
+    candidates: int
+    example: int
+    index_recall: float | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The lists of consecutive users by internal index: user, item, rank, score, sources."""
+
+    facts: PartFacts
+    top: pl.DataFrame
+
+
+@dataclass
+class Unfinished:
+    """The parts that a run has finished, one behind the other; `parts` and `users`: how many.
+
+    At the end of a `with` block they are gone, unless the work was stopped and can be gone on with.
+    """
+
+    folder: Path
+    parts: int = 0
+    users: int = 0
+
+    @property
+    def staged(self) -> Path:
+        """Where the file of all lists grows."""
+        return self.folder / RECOMMENDATIONS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        refused = kind is not None and issubclass(kind, RecsysError) and not issubclass(kind, OutputError)
+        if kind is None or refused or self.parts == 0:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            self.staged.unlink(missing_ok=True)
+
+    def finished(self) -> Iterator[Part]:
+        """Yield what an earlier run has finished, up to the first part that is missing or damaged."""
+        while (part := self._read(self.parts)) is not None:
+            self.parts, self.users = self.parts + 1, self.users + part.facts.users
+            yield part
+
+    def add(self, part: Part) -> None:
+        """Keep the next part.
+
+        Raises: OutputError.
+        """
+        lists, told = self._files(self.parts)
+        with replacing(lists) as written:
+            part.top.write_ipc(written, compression="lz4")
+            hashed = sha256_of(written)
+        write_sealed_json(told, {**asdict(part.facts), "sha256": hashed})
+        self.parts, self.users = self.parts + 1, self.users + part.facts.users
+
+    def _read(self, number: int) -> Part | None:
+        lists, told = self._files(number)
+        try:
+            facts = read_sealed_json(told)
+            if facts.pop("sha256") != sha256_of(lists):
+                return None
+        except (OSError, ValueError):
+            return None
+        return Part(PartFacts(**facts), pl.read_ipc(lists))
+
+    def _files(self, number: int) -> tuple[Path, Path]:
+        return self.folder / f"part-{number:06d}.arrow", self.folder / f"part-{number:06d}.json"
+
+
+def open_unfinished(folder: Path, work: Mapping[str, str]) -> Unfinished:
+    """Return what an earlier run of the same work has finished; what is left of another one is removed.
+
+    Args:
+        work: all that decides the lists, by name.
+
+    Raises: OutputError if the folder cannot be written.
+    """
+    before = _work_of(folder)
+    if before != work:
+        if before:
+            others = [name for name in work if before.get(name) != work[name]]
+            logger.warning(
+                "a killed run's lists are not gone on with; other than then: {}", ", ".join(others)
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        write_sealed_json(folder / _WORK, dict(work))
+    return Unfinished(folder)
+
+
+def _work_of(folder: Path) -> dict[str, str]:
+    try:
+        return read_sealed_json(folder / _WORK)
+    except (OSError, ValueError):
+        return {}
