@@ -30,6 +30,7 @@ from recsys_cli.cli.score import score
 from recsys_cli.cli.session import Session, session_of
 from recsys_cli.cli.train import train
 from recsys_cli.cli.tune import tune
+from recsys_cli.cli.verify import verify
 
 app = typer.Typer(
     name="recsys",
@@ -43,6 +44,7 @@ app.command("check")(check)
 app.command("features")(features)
 app.command("train")(train)
 app.command("score")(score)
+app.command("verify")(verify)
 app.command("explain")(explain)
 app.command("evaluate")(evaluate)
 app.command("tune")(tune)

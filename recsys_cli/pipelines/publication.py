@@ -1,6 +1,6 @@
 """The recommendations file: one parquet whose bytes depend on day, model and what came before alone."""
 
-import shutil
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +10,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys_cli.pipelines.workspace import RECOMMENDATIONS, SUCCESS
+from recsys_cli.pipelines.file_checks import FACTS, file_problems
+from recsys_cli.pipelines.workspace import MANIFEST, RECOMMENDATIONS, SUCCESS
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.files import read_sealed_json, replacing, sha256_of, write_sealed_json
+from recsys_cli.utils.files import put_folder, read_sealed_json, replacing, sha256_of, write_sealed_json
 
 _ROW_GROUP = 131_072
 
@@ -31,7 +32,9 @@ class RecommendationsWriter:
     _writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> Self:
-        self._writer = pq.ParquetWriter(self.path, self._schema(), compression="zstd")
+        self._writer = pq.ParquetWriter(
+            self.path, self._schema(), compression="zstd", write_page_checksum=True
+        )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -41,6 +44,11 @@ class RecommendationsWriter:
                 self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
         finally:
             self._writer.close()
+
+    def describe(self, facts: Mapping[str, Any]) -> None:
+        """Add facts to the file's metadata: with them a lost manifest can be written again."""
+        assert self._writer is not None
+        self._writer.add_key_value_metadata({FACTS: json.dumps(facts, sort_keys=True)})
 
     def write(self, top: pl.DataFrame) -> None:
         """Add user, item, rank, score and sources of the next users; ids come back here."""
@@ -78,40 +86,42 @@ class RecommendationsWriter:
 def published_manifest(folder: Path) -> dict[str, Any] | None:
     """Return the manifest of a complete publication, or None where there is none."""
     try:
-        manifest = read_sealed_json(folder / "manifest.json")
+        manifest = read_sealed_json(folder / MANIFEST)
         complete = (folder / SUCCESS).exists() and sha256_of(folder / RECOMMENDATIONS) == manifest["sha256"]
     except (OSError, ValueError):
         return None
     return manifest if complete else None
 
 
-def publish(staged: Path, folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the staged file and move it to its published name; the manifest and _SUCCESS follow.
+def publish(staged: Path, folder: Path, facts: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the staged file and publish its folder, with a manifest and _SUCCESS, as `folder` in one step.
 
-    Returns: the manifest: the facts and the file's hash.
+    Args:
+        facts: what the same work always gives, as in the file's own metadata; run: what tells runs apart.
 
-    Raises: OutputError if the file does not hold what was written, or cannot be moved.
+    Returns: the manifest: both, and the file's hash.
+
+    Raises: OutputError if the file does not hold what was written, or cannot be published.
     """
-    _check_staged(staged, int(facts["rows"]))
-    manifest = {**facts, "sha256": sha256_of(staged)}
-    with replacing(folder / RECOMMENDATIONS) as part:
-        shutil.move(staged, part)  # the folders may lie on two file systems
-    write_sealed_json(folder / "manifest.json", manifest)
-    with replacing(folder / SUCCESS) as part:
-        part.touch()
+    problems = file_problems(staged, facts)
+    if problems:
+        raise OutputError(
+            f"the staged file is not what was written: {'; '.join(problems)}",
+            where=str(staged),
+            fix="check the disk, and the model (recsys models verify); nothing was published",
+        )
+    manifest = write_sidecars(staged, facts, run)
+    put_folder(staged.parent, folder)
     return manifest
 
 
-def _check_staged(staged: Path, rows: int) -> None:
-    scores = pl.scan_parquet(staged).select(
-        rows=pl.len(), bad=(~pl.col(SCORE).is_finite()).sum(), first=(pl.col(RANK) == 1).sum()
-    )
-    told = scores.collect(engine="streaming").row(0, named=True)
-    if told["rows"] == rows and told["bad"] == 0:
-        return
-    raise OutputError(
-        f"the staged file holds {told['rows']:,} rows, {told['bad']:,} of them without a finite score; "
-        f"{rows:,} were written",
-        where=str(staged),
-        fix="check the disk, and the model (recsys models verify); nothing was published",
-    )
+def write_sidecars(file: Path, facts: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the manifest and _SUCCESS beside a file of recommendations, and return the manifest.
+
+    Raises: OutputError.
+    """
+    manifest = {**facts, **run, "sha256": sha256_of(file)}
+    write_sealed_json(file.with_name(MANIFEST), manifest)
+    with replacing(file.with_name(SUCCESS)) as part:
+        part.touch()
+    return manifest

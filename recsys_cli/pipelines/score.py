@@ -1,5 +1,6 @@
 """`score`: candidates → seen filter → features → ranker → top k for every user, published as one file."""
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -135,13 +136,14 @@ def score_users(
         before = published_manifest(folder)
         if before is not None and before["key"] == job.key and not request.force:
             logger.info("the recommendations of {} are complete", request.day)
+            shutil.rmtree(workspace.staged(request.day), ignore_errors=True)
             return ScoreReport(request.day, folder / RECOMMENDATIONS, before, already_complete=True)
         _refuse_to_replace_all_by_some(job, before)
         with open_unfinished(workspace.staged(request.day), job.work) as unfinished:
             counts = _score_parts(job, unfinished, progress)
             check_unchanged(job.partition)
             with run.stages.stage("publish"):
-                manifest = publish(unfinished.staged, folder, _manifest(job, counts))
+                manifest = publish(unfinished.staged, folder, _facts(job, counts), _run_facts(run))
     return ScoreReport(request.day, folder / RECOMMENDATIONS, manifest, already_complete=False)
 
 
@@ -160,6 +162,7 @@ def _score_parts(job: Job, unfinished: Unfinished, progress: Progress) -> ScoreC
                 unfinished.add(part)
                 writer.write(part.top)
                 counts.add(part)
+        writer.describe(_facts(job, counts))
     if counts.empty_lists:
         logger.warning(
             "{} of {} users have no list: no source that is on proposes them an item; popular ones would",
@@ -252,7 +255,13 @@ def _metadata(job: Job) -> dict[str, str]:
     }
 
 
-def _manifest(job: Job, counts: ScoreCounts) -> dict[str, Any]:
+def _run_facts(run: Run) -> dict[str, Any]:
+    """Return what tells two runs of the same work apart."""
+    return {"run_id": run.run_id, "started": run.started.isoformat(timespec="seconds")}
+
+
+def _facts(job: Job, counts: ScoreCounts) -> dict[str, Any]:
+    """Return what the same work always gives."""
     features, settings = job.partition.features, job.workspace.settings
     ids = features.user_ids
     example = ids[counts.example or 0] if len(ids) else None
@@ -260,8 +269,6 @@ def _manifest(job: Job, counts: ScoreCounts) -> dict[str, Any]:
         "schema_version": 1,
         "date": str(job.request.day),
         "key": job.key,
-        "run_id": job.run.run_id,
-        "started": job.run.started.isoformat(timespec="seconds"),
         "model_version": job.bundle.version,
         "features_content_hash": job.partition.content_hash,
         "all_users": job.request.user_ids is None,

@@ -48,8 +48,8 @@ class Unfinished:
 
     @property
     def staged(self) -> Path:
-        """Where the file of all lists grows."""
-        return self.folder / RECOMMENDATIONS
+        """Where the file of all lists grows, in a folder of its own that will be published."""
+        return self.folder / "whole" / RECOMMENDATIONS
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +59,7 @@ class Unfinished:
         if kind is None or refused or self.parts == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
-            self.staged.unlink(missing_ok=True)
+            shutil.rmtree(self.staged.parent, ignore_errors=True)
 
     def finished(self) -> Iterator[Part]:
         """Yield what an earlier run has finished, up to the first part that is missing or damaged."""
@@ -110,7 +110,10 @@ def open_unfinished(folder: Path, work: Mapping[str, str]) -> Unfinished:
             )
         shutil.rmtree(folder, ignore_errors=True)
         write_sealed_json(folder / _WORK, dict(work))
-    return Unfinished(folder)
+    unfinished = Unfinished(folder)
+    shutil.rmtree(unfinished.staged.parent, ignore_errors=True)
+    unfinished.staged.parent.mkdir()
+    return unfinished
 
 
 def _work_of(folder: Path) -> dict[str, str]:

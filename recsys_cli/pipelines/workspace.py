@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.utils.files import sha256_of_json
+from recsys_cli.utils.files import same_file_system, sha256_of_json
 
 RECOMMENDATIONS = "recommendations.parquet"
+MANIFEST = "manifest.json"
 SUCCESS = "_SUCCESS"
 
 
@@ -55,8 +56,10 @@ class Workspace:
         return self.published / f"date={day}"
 
     def staged(self, day: date) -> Path:
-        """Return the folder where a day's recommendations grow, on the file system of the published ones."""
-        return self.published / ".staged" / f"date={day}"
+        """Return the folder where a day's recommendations grow: beside the published ones, on their disk."""
+        beside = self.published.with_name(f".{self.published.name}.staged")
+        fits = same_file_system(beside, self.published)
+        return (beside if fits else self.published / ".staged") / f"date={day}"
 
     def plan(self, day: date) -> Path:
         """Return where the plan of a day's scoring is kept."""

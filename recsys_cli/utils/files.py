@@ -1,12 +1,14 @@
 """Files that appear whole or not at all."""
 
+import ctypes
 import hashlib
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from pwd import getpwuid
 from stat import S_ISDIR
@@ -16,15 +18,18 @@ from typing import Any
 from recsys_cli.utils.errors import OutputError
 
 _SEAL = "seal"
+_HERE, _RENAME_EXCHANGE = -100, 2  # of the system call: AT_FDCWD, and its flag
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a sibling path that becomes `target` only on success; it reaches the disk before its name does.
 
+    One process at a time may write a target; what a killed one has left is overwritten.
+
     Raises: OutputError if the folder cannot be written.
     """
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.part")
     with _told(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -40,28 +45,71 @@ def replacing(target: Path) -> Iterator[Path]:
 def staging_folder(parent: Path) -> Iterator[Path]:
     """Yield a new hidden folder in `parent`; what `put_folder` did not take is gone at the end.
 
+    So are those that killed processes have left: nobody holds their lock.
+
     Raises: OutputError if it cannot be made or written.
     """
-    part = parent / f".{os.getpid()}-{secrets.token_hex(4)}.part"
-    with _told(parent):
-        part.mkdir(parents=True)
+    part = parent / f".{secrets.token_hex(8)}.part"
+    with _told(parent), ExitStack() as held:
+        parent.mkdir(parents=True, exist_ok=True)
+        with _locked(parent, wait=True):
+            for other in parent.glob(".*.part"):
+                if other.is_dir():
+                    _remove_if_free(other)
+            part.mkdir()
+            held.enter_context(_locked(part, wait=True))
         try:
             yield part
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
 
+def _remove_if_free(folder: Path) -> None:
+    with suppress(BlockingIOError), _locked(folder, wait=False):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a folder's own lock; where it is held and must not be waited for, BlockingIOError is raised."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        flock(descriptor, LOCK_EX if wait else LOCK_EX | LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def put_folder(part: Path, target: Path) -> None:
-    """Give a staged folder its name, on the disk; a folder that bore it before is removed."""
-    for file in sorted(part.iterdir()):
-        sync(file)
-    sync(part)
-    old = part.with_suffix(".old")
-    if target.exists():
-        os.replace(target, old)
-    os.replace(part, target)
-    sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    """Give a staged folder its name, on the disk; a folder that bore it before is removed.
+
+    At every moment the name stands for the old folder or the new one.
+
+    Raises: OutputError if it cannot be done.
+    """
+    with _told(target):
+        for file in sorted(part.iterdir()):
+            sync(file)
+        sync(part)
+        if target.exists():
+            _exchange(part, target)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(part, target)
+        sync(target.parent)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Let two folders swap their names in one step; in three where the file system cannot."""
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    names = _HERE, os.fsencode(one), _HERE, os.fsencode(other), _RENAME_EXCHANGE
+    if swap is not None and swap(*names) == 0:
+        return
+    away = one.with_suffix(".old")
+    os.replace(other, away)
+    os.replace(one, other)
+    os.replace(away, one)
 
 
 def write_json(target: Path, value: Any) -> None:
@@ -125,6 +173,15 @@ def check_writable(folder: Path) -> None:
         fix=f"run the command as {_user(existing.stat().st_uid)}, who owns it, let this user write there "
         "(chmod, chown), or correct `output` in settings/settings.toml",
     )
+
+
+def same_file_system(one: Path, other: Path) -> bool:
+    """Tell whether a file can be moved between two folders, there already or to be made, by a rename."""
+    devices = {
+        next(path for path in (folder, *folder.parents) if path.exists()).stat().st_dev
+        for folder in (one, other)
+    }
+    return len(devices) == 1
 
 
 def private_folder(name: str) -> Path | None:

@@ -1,0 +1,47 @@
+"""`recsys verify`: is what was published still what it was?"""
+
+from typing import Annotated
+
+import typer
+
+from recsys_cli.cli.arguments import readable
+from recsys_cli.cli.running import open_workspace
+from recsys_cli.cli.session import session_of
+from recsys_cli.utils.errors import CheckFailedError
+
+What = Annotated[
+    str | None,
+    typer.Argument(metavar="[DATE|RUN|PATH]", help="Default: the last published date.", show_default=False),
+]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Write a lost or damaged manifest of a whole file again.")
+]
+
+
+def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> None:
+    """Hash and read published recommendations again and check all that they promise."""
+    session = session_of(ctx)
+    workspace = open_workspace(session)
+    from recsys_cli.pipelines import verify as pipeline
+
+    file = pipeline.published_file(workspace, None if what is None else readable(what, "recsys verify"))
+    found = pipeline.verify(file)
+    if repair and found.sidecars and not found.problems:
+        found = pipeline.repair(found)
+    if session.options.as_json:
+        told = {"problems": found.problems, "sidecars": found.sidecars, **found.facts}
+        session.terminal.show_json({"schema_version": 1, "path": str(file), **told})
+    wrong = [*found.problems, *found.sidecars]
+    if wrong:
+        raise CheckFailedError(
+            f"the recommendations are not what was published: {'; '.join(wrong)}",
+            where=str(file),
+            fix="run `recsys score --force`" if found.problems else "run `recsys verify --repair`",
+        )
+    facts = found.facts
+    if not session.options.as_json:
+        lists = facts["users"] - facts["empty_lists"]
+        session.terminal.say(
+            f"verified: {lists:,} lists, {facts['rows']:,} rows of {facts['date']}, model "
+            f"{facts['model_version']}, sha256 {facts['sha256'][:16]}…"
+        )

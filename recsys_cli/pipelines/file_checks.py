@@ -1,0 +1,93 @@
+"""What every file of recommendations must hold, read again from the disk."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
+
+FACTS = "recsys.facts"  # in the file's metadata
+_COLUMNS = {RANK: pa.uint16(), SCORE: pa.float32(), SOURCES: pa.string()}
+_DISORDER = "stand behind a larger user_id"
+_ROWS = 131_072  # that are looked at together
+
+
+def read_facts(file: Path) -> dict[str, Any] | None:
+    """Return what a file of recommendations tells of itself; None where it tells nothing.
+
+    Raises: OSError, pa.ArrowInvalid or ValueError for a file that cannot be read.
+    """
+    told = (pq.read_metadata(file).metadata or {}).get(FACTS.encode())
+    return None if told is None else dict(json.loads(told))
+
+
+def file_problems(file: Path, facts: Mapping[str, Any]) -> list[str]:
+    """Return, a line each, how a file breaks its contract or differs from its facts; memory stays flat."""
+    try:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        wrong = _schema_problems(parquet.schema_arrow)
+        return wrong or _list_problems(parquet, facts)
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        return [f"it cannot be read: {error}"]
+
+
+def _schema_problems(schema: pa.Schema) -> list[str]:
+    names = [USER_ID, ITEM_ID, *_COLUMNS]
+    if schema.names != names:
+        return [f"its columns are {', '.join(schema.names)}, not {', '.join(names)}"]
+    return [
+        f"{name} is {schema.field(name).type}, not {kind}"
+        for name, kind in _COLUMNS.items()
+        if schema.field(name).type != kind
+    ]
+
+
+def _list_problems(parquet: pq.ParquetFile, facts: Mapping[str, Any]) -> list[str]:
+    rows, lists, counts = 0, 0, dict.fromkeys(_BAD, 0)
+    before: int | str | None = None
+    for frame in _whole_lists(parquet):
+        rows += len(frame)
+        if before is not None and len(frame) and frame[USER_ID][0] <= before:
+            counts[_DISORDER] += 1
+        before = frame[USER_ID][-1] if len(frame) else before
+        told = frame.select(
+            lists=pl.col(USER_ID).n_unique(), **{name: bad.sum() for name, bad in _BAD.items()}
+        )
+        found = told.row(0, named=True)
+        lists += found.pop("lists")
+        counts = {name: counts[name] + found[name] for name in counts}
+    wrong = [f"{count:,} rows {name}" for name, count in counts.items() if count]
+    if rows != facts["rows"]:
+        wrong.append(f"it holds {rows:,} rows; {facts['rows']:,} were written")
+    if lists != facts["users"] - facts["empty_lists"]:
+        wrong.append(f"it holds {lists:,} lists; {facts['users'] - facts['empty_lists']:,} were written")
+    return wrong
+
+
+def _whole_lists(parquet: pq.ParquetFile) -> Iterator[pl.DataFrame]:
+    """Yield the rows some at a time, all of a user together."""
+    rest: list[pl.DataFrame] = []
+    for batch in parquet.iter_batches(_ROWS):
+        frame = pl.concat([*rest, pl.DataFrame(pl.from_arrow(batch))])
+        is_last = frame[USER_ID].eq_missing(frame[USER_ID][-1])
+        rest = [frame.filter(is_last)]
+        yield frame.filter(~is_last)
+    yield from rest
+
+
+_NEW = (pl.col(USER_ID) != pl.col(USER_ID).shift()).fill_null(True)
+_BAD = {
+    "have a null": pl.any_horizontal(pl.col(USER_ID, ITEM_ID, *_COLUMNS).is_null()),
+    "have no finite score": ~pl.col(SCORE).is_finite(),
+    "are out of the order of ranks": pl.col(RANK)
+    != pl.when(_NEW).then(1).otherwise(pl.col(RANK).shift() + 1),
+    "have a better score than the row before": ~_NEW & (pl.col(SCORE) > pl.col(SCORE).shift()),
+    _DISORDER: _NEW & (pl.col(USER_ID) < pl.col(USER_ID).shift()),
+    "repeat an item of the list": pl.struct(USER_ID, ITEM_ID).is_duplicated(),
+    "name no source": pl.col(SOURCES) == "",
+}
