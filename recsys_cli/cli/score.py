@@ -13,6 +13,7 @@ from recsys_cli.cli.running import Running, running, stage_rows
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
 from recsys_cli.utils.columns import LONGEST_LIST
+from recsys_cli.utils.durations import parse_duration
 from recsys_cli.utils.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ TopK = Annotated[
 Planned = Annotated[
     bool, typer.Option("--plan", help="Only tell the seconds, memory and disk that it will take.")
 ]
+LockWait = Annotated[
+    str | None,
+    typer.Option(
+        "--lock-wait", metavar="DURATION", help="Wait so long, as 10m, for another run of the date to end."
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Score again although the date is complete.")]
 
 
@@ -52,16 +59,18 @@ def score(
     top_k: TopK = None,
     force: Force = False,
     plan: Planned = False,
+    lock_wait: LockWait = None,
 ) -> None:
     """Recommend items to every user and publish one parquet file."""
     session = session_of(ctx)
     day = chosen_day(session, date)
     asked = _asked_users(users, user or [])
+    wait = 0 if lock_wait is None else parse_duration(lock_wait, "--lock-wait")
     with running(session, "score") as under_way:
         from recsys_cli.pipelines.score import ScoreRequest
 
         wanted = top_k or under_way.workspace.settings.scoring.top_k
-        request = ScoreRequest(day, wanted, asked, force)
+        request = ScoreRequest(day, wanted, asked, force, wait)
         told = _planned(under_way, request) if plan else _scored(under_way, request, session.terminal)
     if session.options.as_json:
         session.terminal.show_json(told)

@@ -39,12 +39,18 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What is asked of a scoring run; `user_ids` None: everybody."""
+    """What is asked of a scoring run.
+
+    Attributes:
+        user_ids: None: everybody.
+        lock_wait: seconds to wait for another run of the day.
+    """
 
     day: date
     top_k: int
     user_ids: Sequence[str] | None = None
     force: bool = False
+    lock_wait: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,9 @@ def score_users(
     """
     folder = workspace.recommendations(request.day)
     check_writable(folder)
-    with locked(workspace.lock(f"date={request.day}"), f"the recommendations of {request.day}"):
+    with locked(
+        workspace.lock(f"date={request.day}"), f"the recommendations of {request.day}", request.lock_wait
+    ):
         job = open_job(workspace, request, run)
         before = published_manifest(folder)
         if before is not None and before["key"] == job.key and not request.force:

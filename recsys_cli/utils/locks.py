@@ -13,26 +13,29 @@ from recsys_cli.utils.errors import LockedError, OutputError
 
 
 @contextmanager
-def locked(path: Path, work: str) -> Iterator[None]:
+def locked(path: Path, work: str, wait: int = 0) -> Iterator[None]:
     """Hold the lock file `path` for the block.
 
-    Raises: LockedError at once when another process holds it, naming that process and its start; OutputError
-        where it cannot be written.
+    Args:
+        wait: seconds that another process may still hold it.
+
+    Raises: LockedError when it is then still held, naming that process and its start; OutputError where it
+        cannot be written.
     """
     holder = path.with_suffix(".holder")
-    with _taken(path, holder, work):
+    with _taken(path, holder, work, wait):
         try:
             yield
         finally:
             holder.unlink(missing_ok=True)
 
 
-def _taken(path: Path, holder: Path, work: str) -> AbstractContextManager[object]:
+def _taken(path: Path, holder: Path, work: str, wait: int) -> AbstractContextManager[object]:
     """Return the lock, taken, to be released at the end of a `with` block."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=0).acquire()
+        lock = FileLock(path, timeout=wait).acquire()
         holder.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
     except Timeout:
         raise LockedError(

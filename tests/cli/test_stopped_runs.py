@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Timer
 
 import polars as pl
 import pytest
@@ -51,6 +52,18 @@ def test_a_second_run_stops_at_once_and_names_the_first(
         message = refused(ExitCode.LOCKED, *command)
         assert f": process {holder.pid}, started 20" in message
         assert f"where: {lock(workspace, name)}" in message
+
+
+def test_a_second_run_waits_for_the_first_where_it_is_told_to(
+    workspace: Path, refused: Callable[..., str]
+) -> None:
+    arguments = [sys.executable, "-c", HOLDER, str(lock(workspace, f"date={DAY}"))]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin is not None and holder.stdout is not None and holder.stdout.readline() == "held\n"
+        score = ("score", "--date", DAY, "--force", "--lock-wait")
+        assert f"process {holder.pid}" in refused(ExitCode.LOCKED, *score, "1s")
+        Timer(1.0, holder.stdin.close).start()
+        assert main(["-q", "-C", str(workspace), *score, "60s"]) == ExitCode.OK
 
 
 def staged(workspace: Path) -> list[Path]:
