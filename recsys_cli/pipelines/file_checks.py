@@ -60,7 +60,7 @@ def _list_problems(parquet: pq.ParquetFile, facts: Mapping[str, Any]) -> list[st
         )
         found = told.row(0, named=True)
         lists += found.pop("lists")
-        counts = {name: counts[name] + found[name] for name in counts}
+        counts = {name: count + found[name] for name, count in counts.items()}
     wrong = [f"{count:,} rows {name}" for name, count in counts.items() if count]
     if rows != facts["rows"]:
         wrong.append(f"it holds {rows:,} rows; {facts['rows']:,} were written")

@@ -29,7 +29,7 @@ def test_what_was_published_is_verified_by_date_run_and_path(
         assert "verified: 60 lists, 600 rows of 2026-03-02" in out.out + out.err
 
 
-def test_a_flipped_bit_anywhere_is_found(workspace: Path, folder: Path, refused: Callable[..., str]) -> None:
+def test_a_flipped_bit_anywhere_is_found(folder: Path, refused: Callable[..., str]) -> None:
     file = folder / "recommendations.parquet"
     whole = file.read_bytes()
     for place in range(0, len(whole), len(whole) // 12):
@@ -52,9 +52,7 @@ def test_a_lost_sidecar_is_found_and_written_again(
     assert (folder / "recommendations.parquet").read_bytes() == before
 
 
-def test_a_damaged_file_is_never_called_whole_by_a_repair(
-    workspace: Path, folder: Path, refused: Callable[..., str]
-) -> None:
+def test_a_damaged_file_is_never_called_whole_by_a_repair(folder: Path, refused: Callable[..., str]) -> None:
     (folder / "manifest.json").unlink()
     file = folder / "recommendations.parquet"
     whole = file.read_bytes()
@@ -75,7 +73,7 @@ def test_a_damaged_file_is_never_called_whole_by_a_repair(
     ],
 )
 def test_lists_that_break_a_promise_are_told(
-    workspace: Path, folder: Path, refused: Callable[..., str], change: pl.Expr, line: str
+    folder: Path, refused: Callable[..., str], change: pl.Expr, line: str
 ) -> None:
     file = folder / "recommendations.parquet"
     table, metadata = pq.read_table(file), pq.read_metadata(file).metadata
@@ -86,9 +84,7 @@ def test_lists_that_break_a_promise_are_told(
     assert line in refused(ExitCode.CHECK, "verify", DAY)
 
 
-def test_a_foreign_file_and_a_word_that_means_nothing(
-    workspace: Path, tmp_path: Path, refused: Callable[..., str]
-) -> None:
+def test_a_foreign_file_and_a_word_that_means_nothing(tmp_path: Path, refused: Callable[..., str]) -> None:
     foreign = tmp_path / "foreign.parquet"
     pl.DataFrame({"user_id": [1]}).write_parquet(foreign)
     assert "no file that `recsys score` has written" in refused(ExitCode.CHECK, "verify", str(foreign))
