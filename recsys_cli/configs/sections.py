@@ -25,6 +25,7 @@ Candidates = Annotated[
 Days = Annotated[int, Field(ge=1, le=36_500)]  # a century
 DAY_PLACE = "{date}"  # in a path: the day as 2026-11-23
 _SHORTEST_HALF_LIFE, _LONGEST_HALF_LIFE = 0.1, 1_000_000.0  # days; beyond them numbers become 0 or all alike
+_A_PLACE = 10  # shortlisted candidates for each place of a list: fewer would cost quality
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # as the libraries take it
 
 
@@ -313,13 +314,17 @@ class ScoringSettings(Section):
         "", description="SQL expression over item columns; matching items are never recommended"
     )
     shortlist: int = Field(
-        10,
+        100,
         ge=0,
         le=LONGEST_LIST,
-        description="candidates for each place of a list that the whole ranker scores, chosen by its first "
-        "trees; 0: all",
+        description="candidates a user that the whole ranker scores, chosen by its first trees; never fewer "
+        "than ten for each place of the list; 0: all",
     )
     chunk_users: PositiveInt = Field(1_024, description="users scored at a time: bounds the memory")
+
+    def shortlist_of(self, places: int) -> int:
+        """Return the candidates that the whole ranker scores for a list of so many places; 0: all."""
+        return max(self.shortlist, _A_PLACE * places) if self.shortlist else 0
 
 
 class EvaluationSettings(Section):

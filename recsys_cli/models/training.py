@@ -241,7 +241,7 @@ def calibrated(ranker: Ranker, window: LabelWindow, shop: Workshop) -> Calibrati
         users = np.sort(chosen.choice(users, _CALIBRATION_USERS, replace=False))
     bound = ranker.on(window.day.tables.items)
     scoring = shop.settings.scoring
-    shortlist = scoring.shortlist * scoring.top_k
+    shortlist = scoring.shortlist_of(scoring.top_k)
     taken = window.positives.with_columns(pl.lit(1, dtype=pl.Int8).alias(LABEL))
 
     def outcomes(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -277,7 +277,7 @@ def examined(ranker: Ranker, window: LabelWindow, shop: Workshop) -> tuple[Ranke
             ranker,
             window.positives,
             k=settings.evaluation.k,
-            shortlist=settings.scoring.shortlist * settings.evaluation.k,
+            shortlist=settings.scoring.shortlist_of(settings.evaluation.k),
             chunk_users=settings.scoring.chunk_users,
             threads=shop.threads,
         )

@@ -143,7 +143,7 @@ def sit_exam(exam: Exam, workspace: Workspace, run: Run, progress: Progress = si
             model.ranker,
             exam.truth,
             k=exam.request.k,
-            shortlist=settings.scoring.shortlist * exam.request.k,
+            shortlist=settings.scoring.shortlist_of(exam.request.k),
             chunk_users=settings.scoring.chunk_users,
             threads=workspace.threads,
         )

@@ -84,7 +84,7 @@ def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
     items = open_items(bundle.model.stage, partition.features, workspace.threads, index)
     serving = items.of_users(features)
     only = np.zeros(1, dtype=np.uint32)
-    ranked = rank_users(only, serving, ranker.on(serving.tables.items), shortlist * top_k).frame(serving)
+    ranked = rank_users(only, serving, ranker.on(serving.tables.items), shortlist).frame(serving)
     return Explanation(
         user_id=features.user_ids[0],
         day=day,
@@ -103,7 +103,8 @@ def _asked(workspace: Workspace, published: Mapping[str, Any] | None) -> tuple[s
     if published:
         return published["index"], published["top_k"], published["shortlist"]
     settings = workspace.settings
-    return settings.candidates.index, settings.scoring.top_k, settings.scoring.shortlist
+    top_k = settings.scoring.top_k
+    return settings.candidates.index, top_k, settings.scoring.shortlist_of(top_k)
 
 
 def _find(features: DayFeatures, user_id: str, day: date) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 import polars as pl
@@ -45,8 +46,10 @@ class RankedChunk:
 
     @property
     def example(self) -> int:
-        """A user with some history, by internal index."""
-        return int(self.chunk.users[np.argmax(np.minimum(self.chunk.viewed, _EXAMPLE_ITEMS))])
+        """A user with a list and some history, by internal index."""
+        users, viewed = self.chunk.users, self.chunk.viewed
+        listed = np.isin(users, self.top[USER].to_numpy())
+        return int(users[np.argmax(listed * (1 + np.minimum(viewed, _EXAMPLE_ITEMS)))])
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,11 @@ def within_memory(ranking: Ranking, most: int) -> Ranking:
     users = room // ((ranking.threads + 1) * ranking.items.bytes_per_user)
     if users < 1:
         least = most - room + (ranking.threads + 1) * ranking.items.bytes_per_user
+        enough = ceil(1.1 * least / 1e7) / 100  # another run takes a little more or less
         raise SettingsError(
-            f"runtime.max_memory leaves no room: at least {least / 1e9:.2f} GB are needed",
+            f"runtime.max_memory leaves no room: about {least / 1e9:.2f} GB are needed",
             where="runtime.max_memory",
-            fix=f"set at least {least / 1e9:.2f}GB, or fewer runtime.threads",
+            fix=f"set at least {enough:.2f}GB, or fewer runtime.threads",
         )
     return replace(ranking, chunk_users=min(ranking.chunk_users, int(users)))
 
@@ -106,4 +110,4 @@ def open_ranking(
     items = open_items(model.stage, features, threads, settings.candidates.index)
     ranker = model.ranker.on(items.tables.items)
     scoring = settings.scoring
-    return Ranking(features, items, ranker, top_k, scoring.shortlist * top_k, scoring.chunk_users, threads)
+    return Ranking(features, items, ranker, top_k, scoring.shortlist_of(top_k), scoring.chunk_users, threads)

@@ -85,7 +85,7 @@ class Job:
             "top_k": str(request.top_k),
             "users": sha256_of_json(asked),
             "candidates.index": settings.candidates.index,
-            "scoring.shortlist": str(settings.scoring.shortlist),
+            "scoring.shortlist": str(settings.scoring.shortlist_of(request.top_k)),
         }
 
     @property
@@ -173,9 +173,10 @@ def _score_parts(job: Job, unfinished: Unfinished, progress: Progress) -> ScoreC
         writer.describe(_facts(job, counts))
     if counts.empty_lists:
         logger.warning(
-            "{} of {} users have no list: no source that is on proposes them an item; popular ones would",
+            "{} of {} users have no list: no source that is on proposes them an item that is new to them{}",
             counts.empty_lists,
             counts.users,
+            "" if job.bundle.model.stage.settings.popular.num_candidates else "; popular ones would",
         )
     return counts
 
@@ -282,6 +283,6 @@ def _facts(job: Job, counts: ScoreCounts) -> dict[str, Any]:
         "all_users": job.request.user_ids is None,
         "example_user": example,
         "index": settings.candidates.index,
-        "shortlist": settings.scoring.shortlist,
+        "shortlist": settings.scoring.shortlist_of(job.request.top_k),
         **counts.facts(int(features.items[ELIGIBLE].sum())),
     }

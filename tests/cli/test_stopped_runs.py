@@ -69,7 +69,7 @@ def test_a_second_run_waits_for_the_first_where_it_is_told_to(
 def staged(workspace: Path) -> list[Path]:
     """Return what a run leaves only while it works."""
     return [
-        *(workspace / "recommendations/.staged").rglob("*.parquet"),
+        *(workspace / ".recommendations.staged").rglob("*.parquet"),
         *workspace.rglob("*.part"),
         *workspace.rglob("*.holder"),
     ]
@@ -77,7 +77,7 @@ def staged(workspace: Path) -> list[Path]:
 
 def finished(contents: dict[str, bytes]) -> dict[str, bytes]:
     """Leave out what a run is at work on."""
-    return {name: held for name, held in contents.items() if "/.staged/" not in name}
+    return {name: held for name, held in contents.items() if ".recommendations.staged" not in name}
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_killed_score_holds_up_nobody(
 
 
 def parts(workspace: Path) -> list[Path]:
-    return sorted((workspace / f"recommendations/.staged/date={DAY}").glob("part-*.json"))
+    return sorted((workspace / f".recommendations.staged/date={DAY}").glob("part-*.json"))
 
 
 def killed_behind_parts(workspace: Path, working: subprocess.Popen[str], count: int) -> None:

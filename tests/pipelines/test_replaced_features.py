@@ -46,4 +46,4 @@ def test_nothing_is_published_from_two_partitions(tmp_path: Path) -> None:
         score_users(workspace, request, begin_run(workspace, "score"), replaced)
 
     assert calls and published.read_bytes() == before
-    assert not list((root / "recommendations/.staged").iterdir())
+    assert not list((root / ".recommendations.staged").iterdir())
