@@ -48,7 +48,7 @@ def test_a_plan_of_other_settings_is_not_compared(workspace: Path) -> None:
 def test_too_little_memory_is_refused_with_the_least_that_does(refused: Refused) -> None:
     asked = ("--set", "runtime.max_memory=1MB", "score", "--date", DAY, "--force")
     message = refused(ExitCode.USAGE, *asked)
-    assert "leaves no room: at least" in message and "where: runtime.max_memory" in message
+    assert "leaves no room: about" in message and "fix: set at least" in message and "where: runtime.max_memory" in message
 
 
 @pytest.mark.parametrize("value", ["2", "GB", "-1GB", "2 gigabytes", "1e3MB"])
@@ -62,7 +62,7 @@ def test_chunks_shrink_with_the_memory_and_the_lists_stay(
 ) -> None:
     before = (workspace / f"recommendations/date={DAY}/recommendations.parquet").read_bytes()
     assert main(["-C", str(workspace), "--set", "runtime.max_memory=1MB", "score", "--date", DAY, "--force"])
-    least = float(capsys.readouterr().err.split("at least ")[1].split(" GB")[0])
+    least = float(capsys.readouterr().err.split("about ")[1].split(" GB")[0])
     tight = f"runtime.max_memory={least + 0.03:.2f}GB"
     command = ["-C", str(workspace), "--json", "--set", tight, "score", "--date", DAY]
     assert main([*command, "--plan"]) == ExitCode.OK
