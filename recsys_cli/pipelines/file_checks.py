@@ -26,12 +26,16 @@ def read_facts(file: Path) -> dict[str, Any] | None:
     return None if told is None else dict(json.loads(told))
 
 
-def file_problems(file: Path, facts: Mapping[str, Any]) -> list[str]:
-    """Return, a line each, how a file breaks its contract or differs from its facts; memory stays flat."""
+def file_problems(file: Path, facts: Mapping[str, Any], *, repeats: bool = True) -> list[str]:
+    """Return, a line each, how a file breaks its contract or differs from its facts; memory stays flat.
+
+    Args:
+        repeats: whether to look for items that stand twice in a list, which takes longer than all the rest.
+    """
     try:
         parquet = pq.ParquetFile(file, page_checksum_verification=True)
         wrong = _schema_problems(parquet.schema_arrow)
-        return wrong or _list_problems(parquet, facts)
+        return wrong or _list_problems(parquet, facts, _BAD | _REPEATS if repeats else _BAD)
     except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         return [f"it cannot be read: {error}"]
 
@@ -47,8 +51,10 @@ def _schema_problems(schema: pa.Schema) -> list[str]:
     ]
 
 
-def _list_problems(parquet: pq.ParquetFile, facts: Mapping[str, Any]) -> list[str]:
-    rows, lists, counts = 0, 0, dict.fromkeys(_BAD, 0)
+def _list_problems(
+    parquet: pq.ParquetFile, facts: Mapping[str, Any], bad: Mapping[str, pl.Expr]
+) -> list[str]:
+    rows, lists, counts = 0, 0, dict.fromkeys(bad, 0)
     before: int | str | None = None
     for frame in _whole_lists(parquet):
         rows += len(frame)
@@ -56,7 +62,7 @@ def _list_problems(parquet: pq.ParquetFile, facts: Mapping[str, Any]) -> list[st
             counts[_DISORDER] += 1
         before = frame[USER_ID][-1] if len(frame) else before
         told = frame.select(
-            lists=pl.col(USER_ID).n_unique(), **{name: bad.sum() for name, bad in _BAD.items()}
+            lists=pl.col(USER_ID).n_unique(), **{name: one.sum() for name, one in bad.items()}
         )
         found = told.row(0, named=True)
         lists += found.pop("lists")
@@ -88,6 +94,6 @@ _BAD = {
     != pl.when(_NEW).then(1).otherwise(pl.col(RANK).shift() + 1),
     "have a better score than the row before": ~_NEW & (pl.col(SCORE) > pl.col(SCORE).shift()),
     _DISORDER: _NEW & (pl.col(USER_ID) < pl.col(USER_ID).shift()),
-    "repeat an item of the list": pl.struct(USER_ID, ITEM_ID).is_duplicated(),
     "name no source": pl.col(SOURCES) == "",
 }
+_REPEATS = {"repeat an item of the list": pl.struct(USER_ID, ITEM_ID).is_duplicated()}

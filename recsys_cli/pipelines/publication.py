@@ -103,7 +103,7 @@ def publish(staged: Path, folder: Path, facts: Mapping[str, Any], run: Mapping[s
 
     Raises: OutputError if the file does not hold what was written, or cannot be published.
     """
-    problems = file_problems(staged, facts)
+    problems = file_problems(staged, facts, repeats=False)
     if problems:
         raise OutputError(
             f"the staged file is not what was written: {'; '.join(problems)}",

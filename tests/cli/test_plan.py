@@ -48,7 +48,11 @@ def test_a_plan_of_other_settings_is_not_compared(workspace: Path) -> None:
 def test_too_little_memory_is_refused_with_the_least_that_does(refused: Refused) -> None:
     asked = ("--set", "runtime.max_memory=1MB", "score", "--date", DAY, "--force")
     message = refused(ExitCode.USAGE, *asked)
-    assert "leaves no room: about" in message and "fix: set at least" in message and "where: runtime.max_memory" in message
+    assert (
+        "leaves no room: about" in message
+        and "fix: set at least" in message
+        and "where: runtime.max_memory" in message
+    )
 
 
 @pytest.mark.parametrize("value", ["2", "GB", "-1GB", "2 gigabytes", "1e3MB"])
