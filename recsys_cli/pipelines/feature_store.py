@@ -20,6 +20,7 @@ from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.files import (
     put_folder,
     read_sealed_json,
+    remove_left_behind,
     sha256_of,
     sha256_of_json,
     staging_folder,
@@ -67,6 +68,7 @@ def open_features(workspace: Workspace, day: date, judge: Judge = accept) -> Par
         reused = False
     else:
         logger.info("features of {} lie there for the same inputs", day)
+        remove_left_behind(folder.parent)
         reused = True
         check_freshness(manifest[AGE], workspace.settings.data, day)
     features = _read(folder, day, manifest)

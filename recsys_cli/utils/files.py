@@ -53,9 +53,7 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     with _told(parent), ExitStack() as held:
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent, wait=True):
-            for other in parent.glob(".*.part"):
-                if other.is_dir():
-                    _remove_if_free(other)
+            _remove_left_behind(parent)
             part.mkdir()
             held.enter_context(_locked(part, wait=True))
         try:
@@ -64,9 +62,17 @@ def staging_folder(parent: Path) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def _remove_if_free(folder: Path) -> None:
-    with suppress(BlockingIOError), _locked(folder, wait=False):
-        shutil.rmtree(folder, ignore_errors=True)
+def remove_left_behind(parent: Path) -> None:
+    """Remove the staging folders that killed processes have left in a folder."""
+    with _locked(parent, wait=True):
+        _remove_left_behind(parent)
+
+
+def _remove_left_behind(parent: Path) -> None:
+    for folder in parent.glob(".*.part"):
+        if folder.is_dir():
+            with suppress(BlockingIOError), _locked(folder, wait=False):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

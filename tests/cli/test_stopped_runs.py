@@ -15,6 +15,7 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
+from recsys_cli.utils.files import staging_folder
 
 Contents = Callable[[], dict[str, bytes]]
 DAY = "2026-03-02"
@@ -152,6 +153,16 @@ def test_a_killed_score_holds_up_nobody(
     published = pl.read_parquet(workspace / f"recommendations/date={DAY}/recommendations.parquet")
     assert published["user_id"].n_unique() == 40_060
     assert not staged(workspace) and not parts(workspace)
+
+
+def test_what_a_killed_process_staged_is_removed_and_what_a_living_one_stages_is_not(workspace: Path) -> None:
+    left = workspace / "features/.0123456789abcdef.part"
+    left.mkdir()
+    with staging_folder(workspace / "features") as part:
+        assert part.is_dir() and not left.exists()
+        left.mkdir()
+        assert main(["-q", "-C", str(workspace), "score", "--date", DAY, "--force"]) == ExitCode.OK
+        assert part.is_dir() and not left.exists()
 
 
 def parts(workspace: Path) -> list[Path]:
