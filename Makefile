@@ -1,7 +1,7 @@
 # `make` alone lists the targets. The recipes' longer parts are in .make/.
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo train batch test lint black isort pylint fmt bench clean
+.PHONY: help setup install demo train batch test lint black isort pylint fmt bench torture clean
 
 # DATE, ENV and WORKSPACE count only as `make train ENV=…`: other programs set variables of these names too.
 given = $(if $(findstring command,$(origin $1)),'$(subst ','\'',$($1))')
@@ -73,6 +73,9 @@ fmt: isort black ## sort the imports and reformat the code
 
 bench: setup ## run the benchmarks in tests/benchmarks
 	.venv/bin/python -m tests.benchmarks
+
+torture: setup ## kill, starve and feed scoring runs with every fault of the table
+	.venv/bin/python -m tests.torture
 
 clean: ## remove caches and built packages; never data, models or recommendations
 	rm -rf dist .mypy_cache .pytest_cache .import_linter_cache .hypothesis .coverage .bench .venv/.cache .poetry/cache

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TARGETS = "help setup install demo train batch test lint black isort pylint fmt bench clean".split()
+TARGETS = "help setup install demo train batch test lint black isort pylint fmt bench torture clean".split()
 CRON = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin"}
 SET_UP = ROOT / ".venv" / ".set-up"
 

@@ -1,0 +1,146 @@
+"""`recsys`, imported once: each request runs it in a fork of this process, or in the process itself.
+
+    python -m tests.torture.server DESCRIPTOR      a socket of messages, JSON each
+
+A fork costs a third of a start-up. One server either forks or runs in place: the threads of a process that
+has worked do not survive a fork.
+"""
+
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import sys
+import traceback
+from typing import Any
+
+from tests.torture.syscalls import be_watched
+
+LARGEST = 1 << 20  # bytes of a message
+
+
+def main() -> None:
+    """Serve until the socket is closed."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    _import_all()
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    _tell(channel, ready=True)
+    while True:
+        ready = select.select([channel.fileno(), woken], [], [])[0]
+        if woken in ready:
+            os.read(woken, 4096)
+            _tell_of_the_dead(channel)
+        if channel.fileno() in ready:
+            message = channel.recv(LARGEST)
+            if not message:
+                return
+            if _serve(channel, json.loads(message)):
+                break
+    sys.exit(_recsys())  # in the fork, outside of the loop's frames
+
+
+def _serve(channel: socket.socket, asked: dict[str, Any]) -> bool:
+    """Do what is asked; return whether this is the fork that is to become `recsys`."""
+    if asked["in_place"]:
+        _tell(channel, code=_in_place(asked))
+        return False
+    pid = os.fork()
+    if pid:
+        _tell(channel, pid=pid)
+        return False
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _redirect(asked)
+    if asked["crash"]:
+        _let_crash(*asked["crash"].split(":"))
+    if asked["user"]:
+        os.setgroups([])
+        os.setresgid(*[asked["user"]] * 3)
+        os.setresuid(*[asked["user"]] * 3)
+    if asked["watched"]:
+        listener = be_watched()
+        told = json.dumps({"listener_of": os.getpid()}).encode()
+        socket.send_fds(channel, [told], [listener])
+        os.close(listener)
+    channel.close()
+    return True
+
+
+def _in_place(asked: dict[str, Any]) -> int:
+    kept = os.dup(1), os.dup(2)
+    _redirect(asked)
+    try:
+        return _recsys()
+    except BaseException:  # pylint: disable=broad-exception-caught
+        traceback.print_exc()
+        return -1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, descriptor in enumerate(kept, 1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+
+
+def _redirect(asked: dict[str, Any]) -> None:
+    for number, name in ((1, "out"), (2, "err")):
+        file = os.open(asked[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        os.dup2(file, number)
+        os.close(file)
+    os.environ.update(asked["env"])
+    sys.argv = ["recsys", *asked["args"]]
+
+
+def _let_crash(module: str, function: str) -> None:
+    """Let a function fail and tell all that it was given, settings and secrets included."""
+
+    def fail(*given: object, **_more: object) -> None:
+        raise RuntimeError(f"a forced crash: {given!r}")
+
+    setattr(importlib.import_module(module), function, fail)
+
+
+def _recsys() -> int:
+    from recsys_cli.__main__ import main as recsys
+
+    return recsys()
+
+
+def _tell(channel: socket.socket, **told: object) -> None:
+    channel.send(json.dumps(told).encode())
+
+
+def _tell_of_the_dead(channel: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        _tell(channel, ended=pid, code=os.waitstatus_to_exitcode(status))
+
+
+def _import_all() -> None:
+    """Import the program and what its parts import when they work, without starting a thread of theirs."""
+    import recsys_cli
+
+    for module in pkgutil.walk_packages(recsys_cli.__path__, "recsys_cli."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in ("pyarrow.compute", "pyarrow.parquet", "catboost", "faiss", "concurrent.futures.thread"):
+        importlib.import_module(name)
+    target = importlib.import_module("numba.core.registry").cpu_target
+    target.typing_context.refresh()
+    target.target_context.refresh()
+
+
+if __name__ == "__main__":
+    main()
