@@ -117,7 +117,7 @@ def _mounted_read_only(kit: Kit) -> list[str]:
 
 @contextmanager
 def _mounted(folder: Path, options: str) -> Iterator[Path]:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     _mount("-t", "tmpfs", "-o", options, "tmpfs", str(folder))
     try:
         yield folder
