@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
-from recsys_cli.configs.sections import Section, Settings
+from recsys_cli.configs.fields import Section
+from recsys_cli.configs.sections import Settings
 
 KeyPath = tuple[str, ...]
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from recsys_cli.configs.sections import CandidatesSettings
+from recsys_cli.configs.candidate_sections import CandidatesSettings
 
 EASE: Final = "ease"
 CONTENT: Final = "content"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_cli.configs.sections import DAY_PLACE, ExternalSettings, TableSettings
+from recsys_cli.configs.candidate_sections import DAY_PLACE, ExternalSettings
+from recsys_cli.configs.sections import TableSettings
 from recsys_cli.data_preparation.ids import id_problems
 from recsys_cli.data_preparation.problems import Problem, missing_column, raise_errors, settle
 from recsys_cli.data_preparation.sources import collect_source, scan_source, source_files, source_schema

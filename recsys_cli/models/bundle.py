@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.sections import CandidatesSettings
+from recsys_cli.configs.candidate_sections import CandidatesSettings
 from recsys_cli.models.calibration import Calibration
 from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
 from recsys_cli.models.candidates.similarity import SimilarityModel, Weights

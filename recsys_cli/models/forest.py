@@ -201,10 +201,10 @@ def read_forest(told: Mapping[str, Any]) -> Forest:
 
 def bind_forest(forest: Forest, items: pl.DataFrame) -> BoundForest:
     """Bind the trees to a day's items: a row an internal index."""
-    return BoundForest(forest, forest.bins(numbers(items), len(items)), forest.places(items.columns))
+    return BoundForest(forest, forest.bins(as_numbers(items), len(items)), forest.places(items.columns))
 
 
-def numbers(frame: pl.DataFrame) -> dict[str, np.ndarray]:
+def as_numbers(frame: pl.DataFrame) -> dict[str, np.ndarray]:
     """Return the columns by name, f32, NaN for null."""
     return {
         column.name: column.cast(pl.Float32).fill_null(np.nan).to_numpy() for column in frame.get_columns()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from recsys_cli.configs.sections import CandidatesSettings
+from recsys_cli.configs.candidate_sections import CandidatesSettings
 from recsys_cli.models.candidates.lightfm import LightFMGenerator
 from recsys_cli.models.two_stage import ServingDay
 from recsys_cli.utils.errors import CheckFailedError

@@ -24,7 +24,7 @@ from recsys_cli.data_preparation.features import (
 from recsys_cli.models.candidates.merge import Candidates
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.encoding import Encoders, FeatureEncoder
-from recsys_cli.models.forest import numbers
+from recsys_cli.models.forest import as_numbers
 from recsys_cli.models.join_loops import cells_of_history, differences, mean_shares
 from recsys_cli.utils.columns import CONTRACT, ITEM, USER
 
@@ -109,7 +109,7 @@ class RankerTables:
     @cached_property
     def user_numbers(self) -> dict[str, np.ndarray]:
         """The columns of `users` by name, f32, NaN for null."""
-        return numbers(self.users)
+        return as_numbers(self.users)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def publish(staged: Path, folder: Path, facts: Mapping[str, Any], run: Mapping[s
         raise OutputError(
             f"the staged file is not what was written: {'; '.join(problems)}",
             where=str(staged),
-            fix="check the disk, and the model (recsys models verify); nothing was published",
+            fix="check the disk, and run it again; if it comes again, `recsys train` another model",
         )
     manifest = write_sidecars(staged, facts, run)
     put_folder(staged.parent, folder)

@@ -45,11 +45,13 @@ class RankedChunk:
     top: pl.DataFrame
 
     @property
-    def example(self) -> int:
-        """A user with a list and some history, by internal index."""
+    def example(self) -> tuple[int, int]:
+        """The first of the users that show best what a list comes from: how well, and its internal index."""
         users, viewed = self.chunk.users, self.chunk.viewed
         listed = np.isin(users, self.top[USER].to_numpy())
-        return int(users[np.argmax(listed * (1 + np.minimum(viewed, _EXAMPLE_ITEMS)))])
+        fitness = listed * (1 + np.minimum(viewed, _EXAMPLE_ITEMS))
+        best = int(np.argmax(fitness))
+        return int(fitness[best]), int(users[best])
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """`score`: candidates → seen filter → features → ranker → top k for every user, published as one file."""
 
 import shutil
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,26 +14,20 @@ from loguru import logger
 from recsys_cli.data_preparation.ids import close_ids
 from recsys_cli.data_preparation.problems import settle
 from recsys_cli.models.bundle import Bundle
-from recsys_cli.models.candidates.stage import EXACT
-from recsys_cli.models.index_recall import checked_recall
 from recsys_cli.pipelines.feature_store import Partition, check_unchanged
+from recsys_cli.pipelines.parts import ranked_parts
 from recsys_cli.pipelines.publication import RecommendationsWriter, publish, published_manifest
-from recsys_cli.pipelines.ranking import RankedChunk, Ranking, open_ranking, within_memory
+from recsys_cli.pipelines.ranking import Ranking, open_ranking, within_memory
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.serving import kept_settings_problems, open_bundle, open_fitting_features
-from recsys_cli.pipelines.unfinished import Part, PartFacts, Unfinished, open_unfinished
+from recsys_cli.pipelines.unfinished import Unfinished, open_unfinished
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
-from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, RAW_SCORE, USER
+from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER
 from recsys_cli.utils.errors import OutputError, UnknownUserError
 from recsys_cli.utils.files import check_writable, sha256_of_json
 from recsys_cli.utils.locks import locked
 from recsys_cli.utils.progress import Progress, silent
-from recsys_cli.utils.stages import Stages
-
-_PART_CHUNKS, _PART_SECONDS = 32, 5.0  # a part is kept once it has as many chunks, or took as long
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -165,7 +158,8 @@ def _score_parts(job: Job, unfinished: Unfinished, progress: Progress) -> ScoreC
             counts.add(part)
         if unfinished.users:
             logger.info("going on behind {} users whose lists a killed run had finished", unfinished.users)
-        for part in _parts(job, ranking, users[unfinished.users :], progress):
+        rest = users[unfinished.users :]
+        for part in ranked_parts(ranking, rest, job.workspace.settings.candidates, stages, progress):
             with stages.stage("write"):
                 unfinished.add(part)
                 writer.write(part.top)
@@ -179,48 +173,6 @@ def _score_parts(job: Job, unfinished: Unfinished, progress: Progress) -> ScoreC
             "" if job.bundle.model.stage.settings.popular.num_candidates else "; popular ones would",
         )
     return counts
-
-
-def _parts(job: Job, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
-    """Rank users, and yield some chunks at a time: what a killed run loses is little."""
-    stages, settings, recall = job.run.stages, job.workspace.settings.candidates, None
-    done: list[RankedChunk] = []
-    began, ranked = time.monotonic(), 0
-    for chunk in _waited(stages, ranking.ranked(ranking.chunks(users))):
-        if settings.index != EXACT and recall is None:
-            with stages.stage("index recall"):
-                recall = checked_recall(chunk.chunk.day, settings)
-        progress(ranked, len(users))
-        ranked += len(chunk.chunk.users)
-        done.append(chunk)
-        if len(done) == _PART_CHUNKS or time.monotonic() - began > _PART_SECONDS:
-            yield part_of(done, recall)
-            done, began = [], time.monotonic()
-    if done:
-        yield part_of(done, recall)
-    progress(len(users), len(users))
-
-
-def part_of(chunks: Sequence[RankedChunk], recall: float | None = None) -> Part:
-    """Return the chunks' lists and figures together."""
-    facts = PartFacts(
-        users=sum(len(one.chunk.users) for one in chunks),
-        warm=sum(int((one.chunk.viewed > 0).sum()) for one in chunks),
-        candidates=sum(one.candidates for one in chunks),
-        example=chunks[0].example,
-        index_recall=recall,
-    )
-    return Part(facts, pl.concat(one.top for one in chunks).drop(RAW_SCORE))
-
-
-def _waited(stages: Stages, results: Iterator[Result]) -> Iterator[Result]:
-    """Yield the results; the time until each is there counts as ranking."""
-    while True:
-        with stages.stage("rank"):
-            result = next(results, None)
-        if result is None:
-            return
-        yield result
 
 
 def _refuse_to_replace_all_by_some(job: Job, before: dict[str, Any] | None) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from recsys_cli.pipelines.unfinished import Part
+from recsys_cli.pipelines.parts import Part
 from recsys_cli.utils.columns import ITEM, RANK, SOURCES, USER
 
 
@@ -13,7 +13,7 @@ class ScoreCounts:
     """Figures of a run.
 
     Attributes:
-        example: a user with some history, by internal index.
+        example: internal index of the first user that shows best what a list comes from; fitness: how well.
         by_sources: rows that the same sources, joined by commas, proposed.
     """
 
@@ -25,6 +25,7 @@ class ScoreCounts:
     short_lists: int = 0
     empty_lists: int = 0
     example: int | None = None
+    fitness: int = 0
     index_recall: float | None = None
     by_sources: Counter[str] = field(default_factory=Counter)
     items: set[int] = field(default_factory=set)
@@ -41,7 +42,9 @@ class ScoreCounts:
         self.by_sources.update(dict(top[SOURCES].value_counts().iter_rows()))
         self.items.update(top[ITEM].unique().to_list())
         if self.example is None:
-            self.example, self.index_recall = facts.example, facts.index_recall
+            self.index_recall = facts.index_recall
+        if self.example is None or facts.fitness > self.fitness:
+            self.example, self.fitness = facts.example, facts.fitness
 
     def facts(self, eligible_items: int) -> dict[str, Any]:
         """Return the figures for the manifest and the summary."""

@@ -9,30 +9,13 @@ from typing import Self
 import polars as pl
 from loguru import logger
 
+from recsys_cli.pipelines.parts import Part, PartFacts
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS
 from recsys_cli.utils.errors import OutputError, RecsysError
 from recsys_cli.utils.files import read_sealed_json, replacing, sha256_of, write_sealed_json
 
 _WORK = "work.json"
-
-
-@dataclass(frozen=True)
-class PartFacts:
-    """What ranking some users gave beside their lists; `example`: one of them with some history."""
-
-    users: int
-    warm: int
-    candidates: int
-    example: int
-    index_recall: float | None
-
-
-@dataclass(frozen=True)
-class Part:
-    """The lists of consecutive users by internal index: user, item, rank, score, sources."""
-
-    facts: PartFacts
-    top: pl.DataFrame
+_FORMAT = "1"  # of the kept parts: raised when another program would read them wrongly
 
 
 @dataclass
@@ -101,15 +84,15 @@ def open_unfinished(folder: Path, work: Mapping[str, str]) -> Unfinished:
 
     Raises: OutputError if the folder cannot be written.
     """
-    before = _work_of(folder)
-    if before != work:
+    before, now = _work_of(folder), {"format": _FORMAT, **work}
+    if before != now:
         if before:
-            others = [name for name in work if before.get(name) != work[name]]
+            others = [name for name in now if before.get(name) != now[name]]
             logger.warning(
                 "a killed run's lists are not gone on with; other than then: {}", ", ".join(others)
             )
         shutil.rmtree(folder, ignore_errors=True)
-        write_sealed_json(folder / _WORK, dict(work))
+        write_sealed_json(folder / _WORK, now)
     unfinished = Unfinished(folder)
     shutil.rmtree(unfinished.staged.parent, ignore_errors=True)
     unfinished.staged.parent.mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.utils.files import same_file_system, sha256_of_json
+from recsys_cli.utils.files import may_be_made, same_file_system, sha256_of_json
 
 RECOMMENDATIONS = "recommendations.parquet"
 MANIFEST = "manifest.json"
@@ -58,7 +58,7 @@ class Workspace:
     def staged(self, day: date) -> Path:
         """Return the folder where a day's recommendations grow: beside the published ones, on their disk."""
         beside = self.published.with_name(f".{self.published.name}.staged")
-        fits = same_file_system(beside, self.published)
+        fits = same_file_system(beside, self.published) and may_be_made(beside)
         return (beside if fits else self.published / ".staged") / f"date={day}"
 
     def plan(self, day: date) -> Path:

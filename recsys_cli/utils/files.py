@@ -164,9 +164,9 @@ def check_writable(folder: Path) -> None:
 
     Raises: OutputError.
     """
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+    if may_be_made(folder):
         return
+    existing = _nearest(folder)
     if not existing.is_dir():
         raise OutputError(
             "there is a file where a folder should be",
@@ -183,11 +183,18 @@ def check_writable(folder: Path) -> None:
 
 def same_file_system(one: Path, other: Path) -> bool:
     """Tell whether a file can be moved between two folders, there already or to be made, by a rename."""
-    devices = {
-        next(path for path in (folder, *folder.parents) if path.exists()).stat().st_dev
-        for folder in (one, other)
-    }
-    return len(devices) == 1
+    return _nearest(one).stat().st_dev == _nearest(other).stat().st_dev
+
+
+def may_be_made(folder: Path) -> bool:
+    """Tell whether `folder` is, or can become, a folder to write to."""
+    existing = _nearest(folder)
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or the first above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def private_folder(name: str) -> Path | None:

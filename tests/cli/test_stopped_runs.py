@@ -1,11 +1,14 @@
 """Two runs at once, and runs that are stopped at work."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Timer
@@ -205,6 +208,41 @@ def test_a_killed_score_is_gone_on_with_and_gives_the_file_of_a_clean_run(
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY, "--force"]) == ExitCode.OK
     assert "going on" not in told(workspace)
     assert gone_on == file_of(workspace)
+
+
+def test_chunks_of_any_size_give_the_same_file_and_the_same_example(workspace: Path) -> None:
+    users = pl.read_parquet(workspace / "data/users.parquet")
+    first = pl.DataFrame({"user_id": ["a0", "a1"]})  # before all others, and without events
+    pl.concat([first, users], how="diagonal").write_parquet(workspace / "data/users.parquet")
+    files = []
+    for size in (1, 7, 1_024):
+        asked = ["--set", f"scoring.chunk_users={size}", "score", "--date", DAY, "--force"]
+        assert main(["-q", "-C", str(workspace), *asked]) == ExitCode.OK
+        files.append(file_of(workspace))
+    assert files[0] == files[1] == files[2]
+    told = json.loads((workspace / f"recommendations/date={DAY}/manifest.json").read_text())
+    assert told["example_user"].startswith("u")
+
+
+def test_lists_grow_among_the_published_ones_where_nothing_may_be_made_beside_them(
+    workspace: Path, without_rights: Callable[[], AbstractContextManager[None]]
+) -> None:
+    with TemporaryDirectory() as name:  # that of pytest is closed to others
+        there = Path(shutil.copytree(workspace, f"{name}/shop"))
+        os.chmod(name, 0o755)
+        shutil.rmtree(there / ".recommendations.staged")
+        there.chmod(0o555)
+        for folder in ("recommendations", "features", "runs"):
+            (there / folder).mkdir(exist_ok=True)
+            for path in (there / folder, *(there / folder).rglob("*")):
+                path.chmod(0o777)
+        with without_rights():
+            code = main(["-q", "-C", str(there), "score", "--date", DAY, "--force"])
+        there.chmod(0o777)
+        assert code == ExitCode.OK
+        assert not (there / ".recommendations.staged").exists()
+        assert list((there / "recommendations/.staged").iterdir()) == []
+        assert file_of(there) == file_of(workspace)
 
 
 def test_other_work_is_not_gone_on_with(workspace: Path, working: subprocess.Popen[str]) -> None:

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from catboost import CatBoost, Pool
 
-from recsys_cli.models.forest import as_json, bind_forest, hash_of_code, numbers, read_forest
+from recsys_cli.models.forest import as_json, as_numbers, bind_forest, hash_of_code, read_forest
 
 USERS, ITEMS = 40, 30
 COLUMNS = ["user_age", "user_city", "item_price", "item_kind", "lightfm_score", "lightfm_rank"]
@@ -45,7 +45,7 @@ def test_scores_are_those_of_catboost_bit_for_bit(loss: str, depth: int) -> None
     model.fit(Pool(frame, label=label.astype(int), group_id=rows, cat_features=CATEGORIES))
 
     bound = bind_forest(read_forest(as_json(model)), items)
-    raw = bound.raw_scores(numbers(users), rows, own, pairs)
+    raw = bound.raw_scores(as_numbers(users), rows, own, pairs)
 
     expected = model.predict(Pool(frame, cat_features=CATEGORIES), prediction_type="RawFormulaVal")
     asked = {slot.column.split("_")[0] for slot in bound.forest.slots}

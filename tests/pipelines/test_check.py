@@ -11,12 +11,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from recsys_cli.configs.candidate_sections import CandidatesSettings, LightFMSettings
 from recsys_cli.configs.sections import (
-    CandidatesSettings,
     DataSettings,
     FeatureTableSettings,
     InteractionsSettings,
-    LightFMSettings,
     RankerSettings,
     Settings,
 )

@@ -8,11 +8,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from recsys_cli.configs.candidate_sections import CandidatesSettings, LightFMSettings
 from recsys_cli.configs.sections import (
-    CandidatesSettings,
     DataSettings,
     InteractionsSettings,
-    LightFMSettings,
     RankerSettings,
     ScoringSettings,
     Settings,

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.sections import ContentSettings
+from recsys_cli.configs.candidate_sections import ContentSettings
 from recsys_cli.data_preparation.features import DayFeatures
 from recsys_cli.models.candidates.item_knn import nearest, unit_rows
 from recsys_cli.models.candidates.similarity import ItemWeights

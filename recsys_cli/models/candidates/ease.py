@@ -6,7 +6,7 @@ from scipy import sparse
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
-from recsys_cli.configs.sections import EASESettings
+from recsys_cli.configs.candidate_sections import EASESettings
 from recsys_cli.models.candidates.similarity import SimilarityModel
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_cli.configs.sections import ExternalSettings
+from recsys_cli.configs.candidate_sections import ExternalSettings
 from recsys_cli.data_preparation.features import FeatureTables
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, SCORE, USER

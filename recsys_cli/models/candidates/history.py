@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.sections import HistorySettings
+from recsys_cli.configs.candidate_sections import HistorySettings
 from recsys_cli.data_preparation.features import ACTIVE_DAYS, DAYS_AGO, FeatureTables
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER

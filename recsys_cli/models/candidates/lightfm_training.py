@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.sections import LightFMSettings
+from recsys_cli.configs.candidate_sections import LightFMSettings
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
 from recsys_cli.models.encoding import Encoders

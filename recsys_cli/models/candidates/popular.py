@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from recsys_cli.configs.sections import PopularSettings, SegmentSettings
+from recsys_cli.configs.candidate_sections import PopularSettings, SegmentSettings
 from recsys_cli.configs.source_names import SEGMENT, popular_name
 from recsys_cli.data_preparation.features import DAYS_AGO, DayFeatures, FeatureTables
 from recsys_cli.models.candidates.pair_loops import cells_of_pairs

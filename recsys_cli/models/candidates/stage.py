@@ -8,7 +8,8 @@ from functools import cached_property, partial
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.sections import CandidatesSettings, Settings
+from recsys_cli.configs.candidate_sections import CandidatesSettings
+from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.source_names import CONTENT, EASE, RECENT
 from recsys_cli.data_preparation.features import EVENTS, RECENCY, DayFeatures, FeatureTables, declared
 from recsys_cli.data_preparation.tables import Tables

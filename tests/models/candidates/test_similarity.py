@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from recsys_cli.configs.sections import EASESettings
+from recsys_cli.configs.candidate_sections import EASESettings
 from recsys_cli.models.candidates.ease import fit_ease
 from recsys_cli.models.candidates.item_knn import fit_item_knn
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys_cli.configs.sections import (
+from recsys_cli.configs.candidate_sections import (
     ContentSettings,
-    FeaturesSettings,
     HistorySettings,
     PopularSettings,
     SegmentSettings,
-    Settings,
 )
+from recsys_cli.configs.sections import FeaturesSettings, Settings
 from recsys_cli.data_preparation.features import build_features
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.content import content_weights, item_vectors
