@@ -91,7 +91,7 @@ def _at_time(number: signal.Signals, seconds: float, kit: Kit) -> list[str]:
         os.kill(running.pid, number)
     outcome = kit.forked.wait(running)
     # Before the program has its handlers, and after its end, the signal is the kernel's matter.
-    codes = _SIGNALS[number] | {ExitCode.OK, -signal.SIGTERM}
+    codes = _SIGNALS[number] | {ExitCode.OK, -number}
     return after(kit, workspace, outcome, codes, kit.lab.old)
 
 
