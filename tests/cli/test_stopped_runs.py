@@ -241,7 +241,7 @@ def test_lists_grow_among_the_published_ones_where_nothing_may_be_made_beside_th
         there.chmod(0o777)
         assert code == ExitCode.OK
         assert not (there / ".recommendations.staged").exists()
-        assert list((there / "recommendations/.staged").iterdir()) == []
+        assert not list((there / "recommendations/.staged").iterdir())
         assert file_of(there) == file_of(workspace)
 
 
