@@ -142,6 +142,7 @@ def _show(terminal: Terminal, told: dict[str, Any], stages: list[tuple[str, str,
         ("share by source", f"{shares} (a row may have several)"),
         ("catalogue coverage", f"{told['catalogue_coverage']:.1%} ({told['items']:,} items)"),
         *_index_row(told),
+        ("publish gates", _gates(told["gates"])),
         ("short lists", f"{told['short_lists']:,} users, {told['empty_lists']:,} of them without any item"),
     ]
     terminal.show_table(f"Recommendations of {told['date']}", ("what", "figure"), rows)
@@ -161,6 +162,12 @@ def _show_plan(terminal: Terminal, plan: dict[str, Any]) -> None:
     ]
     terminal.show_table(f"Plan of {plan['date']}: nothing was published", ("what", "figure"), rows)
     terminal.say(f"next: recsys score --date {plan['date']}")
+
+
+def _gates(figures: dict[str, float]) -> str:
+    """Return what the publish gates were shown, as text."""
+    named = {name.partition("_")[2].replace("_", " "): figure for name, figure in figures.items()}
+    return "hold: " + ", ".join(f"{name} {figure:,.10g}" for name, figure in named.items())
 
 
 def _index_row(told: dict[str, Any]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from recsys_cli.configs.candidate_sections import CandidatesSettings
 from recsys_cli.configs.fields import (
     LONGEST_HALF_LIFE,
     SHORTEST_HALF_LIFE,
+    Bound,
     Days,
     ListLength,
     Section,
@@ -156,6 +157,29 @@ class ScoringSettings(Section):
         return max(self.shortlist, _A_PLACE * places) if self.shortlist else 0
 
 
+class GatesSettings(Section):
+    """What lists must hold before they are published; a least of 0 and a most of 1 hold always."""
+
+    from_users: PositiveInt = Field(
+        100, description="runs over fewer users are held to min_users alone: their shares say little"
+    )
+    min_users: int = Field(1, ge=0, description="users of a run over all")
+    min_full_lists: Bound = Field(0.5, description="share of the users whose list has all its places")
+    max_fallback_rows: Bound = Field(0.95, description="share of the rows that popularity alone proposed")
+    min_catalogue_coverage: Bound = Field(
+        0.001, description="recommended items, of all that may be or, if these are more, of the rows"
+    )
+    max_top_item_share: Bound = Field(0.95, description="share of the lists that hold the most frequent item")
+    min_overlap: Bound = Field(
+        0.05, description="mean share of a list that the last published one, of at most 31 days, holds, too"
+    )
+    min_own_item_auc: Bound = Field(
+        0.55,
+        description="how surely LightFM ranks users' own items above others': an area under the curve; "
+        "random vectors have 0.5",
+    )
+
+
 class EvaluationSettings(Section):
     k: ListLength = 10
     days: Days = 14
@@ -203,6 +227,7 @@ class Settings(Section):
     candidates: CandidatesSettings = CandidatesSettings()
     ranker: RankerSettings = RankerSettings()
     scoring: ScoringSettings = ScoringSettings()
+    gates: GatesSettings = GatesSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     runtime: RuntimeSettings = RuntimeSettings()
     output: OutputSettings = OutputSettings()

@@ -21,6 +21,11 @@ def popular_name(days: int) -> str:
     return f"popular_{days}d"
 
 
+def is_popularity(name: str) -> bool:
+    """Tell whether a source proposes what many had, whatever the user had."""
+    return name == SEGMENT or name.startswith(f"{_POPULAR}_")
+
+
 def source_places(candidates: CandidatesSettings) -> dict[str, Place]:
     """Return where each source that can be on is set, in the sections' order."""
     similar: dict[str, Sequence[str]] = {_KNN: candidates.item_knn.similarities, EASE: [EASE]}

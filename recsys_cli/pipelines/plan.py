@@ -86,7 +86,9 @@ def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> Plan:
     try:
         with job.writer(staged) as writer:
             warm = users[: ranking.threads * ranking.chunk_users]
-            deque(ranking.ranked(ranking.chunks(warm)), maxlen=0)  # loads what is compiled, and fills the memory
+            deque(
+                ranking.ranked(ranking.chunks(warm)), maxlen=0
+            )  # loads what is compiled, and fills the memory
             opened = process_seconds()
             chunks = [chunk for span in spans for chunk in _tried_chunks(span, ranking)]
             read = process_seconds()

@@ -93,15 +93,10 @@ def published_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest if complete else None
 
 
-def publish(staged: Path, folder: Path, facts: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the staged file and publish its folder, with a manifest and _SUCCESS, as `folder` in one step.
+def check_file(staged: Path, facts: Mapping[str, Any]) -> None:
+    """Read a staged file again.
 
-    Args:
-        facts: what the same work always gives, as in the file's own metadata; run: what tells runs apart.
-
-    Returns: the manifest: both, and the file's hash.
-
-    Raises: OutputError if the file does not hold what was written, or cannot be published.
+    Raises: OutputError if it does not hold what was written.
     """
     problems = file_problems(staged, facts, repeats=False)
     if problems:
@@ -110,6 +105,18 @@ def publish(staged: Path, folder: Path, facts: Mapping[str, Any], run: Mapping[s
             where=str(staged),
             fix="check the disk, and run it again; if it comes again, `recsys train` another model",
         )
+
+
+def publish(staged: Path, folder: Path, facts: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """Publish the folder of a checked file, with a manifest and _SUCCESS, as `folder` in one step.
+
+    Args:
+        facts: what the same work always gives, as in the file's own metadata; run: what tells runs apart.
+
+    Returns: the manifest: both, and the file's hash.
+
+    Raises: OutputError if it cannot be published.
+    """
     manifest = write_sidecars(staged, facts, run)
     put_folder(staged.parent, folder)
     return manifest

@@ -68,14 +68,18 @@ class Ranking:
 
     def chunks(self, users: np.ndarray) -> Iterator[Chunk]:
         """Yield users, ascending internal indices, in chunks; a span is read when its first one is due."""
+        for span in self.spans(users):
+            for chunk in chunks_of(span.users, self.chunk_users):
+                yield Chunk(chunk, span.first, span.day)
+
+    def spans(self, users: np.ndarray) -> Iterator[Chunk]:
+        """Yield users, ascending internal indices, as they are read: all of a span together."""
         ends = np.searchsorted(users, np.arange(0, len(self.features.user_ids), SPAN) + SPAN)
         for start, end in pairwise([0, *ends.tolist()]):
-            if start == end:
-                continue
-            first, last = int(users[start]), int(users[end - 1]) + 1
-            day = self.items.of_users(self.features.span(first, last))
-            for chunk in chunks_of(users[start:end], self.chunk_users):
-                yield Chunk(chunk, first, day)
+            if start < end:
+                first, last = int(users[start]), int(users[end - 1]) + 1
+                day = self.items.of_users(self.features.span(first, last))
+                yield Chunk(users[start:end], first, day)
 
     def ranked(self, chunks: Iterable[Chunk]) -> Iterator[RankedChunk]:
         """Yield the chunks' lists, in order."""

@@ -15,8 +15,9 @@ from recsys_cli.data_preparation.ids import close_ids
 from recsys_cli.data_preparation.problems import settle
 from recsys_cli.models.bundle import Bundle
 from recsys_cli.pipelines.feature_store import Partition, check_unchanged
+from recsys_cli.pipelines.gates import Waiting, pass_gates
 from recsys_cli.pipelines.parts import ranked_parts
-from recsys_cli.pipelines.publication import RecommendationsWriter, publish, published_manifest
+from recsys_cli.pipelines.publication import RecommendationsWriter, check_file, publish, published_manifest
 from recsys_cli.pipelines.ranking import Ranking, open_ranking, within_memory
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
@@ -141,16 +142,21 @@ def score_users(
             return ScoreReport(request.day, folder / RECOMMENDATIONS, before, already_complete=True)
         _refuse_to_replace_all_by_some(job, before)
         with open_unfinished(workspace.staged(request.day), job.work) as unfinished:
-            counts = _score_parts(job, unfinished, progress)
+            ranking = job.open()
+            facts = _facts(job, _score_parts(job, ranking, unfinished, progress))
             check_unchanged(job.partition)
+            with run.stages.stage("gates"):
+                check_file(unfinished.staged, facts)
+                waiting = Waiting(request.day, unfinished.staged, facts, ranking, job.users())
+                gates = pass_gates(waiting, workspace, run.folder / "rejected.parquet")
             with run.stages.stage("publish"):
-                manifest = publish(unfinished.staged, folder, _facts(job, counts), _run_facts(run))
+                manifest = publish(unfinished.staged, folder, facts, {**_run_facts(run), "gates": gates})
     return ScoreReport(request.day, folder / RECOMMENDATIONS, manifest, already_complete=False)
 
 
-def _score_parts(job: Job, unfinished: Unfinished, progress: Progress) -> ScoreCounts:
+def _score_parts(job: Job, ranking: Ranking, unfinished: Unfinished, progress: Progress) -> ScoreCounts:
     """Write the lists of all users, those first that a killed run has finished."""
-    stages, users, ranking = job.run.stages, job.users(), job.open()
+    stages, users = job.run.stages, job.users()
     counts = ScoreCounts(job.request.top_k)
     with job.writer(unfinished.staged) as writer:
         for part in unfinished.finished():

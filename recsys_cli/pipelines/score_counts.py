@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from recsys_cli.configs.source_names import is_popularity
 from recsys_cli.pipelines.parts import Part
 from recsys_cli.utils.columns import ITEM, RANK, SOURCES, USER
 
@@ -15,6 +16,7 @@ class ScoreCounts:
     Attributes:
         example: internal index of the first user that shows best what a list comes from; fitness: how well.
         by_sources: rows that the same sources, joined by commas, proposed.
+        by_item: lists that hold each item, by its internal index.
     """
 
     top_k: int
@@ -28,7 +30,7 @@ class ScoreCounts:
     fitness: int = 0
     index_recall: float | None = None
     by_sources: Counter[str] = field(default_factory=Counter)
-    items: set[int] = field(default_factory=set)
+    by_item: Counter[int] = field(default_factory=Counter)
 
     def add(self, part: Part) -> None:
         """Add a part of the users."""
@@ -40,7 +42,7 @@ class ScoreCounts:
         self.short_lists += facts.users - int((top[RANK] == self.top_k).sum())
         self.empty_lists += facts.users - top[USER].n_unique()
         self.by_sources.update(dict(top[SOURCES].value_counts().iter_rows()))
-        self.items.update(top[ITEM].unique().to_list())
+        self.by_item.update(dict(top[ITEM].value_counts().iter_rows()))
         if self.example is None:
             self.index_recall = facts.index_recall
         if self.example is None or facts.fitness > self.fitness:
@@ -61,8 +63,11 @@ class ScoreCounts:
             "short_lists": self.short_lists,
             "empty_lists": self.empty_lists,
             "share_by_source": {name: round(count / rows, 4) for name, count in self._by_source().items()},
-            "items": len(self.items),
-            "catalogue_coverage": round(len(self.items) / max(eligible_items, 1), 4),
+            "fallback_rows": sum(count for names, count in self.by_sources.items() if _is_fallback(names)),
+            "eligible_items": eligible_items,
+            "items": len(self.by_item),
+            "top_item_lists": max(self.by_item.values(), default=0),
+            "catalogue_coverage": round(len(self.by_item) / max(eligible_items, 1), 4),
         }
 
     def _by_source(self) -> dict[str, int]:
@@ -71,3 +76,8 @@ class ScoreCounts:
         for names, rows in self.by_sources.items():
             counts.update({name: rows for name in names.split(",")})
         return dict(sorted(counts.items()))
+
+
+def _is_fallback(names: str) -> bool:
+    """Tell whether popularity alone proposed a row."""
+    return all(is_popularity(name) for name in names.split(","))

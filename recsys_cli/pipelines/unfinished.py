@@ -11,10 +11,11 @@ from loguru import logger
 
 from recsys_cli.pipelines.parts import Part, PartFacts
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS
-from recsys_cli.utils.errors import OutputError, RecsysError
+from recsys_cli.utils.errors import CheckFailedError, OutputError, RecsysError
 from recsys_cli.utils.files import read_sealed_json, replacing, sha256_of, write_sealed_json
 
 _WORK = "work.json"
+_LATER = (OutputError, CheckFailedError)  # the same work may be published when another run comes to it
 _FORMAT = "1"  # of the kept parts: raised when another program would read them wrongly
 
 
@@ -38,7 +39,7 @@ class Unfinished:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        refused = kind is not None and issubclass(kind, RecsysError) and not issubclass(kind, OutputError)
+        refused = kind is not None and issubclass(kind, RecsysError) and not issubclass(kind, _LATER)
         if kind is None or refused or self.parts == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:

@@ -90,6 +90,8 @@ def working(workspace: Path) -> Iterator[subprocess.Popen[str]]:
     users = pl.read_parquet(workspace / "data/users.parquet")
     crowd = pl.DataFrame({"user_id": [f"new{number}" for number in range(40_000)]})
     pl.concat([users, crowd], how="diagonal").write_parquet(workspace / "data/users.parquet")
+    alike = "[default.gates]\nmax_fallback_rows = 1\nmax_top_item_share = 1\n"  # as such a crowd's lists are
+    (workspace / "settings/settings.local.toml").write_text(alike)
     assert main(["-q", "-C", str(workspace), "features", "--date", DAY]) == ExitCode.OK
     arguments = ["-C", str(workspace), "--set", "scoring.chunk_users=1", "score", "--date", DAY]
     with subprocess.Popen(

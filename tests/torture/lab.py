@@ -13,11 +13,12 @@ DAY, NEXT_DAY = "2026-07-01", "2026-07-02"
 TOP_K, OLD_TOP_K = 5, 3
 PUBLISHED = Path(f"recommendations/date={DAY}/recommendations.parquet")
 SCORE = ("score", "--date", DAY)
-_SIZES = ("--users", "120", "--items", "50", "--events-per-user", "10", "--days", "90")
+USERS = 120
+_SIZES = ("--users", str(USERS), "--items", "50", "--events-per-user", "10", "--days", "90")
 _SETTINGS = f"""
 [default.candidates.lightfm]
-epochs = 1
-no_components = 4
+epochs = 20
+no_components = 8
 [default.ranker]
 iterations = 8
 members = 1

@@ -57,6 +57,7 @@ class Program:
         env: Mapping[str, str] | None = None,
         user: int = 0,
         crash: str = "",
+        kill_at_chunk: int = 0,
         watched: Path | None = None,
         verdict: Verdict = lambda call: 0,
     ) -> Outcome:
@@ -65,11 +66,13 @@ class Program:
         Args:
             user: the id of the user who runs it; 0: the one who runs the harness.
             crash: module:function of the program that fails, with all that it was given in its words.
+            kill_at_chunk: the chunk of users, from 1 on, at which it is killed; 0: none.
             watched: the folder whose writes, syncs and renames `verdict` judges.
         """
         if not self.forks:
             return self._run_in_place(args, env or {})
-        running = self.start(*args, env=env, user=user, crash=crash, watched=watched is not None)
+        how = {"user": user, "crash": crash, "kill_at_chunk": kill_at_chunk}
+        running = self.start(*args, env=env, watched=watched is not None, **how)
         if watched is None:
             return self.wait(running)
         watcher = Watcher(running.pid, watched, verdict)
@@ -80,12 +83,10 @@ class Program:
         self,
         *args: str | Path,
         env: Mapping[str, str] | None = None,
-        user: int = 0,
-        crash: str = "",
-        watched: bool = False,
+        **how: str | int | bool,
     ) -> Running:
-        """Start it as a process."""
-        asked = self._request(args, env or {}, user=user, crash=crash, watched=watched)
+        """Start it as a process; `how`: as in `run`."""
+        asked = self._request(args, env or {}, **how)
         told = self._next("pid")
         return Running(told["pid"], Path(asked["out"]), Path(asked["err"]))
 

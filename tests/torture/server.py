@@ -7,6 +7,7 @@ has worked do not survive a fork.
 """
 
 import importlib
+import itertools
 import json
 import os
 import pkgutil
@@ -58,13 +59,15 @@ def _serve(channel: socket.socket, asked: dict[str, Any]) -> bool:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _redirect(asked)
-    if asked["crash"]:
-        _let_crash(*asked["crash"].split(":"))
-    if asked["user"]:
+    if crash := asked.get("crash"):
+        _let_crash(*crash.split(":"))
+    if chunk := asked.get("kill_at_chunk"):
+        _kill_at(chunk)
+    if asked.get("user"):
         os.setgroups([])
         os.setresgid(*[asked["user"]] * 3)
         os.setresuid(*[asked["user"]] * 3)
-    if asked["watched"]:
+    if asked.get("watched"):
         listener = be_watched()
         told = json.dumps({"listener_of": os.getpid()}).encode()
         socket.send_fds(channel, [told], [listener])
@@ -105,6 +108,20 @@ def _let_crash(module: str, function: str) -> None:
         raise RuntimeError(f"a forced crash: {given!r}")
 
     setattr(importlib.import_module(module), function, fail)
+
+
+def _kill_at(chunk: int) -> None:
+    """Let the process be killed where it is about to rank a chunk of users, counted from 1 on."""
+    from recsys_cli.pipelines.ranking import Ranking
+
+    rank, chunks = Ranking._rank, itertools.count(1)  # pylint: disable=protected-access
+
+    def rank_or_die(ranking: Ranking, given: Any) -> Any:
+        if next(chunks) == chunk:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rank(ranking, given)
+
+    setattr(Ranking, "_rank", rank_or_die)
 
 
 def _recsys() -> int:

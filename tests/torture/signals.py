@@ -55,7 +55,16 @@ def at_random_times(lab: Lab, quick: bool) -> Iterator[Case]:
     for number in _SIGNALS:
         for _ in range(1 if quick else _RANDOM_TIMES):
             seconds = rng.uniform(0, lab.seconds)
-            yield Case(f"{number.name} after {seconds:.3f} s", partial(_at_time, number, seconds))
+            yield Case(f"{number.name} after {seconds:.3f} s", partial(_at_time, number, seconds, None))
+
+
+def twice(lab: Lab, quick: bool) -> Iterator[Case]:
+    """Yield two SIGINTs, one soon after the other."""
+    rng = random.Random(9)
+    for _ in range(1 if quick else _RANDOM_TIMES):
+        seconds, pause = rng.uniform(0, lab.seconds), rng.uniform(0, 0.05)
+        name = f"SIGINT after {seconds:.3f} s and {pause:.3f} s later"
+        yield Case(name, partial(_at_time, signal.SIGINT, seconds, pause))
 
 
 def closed_outputs(_lab: Lab, quick: bool) -> Iterator[Case]:
@@ -83,12 +92,13 @@ def _at_call(number: signal.Signals, place: int, kit: Kit) -> list[str]:
     return after(kit, workspace, outcome, codes, kit.lab.old)
 
 
-def _at_time(number: signal.Signals, seconds: float, kit: Kit) -> list[str]:
+def _at_time(number: signal.Signals, seconds: float, pause: float | None, kit: Kit) -> list[str]:
     workspace = kit.workspace()
     running = kit.forked.start(*in_workspace(workspace, *SCORE))
-    time.sleep(seconds)
-    with suppress(ProcessLookupError):
-        os.kill(running.pid, number)
+    for wait in [seconds] if pause is None else [seconds, pause]:
+        time.sleep(wait)
+        with suppress(ProcessLookupError):
+            os.kill(running.pid, number)
     outcome = kit.forked.wait(running)
     # Before the program has its handlers, and after its end, the signal is the kernel's matter.
     codes = _SIGNALS[number] | {ExitCode.OK, -number}
@@ -125,6 +135,12 @@ FAMILIES = (
         "SIGINT and SIGTERM at random times",
         "130 or 143; old or new; the next run mends",
         at_random_times,
+    ),
+    Family(
+        "signal-twice",
+        "SIGINT twice at random times",
+        "130 at once; old or new; the next run mends",
+        twice,
     ),
     Family("closed-output", "stdout or stderr closed or full", "a quiet end; old or new", closed_outputs),
 )
