@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from loguru import logger
@@ -25,6 +26,16 @@ from recsys_cli.utils.progress import Progress, silent
 
 _SECONDS_BETWEEN_LINES: Final = 10.0
 _UNBOUNDED_WIDTH: Final = 100_000  # off a terminal a table is as wide as its cells
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a list: a mark at the left, text, a figure at the right; `details` stand below the text."""
+
+    mark: str
+    text: str
+    figure: str
+    details: Sequence[str]
 
 
 class PatientConsole(Console):
@@ -90,9 +101,25 @@ class Terminal:
             table.add_row(*(Text(escaped(str(cell))) for cell in row))
         self.data.print(table)
 
+    def show_entries(self, title: str, entries: Sequence[Entry]) -> None:
+        """Write a list to stdout that is readable however narrow the terminal is."""
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(justify="right")
+        grid.add_column(overflow="fold")
+        grid.add_column(justify="right", no_wrap=True)
+        for entry in entries:
+            grid.add_row(Text(entry.mark), Text(escaped(entry.text)), Text(entry.figure))
+            for detail in entry.details:
+                grid.add_row("", Text(f"  {escaped(detail)}", "dim"), "")
+        self.data.print(Text(escaped(title), "bold"), soft_wrap=True)
+        self.data.print(grid)
+
     def show_json(self, value: Mapping[str, Any]) -> None:
         """Write one JSON object to stdout."""
-        self.data.out(json_text(value), highlight=False)
+        try:
+            print(json_text(value), file=self.data.file, flush=True)
+        except BrokenPipeError:
+            self.data.on_broken_pipe()
 
     @contextmanager
     def progress(self, label: str | Callable[[], str], unit: str = "users") -> Iterator[Progress]:

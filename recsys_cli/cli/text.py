@@ -1,10 +1,12 @@
 """Foreign text made safe to show: no escape code, no reordering mark and no line break gets through."""
 
 import json
+import re
 import unicodedata
 from typing import Any, Final
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format, surrogate, separators
+_UNUSUAL: Final = re.compile(r"[^\n -~]")  # in JSON a line break is never part of a text
 _JOINERS: Final = "\u200c\u200d"  # parts of emoji and of several scripts
 
 
@@ -16,7 +18,7 @@ def escaped(text: str) -> str:
 def json_text(value: Any) -> str:
     """Return `value` as indented JSON that is safe to show and parses back to the same."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
-    return "".join(json.dumps(one)[1:-1] if one != "\n" and _hidden(one) else one for one in text)
+    return _UNUSUAL.sub(lambda found: json.dumps(found[0])[1:-1] if _hidden(found[0]) else found[0], text)
 
 
 def _hidden(one: str) -> bool:

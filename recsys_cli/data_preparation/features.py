@@ -263,9 +263,14 @@ def _item_age(day: date) -> pl.Expr:
 
 def eligible(day: date) -> pl.Expr:
     """Return whether an item may be recommended on `day`: available and not excluded."""
+    return available(day) & ~pl.col(EXCLUDED).fill_null(False)
+
+
+def available(day: date) -> pl.Expr:
+    """Return whether an item is available on `day`."""
     started = (pl.col(AVAILABLE_FROM) <= day).fill_null(True)
     running = (pl.col(AVAILABLE_UNTIL) >= day).fill_null(True)
-    return started & running & ~pl.col(EXCLUDED).fill_null(False)
+    return started & running
 
 
 def eligibility_problems(items: pl.DataFrame, day: date, where: str) -> list[Problem]:

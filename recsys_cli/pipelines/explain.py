@@ -1,6 +1,6 @@
 """`explain`: one user through the very function that scores, keeping everything that `score` throws away."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -8,18 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features import DAYS_AGO, EVENTS, DayFeatures, FeatureTables
-from recsys_cli.data_preparation.ids import close_ids
-from recsys_cli.models.ranker import Ranker
+from recsys_cli.data_preparation.features import DAYS_AGO, EVENTS, FeatureTables
 from recsys_cli.models.two_stage import ServingDay, open_items, rank_users
-from recsys_cli.pipelines.publication import published_manifest
-from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
+from recsys_cli.pipelines.explained_day import ExplainedDay, open_explained_day, published_list
+from recsys_cli.pipelines.explained_item import ALONE, RankedUser, explain_item, left_out, plain
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, SOURCES, TITLE, USER_ID
-from recsys_cli.utils.dates import parse_day
-from recsys_cli.utils.errors import UnknownUserError, UsageError
 
 _LATEST_EVENTS = 10
+_CLOSE = 1e-5  # scores that differ by less are the same
 
 
 @dataclass(frozen=True)
@@ -28,101 +25,86 @@ class Explanation:
 
     Attributes:
         run_id: the published run that is explained, None where the date has none.
-        changed: whether the inputs have changed since that run.
+        published: the user's rows of the published file.
+        differences: how `recommendations` differs from them, and why; empty where it does not.
         user: the user's features; `warm` tells whether there are events.
         events: the latest items, the newest first.
-        recommendations: the final rows with features and contributions.
+        left_out: items that the user has had, that are not available, that a rule excludes.
+        sources: of each, how many candidates it proposed and was to propose, and how many of the list.
+        recommendations: the list with features, contributions and `against`: by feature, the contribution
+            less its mean over the list and as many candidates behind it.
         candidates: every candidate with each source's rank and score.
+        item: why the item that was asked for is in the list, or why not.
     """
 
     user_id: str | int
     day: date
     run_id: str | None
     model_version: str
-    changed: bool
+    published: list[dict[str, Any]]
+    differences: list[str]
     user: dict[str, Any]
     events: list[dict[str, Any]]
+    left_out: dict[str, int]
+    sources: dict[str, dict[str, int]]
     recommendations: list[dict[str, Any]]
     candidates: list[dict[str, Any]]
+    item: dict[str, Any] | None
 
 
-def last_published(workspace: Workspace) -> date | None:
-    """Return the latest day with published recommendations."""
-    names = [folder.name.removeprefix("date=") for folder in workspace.published.glob("date=????-??-??")]
-    days = sorted(
-        parse_day(name) for name in names if published_manifest(workspace.published / f"date={name}")
-    )
-    return days[-1] if days else None
-
-
-def example_user(workspace: Workspace, day: date) -> str:
-    """Return the id of a warm user of the published run.
-
-    Raises: UsageError if nothing is published for the day.
-    """
-    published = published_manifest(workspace.recommendations(day))
-    if published is None:
-        raise UsageError(
-            f"no user is named, and nothing is published for {day}",
-            where="recsys explain",
-            fix="give a USER_ID, or run `recsys score` first",
-        )
-    return str(published["example_user"])
-
-
-def explain_user(workspace: Workspace, user_id: str, day: date) -> Explanation:
+def explain_user(workspace: Workspace, user_id: str, day: date, item_id: str | None = None) -> Explanation:
     """Explain the user's list of `day`: of the published run, or as it would be scored now.
 
-    Raises: UnknownUserError with close matches; ModelError and InputError as `score` does.
+    Raises: UnknownUserError, UnknownItemError with close matches; ModelError and InputError as `score` does.
     """
-    published = published_manifest(workspace.recommendations(day))
-    bundle = open_bundle(workspace, day, published["model_version"] if published else None)
-    partition = open_fitting_features(workspace, bundle, day, lambda found: _find(found, user_id, day))
-    user = _find(partition.features, user_id, day)
-    features, ranker = partition.features.span(user, user + 1), bundle.model.ranker
-    index, top_k, shortlist = _asked(workspace, published)
-    items = open_items(bundle.model.stage, partition.features, workspace.threads, index)
-    serving = items.of_users(features)
-    only = np.zeros(1, dtype=np.uint32)
-    ranked = rank_users(only, serving, ranker.on(serving.tables.items), shortlist).frame(serving)
+    opened = open_explained_day(workspace, user_id, day)
+    features = opened.partition.features.span(opened.user, opened.user + 1)
+    serving, ranked = _rank(opened, features, workspace.threads)
+    external_id = features.user_ids[0]
+    recommendations = _recommendations(ranked, features)
+    published = published_list(workspace, day, external_id) if opened.run else []
     return Explanation(
-        user_id=features.user_ids[0],
+        user_id=external_id,
         day=day,
-        run_id=published["run_id"] if published else None,
-        model_version=bundle.version,
-        changed=published is not None and published["features_content_hash"] != partition.content_hash,
+        run_id=opened.run["run_id"] if opened.run else None,
+        model_version=opened.bundle.version,
+        published=published,
+        differences=_differences(recommendations, published, opened.causes) if opened.run else [],
         user=_user(features, serving),
         events=_events(features, day),
-        recommendations=_recommendations(ranked.head(top_k), features, ranker),
+        left_out=left_out(features, serving),
+        sources=_sources(ranked, serving),
+        recommendations=recommendations,
         candidates=_candidates(ranked, features, serving),
+        item=None if item_id is None else explain_item(item_id, features, serving, ranked),
     )
 
 
-def _asked(workspace: Workspace, published: Mapping[str, Any] | None) -> tuple[str, int, int]:
-    """Return index, length of the lists and shortlist: of the published run, or of the settings."""
-    if published:
-        return published["index"], published["top_k"], published["shortlist"]
-    settings = workspace.settings
-    top_k = settings.scoring.top_k
-    return settings.candidates.index, top_k, settings.scoring.shortlist_of(top_k)
+def _rank(opened: ExplainedDay, features: FeatureTables, threads: int) -> tuple[ServingDay, RankedUser]:
+    model = opened.bundle.model
+    serving = open_items(model.stage, opened.partition.features, threads, opened.index).of_users(features)
+    ranker = model.ranker.on(serving.tables.items)
+    ranked = rank_users(ALONE, serving, ranker, opened.shortlist)
+    return serving, RankedUser(ranked.frame(serving), opened.top_k, model.ranker)
 
 
-def _find(features: DayFeatures, user_id: str, day: date) -> int:
-    ids = features.user_ids.cast(pl.String)
-    found = (ids == user_id).arg_true()
-    if len(found):
-        return int(found[0])
-    raise UnknownUserError(
-        f"user {user_id!r} is unknown before {day}",
-        where="recsys explain",
-        fix=f"close ids: {', '.join(close_ids(ids, user_id))}",
-    )
+def _differences(
+    now: Sequence[dict[str, Any]], published: Sequence[dict[str, Any]], causes: Sequence[str]
+) -> list[str]:
+    """Return, a line each, the causes and the first place where two lists differ, if they do."""
+    if len(now) != len(published):
+        return [*causes, f"the published list has {len(published)} items, this one {len(now)}"]
+    for one, other in zip(now, published, strict=True):
+        if one[ITEM_ID] != other[ITEM_ID] or abs(one[SCORE] - other[SCORE]) > _CLOSE:
+            before, after = (f"{row[ITEM_ID]} with {row[SCORE]:.6f}" for row in (other, one))
+            return [*causes, f"rank {other[RANK]}: published was {before}; now it is {after}"]
+    return []
 
 
 def _user(features: FeatureTables, serving: ServingDay) -> dict[str, Any]:
     row = features.users.row(0, named=True)
     del row[USER_ID]
-    return {"warm": bool(serving.history.nnz), "features": _plain(row)}
+    return {"warm": bool(serving.history.nnz), "features": plain(row)}
 
 
 def _events(features: FeatureTables, day: date) -> list[dict[str, Any]]:
@@ -139,10 +121,23 @@ def _events(features: FeatureTables, day: date) -> list[dict[str, Any]]:
     ]
 
 
-def _recommendations(top: pl.DataFrame, features: FeatureTables, ranker: Ranker) -> list[dict[str, Any]]:
+def _sources(ranked: RankedUser, serving: ServingDay) -> dict[str, dict[str, int]]:
+    chunk, counts = serving.chunk(ALONE), {}
+    for source in serving.generators:
+        proposed = ~ranked.frame[f"{source.name}_rank"].is_nan()
+        counts[source.name] = {
+            "wanted": int(source.score(chunk).lists.shape[1]),
+            "proposed": int(proposed.sum()),
+            "recommended": int(proposed.head(ranked.top_k).sum()),
+        }
+    return counts
+
+
+def _recommendations(ranked: RankedUser, features: FeatureTables) -> list[dict[str, Any]]:
+    top, names = ranked.frame.head(ranked.top_k), ranked.ranker.columns
     if top.is_empty():
         return []
-    values = ranker.contributions(top)
+    values, usual = ranked.contributions, ranked.contributions.mean(axis=0)
     named = top.join(_names(features), on=ITEM, how="left", maintain_order="left")
     return [
         {
@@ -153,15 +148,16 @@ def _recommendations(top: pl.DataFrame, features: FeatureTables, ranker: Ranker)
             RAW_SCORE: row[RAW_SCORE],
             SOURCES: row[SOURCES].split(","),
             "base_value": float(shap[-1]),
-            "contributions": dict(zip(ranker.columns, (float(value) for value in shap[:-1]), strict=True)),
-            "features": _plain({name: row[name] for name in ranker.columns}),
+            "contributions": dict(zip(names, shap[:-1].tolist(), strict=True)),
+            "against": dict(zip(names, (shap - usual)[:-1].tolist(), strict=True)),
+            "features": plain({name: row[name] for name in names}),
         }
-        for row, shap in zip(named.iter_rows(named=True), values, strict=True)
+        for row, shap in zip(named.iter_rows(named=True), values, strict=False)
     ]
 
 
-def _candidates(ranked: pl.DataFrame, features: FeatureTables, serving: ServingDay) -> list[dict[str, Any]]:
-    named = ranked.join(_names(features), on=ITEM, how="left", maintain_order="left")
+def _candidates(ranked: RankedUser, features: FeatureTables, serving: ServingDay) -> list[dict[str, Any]]:
+    named = ranked.frame.join(_names(features), on=ITEM, how="left", maintain_order="left")
     names = [generator.name for generator in serving.generators]
     return [
         {
@@ -171,7 +167,7 @@ def _candidates(ranked: pl.DataFrame, features: FeatureTables, serving: ServingD
             SCORE: row[SCORE],
             RAW_SCORE: row[RAW_SCORE],
             SOURCES: {
-                name: _plain({RANK: _rank(row[f"{name}_rank"]), SCORE: row[f"{name}_score"]})
+                name: plain({RANK: _rank_of(row[f"{name}_rank"]), SCORE: row[f"{name}_score"]})
                 for name in names
             },
         }
@@ -179,18 +175,10 @@ def _candidates(ranked: pl.DataFrame, features: FeatureTables, serving: ServingD
     ]
 
 
-def _rank(value: float) -> int | None:
+def _rank_of(value: float) -> int | None:
     """Return a source's rank, None where it did not propose the item."""
     return None if np.isnan(value) else int(value)
 
 
 def _names(features: FeatureTables) -> pl.DataFrame:
     return features.items.select(ITEM_ID, TITLE).with_row_index(ITEM)
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values that JSON has: no NaN."""
-    return {
-        name: None if isinstance(value, float) and not np.isfinite(value) else value
-        for name, value in values.items()
-    }

@@ -77,6 +77,19 @@ def open_features(workspace: Workspace, day: date, judge: Judge = accept) -> Par
     return Partition(features, manifest["content_hash"], folder, reused, manifest["events"])
 
 
+def stored_partition(workspace: Workspace, day: date, content_hash: str) -> Partition | None:
+    """Return the partition of `day` with this content, whatever the inputs are now; None if it is gone."""
+    folder = workspace.features(day)
+    try:
+        manifest = read_sealed_json(folder / "manifest.json")
+        wanted = manifest["schema_version"] == SCHEMA_VERSION and manifest["content_hash"] == content_hash
+        if not wanted or not _is_intact(folder, manifest):
+            return None
+    except (OSError, ValueError):
+        return None
+    return Partition(_read(folder, day, manifest), content_hash, folder, True, manifest["events"])
+
+
 def check_unchanged(partition: Partition) -> None:
     """Stop where a partition that is read bit by bit is no longer the one that was opened.
 
@@ -143,14 +156,16 @@ def _valid_manifest(folder: Path, inputs: str) -> dict[str, Any] | None:
     try:
         manifest = read_sealed_json(folder / "manifest.json")
         same = manifest["schema_version"] == SCHEMA_VERSION and manifest["inputs"] == inputs
-        intact = same and all(
-            sha256_of(folder / name) == expected for name, expected in manifest["files"].items()
-        )
+        intact = same and _is_intact(folder, manifest)
     except (OSError, ValueError):
         return None
     if same and not intact:
         logger.warning("the feature partition {} is damaged and is built again", folder)
     return dict(manifest) if intact else None
+
+
+def _is_intact(folder: Path, manifest: dict[str, Any]) -> bool:
+    return all(sha256_of(folder / name) == expected for name, expected in manifest["files"].items())
 
 
 def _read(folder: Path, day: date, manifest: dict[str, Any]) -> StoredFeatures:

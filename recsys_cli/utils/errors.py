@@ -5,7 +5,8 @@ RecsysError
 ├── UsageError          2   a wrong option, date or argument
 │   └── SettingsError   2   settings that do not hold
 ├── InputError          3   a table that cannot be read or breaks its contract
-│   └── UnknownUserError 3
+│   ├── UnknownUserError 3
+│   └── UnknownItemError 3
 ├── ModelError          4   no model, a damaged one, or one that does not fit
 ├── OutputError         5   a result that cannot be written
 └── LockedError         6   another run holds the lock
@@ -59,6 +60,10 @@ class InputError(RecsysError):
 
 
 class UnknownUserError(InputError):
+    pass
+
+
+class UnknownItemError(InputError):
     pass
 
 

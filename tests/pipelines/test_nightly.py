@@ -236,7 +236,7 @@ def test_explain_reads_well_on_a_terminal(scored: Path, capsys: pytest.CaptureFi
     out = capsys.readouterr().out
     best = pl.read_parquet(published(scored)).filter(pl.col("user_id") == 1)["item_id"][0]
     title = pl.read_parquet(items_file(scored)).filter(pl.col("item_id") == best)["title"][0]
-    assert f"User 1 on {DAY}: warm" in out and f"{title} [{best}]" in out and "lightfm: " in out
+    assert f"User 1 on {DAY}: warm" in out and f"{title} [{best}]" in out and "lightfm " in out
 
 
 def test_training_again_gives_the_same_version_and_rollback_the_one_before(workspace: Path) -> None:
