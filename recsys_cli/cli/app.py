@@ -9,6 +9,7 @@ import typer
 
 from recsys_cli.cli.check import check
 from recsys_cli.cli.config import show_config
+from recsys_cli.cli.diff import diff
 from recsys_cli.cli.evaluate import evaluate
 from recsys_cli.cli.explain import explain
 from recsys_cli.cli.features import features
@@ -46,6 +47,7 @@ app.command("train")(train)
 app.command("score")(score)
 app.command("verify")(verify)
 app.command("explain")(explain)
+app.command("diff")(diff)
 app.command("evaluate")(evaluate)
 app.command("tune")(tune)
 app.add_typer(models, name="models")

@@ -169,7 +169,7 @@ class GatesSettings(Section):
     min_catalogue_coverage: Bound = Field(
         0.001, description="recommended items, of all that may be or, if these are more, of the rows"
     )
-    max_top_item_share: Bound = Field(0.95, description="share of the lists that hold the most frequent item")
+    max_top_item_share: Bound = Field(0.99, description="share of the lists that hold the most frequent item")
     min_overlap: Bound = Field(
         0.05, description="mean share of a list that the last published one, of at most 31 days, holds, too"
     )

@@ -10,6 +10,7 @@ LIGHT = (
     "candidates.lightfm.no_components=16",
     "ranker.label_windows=3",
     "ranker.iterations=200",
+    "ranker.members=1",
 )
 
 
