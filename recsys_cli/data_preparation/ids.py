@@ -19,7 +19,7 @@ def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool =
         whole_file: the frame has every row of one file, so that a row's number can be found there.
     """
     kind = frame.schema[key]
-    if not (kind.is_integer() or kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)):
+    if not _holds_ids(kind):
         return [
             Problem(
                 where, f"{key} holds {kind}; ids are integers or text", "store the ids as integers or text"
@@ -37,6 +37,8 @@ def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool =
 
 def duplicate_problems(frame: pl.DataFrame, where: str, key: str) -> list[Problem]:
     """Tell of ids with more than one row."""
+    if not _holds_ids(frame.schema[key]):
+        return []
     counts = frame[key].drop_nulls().value_counts().filter(pl.col("count") > 1)
     if counts.is_empty():
         return []
@@ -48,8 +50,13 @@ def duplicate_problems(frame: pl.DataFrame, where: str, key: str) -> list[Proble
 def cast_ids(
     frame: pl.DataFrame, key: str, id_type: IdType, where: str
 ) -> tuple[pl.DataFrame, list[Problem]]:
-    """Return the frame with its ids as i64 or text, and the problem of ids that do not fit."""
+    """Return the frame with its ids as i64 or text, and the problem of ids that do not fit.
+
+    What `id_problems` refuses is left as it is: bytes may be no text, and times beyond all years.
+    """
     kind = frame.schema[key]
+    if not _holds_ids(kind):
+        return frame, []
     wants_text = id_type == "text" or (id_type == "auto" and not kind.is_integer())
     if wants_text:
         return frame.cast({key: pl.String}), []
@@ -64,6 +71,10 @@ def cast_ids(
     return frame.with_columns(cast), [
         Problem(where, what, f'set data.{key}_type = "text" in settings/settings.toml')
     ]
+
+
+def _holds_ids(kind: pl.DataType) -> bool:
+    return kind.is_integer() or kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)
 
 
 def close_ids(ids: pl.Series, asked: str) -> list[str]:

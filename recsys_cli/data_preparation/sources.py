@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from recsys_cli.configs.sections import TableSettings
 from recsys_cli.data_preparation.dialect import refuse_compressed
+from recsys_cli.data_preparation.far_times import far_column
 from recsys_cli.utils.columns import ITEM_ID, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError
 
@@ -104,10 +105,17 @@ def collect_source(frame: pl.LazyFrame, files: list[Path]) -> pl.DataFrame:
 def _answering(files: list[Path]) -> Iterator[None]:
     try:
         yield
-    except BaseException as error:  # a panic of polars is no Exception
-        if isinstance(error, (*_UNREADABLE, pl.exceptions.PanicException)):
-            raise unreadable(files, error) from None
-        raise
+    except _UNREADABLE as error:
+        raise unreadable(files, error) from None
+    except pl.exceptions.PanicException:
+        far = far_column(files)
+        if far is None:
+            raise  # a bug of polars, or a signal that met it at work
+        raise InputError(
+            f"column {far!r} holds days or times beyond all calendars",
+            where=_listed(files),
+            fix="correct them, or leave them empty",
+        ) from None
 
 
 def sql_condition(text: str, schema: pl.Schema, *, where: str) -> pl.Expr:

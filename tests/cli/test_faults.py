@@ -127,6 +127,20 @@ def resettled(old: str, new: str) -> Fault:
     return fault
 
 
+def as_kind(name: str, key: str, kind: pl.DataType | type[pl.DataType]) -> Fault:
+    """Give a column of another kind: bytes that are no text, days and times beyond the year 9999."""
+    beyond = {pl.Binary: lambda row: bytes([255, row]), pl.Date: lambda row: 2**31 - 1 - row}
+
+    def cells(rows: int) -> pl.Series:
+        value = beyond.get(kind.base_type(), lambda row: 2**53 - row)
+        given = pl.Series(key, [value(row % 30) for row in range(rows)])
+        return (
+            given if kind == pl.Binary else given.cast(pl.Int32 if kind == pl.Date else pl.Int64).cast(kind)
+        )
+
+    return changed(name, lambda frame: frame.with_columns(cells(len(frame))))
+
+
 CUT = pl.date(2026, 3, 2)
 BAD_WEIGHTS = pl.lit(pl.Series([1.0, -1.0, 0.0, math.nan, 1e15, None, 3.5, math.inf])).gather(
     pl.int_range(pl.len()) % 8
@@ -166,6 +180,31 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
     "null user": (without("users", "user_id", "u03"), "score", ("1 of 60 rows have no user_id (rows 4)",)),
     "duplicate user": (repeated("users"), "score", ("1 user_ids have more than one row: 'u00'", "users.")),
     "duplicate item": (repeated("items"), "explain", ("1 item_ids have more than one row: 100", "items.")),
+    "users of events as bytes": (
+        as_kind("interactions", "user_id", pl.Binary),
+        "score",
+        ("user_id holds Binary; ids are integers or text", "data/interactions.parquet"),
+    ),
+    "users as times beyond all years": (
+        as_kind("users", "user_id", pl.Datetime("ms")),
+        "train",
+        ("user_id holds Datetime", "data/users.parquet"),
+    ),
+    "items as days beyond all years": (
+        as_kind("items", "item_id", pl.Date),
+        "score",
+        ("item_id holds Date; ids are integers or text", "data/items.parquet"),
+    ),
+    "a feature beyond all years": (
+        as_kind("users", "city", pl.Datetime("ms")),
+        "score",
+        ("column 'city' holds days or times beyond all calendars", "data/users.parquet"),
+    ),
+    "events beyond all years": (
+        as_kind("interactions", "timestamp", pl.Date),
+        "score",
+        ("column 'timestamp' holds days or times beyond all calendars", "data/interactions.parquet"),
+    ),
     "timestamp as text": (
         changed("interactions", lambda frame: frame.with_columns(timestamp=pl.lit("soon"))),
         "score",

@@ -1,0 +1,43 @@
+"""Days and times so far off that polars, which counts years up to 262142, panics at them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+_LAST_YEAR = 262_142
+_DAYS = int((_LAST_YEAR - 1970) * 365.2425)
+_UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+def far_column(files: Sequence[Path]) -> str | None:
+    """Return the first column of parquet files that holds such a time; None where there is none."""
+    for file in files:
+        try:
+            with pq.ParquetFile(file) as parquet:
+                limits = {field.name: _limit(field.type) for field in parquet.schema_arrow}
+                wanted = {name: limit for name, limit in limits.items() if limit is not None}
+                for batch in parquet.iter_batches(columns=list(wanted)) if wanted else ():
+                    for name, limit in wanted.items():
+                        if _is_beyond(batch[name], limit):
+                            return name
+        except (pa.ArrowException, OSError):
+            continue  # CSV, or of a type that Arrow does not know
+    return None
+
+
+def _limit(kind: pa.DataType) -> int | None:
+    """Return the largest number of the kind's units, counted from 1970, that polars can name."""
+    if pa.types.is_date32(kind):
+        return _DAYS
+    if pa.types.is_date64(kind):
+        return _DAYS * 86_400 * _UNITS["ms"]
+    return _DAYS * 86_400 * _UNITS[kind.unit] if pa.types.is_timestamp(kind) else None
+
+
+def _is_beyond(column: pa.Array, limit: int) -> bool:
+    numbers = column.view(pa.int32() if pa.types.is_date32(column.type) else pa.int64())
+    ends = pc.min_max(numbers).as_py()
+    return ends["max"] is not None and (ends["max"] > limit or ends["min"] < -limit)
