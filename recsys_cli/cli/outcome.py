@@ -3,7 +3,9 @@
 import signal
 import threading
 import traceback
+from contextlib import suppress
 from types import FrameType, TracebackType
+from typing import Any
 
 import typer
 
@@ -21,49 +23,66 @@ class Outcome:
     def __init__(self, session: Session) -> None:
         self.code: int = ExitCode.OK
         self._session = session
+        self._signalled: BaseException | None = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Outcome":
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, _terminate)
+            self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._terminate)
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
+                self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
+        if error is None and self.code == ExitCode.INTERRUPTED:  # typer turns Ctrl-C into this code
+            error = KeyboardInterrupt()
         if error is not None:
-            self.code = self._explained(error)
-        elif self.code == ExitCode.INTERRUPTED:  # typer turns Ctrl-C into this code
-            self._session.terminal.error("interrupted")
+            error = (
+                self._signalled or error
+            )  # what comes out of a library that a signal meets may be anything
+            self.code = _code_of(error)
+            with suppress(OSError):  # where stderr is full, too, the code alone tells
+                self._tell(error)
+        if self._signalled is None:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
         return True
 
-    def _explained(self, error: BaseException) -> int:
+    def _terminate(self, number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning up short
+        self._signalled = Terminated()
+        raise self._signalled
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self._signalled = KeyboardInterrupt()
+        raise self._signalled
+
+    def _tell(self, error: BaseException) -> None:
         terminal = self._session.terminal
         match error:
             case SystemExit():
-                return error.code if isinstance(error.code, int) else ExitCode.OK
+                pass
             case Terminated():
                 terminal.error("terminated")
-                return ExitCode.TERMINATED
             case KeyboardInterrupt() | typer.Abort():
                 terminal.error("interrupted")
-                return ExitCode.INTERRUPTED
             case RecsysError():
                 terminal.error(error.what, where=error.where, fix=error.fix)
-                return error.exit_code
             case typer.TyperException():
                 command = _command_of(error)
                 terminal.error(
                     _decapitalised(error.format_message()), where=command, fix=f"see {command} --help"
                 )
-                return ExitCode.USAGE
             case OSError():
                 terminal.error(str(error.strerror or error), where=str(error.filename or ""), fix=_OS_FIX)
-                code = ExitCode.OUTPUT
+                self._trace(error)
             case _:
-                terminal.error(f"this is a bug: {type(error).__name__}: {error}", fix=_BUG_FIX)
-                code = ExitCode.BUG
-        self._trace(error)
-        return code
+                log = self._session.log
+                where = "" if log is None else str(log)
+                terminal.error(f"this is a bug: {type(error).__name__}: {error}", where=where, fix=_BUG_FIX)
+                self._trace(error)
 
     def _trace(self, error: BaseException) -> None:
         if self._session.options.verbosity:
@@ -72,12 +91,25 @@ class Outcome:
 
 
 _OS_FIX = "check the file's permissions and the free space; -v shows where it happened"
-_BUG_FIX = "run it again with -v and report the traceback"
+_BUG_FIX = "run it again with -v, and report the traceback with the run's log"
 
 
-def _terminate(number: int, _frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning up short
-    raise Terminated
+def _code_of(error: BaseException) -> int:
+    match error:
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else ExitCode.OK
+        case Terminated():
+            return ExitCode.TERMINATED
+        case KeyboardInterrupt() | typer.Abort():
+            return ExitCode.INTERRUPTED
+        case RecsysError():
+            return error.exit_code
+        case typer.TyperException():
+            return ExitCode.USAGE
+        case OSError():
+            return ExitCode.OUTPUT
+        case _:
+            return ExitCode.BUG
 
 
 def _command_of(error: typer.TyperException) -> str:

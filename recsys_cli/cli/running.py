@@ -46,7 +46,8 @@ def running(session: Session, command: str) -> Iterator[Running]:
     run = begin_run(workspace, command)
     under_way = Running(workspace, run)
     settings, secrets = session.loaded.masked_values(), session.terminal.secrets
-    with log_to_file(run.folder / "log.jsonl", secrets):
+    session.log = run.folder / "log.jsonl"
+    with log_to_file(session.log, secrets):
         try:
             yield under_way
         except BaseException as error:

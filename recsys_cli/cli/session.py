@@ -17,9 +17,14 @@ _SETTINGS_FILE = Path("settings/settings.toml")
 
 
 class Session:
-    """One run of the program: its options, its terminal and, once asked for, its settings."""
+    """One run of the program: its options, its terminal and, once asked for, its settings.
+
+    Attributes:
+        log: the file of the run's log; None before there is one.
+    """
 
     def __init__(self) -> None:
+        self.log: Path | None = None
         self.options = GlobalOptions()
         self.terminal = Terminal()
 

@@ -105,8 +105,18 @@ def test_a_bug_is_one_block_without_a_traceback() -> None:
     run = act("secret = 'hunter2'; {}['x']")
     assert run.returncode == ExitCode.BUG
     assert run.stderr == (
-        "error: this is a bug: KeyError: 'x'\n  fix: run it again with -v and report the traceback\n"
+        "error: this is a bug: KeyError: 'x'\n"
+        "  fix: run it again with -v, and report the traceback with the run's log\n"
     )
+
+
+def test_a_bug_names_the_log_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings/settings.toml").write_text("")
+    body = "from recsys_cli.cli.running import running\n    with running(session, 'act'): {}['x']"
+    run = act(body, "-C", str(tmp_path))
+    (log,) = (tmp_path / "runs").glob("*-act-*/log.jsonl")
+    assert (run.returncode, run.stderr.splitlines()[1]) == (ExitCode.BUG, f"  where: {log}")
 
 
 def test_verbose_adds_the_traceback_without_locals() -> None:
@@ -140,6 +150,29 @@ def test_signals_end_with_their_code_and_one_line(number: int, code: int, line: 
         process.send_signal(number)
         _, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (code, f"error: {line}\n")
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_wins_over_what_comes_out_of_a_library_that_it_meets(name: str, code: int) -> None:
+    body = (
+        "import os, signal, time; from recsys_cli.utils.errors import InputError\n"
+        f"    try: os.kill(os.getpid(), signal.{name}); time.sleep(9)\n"
+        "    except BaseException: raise InputError('the table cannot be read: panic') from None"
+    )
+    run = act(body)
+    assert (run.returncode, run.stderr) == (
+        code,
+        f"error: {'terminated' if code == 143 else 'interrupted'}\n",
+    )
+
+
+@pytest.mark.parametrize(("command", "code"), [("--version", 5), ("config", 5), ("nonsense", 2)])
+def test_where_stdout_and_stderr_are_full_the_code_tells(command: str, code: int) -> None:
+    checkout = Path(__file__).parents[2]
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        arguments = [sys.executable, "-m", "recsys_cli", "-C", str(checkout), command]
+        run = subprocess.run(arguments, stdout=full, stderr=full, timeout=60, check=False)
+    assert run.returncode == code
 
 
 def test_ctrl_c_while_the_program_is_imported_ends_it_quietly(recsys: Run, tmp_path: Path) -> None:
