@@ -9,6 +9,7 @@ import polars as pl
 
 from recsys_cli.data_preparation.features import FeatureTables
 from recsys_cli.utils.columns import USER, USER_ID
+from recsys_cli.utils.files import as_system_error
 
 USERS, ITEMS, PAIRS, AFFINITY, EXTERNAL = TABLES = ("users", "items", "pairs", "affinity", "external")
 _ROW_GROUP = 131_072  # rows that are read for a single user
@@ -68,9 +69,13 @@ class StoredFeatures:
 
 
 def write_features(features: FeatureTables, folder: Path) -> list[str]:
-    """Write the tables that there are; return the names of the files."""
+    """Write the tables that there are; return the names of the files.
+
+    Raises: OSError where they cannot be written.
+    """
     frames = {name: getattr(features, name) for name in TABLES}
     files = {f"{name}.parquet": frame for name, frame in frames.items() if frame is not None}
     for name, frame in files.items():
-        frame.write_parquet(folder / name, row_group_size=_ROW_GROUP)
+        with as_system_error(folder / name, pl.exceptions.ComputeError):
+            frame.write_parquet(folder / name, row_group_size=_ROW_GROUP)
     return list(files)

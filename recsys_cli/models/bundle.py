@@ -22,13 +22,14 @@ from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
 from recsys_cli.models.candidates.similarity import SimilarityModel, Weights
 from recsys_cli.models.candidates.stage import CandidateStage
 from recsys_cli.models.encoding import Encoders, FeatureEncoder
-from recsys_cli.models.forest import as_json, read_forests
+from recsys_cli.models.forest import as_json, read_forests, save_trees
 from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.two_stage import TwoStageModel
 from recsys_cli.utils.array_files import open_array
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.files import (
+    as_system_error,
     read_json,
     read_sealed_json,
     sha256_of,
@@ -79,7 +80,7 @@ def write_bundle(model: TwoStageModel, folder: Path, facts: Mapping[str, Any]) -
             _write_side(getattr(stage.lightfm, side), folder, f"lightfm_{side}")
     for name, similarity in stage.similarities.items():
         _write_similarity(similarity, folder, name)
-    model.ranker.model.save_model(str(folder / "ranker.cbm"))
+    save_trees(model.ranker.model, folder / "ranker.cbm")
     write_json(folder / "ranker.json", as_json(model.ranker.model))
     described = _described(model)
     files = {name: sha256_of(folder / name) for name in _files(described["stage"])}
@@ -278,7 +279,9 @@ def _read_similarity(folder: Path, name: str, kind: str) -> SimilarityModel:
 
 
 def _write_ids(ids: pl.Series, folder: Path, name: str) -> None:
-    ids.rename("id").to_frame().write_parquet(folder / f"{name}_ids.parquet")
+    path = folder / f"{name}_ids.parquet"
+    with as_system_error(path, pl.exceptions.ComputeError):
+        ids.rename("id").to_frame().write_parquet(path)
 
 
 def _read_ids(folder: Path, name: str) -> pl.Series:

@@ -9,12 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
 
 from recsys_cli.models.forest_loops import TOGETHER, count_borders, sum_trees
+from recsys_cli.utils.files import as_system_error
 
 if TYPE_CHECKING:
     from catboost import CatBoost
@@ -139,11 +140,22 @@ class BoundForest:
         )
 
 
+def save_trees(model: "CatBoost", path: Path, kind: Literal["cbm", "json"] = "cbm") -> None:
+    """Write a CatBoost model.
+
+    Raises: OSError where it cannot be written.
+    """
+    from catboost import CatBoostError
+
+    with as_system_error(path, CatBoostError):
+        model.save_model(str(path), format=kind)
+
+
 def as_json(model: "CatBoost") -> dict[str, Any]:
     """Return the trees of a CatBoost model as it exports them, without what tells trainings apart."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.json"
-        model.save_model(str(path), format="json")
+        save_trees(model, path, "json")
         told = dict(json.loads(path.read_text(encoding="utf-8")))
     return {part: told[part] for part in ("features_info", "oblivious_trees", "scale_and_bias")}
 

@@ -14,14 +14,24 @@ from recsys_cli.pipelines.file_checks import FACTS, file_problems
 from recsys_cli.pipelines.workspace import MANIFEST, RECOMMENDATIONS, SUCCESS
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.files import put_folder, read_sealed_json, replacing, sha256_of, write_sealed_json
+from recsys_cli.utils.files import (
+    put_folder,
+    read_sealed_json,
+    replacing,
+    sha256_of,
+    told,
+    write_sealed_json,
+)
 
 _ROW_GROUP = 131_072
 
 
 @dataclass
 class RecommendationsWriter:
-    """Writes chunks of recommendations as row groups of equal size, however large the chunks are."""
+    """Writes chunks of recommendations as row groups of equal size, however large the chunks are.
+
+    Raises: OutputError where the file cannot be written.
+    """
 
     path: Path
     user_ids: pl.Series
@@ -32,18 +42,20 @@ class RecommendationsWriter:
     _writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> Self:
-        self._writer = pq.ParquetWriter(
-            self.path, self._schema(), compression="zstd", write_page_checksum=True
-        )
+        with told(self.path):
+            self._writer = pq.ParquetWriter(
+                self.path, self._schema(), compression="zstd", write_page_checksum=True
+            )
         return self
 
     def __exit__(self, *error: object) -> None:
         assert self._writer is not None
-        try:
-            if error[0] is None and self._waiting:
-                self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
-        finally:
-            self._writer.close()
+        with told(self.path):
+            try:
+                if error[0] is None and self._waiting:
+                    self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
+            finally:
+                self._writer.close()
 
     def describe(self, facts: Mapping[str, Any]) -> None:
         """Add facts to the file's metadata: with them a lost manifest can be written again."""
@@ -68,7 +80,8 @@ class RecommendationsWriter:
         assert self._writer is not None
         waiting = pa.concat_tables(self._waiting).combine_chunks()
         whole = len(waiting) - len(waiting) % _ROW_GROUP
-        self._writer.write_table(waiting.slice(0, whole), row_group_size=_ROW_GROUP)
+        with told(self.path):
+            self._writer.write_table(waiting.slice(0, whole), row_group_size=_ROW_GROUP)
         self._waiting = [waiting.slice(whole)]
 
     def _schema(self) -> pa.Schema:

@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from recsys_cli.utils.errors import OutputError
 
 _SEAL = "seal"
 _HERE, _RENAME_EXCHANGE = -100, 2  # of the system call: AT_FDCWD, and its flag
+_SYSTEM_ERROR = re.compile(r"\bError (\d+)\b", re.IGNORECASE)  # as libraries quote it
 
 
 @contextmanager
@@ -30,7 +32,7 @@ def replacing(target: Path) -> Iterator[Path]:
     Raises: OutputError if the folder cannot be written.
     """
     part = target.with_name(f".{target.name}.part")
-    with _told(target):
+    with told(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
@@ -50,7 +52,7 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     Raises: OutputError if it cannot be made or written.
     """
     part = parent / f".{secrets.token_hex(8)}.part"
-    with _told(parent), ExitStack() as held:
+    with told(parent), ExitStack() as held:
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent, wait=True):
             _remove_left_behind(parent)
@@ -93,7 +95,7 @@ def put_folder(part: Path, target: Path) -> None:
 
     Raises: OutputError if it cannot be done.
     """
-    with _told(target):
+    with told(target):
         for file in sorted(part.iterdir()):
             sync(file)
         sync(part)
@@ -241,12 +243,32 @@ def _user(number: int) -> str:
 
 
 @contextmanager
-def _told(target: Path) -> Iterator[None]:
+def told(target: Path) -> Iterator[None]:
+    """Turn an error of the system in a block that writes `target` into an OutputError."""
     try:
         yield
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
         raise OutputError(
-            f"{target.name} cannot be written: {error.strerror or error}",
+            f"{target.name} cannot be written: {reason}",
             where=str(error.filename or target),
             fix="check the folder's permissions and the free space, then run the command again",
         ) from error
+
+
+@contextmanager
+def as_system_error(path: Path, kind: type[Exception]) -> Iterator[None]:
+    """Turn what a library raises when it cannot write `path` into the error of the system behind it.
+
+    Args:
+        kind: the library's own error: that of polars and of CatBoost on a full disk is no OSError.
+    """
+    try:
+        yield
+    except kind as error:
+        quoted = _SYSTEM_ERROR.search(str(error))
+        system = (
+            OSError(str(error)) if quoted is None else OSError(int(quoted[1]), os.strerror(int(quoted[1])))
+        )
+        system.filename = str(path)
+        raise system from error
