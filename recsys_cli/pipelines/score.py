@@ -22,7 +22,7 @@ from recsys_cli.pipelines.ranking import Ranking, open_ranking, within_memory
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.serving import kept_settings_problems, open_bundle, open_fitting_features
-from recsys_cli.pipelines.unfinished import Unfinished, open_unfinished
+from recsys_cli.pipelines.unfinished import Unfinished, open_unfinished, remove_forgotten
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER
 from recsys_cli.utils.errors import OutputError, UnknownUserError
@@ -151,6 +151,7 @@ def score_users(
                 gates = pass_gates(waiting, workspace, run.folder / "rejected.parquet")
             with run.stages.stage("publish"):
                 manifest = publish(unfinished.staged, folder, facts, {**_run_facts(run), "gates": gates})
+        remove_forgotten(workspace, request.day)
     return ScoreReport(request.day, folder / RECOMMENDATIONS, manifest, already_complete=False)
 
 

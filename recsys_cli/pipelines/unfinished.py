@@ -1,8 +1,11 @@
 """Finished parts of a scoring run, kept until it is published: a killed run goes on behind them."""
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Self
 
@@ -10,12 +13,14 @@ import polars as pl
 from loguru import logger
 
 from recsys_cli.pipelines.parts import Part, PartFacts
-from recsys_cli.pipelines.workspace import RECOMMENDATIONS
-from recsys_cli.utils.errors import CheckFailedError, OutputError, RecsysError
+from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
+from recsys_cli.utils.errors import CheckFailedError, LockedError, OutputError, RecsysError
 from recsys_cli.utils.files import read_sealed_json, replacing, sha256_of, write_sealed_json
+from recsys_cli.utils.locks import locked
 
 _WORK = "work.json"
 _LATER = (OutputError, CheckFailedError)  # the same work may be published when another run comes to it
+_FORGOTTEN_SECONDS = 7 * 86_400
 _FORMAT = "1"  # of the kept parts: raised when another program would read them wrongly
 
 
@@ -98,6 +103,16 @@ def open_unfinished(folder: Path, work: Mapping[str, str]) -> Unfinished:
     shutil.rmtree(unfinished.staged.parent, ignore_errors=True)
     unfinished.staged.parent.mkdir()
     return unfinished
+
+
+def remove_forgotten(workspace: Workspace, day: date) -> None:
+    """Remove what killed runs of other days have left, a week ago or more, and nobody went on with."""
+    for folder in workspace.staged(day).parent.glob("date=*"):
+        if folder.name == f"date={day}" or time.time() - folder.stat().st_mtime < _FORGOTTEN_SECONDS:
+            continue
+        with suppress(LockedError, OutputError), locked(workspace.lock(folder.name), folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+            logger.info("{}, which a killed run had left, is removed", folder)
 
 
 def _work_of(folder: Path) -> dict[str, str]:

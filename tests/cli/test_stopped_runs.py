@@ -19,6 +19,7 @@ import pytest
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
 from recsys_cli.utils.files import staging_folder
+from recsys_cli.utils.locks import locked
 
 Contents = Callable[[], dict[str, bytes]]
 DAY = "2026-03-02"
@@ -253,6 +254,18 @@ def test_other_work_is_not_gone_on_with(workspace: Path, working: subprocess.Pop
     assert "not gone on with; other than then: top_k" in told(workspace)
     lists = pl.read_parquet(workspace / f"recommendations/date={DAY}/recommendations.parquet")
     assert lists["rank"].max() == 3 and lists["user_id"].n_unique() == 40_060
+
+
+def test_what_killed_runs_of_other_dates_have_left_is_removed_a_week_later(workspace: Path) -> None:
+    days = {"2026-02-01": 8, "2026-02-02": 6, "2026-02-03": 8, DAY: 8}
+    left = {day: workspace / f".recommendations.staged/date={day}" for day in days}
+    for day, folder in left.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "part-000000.arrow").write_text("lists")
+        os.utime(folder, (time.time() - days[day] * 86_400,) * 2)
+    with locked(lock(workspace, "date=2026-02-03"), "the tests"):
+        assert main(["-q", "-C", str(workspace), "score", "--date", DAY, "--force"]) == ExitCode.OK
+    assert [day for day, folder in left.items() if folder.exists()] == ["2026-02-02", "2026-02-03"]
 
 
 def test_run_records_may_lie_on_another_file_system(workspace: Path) -> None:
