@@ -7,8 +7,11 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from recsys_cli.configs.source_names import CONTENT, SEGMENT
 from recsys_cli.data_preparation.features import DayFeatures, FeatureTables
+from recsys_cli.models.candidates.content import item_vectors
 from recsys_cli.models.candidates.merge import Candidates, propose_candidates
+from recsys_cli.models.candidates.popular import segment_features
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
 from recsys_cli.models.candidates.selection_loops import best_first
 from recsys_cli.models.candidates.stage import EXACT, CandidateStage, Source, UserSide, open_sources
@@ -179,6 +182,20 @@ def misfits(model: TwoStageModel, features: DayFeatures, *, filter_viewed: bool)
         wrong.append(
             f"features.windows_days: the columns {', '.join(sorted(trained_on - aggregates))} are missing"
         )
+    return wrong
+
+
+def silent_sources(model: TwoStageModel, features: DayFeatures) -> list[str]:
+    """Return, a line each, the sources that the ranker counts on and that a day's tables leave without a word."""
+    settings, known = model.stage.settings, set(model.ranker.columns)
+    wrong = []
+    if f"{CONTENT}_norm" in known and not item_vectors(features, settings.content.max_item_share).nnz:
+        wrong.append(
+            "candidates.content: trained with this source; now no two items share a word of their titles "
+            "or a value of a list feature"
+        )
+    if f"{SEGMENT}_norm" in known and not segment_features(features):
+        wrong.append("candidates.segment: trained with this source; now no feature of the users is text")
     return wrong
 
 

@@ -14,7 +14,7 @@ from recsys_cli.data_preparation.tables import Tables, inspect_tables
 from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.bundle import Bundle
 from recsys_cli.models.registry import POINTER, promoted_version
-from recsys_cli.models.two_stage import misfits
+from recsys_cli.models.two_stage import misfits, silent_sources
 from recsys_cli.pipelines.serving import kept_settings_problems, open_bundle
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
@@ -99,6 +99,7 @@ def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[
     known = replace(tables, external={} if settings.candidates.external.is_on else None)
     features = columns_alone(known, settings.features)
     wrong = misfits(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
+    wrong += silent_sources(bundle.model, replace(features, items=tables.items))
     fix = "restore these settings, or run `recsys train` again"
     return [
         Problem("settings/settings.toml", f"model {bundle.version} does not fit: {line}", fix)

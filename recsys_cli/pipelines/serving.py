@@ -1,5 +1,6 @@
 """A model over a day's features, checked to fit: what `score`, `explain` and `check` begin with."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from recsys_cli.data_preparation.features import DayFeatures, columns_alone, eligibility_problems
@@ -8,7 +9,7 @@ from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.bundle import Bundle, read_bundle
 from recsys_cli.models.kept_settings import without_effect
 from recsys_cli.models.registry import model_folder, promoted_version
-from recsys_cli.models.two_stage import misfits
+from recsys_cli.models.two_stage import misfits, silent_sources
 from recsys_cli.pipelines.feature_store import Judge, Partition, accept, open_features
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.dates import day_start
@@ -43,7 +44,7 @@ def open_fitting_features(workspace: Workspace, bundle: Bundle, day: date, also:
     items_file = str(workspace.root / workspace.settings.data.items.path)
 
     def judge(features: DayFeatures) -> None:
-        _raise_misfits(workspace, bundle, features)
+        _raise_misfits(workspace, bundle, features, silent_sources(bundle.model, features))
         raise_errors(eligibility_problems(features.items, day, items_file))
         also(features)
 
@@ -73,8 +74,13 @@ def kept_settings_problems(workspace: Workspace, bundle: Bundle) -> list[Problem
     return [Problem(f"model {bundle.version}", what, fix, "warning")]
 
 
-def _raise_misfits(workspace: Workspace, bundle: Bundle, features: DayFeatures) -> None:
-    wrong = misfits(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed)
+def _raise_misfits(
+    workspace: Workspace, bundle: Bundle, features: DayFeatures, more: Sequence[str] = ()
+) -> None:
+    wrong = [
+        *misfits(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed),
+        *more,
+    ]
     if wrong:
         raise ModelError(
             "\n".join([f"model {bundle.version} does not fit the settings and inputs", *wrong]),

@@ -270,6 +270,32 @@ def test_bad_inputs_are_refused(
     assert all(word in message for word in words), message
 
 
+LISTED = pl.concat_list("city")
+SILENT: dict[str, tuple[Fault, str]] = {
+    "no items": (changed("items", pl.DataFrame.clear), "no two items share a word of their titles"),
+    "one item": (changed("items", lambda frame: frame.head(1)), "candidates.content: trained with"),
+    "no words": (changed("items", lambda frame: frame.with_columns(title=None)), "no two items share"),
+    "no text": (
+        changed("users", lambda frame: frame.with_columns(city=LISTED)),
+        "candidates.segment: trained with this source; now no feature of the users is text",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "words"), SILENT.values(), ids=SILENT)
+def test_a_source_without_a_word_is_told_by_check_as_by_score(
+    workspace: Path,
+    refused: Refused,
+    capsys: pytest.CaptureFixture[str],
+    fault: Fault,
+    words: str,
+) -> None:
+    fault(workspace)
+    assert words in refused(ExitCode.MODEL, "score", "--date", DAY)
+    assert main(["-C", str(workspace), "check", "--date", DAY]) == ExitCode.CHECK
+    assert words in capsys.readouterr().out
+
+
 SETTINGS: dict[str, tuple[Fault, tuple[str, ...], tuple[str, ...]]] = {
     "unknown in the file": (
         resettled("epochs = 2", "epoch = 2"),
