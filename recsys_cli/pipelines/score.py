@@ -14,6 +14,7 @@ from loguru import logger
 from recsys_cli.data_preparation.ids import close_ids
 from recsys_cli.data_preparation.problems import settle
 from recsys_cli.models.bundle import Bundle
+from recsys_cli.pipelines.disk_space import check_room
 from recsys_cli.pipelines.feature_store import Partition, check_unchanged
 from recsys_cli.pipelines.gates import Waiting, pass_gates
 from recsys_cli.pipelines.parts import ranked_parts
@@ -141,6 +142,7 @@ def score_users(
             shutil.rmtree(workspace.staged(request.day), ignore_errors=True)
             return ScoreReport(request.day, folder / RECOMMENDATIONS, before, already_complete=True)
         _refuse_to_replace_all_by_some(job, before)
+        check_room(workspace.staged(request.day), job.partition.features, job.users(), request.top_k)
         with open_unfinished(workspace.staged(request.day), job.work) as unfinished:
             ranking = job.open()
             facts = _facts(job, _score_parts(job, ranking, unfinished, progress))

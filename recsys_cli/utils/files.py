@@ -188,6 +188,12 @@ def same_file_system(one: Path, other: Path) -> bool:
     return _nearest(one).stat().st_dev == _nearest(other).stat().st_dev
 
 
+def free_bytes(folder: Path) -> int:
+    """Return the space that is left for this user on the disk of a folder, there already or to be made."""
+    disk = os.statvfs(_nearest(folder))
+    return disk.f_frsize * (disk.f_bavail if os.geteuid() else disk.f_bfree)
+
+
 def may_be_made(folder: Path) -> bool:
     """Tell whether `folder` is, or can become, a folder to write to."""
     existing = _nearest(folder)
