@@ -90,6 +90,13 @@ class Outcome:
                 self._session.terminal.say(line)
 
 
+_CODES: dict[type[BaseException], ExitCode] = {
+    Terminated: ExitCode.TERMINATED,
+    KeyboardInterrupt: ExitCode.INTERRUPTED,
+    typer.Abort: ExitCode.INTERRUPTED,
+    typer.TyperException: ExitCode.USAGE,
+    OSError: ExitCode.OUTPUT,
+}
 _OS_FIX = "check the file's permissions and the free space; -v shows where it happened"
 _BUG_FIX = "run it again with -v, and report the traceback with the run's log"
 
@@ -98,18 +105,10 @@ def _code_of(error: BaseException) -> int:
     match error:
         case SystemExit():
             return error.code if isinstance(error.code, int) else ExitCode.OK
-        case Terminated():
-            return ExitCode.TERMINATED
-        case KeyboardInterrupt() | typer.Abort():
-            return ExitCode.INTERRUPTED
         case RecsysError():
             return error.exit_code
-        case typer.TyperException():
-            return ExitCode.USAGE
-        case OSError():
-            return ExitCode.OUTPUT
         case _:
-            return ExitCode.BUG
+            return next((code for kind, code in _CODES.items() if isinstance(error, kind)), ExitCode.BUG)
 
 
 def _command_of(error: typer.TyperException) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 _LAST_YEAR = 262_142
@@ -22,7 +21,7 @@ def far_column(files: Sequence[Path]) -> str | None:
                 for batch in parquet.iter_batches(columns=list(wanted)) if wanted else ():
                     for name, limit in wanted.items():
                         if _is_beyond(batch[name], limit):
-                            return name
+                            return str(name)
         except (pa.ArrowException, OSError):
             continue  # CSV, or of a type that Arrow does not know
     return None
@@ -39,5 +38,5 @@ def _limit(kind: pa.DataType) -> int | None:
 
 def _is_beyond(column: pa.Array, limit: int) -> bool:
     numbers = column.view(pa.int32() if pa.types.is_date32(column.type) else pa.int64())
-    ends = pc.min_max(numbers).as_py()
-    return ends["max"] is not None and (ends["max"] > limit or ends["min"] < -limit)
+    values = numbers.drop_null().to_numpy()
+    return bool(len(values)) and bool(values.max() > limit or values.min() < -limit)

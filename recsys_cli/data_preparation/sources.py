@@ -17,7 +17,6 @@ from recsys_cli.utils.columns import ITEM_ID, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError
 
 _CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv.gz")
-_UNREADABLE = (pl.exceptions.PolarsError, OSError, UnicodeDecodeError)
 _BATCH_ROWS = 65_536
 _ENDINGS = {"parquet": (".parquet", ".pq"), "csv": _CSV_ENDINGS}
 _SHOWN_FILES = 3
@@ -105,7 +104,7 @@ def collect_source(frame: pl.LazyFrame, files: list[Path]) -> pl.DataFrame:
 def _answering(files: list[Path]) -> Iterator[None]:
     try:
         yield
-    except _UNREADABLE as error:
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise unreadable(files, error) from None
     except pl.exceptions.PanicException:
         far = far_column(files)

@@ -186,7 +186,7 @@ def misfits(model: TwoStageModel, features: DayFeatures, *, filter_viewed: bool)
 
 
 def silent_sources(model: TwoStageModel, features: DayFeatures) -> list[str]:
-    """Return, a line each, the sources that the ranker counts on and that a day's tables leave without a word."""
+    """Return, a line each, the sources that the ranker counts on and a day's tables leave without a word."""
     settings, known = model.stage.settings, set(model.ranker.columns)
     wrong = []
     if f"{CONTENT}_norm" in known and not item_vectors(features, settings.content.max_item_share).nnz:

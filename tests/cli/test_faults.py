@@ -129,14 +129,14 @@ def resettled(old: str, new: str) -> Fault:
 
 def as_kind(name: str, key: str, kind: pl.DataType | type[pl.DataType]) -> Fault:
     """Give a column of another kind: bytes that are no text, days and times beyond the year 9999."""
-    beyond = {pl.Binary: lambda row: bytes([255, row]), pl.Date: lambda row: 2**31 - 1 - row}
 
     def cells(rows: int) -> pl.Series:
-        value = beyond.get(kind.base_type(), lambda row: 2**53 - row)
-        given = pl.Series(key, [value(row % 30) for row in range(rows)])
-        return (
-            given if kind == pl.Binary else given.cast(pl.Int32 if kind == pl.Date else pl.Int64).cast(kind)
-        )
+        numbers = pl.Series(key, [row % 30 for row in range(rows)], dtype=pl.Int64)
+        if kind == pl.Binary:
+            return pl.Series(key, [bytes([255, number]) for number in numbers])
+        if kind == pl.Date:
+            return (2**31 - 1 - numbers).cast(pl.Int32).cast(kind)
+        return (2**53 - numbers).cast(kind)
 
     return changed(name, lambda frame: frame.with_columns(cells(len(frame))))
 
