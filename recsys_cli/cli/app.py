@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from recsys_cli.cli.backfill import backfill
 from recsys_cli.cli.check import check
 from recsys_cli.cli.config import show_config
 from recsys_cli.cli.diff import diff
@@ -27,6 +28,7 @@ from recsys_cli.cli.options import (
     Verbose,
 )
 from recsys_cli.cli.outcome import Outcome
+from recsys_cli.cli.runs import runs
 from recsys_cli.cli.score import score
 from recsys_cli.cli.session import Session, session_of
 from recsys_cli.cli.train import train
@@ -48,9 +50,11 @@ app.command("score")(score)
 app.command("verify")(verify)
 app.command("explain")(explain)
 app.command("diff")(diff)
+app.command("backfill")(backfill)
 app.command("evaluate")(evaluate)
 app.command("tune")(tune)
 app.add_typer(models, name="models")
+app.add_typer(runs, name="runs")
 app.command("config")(show_config)
 
 

@@ -71,7 +71,7 @@ def score(
 
         wanted = top_k or under_way.workspace.settings.scoring.top_k
         request = ScoreRequest(day, wanted, asked, force, wait)
-        told = _planned(under_way, request) if plan else _scored(under_way, request, session.terminal)
+        told = _planned(under_way, request) if plan else scored(under_way, request, session.terminal)
     if session.options.as_json:
         session.terminal.show_json(told)
     elif plan:
@@ -90,7 +90,8 @@ def _planned(under_way: Running, request: "ScoreRequest") -> dict[str, Any]:
     return {"schema_version": 1, "date": str(request.day), **plan}
 
 
-def _scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> dict[str, Any]:
+def scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> dict[str, Any]:
+    """Score a date within a run, and return what its manifest says, and where the file lies."""
     from recsys_cli.pipelines.plan import compared, kept_plan
     from recsys_cli.pipelines.score import score_users
 

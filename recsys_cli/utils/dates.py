@@ -26,6 +26,14 @@ def parse_day(text: str) -> date:
         ) from None
 
 
+def parse_instant(text: str | None) -> datetime | None:
+    """Return the instant that a run's record names; None for none.
+
+    Raises: ValueError or TypeError for anything else.
+    """
+    return None if text is None else datetime.fromisoformat(text)
+
+
 def day_start(day: date, timezone: str) -> datetime:
     """Return the first instant of the local `day`, in UTC and without a zone: the cut of everything."""
     return datetime.combine(day, time.min, tzinfo=ZoneInfo(timezone)).astimezone(UTC).replace(tzinfo=None)
