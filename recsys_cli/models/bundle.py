@@ -44,8 +44,10 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 3
 _SIDES = ("users", "items")
-_PARTS = {"sparse": ("indptr", "indices", "data"), "dense": ("weights",)}
+_PLACES = ("indptr", "indices")
+_PARTS = {"sparse": (*_PLACES, "data"), "dense": ("weights",)}
 _FLOAT = np.dtype(np.float32)
+_INTEGERS = (np.dtype(np.int32), np.dtype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def _read_stage(folder: Path, told: Mapping[str, Any]) -> CandidateStage:
         users, items = (
             _read_side(folder, f"lightfm_{side}", size) for side, size in zip(_SIDES, sizes, strict=True)
         )
-        if users.vectors.shape[1:] != items.vectors.shape[1:] or users.vectors.ndim != 2:
+        if users.vectors.shape[1] != items.vectors.shape[1]:
             raise ValueError("the vectors of users and items differ in length")
         lightfm = LightFMModel(users, items)
     return CandidateStage(
@@ -233,9 +235,23 @@ def _described(model: TwoStageModel) -> dict[str, Any]:
 
 def _read_encoder(path: Path) -> FeatureEncoder:
     told = read_json(path)
-    return FeatureEncoder(
+    encoder = FeatureEncoder(
         edges={feature: tuple(edges) for feature, edges in told["edges"].items()},
         values={feature: tuple(values) for feature, values in told["values"].items()},
+    )
+    if not all(_ascend(edges, (float, int)) and np.isfinite(edges).all() for edges in encoder.edges.values()):
+        raise ValueError(f"{path.name} has edges that are no ascending numbers")
+    if not all(_ascend(values, (str,)) for values in encoder.values.values()):
+        raise ValueError(f"{path.name} has values that are no texts in order")
+    for values in encoder.values.values():
+        "".join(values).encode()  # half a character is no text
+    return encoder
+
+
+def _ascend(values: tuple[Any, ...], kinds: tuple[type, ...]) -> bool:
+    """Tell whether values are all of these types, in order and none of them twice."""
+    return all(type(value) in kinds for value in values) and all(
+        one < other for one, other in zip(values, values[1:], strict=False)
     )
 
 
@@ -247,11 +263,12 @@ def _write_side(side: LightFMSide, folder: Path, name: str) -> None:
 
 def _read_side(folder: Path, name: str, features: int) -> LightFMSide:
     ids = _read_ids(folder, name)
-    vectors, biases = (_read_array(folder, f"{name}_{part}") for part in ("vectors", "biases"))
+    vectors = open_array(folder / f"{name}_vectors.npy", [_FLOAT], 2)
+    biases = open_array(folder / f"{name}_biases.npy", [_FLOAT], 1)
     rows = len(ids) + features
     if not ids.is_sorted():
         raise _damaged(folder / f"{name}_ids.parquet", "the model's ids are in no order")
-    if vectors.shape[:1] != (rows,) or biases.shape != (rows,) or {vectors.dtype, biases.dtype} != {_FLOAT}:
+    if len(vectors) != rows or len(biases) != rows:
         raise _damaged(folder / f"{name}_vectors.npy", "the model's vectors do not fit its ids")
     return LightFMSide(ids, vectors, biases)
 
@@ -266,14 +283,16 @@ def _write_similarity(model: SimilarityModel, folder: Path, name: str) -> None:
 
 def _read_similarity(folder: Path, name: str, kind: str) -> SimilarityModel:
     ids = _read_ids(folder, name)
-    arrays = [_read_array(folder, f"{name}_{part}") for part in _PARTS[kind]]
     shape = (len(ids), len(ids))
-    weights: Weights = arrays[0]
+    weights: Weights
     if kind == "sparse":
-        indptr, indices, data = arrays
+        indptr, indices = (open_array(folder / f"{name}_{part}.npy", _INTEGERS, 1) for part in _PLACES)
+        data = open_array(folder / f"{name}_data.npy", [_FLOAT], 1)
         weights = sparse.csr_matrix((data, indices, indptr), shape=shape)
         weights.check_format(full_check=True)
-    if weights.shape != shape or weights.dtype != _FLOAT:
+    else:
+        weights = open_array(folder / f"{name}_weights.npy", [_FLOAT], 2)
+    if weights.shape != shape:
         raise _damaged(folder / f"{name}_ids.parquet", "the model's similarities do not fit its ids")
     return SimilarityModel(ids, weights)
 
@@ -289,11 +308,7 @@ def _read_ids(folder: Path, name: str) -> pl.Series:
 
 
 def _write_array(array: np.ndarray, folder: Path, name: str) -> None:
-    np.save(folder / f"{name}.npy", array, allow_pickle=False)
-
-
-def _read_array(folder: Path, name: str) -> np.ndarray:
-    return open_array(folder / f"{name}.npy")
+    np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
 
 
 def _damaged(path: Path, what: str) -> ModelError:

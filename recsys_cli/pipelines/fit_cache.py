@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from loguru import logger
 
-from recsys_cli.models.keeping import Arrays
+from recsys_cli.models.keeping import Arrays, Shapes
+from recsys_cli.utils.array_files import read_arrays
 from recsys_cli.utils.files import replacing
 
+_FLOAT = np.dtype(np.float32)
 _MOST_FILES = 64  # the oldest go first
 
 
@@ -19,10 +21,10 @@ class FitCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def __call__(self, key: str, make: Callable[[], Arrays]) -> Arrays:
+    def __call__(self, key: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
         """Return the arrays of an earlier fit, or make and keep them."""
         path = self._folder / f"{key}.npz"
-        found = _read(path)
+        found = _read(path, shapes)
         if found is not None:
             path.touch()
             return found
@@ -39,12 +41,16 @@ class FitCache:
             file.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Arrays | None:
-    if not path.is_file():
+def _read(path: Path, shapes: Shapes) -> Arrays | None:
+    if not path.is_file() or path.is_symlink():
         return None
     try:
-        with np.load(path, allow_pickle=False) as held:
-            return {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+        if {name: (array.shape, array.dtype) for name, array in arrays.items()} != {
+            name: (shape, _FLOAT) for name, shape in shapes.items()
+        }:
+            raise ValueError("its arrays are of other shapes")
+    except (OSError, ValueError, EOFError, LookupError, NotImplementedError, zipfile.BadZipFile) as error:
         logger.warning("the kept fit {} cannot be read and is made again: {}", path, error)
         return None
+    return arrays

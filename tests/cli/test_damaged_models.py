@@ -85,12 +85,23 @@ def array_bytes(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def declared(shape: tuple[int, ...]) -> bytes:
+def declared(shape: tuple[int, ...], kind: object = "<f4") -> bytes:
     """Return an array file of 16 bytes that says that it has this shape."""
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    header = {"descr": kind, "fortran_order": False, "shape": shape}
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, header)
     return buffer.getvalue() + bytes(16)
+
+
+def nested_header() -> bytes:
+    text = "-" * 5_000 + "1\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + bytes(16)
+
+
+def encoder(**values: object) -> bytes:
+    """Return the users' encoder with other values, as many as there were."""
+    edges = [26.0, 30.0, 32.25, 38.5, 44.875, 49.5, 58.625]
+    return json.dumps({"edges": {"age": edges}, "values": {"city": [*"KLOP"]}} | values).encode()
 
 
 UNUSABLE: dict[str, tuple[Damage, tuple[str, ...]]] = {
@@ -184,6 +195,17 @@ def test_a_pickle_is_never_loaded(
 
 FORGED: dict[str, tuple[str, bytes]] = {
     "larger than any memory": ("lightfm_users_vectors.npy", declared((10**15, 64))),
+    "of a size beyond 64 bits": ("ease_weights.npy", declared((1 << 32, 1 << 32, 1 << 32))),
+    "of huge cells": ("lightfm_users_biases.npy", declared((70,), ("<f4", (100_000, 100_000)))),
+    "of objects": ("bm25_data.npy", declared((7,), "|O")),
+    "of dates": ("bm25_indptr.npy", array_bytes(np.zeros(41, "M8[s]"))),
+    "of records": ("cosine_indices.npy", array_bytes(np.zeros(872, [("a", "<i4")]))),
+    "of doubles for places": ("cosine_indptr.npy", array_bytes(np.zeros(41))),
+    "of numbers back to front": ("bm25_data.npy", array_bytes(np.ones(872, ">f4"))),
+    "by columns": ("ease_weights.npy", array_bytes(np.asfortranarray(np.zeros((40, 40), np.float32)))),
+    "longer than it says": ("ease_weights.npy", array_bytes(np.zeros((40, 40), np.float32)) + b"#!"),
+    "with a header that nests": ("bm25_data.npy", nested_header()),
+    "an archive": ("lightfm_users_vectors.npy", b"PK\x03\x04" + bytes(99)),
     "negative": ("lightfm_users_biases.npy", declared((-1,))),
     "of no row": ("lightfm_items_vectors.npy", declared((0, 8))),
     "one number": ("lightfm_items_biases.npy", array_bytes(np.array(1.0, np.float32))),
@@ -204,6 +226,14 @@ FORGED: dict[str, tuple[str, bytes]] = {
     "rows that overlap": ("bm25_indptr.npy", array_bytes(np.arange(40, -1, -1, dtype=np.int32))),
     "no ids of similarities": ("ease_ids.parquet", b"PAR1PAR1"),
     "an encoder that is a list": ("users_encoder.json", b"[]"),
+    "an encoder with a value twice": ("users_encoder.json", encoder(values={"city": [*"KKOP"]})),
+    "an encoder with numbers for texts": ("users_encoder.json", encoder(values={"city": [1, 2, 3, 4]})),
+    "an encoder with half a character": (
+        "users_encoder.json",
+        encoder(values={"city": [*"KLO", "\ud800"]}),
+    ),
+    "an encoder with edges that are none": ("users_encoder.json", encoder(edges={"age": [float("nan")] * 7})),
+    "an encoder with edges out of order": ("users_encoder.json", encoder(edges={"age": [*range(7, 0, -1)]})),
     "an encoder without values": ("users_encoder.json", b'{"edges": {}}'),
 }
 

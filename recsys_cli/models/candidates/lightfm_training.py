@@ -13,7 +13,7 @@ from recsys_cli.configs.candidate_sections import LightFMSettings
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
 from recsys_cli.models.encoding import Encoders
-from recsys_cli.models.keeping import Arrays, ArrayStore, not_kept
+from recsys_cli.models.keeping import Arrays, ArrayStore, Shapes, not_kept
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, ModelError
@@ -38,7 +38,8 @@ def fit_lightfm(
     if pairs.is_empty():
         raise _without_weight(tables, settings)
     task = _task(tables, pairs, encoders)
-    return _model(task, kept(task.key(settings), lambda: _learnt(settings, task, settings.epochs)))
+    learnt = kept(task.key(settings), task.shapes(settings), lambda: _learnt(settings, task, settings.epochs))
+    return _model(task, learnt)
 
 
 def continue_lightfm(
@@ -88,6 +89,12 @@ class _Task:
         for array in arrays:
             digest.update(np.ascontiguousarray(array).tobytes())
         return f"lightfm-embeddings-{digest.hexdigest()[:32]}"
+
+    def shapes(self, settings: LightFMSettings) -> Shapes:
+        """Return the shapes of what is learnt."""
+        users, items = self.user_features.shape[1], self.item_features.shape[1]
+        shapes = (users, settings.no_components), (users,), (items, settings.no_components), (items,)
+        return dict(zip(_ARRAYS, shapes, strict=True))
 
 
 def _task(
