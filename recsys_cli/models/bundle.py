@@ -1,36 +1,42 @@
 """A model version on disk: arrays, ids and trees, no pickle; the manifest is written last.
 
 ids and vocabularies: parquet and JSON. Vectors and similarities: `.npy`, opened memory-mapped. Trees:
-CatBoost's own `.cbm`, to explain, and the same as JSON, to score.
+JSON as CatBoost exports it.
 The manifest has each file's hash, and one of itself.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-import numpy as np
 import polars as pl
 from scipy import sparse
 
 from recsys_cli.configs.candidate_sections import CandidatesSettings
 from recsys_cli.models.calibration import Calibration
-from recsys_cli.models.candidates.lightfm import LightFMModel, LightFMSide
-from recsys_cli.models.candidates.similarity import SimilarityModel, Weights
+from recsys_cli.models.candidates.lightfm import LightFMModel
 from recsys_cli.models.candidates.stage import CandidateStage
-from recsys_cli.models.encoding import Encoders, FeatureEncoder
-from recsys_cli.models.forest import as_json, read_forests, save_trees
+from recsys_cli.models.encoding import Encoders
+from recsys_cli.models.forest import as_json, read_forests
+from recsys_cli.models.model_files import (
+    PARTS,
+    damaged,
+    read_encoder,
+    read_side,
+    read_similarity,
+    require_own,
+    write_encoder,
+    write_side,
+    write_similarity,
+)
 from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.tree_files import columns_of, open_trees, read_trees
 from recsys_cli.models.two_stage import TwoStageModel
-from recsys_cli.utils.array_files import open_array
 from recsys_cli.utils.dates import day_start
-from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.files import (
-    as_system_error,
-    read_json,
     read_sealed_json,
     sha256_of,
     sha256_of_json,
@@ -38,16 +44,10 @@ from recsys_cli.utils.files import (
     write_sealed_json,
 )
 
-if TYPE_CHECKING:
-    from catboost import CatBoost
-
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 3
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # of a version and of its sources
+SCHEMA_VERSION = 4
 _SIDES = ("users", "items")
-_PLACES = ("indptr", "indices")
-_PARTS = {"sparse": (*_PLACES, "data"), "dense": ("weights",)}
-_FLOAT = np.dtype(np.float32)
-_INTEGERS = (np.dtype(np.int32), np.dtype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,11 @@ def write_bundle(model: TwoStageModel, folder: Path, facts: Mapping[str, Any]) -
     stage = model.stage
     for side in _SIDES:
         encoder = getattr(stage.encoders, side)
-        write_json(folder / f"{side}_encoder.json", {"edges": encoder.edges, "values": encoder.values})
+        write_encoder(encoder, folder / f"{side}_encoder.json")
         if stage.lightfm is not None:
-            _write_side(getattr(stage.lightfm, side), folder, f"lightfm_{side}")
+            write_side(getattr(stage.lightfm, side), folder, f"lightfm_{side}")
     for name, similarity in stage.similarities.items():
-        _write_similarity(similarity, folder, name)
-    save_trees(model.ranker.model, folder / "ranker.cbm")
+        write_similarity(similarity, folder, name)
     write_json(folder / "ranker.json", as_json(model.ranker.model))
     described = _described(model)
     files = {name: sha256_of(folder / name) for name in _files(described["stage"])}
@@ -97,6 +96,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
     Raises: ModelError if it is missing or damaged.
     """
+    require_own(folder)
+    require_own(folder / MANIFEST)
     try:
         manifest = read_sealed_json(folder / MANIFEST)
         if manifest["schema_version"] != SCHEMA_VERSION or set(manifest["files"]) != _files(
@@ -105,7 +106,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise ValueError("it was written by another version of recsys")
         date.fromisoformat(manifest["trained_through"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(folder / MANIFEST, f"the model's manifest cannot be read: {error}") from None
+        raise damaged(folder / MANIFEST, f"the model's manifest cannot be read: {error}") from None
     return manifest
 
 
@@ -116,8 +117,9 @@ def verified_manifest(folder: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     for name, expected in manifest["files"].items():
+        require_own(folder / name)
         if not (folder / name).is_file() or sha256_of(folder / name) != expected:
-            raise _damaged(folder / name, "the model's file is missing or differs from its recorded hash")
+            raise damaged(folder / name, "the model's file is missing or differs from its recorded hash")
     return manifest
 
 
@@ -138,31 +140,35 @@ def read_bundle(folder: Path) -> Bundle:
         AttributeError,
         pl.exceptions.PolarsError,
     ) as error:
-        raise _damaged(folder, f"the model's files do not hold what their names say: {error}") from None
+        raise damaged(folder, f"the model's files do not hold what their names say: {error}") from None
 
 
 def _files(stage: Mapping[str, Any]) -> set[str]:
     """Return the names of a version's files, the manifest aside."""
-    names = {"ranker.cbm", "ranker.json", *(f"{side}_encoder.json" for side in _SIDES)}
+    names = {"ranker.json", *(f"{side}_encoder.json" for side in _SIDES)}
     if stage["lightfm"]:
         parts = ("ids.parquet", "vectors.npy", "biases.npy")
         names |= {f"lightfm_{side}_{part}" for side in _SIDES for part in parts}
     for name, kind in stage["similarities"].items():
-        names |= {f"{name}_ids.parquet", *(f"{name}_{part}.npy" for part in _PARTS[kind])}
+        if NAME.fullmatch(name) is None:
+            raise ValueError(f"{name!r} is no name of a source")
+        names |= {f"{name}_ids.parquet", *(f"{name}_{part}.npy" for part in PARTS[kind])}
     return names
 
 
 def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
-    ranker, forests = manifest["ranker"], read_forests(read_json(folder / "ranker.json"))
-    if not {slot.column for slot in forests.all.slots} <= set(ranker["columns"]):
+    ranker, path = manifest["ranker"], folder / "ranker.json"
+    trees = read_trees(path)
+    columns, categories = columns_of(trees)
+    if (list(columns), list(categories)) != (ranker["columns"], ranker["categories"]):
         raise ValueError("the trees ask for columns that the ranker does not name")
     return TwoStageModel(
         _read_stage(folder, manifest["stage"]),
         Ranker(
-            forests,
-            partial(_open_trees, folder / "ranker.cbm"),
-            tuple(ranker["columns"]),
-            tuple(ranker["categories"]),
+            read_forests(trees),
+            lambda: open_trees(read_trees(path)),
+            columns,
+            categories,
             Calibration(**ranker["calibration"]),
             ranker["score"],
         ),
@@ -170,22 +176,14 @@ def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
     )
 
 
-def _open_trees(path: Path) -> "CatBoost":
-    from catboost import CatBoost, CatBoostError
-
-    try:
-        return CatBoost().load_model(str(path))
-    except CatBoostError as error:
-        raise _damaged(path, f"the model's trees cannot be read: {error}") from None
-
-
 def _read_stage(folder: Path, told: Mapping[str, Any]) -> CandidateStage:
-    encoders = Encoders(*(_read_encoder(folder / f"{side}_encoder.json") for side in _SIDES))
+    encoders = Encoders(*(read_encoder(folder / f"{side}_encoder.json") for side in _SIDES))
     lightfm = None
     if told["lightfm"]:
         sizes = encoders.users.size, encoders.items.size
         users, items = (
-            _read_side(folder, f"lightfm_{side}", size) for side, size in zip(_SIDES, sizes, strict=True)
+            read_side(folder, f"lightfm_{side}", size, kind)
+            for side, size, kind in zip(_SIDES, sizes, told["id_types"], strict=True)
         )
         if users.vectors.shape[1] != items.vectors.shape[1]:
             raise ValueError("the vectors of users and items differ in length")
@@ -197,7 +195,8 @@ def _read_stage(folder: Path, told: Mapping[str, Any]) -> CandidateStage:
         id_types=tuple(told["id_types"]),
         lightfm=lightfm,
         similarities={
-            name: _read_similarity(folder, name, kind) for name, kind in told["similarities"].items()
+            name: read_similarity(folder, name, kind, told["id_types"][1])
+            for name, kind in told["similarities"].items()
         },
         max_categories=told["max_categories"],
         filter_viewed=told["filter_viewed"],
@@ -231,87 +230,3 @@ def _described(model: TwoStageModel) -> dict[str, Any]:
             "score": ranker.score,
         },
     }
-
-
-def _read_encoder(path: Path) -> FeatureEncoder:
-    told = read_json(path)
-    encoder = FeatureEncoder(
-        edges={feature: tuple(edges) for feature, edges in told["edges"].items()},
-        values={feature: tuple(values) for feature, values in told["values"].items()},
-    )
-    if not all(_ascend(edges, (float, int)) and np.isfinite(edges).all() for edges in encoder.edges.values()):
-        raise ValueError(f"{path.name} has edges that are no ascending numbers")
-    if not all(_ascend(values, (str,)) for values in encoder.values.values()):
-        raise ValueError(f"{path.name} has values that are no texts in order")
-    for values in encoder.values.values():
-        "".join(values).encode()  # half a character is no text
-    return encoder
-
-
-def _ascend(values: tuple[Any, ...], kinds: tuple[type, ...]) -> bool:
-    """Tell whether values are all of these types, in order and none of them twice."""
-    return all(type(value) in kinds for value in values) and all(
-        one < other for one, other in zip(values, values[1:], strict=False)
-    )
-
-
-def _write_side(side: LightFMSide, folder: Path, name: str) -> None:
-    _write_ids(side.ids, folder, name)
-    _write_array(side.vectors, folder, f"{name}_vectors")
-    _write_array(side.biases, folder, f"{name}_biases")
-
-
-def _read_side(folder: Path, name: str, features: int) -> LightFMSide:
-    ids = _read_ids(folder, name)
-    vectors = open_array(folder / f"{name}_vectors.npy", [_FLOAT], 2)
-    biases = open_array(folder / f"{name}_biases.npy", [_FLOAT], 1)
-    rows = len(ids) + features
-    if not ids.is_sorted():
-        raise _damaged(folder / f"{name}_ids.parquet", "the model's ids are in no order")
-    if len(vectors) != rows or len(biases) != rows:
-        raise _damaged(folder / f"{name}_vectors.npy", "the model's vectors do not fit its ids")
-    return LightFMSide(ids, vectors, biases)
-
-
-def _write_similarity(model: SimilarityModel, folder: Path, name: str) -> None:
-    _write_ids(model.ids, folder, name)
-    kind = "sparse" if sparse.issparse(model.weights) else "dense"
-    for part in _PARTS[kind]:
-        array = model.weights if kind == "dense" else getattr(model.weights, part)
-        _write_array(np.asarray(array), folder, f"{name}_{part}")
-
-
-def _read_similarity(folder: Path, name: str, kind: str) -> SimilarityModel:
-    ids = _read_ids(folder, name)
-    shape = (len(ids), len(ids))
-    weights: Weights
-    if kind == "sparse":
-        indptr, indices = (open_array(folder / f"{name}_{part}.npy", _INTEGERS, 1) for part in _PLACES)
-        data = open_array(folder / f"{name}_data.npy", [_FLOAT], 1)
-        weights = sparse.csr_matrix((data, indices, indptr), shape=shape)
-        weights.check_format(full_check=True)
-    else:
-        weights = open_array(folder / f"{name}_weights.npy", [_FLOAT], 2)
-    if weights.shape != shape:
-        raise _damaged(folder / f"{name}_ids.parquet", "the model's similarities do not fit its ids")
-    return SimilarityModel(ids, weights)
-
-
-def _write_ids(ids: pl.Series, folder: Path, name: str) -> None:
-    path = folder / f"{name}_ids.parquet"
-    with as_system_error(path, pl.exceptions.ComputeError):
-        ids.rename("id").to_frame().write_parquet(path)
-
-
-def _read_ids(folder: Path, name: str) -> pl.Series:
-    return pl.read_parquet(folder / f"{name}_ids.parquet")["id"]
-
-
-def _write_array(array: np.ndarray, folder: Path, name: str) -> None:
-    np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
-
-
-def _damaged(path: Path, what: str) -> ModelError:
-    return ModelError(
-        what, where=str(path), fix="promote another version (recsys models list), or run `recsys train` again"
-    )

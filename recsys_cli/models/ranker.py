@@ -169,7 +169,6 @@ def refit_ranker(frame: pl.DataFrame, judged: Ranker, settings: RankerSettings, 
     trees = max(1, round(judged.model.tree_count_ / settings.members))
     pool = _pool(frame, judged.columns, judged.categories, settings.loss_function)
     model = _mean_of_members(settings, trees, threads, lambda member: member.fit(pool))
-    _forget_when(model)
     return replace(judged, forests=read_forests(as_json(model)), open_model=lambda: model)
 
 
@@ -182,15 +181,7 @@ def continue_ranker(frame: pl.DataFrame, base: Ranker, settings: RankerSettings,
         raise _nothing_to_learn()
     model = _new_model(settings, settings.warm_iterations, threads, settings.random_state)
     model.fit(_pool(frame, base.columns, base.categories, settings.loss_function), init_model=base.model)
-    _forget_when(model)
     return replace(base, forests=read_forests(as_json(model)), open_model=lambda: model)
-
-
-def _forget_when(model: "CatBoost") -> None:
-    told = model.get_metadata()
-    for name in list(told.keys()):
-        if name.endswith(("model_guid", "train_finish_time")):  # the same training gives the same bytes
-            told[name] = ""
 
 
 def _sorted_places(places: np.ndarray, size: int) -> np.ndarray:

@@ -1,18 +1,16 @@
 """The folder of model versions: listing, promoting, rolling back."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from recsys_cli.models.bundle import MANIFEST, read_manifest, verified_manifest
+from recsys_cli.models.bundle import MANIFEST, NAME, read_manifest, verified_manifest
 from recsys_cli.utils.errors import CheckFailedError, ModelError
 from recsys_cli.utils.files import read_json, write_json
 
 POINTER = "promoted.json"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ def model_folder(models: Path, version: str) -> Path:
     Raises: ModelError if the name is not one, or there is no such version.
     """
     folder = models / version
-    if _NAME.fullmatch(version) is None or not (folder / MANIFEST).is_file():
+    if NAME.fullmatch(version) is None or not (folder / MANIFEST).is_file():
         known = ", ".join(_names(models))
         raise ModelError(
             f"there is no model version {version!r}",
@@ -137,7 +135,7 @@ def rollback(models: Path) -> str:
 def _names(models: Path) -> list[str]:
     if not models.is_dir():
         return []
-    return sorted(f.name for f in models.iterdir() if _NAME.fullmatch(f.name) and (f / MANIFEST).is_file())
+    return sorted(f.name for f in models.iterdir() if NAME.fullmatch(f.name) and (f / MANIFEST).is_file())
 
 
 def _point(models: Path, history: list[str], forced: list[str]) -> None:
@@ -157,7 +155,7 @@ def _history(models: Path) -> list[str]:
     try:
         told = read_json(pointer)["history"]
         if not isinstance(told, list) or not all(
-            isinstance(name, str) and _NAME.fullmatch(name) for name in told
+            isinstance(name, str) and NAME.fullmatch(name) for name in told
         ):
             raise ValueError("it holds names that are no versions")
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
@@ -28,7 +29,6 @@ FILES = [
     "ease_weights.npy",
     "items_encoder.json",
     "ranker.json",
-    "ranker.cbm",
 ]
 
 
@@ -62,11 +62,6 @@ def forged(workspace: Path, name: str, data: bytes) -> None:
     folder.rename(folder.with_name(manifest["version"]))
     pointing_at(manifest["version"])(workspace)
     shutil.rmtree(workspace / "recommendations")  # they name the version that was
-
-
-def reading(name: str) -> tuple[str, ...]:
-    """Return the command that reads a file of the model: the trees are there twice."""
-    return ("explain", "u00", "--date", DAY) if name == "ranker.cbm" else ("score", "--date", DAY)
 
 
 class Trap:
@@ -189,7 +184,7 @@ def test_a_pickle_is_never_loaded(
     else:
         forged(workspace, name, data)
 
-    assert str(model(workspace)) in refused(ExitCode.MODEL, *reading(name))
+    assert str(model(workspace)) in refused(ExitCode.MODEL, "score", "--date", DAY)
     assert not marker.exists()
 
 
@@ -212,8 +207,8 @@ FORGED: dict[str, tuple[str, bytes]] = {
     "of few rows": ("lightfm_users_vectors.npy", array_bytes(np.zeros((3, 8), np.float32))),
     "text": ("lightfm_users_vectors.npy", array_bytes(np.full((70, 8), "x"))),
     "cut": ("lightfm_users_biases.npy", array_bytes(np.zeros(3, np.float32))[:-5]),
-    "no trees": ("ranker.cbm", b"CBM1" + bytes(64)),
-    "nothing": ("ranker.cbm", b""),
+    "no trees": ("ranker.json", b"CBM1" + bytes(64)),
+    "nothing": ("ranker.json", b""),
     "trees that are a list": ("ranker.json", b"[]"),
     "trees without leaves": ("ranker.json", b'{"features_info": {}, "oblivious_trees": [{"splits": []}]}'),
     "no ids": ("lightfm_items_ids.parquet", b"PAR1PAR1"),
@@ -241,7 +236,7 @@ FORGED: dict[str, tuple[str, bytes]] = {
 @pytest.mark.parametrize(("name", "data"), FORGED.values(), ids=FORGED)
 def test_a_forged_file_is_refused(workspace: Path, refused: Refused, name: str, data: bytes) -> None:
     forged(workspace, name, data)
-    assert str(model(workspace)) in refused(ExitCode.MODEL, *reading(name))
+    assert str(model(workspace)) in refused(ExitCode.MODEL, "score", "--date", DAY)
 
 
 def without(tree: dict[str, Any]) -> None:
@@ -260,7 +255,21 @@ def too_deep(tree: dict[str, Any]) -> None:
     tree["splits"] *= 20
 
 
-@pytest.mark.parametrize("harm", [without, infinite, of_no_column, too_deep])
+def of_the_last_column(tree: dict[str, Any]) -> None:
+    tree["splits"][0] |= {"split_type": "FloatFeature", "float_feature_index": -1, "border": 0.5}
+
+
+def at_no_border(tree: dict[str, Any]) -> None:
+    tree["splits"][0]["border"] = 10**400
+
+
+def weightless(tree: dict[str, Any]) -> None:
+    tree["leaf_weights"] = []
+
+
+@pytest.mark.parametrize(
+    "harm", [without, infinite, of_no_column, of_the_last_column, at_no_border, weightless, too_deep]
+)
 def test_trees_that_lead_nowhere_are_refused(
     workspace: Path, refused: Refused, harm: Callable[[dict[str, Any]], None]
 ) -> None:
@@ -268,6 +277,89 @@ def test_trees_that_lead_nowhere_are_refused(
     harm(next(tree for tree in trees["oblivious_trees"] if tree["splits"]))
     forged(workspace, "ranker.json", json.dumps(trees).encode())
     assert str(model(workspace)) in refused(ExitCode.MODEL, "score", "--date", DAY)
+
+
+def bias_of_none(trees: dict[str, Any]) -> None:
+    trees["scale_and_bias"] = [1, [float("nan")]]
+
+
+def borders_out_of_order(trees: dict[str, Any]) -> None:
+    next(one for one in trees["features_info"]["float_features"] if one["borders"])["borders"].insert(0, 1e30)
+
+
+def places_taken_twice(trees: dict[str, Any]) -> None:
+    for feature in trees["features_info"]["float_features"]:
+        feature["flat_feature_index"] = 2**31 - 1
+
+
+def another_part(trees: dict[str, Any]) -> None:
+    trees["ctr_data"] = {}
+
+
+@pytest.mark.parametrize("harm", [bias_of_none, borders_out_of_order, places_taken_twice, another_part])
+@pytest.mark.parametrize("command", [("score",), ("explain", "u00")], ids=["score", "explain"])
+def test_no_strange_trees_reach_catboost(
+    workspace: Path, refused: Refused, harm: Callable[[dict[str, Any]], None], command: tuple[str, ...]
+) -> None:
+    trees = json.loads((model(workspace) / "ranker.json").read_text())
+    harm(trees)
+    forged(workspace, "ranker.json", json.dumps(trees).encode())
+    assert str(model(workspace)) in refused(ExitCode.MODEL, *command, "--date", DAY)
+
+
+IDS: dict[str, tuple[str, Callable[[pl.Series], pl.Series]]] = {
+    "missing": ("ease_ids.parquet", lambda ids: pl.Series("id", [None, *ids[1:]], dtype=ids.dtype)),
+    "twice": ("bm25_ids.parquet", lambda ids: ids.replace(ids[1], ids[0])),
+    "of another type": ("lightfm_items_ids.parquet", lambda ids: ids.cast(pl.Int32)),
+    "lists": ("lightfm_users_ids.parquet", lambda ids: ids.reshape((-1, 1)).arr.to_list()),
+    "too many": ("cosine_ids.parquet", lambda ids: ids[0:1].extend_constant(1, 1_000_000)),
+}
+
+
+@pytest.mark.parametrize(("name", "change"), IDS.values(), ids=IDS)
+def test_forged_ids_are_refused(
+    workspace: Path, refused: Refused, name: str, change: Callable[[pl.Series], pl.Series]
+) -> None:
+    buffer = io.BytesIO()
+    change(pl.read_parquet(model(workspace) / name)["id"]).rename("id").to_frame().write_parquet(buffer)
+    forged(workspace, name, buffer.getvalue())
+    assert f"  where: {model(workspace) / name}\n" in refused(ExitCode.MODEL, "score", "--date", DAY)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json", ""])
+@pytest.mark.parametrize("command", ["score", "explain", "models promote"])
+def test_a_link_in_the_place_of_a_model_is_not_followed(
+    workspace: Path, tmp_path: Path, refused: Refused, name: str, command: str
+) -> None:
+    link = model(workspace) / name
+    link.rename(tmp_path / "elsewhere")
+    link.symlink_to(tmp_path / "elsewhere")
+    version = [(link.parent if name else link).name]
+    options = version if command == "models promote" else ["--date", DAY]
+    message = refused(ExitCode.MODEL, *command.split(), *options)
+    assert "this is a symlink" in message and f"  where: {link}\n" in message
+
+
+def test_all_models_may_lie_behind_a_link(workspace: Path, tmp_path: Path) -> None:
+    (workspace / "models").rename(tmp_path / "elsewhere")
+    (workspace / "models").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to(workspace)
+    for command in ("score --force", "explain u01"):
+        assert main(["-q", "-C", str(tmp_path / "link"), *command.split(), "--date", DAY]) == ExitCode.OK
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a/b", "a\n", "x" * 65, ""])
+def test_sources_named_after_other_places_are_refused(workspace: Path, refused: Refused, name: str) -> None:
+    file = model(workspace) / "manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["seal"]
+    manifest["stage"]["similarities"] = {name: "dense"}
+    kept = ("lightfm", "users", "items", "ranker")
+    own = {one: hashed for one, hashed in manifest["files"].items() if one.startswith(kept)}
+    manifest["files"] = own | {f"{name}_{part}": "" for part in ("ids.parquet", "weights.npy")}
+    write_sealed_json(file, manifest)
+    message = refused(ExitCode.MODEL, "score", "--date", DAY)
+    assert "is no name of a source" in message and str(file) in message
 
 
 def test_vectors_of_other_lengths_are_refused(workspace: Path, refused: Refused) -> None:

@@ -300,7 +300,7 @@ def test_the_same_training_gives_the_same_files_with_and_without_kept_fits(
 def test_a_damaged_file_is_never_loaded(training: Training, tmp_path: Path) -> None:
     write_bundle(training.model, tmp_path, {})
     assert read_bundle(tmp_path).model.trained_through == DAY
-    names = ("ranker.cbm", "lightfm_users_vectors.npy", "bm25_data.npy", "ease_ids.parquet")
+    names = ("ranker.json", "lightfm_users_vectors.npy", "bm25_data.npy", "ease_ids.parquet")
     for name in (*names, "items_encoder.json"):
         whole = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])

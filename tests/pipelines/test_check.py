@@ -237,7 +237,7 @@ def test_a_model_of_ids_of_another_type_is_an_error(trained: Workspace) -> None:
     assert problem.what.endswith(" does not fit: user_id: trained with Int64; now String")
 
 
-@pytest.mark.parametrize("name", ["ranker.cbm", "lightfm_users_vectors.npy", "manifest.json"])
+@pytest.mark.parametrize("name", ["ranker.json", "lightfm_users_vectors.npy", "manifest.json"])
 def test_a_damaged_model_is_an_error_that_names_the_file(
     trained: Workspace, name: str, tmp_path: Path
 ) -> None:
