@@ -8,7 +8,7 @@ from typing import Any
 
 from recsys_cli.models.bundle import MANIFEST, NAME, read_manifest, verified_manifest
 from recsys_cli.utils.errors import CheckFailedError, ModelError
-from recsys_cli.utils.files import read_json, write_json
+from recsys_cli.utils.files import read_sealed_json, write_sealed_json
 
 POINTER = "promoted.json"
 
@@ -139,21 +139,29 @@ def _names(models: Path) -> list[str]:
 
 
 def _point(models: Path, history: list[str], forced: list[str]) -> None:
-    write_json(models / POINTER, {"schema_version": 1, "history": history, "forced": forced})
+    write_sealed_json(models / POINTER, {"schema_version": 1, "history": history, "forced": forced})
 
 
 def _forced(models: Path) -> list[str]:
     """Return the versions that were promoted although they do not beat recent popularity."""
-    pointer = models / POINTER
-    return list(read_json(pointer).get("forced", [])) if pointer.exists() else []
+    return _told(models, "forced")
 
 
 def _history(models: Path) -> list[str]:
+    """Return the versions as they were promoted, the one that scores last."""
+    return _told(models, "history")
+
+
+def _told(models: Path, part: str) -> list[str]:
+    """Return the versions that a part of the pointer names; none where there is no pointer.
+
+    Raises: ModelError if it is damaged.
+    """
     pointer = models / POINTER
     if not pointer.exists():
         return []
     try:
-        told = read_json(pointer)["history"]
+        told = read_sealed_json(pointer)[part]
         if not isinstance(told, list) or not all(
             isinstance(name, str) and NAME.fullmatch(name) for name in told
         ):

@@ -17,7 +17,11 @@ from recsys_cli.utils.files import read_json
 if TYPE_CHECKING:
     from catboost import CatBoost
 
+_LARGEST_F32 = float(np.finfo(np.float32).max)
 _LARGEST = 1e30  # of a leaf: sums of them stay finite in f32
+
+
+Border = Annotated[float, Field(ge=-_LARGEST_F32, le=_LARGEST_F32, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
@@ -31,7 +35,7 @@ class _Feature(_Part):
 
 
 class _Number(_Feature):
-    borders: list[FiniteFloat] | None
+    borders: list[Border] | None
     has_nans: bool
     nan_value_treatment: Literal["AsIs", "AsFalse", "AsTrue"]
 
@@ -48,7 +52,7 @@ class _Features(_Part):
 class _NumberSplit(_Part):
     split_type: Literal["FloatFeature"]
     float_feature_index: NonNegativeInt
-    border: FiniteFloat
+    border: Border
     split_index: NonNegativeInt
 
 
@@ -134,7 +138,7 @@ def _check_features(features: _Features) -> None:
 
 def _check_splits(trees: _Trees) -> None:
     """Raises: ValueError unless each split asks for what the features have, and each way has its leaf."""
-    asked = {index: question for index, question in enumerate(_questions(trees.features_info))}
+    asked = dict(enumerate(_questions(trees.features_info)))
     for tree in trees.oblivious_trees:
         leaves = 1 << len(tree.splits or [])
         if len(tree.leaf_values) != leaves or len(tree.leaf_weights) != leaves:

@@ -38,8 +38,8 @@ def model(workspace: Path) -> Path:
 
 
 def pointing_at(name: object) -> Damage:
-    text = json.dumps({"schema_version": 1, "history": [name]})
-    return lambda workspace: (workspace / "models/promoted.json").write_text(text)
+    told = {"schema_version": 1, "history": [name], "forced": []}
+    return lambda workspace: write_sealed_json(workspace / "models/promoted.json", told)
 
 
 def removed(name: str) -> Damage:
@@ -132,6 +132,16 @@ def test_a_pointer_that_leads_elsewhere_is_not_followed(
     assert "the pointer to the promoted model cannot be read" in message and "promoted.json" in message
 
 
+@pytest.mark.parametrize("command", ["score", "models list", "models show", "models promote x"])
+def test_a_pointer_that_was_changed_is_not_believed(workspace: Path, refused: Refused, command: str) -> None:
+    shutil.copytree(model(workspace), workspace / "models/x")
+    pointer = workspace / "models/promoted.json"
+    pointer.write_text(json.dumps(json.loads(pointer.read_text()) | {"history": ["x"]}))
+    message = refused(ExitCode.MODEL, *command.split(), *(["--date", DAY] if command == "score" else []))
+    assert "the promoted model cannot be read: it was changed after it was written" in message
+    assert "fix: remove it and run `recsys models promote VERSION`" in message
+
+
 @pytest.mark.parametrize("name", ["../x", "nobody", ""])
 def test_a_version_that_is_none_is_not_promoted(workspace: Path, refused: Refused, name: str) -> None:
     shutil.copytree(model(workspace), workspace / "x")
@@ -144,8 +154,8 @@ def test_a_damaged_model_is_not_promoted(workspace: Path, refused: Refused, comm
     damaged = model(workspace)
     sound = shutil.copytree(damaged, workspace / "models/sound")
     history = [sound.name] if command == "promote" else [damaged.name, sound.name]
-    told = json.dumps({"schema_version": 1, "history": history})
-    (workspace / "models/promoted.json").write_text(told)
+    told = {"schema_version": 1, "history": history, "forced": []}
+    write_sealed_json(workspace / "models/promoted.json", told)
     with (damaged / name).open("ab") as file:
         file.write(b" 0")
     version = (damaged.name,) if command == "promote" else ()

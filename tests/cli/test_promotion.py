@@ -11,6 +11,7 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
+from recsys_cli.utils.files import read_sealed_json
 
 Refused = Callable[..., str]
 DAY = "2026-03-02"
@@ -18,8 +19,7 @@ BLIND = ("--set", 'ranker.feature_groups=["users"]')  # knows the users alone: n
 
 
 def pointer(workspace: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((workspace / "models/promoted.json").read_text())
-    return told
+    return read_sealed_json(workspace / "models/promoted.json")
 
 
 def versions(workspace: Path) -> set[str]:

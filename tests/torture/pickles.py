@@ -81,8 +81,8 @@ def _vouched_for(workspace: Path, folder: Path, file: Path) -> Path:
     write_sealed_json(folder / _MANIFEST, manifest)
     renamed = folder.with_name(manifest["version"])
     shutil.move(folder, renamed)
-    pointer = {"schema_version": 1, "history": [renamed.name]}
-    (workspace / "models/promoted.json").write_text(json.dumps(pointer))
+    pointer = {"schema_version": 1, "history": [renamed.name], "forced": []}
+    write_sealed_json(workspace / "models/promoted.json", pointer)
     return renamed
 
 
