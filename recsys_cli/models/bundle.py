@@ -9,18 +9,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import CandidatesSettings
+from recsys_cli.configs.candidate_sections import DAY_PLACE, CandidatesSettings
 from recsys_cli.models.calibration import Calibration
 from recsys_cli.models.candidates.lightfm import LightFMModel
 from recsys_cli.models.candidates.stage import CandidateStage
 from recsys_cli.models.encoding import Encoders
 from recsys_cli.models.forest import as_json, read_forests
+from recsys_cli.models.manifest import check_manifest
 from recsys_cli.models.model_files import (
     PARTS,
     damaged,
@@ -44,8 +46,11 @@ from recsys_cli.utils.files import (
     write_sealed_json,
 )
 
+if TYPE_CHECKING:
+    from catboost import CatBoost
+
 MANIFEST = "manifest.json"
-NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # of a version and of its sources
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # of a version
 SCHEMA_VERSION = 4
 _SIDES = ("users", "items")
 
@@ -100,12 +105,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     require_own(folder / MANIFEST)
     try:
         manifest = read_sealed_json(folder / MANIFEST)
-        if manifest["schema_version"] != SCHEMA_VERSION or set(manifest["files"]) != _files(
-            manifest["stage"]
-        ):
+        if manifest.get("schema_version") != SCHEMA_VERSION:
             raise ValueError("it was written by another version of recsys")
-        date.fromisoformat(manifest["trained_through"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        check_manifest(manifest)
+        if set(manifest["files"]) != _files(manifest["stage"]):
+            raise ValueError("it names other files than a model has")
+    except (OSError, ValueError) as error:
         raise damaged(folder / MANIFEST, f"the model's manifest cannot be read: {error}") from None
     return manifest
 
@@ -150,8 +155,6 @@ def _files(stage: Mapping[str, Any]) -> set[str]:
         parts = ("ids.parquet", "vectors.npy", "biases.npy")
         names |= {f"lightfm_{side}_{part}" for side in _SIDES for part in parts}
     for name, kind in stage["similarities"].items():
-        if NAME.fullmatch(name) is None:
-            raise ValueError(f"{name!r} is no name of a source")
         names |= {f"{name}_ids.parquet", *(f"{name}_{part}.npy" for part in PARTS[kind])}
     return names
 
@@ -166,7 +169,7 @@ def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
         _read_stage(folder, manifest["stage"]),
         Ranker(
             read_forests(trees),
-            lambda: open_trees(read_trees(path)),
+            partial(_opened_trees, path),
             columns,
             categories,
             Calibration(**ranker["calibration"]),
@@ -174,6 +177,22 @@ def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
         ),
         date.fromisoformat(manifest["trained_through"]),
     )
+
+
+def _without_delivery(settings: CandidatesSettings) -> CandidatesSettings:
+    """Return the settings of the sources without where external candidates lay: a secret, maybe."""
+    external = settings.external
+    nowhere = external.model_copy(update={"path": external.path and DAY_PLACE, "columns": {}})
+    return settings.model_copy(update={"external": nowhere})
+
+
+def _opened_trees(path: Path) -> "CatBoost":
+    from catboost import CatBoostError
+
+    try:
+        return open_trees(read_trees(path))
+    except (OSError, ValueError, CatBoostError) as error:
+        raise damaged(path, f"the model's trees cannot be read: {error}") from None
 
 
 def _read_stage(folder: Path, told: Mapping[str, Any]) -> CandidateStage:
@@ -212,7 +231,7 @@ def _described(model: TwoStageModel) -> dict[str, Any]:
     return {
         "trained_through": str(model.trained_through),
         "stage": {
-            "settings": stage.settings.model_dump(mode="json"),
+            "settings": _without_delivery(stage.settings).model_dump(mode="json"),
             "newest_event": stage.newest_event.isoformat(),
             "id_types": list(stage.id_types),
             "lightfm": stage.lightfm is not None,

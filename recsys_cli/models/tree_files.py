@@ -10,18 +10,19 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt
 
 from recsys_cli.utils.files import read_json
+from recsys_cli.utils.judged import judged
 
 if TYPE_CHECKING:
     from catboost import CatBoost
 
-_LARGEST_F32 = float(np.finfo(np.float32).max)
-_LARGEST = 1e30  # of a leaf: sums of them stay finite in f32
+_MOST = float(np.finfo(np.float32).max)  # CatBoost has a border there
 
-
-Border = Annotated[float, Field(ge=-_LARGEST_F32, le=_LARGEST_F32, allow_inf_nan=False)]
+Border = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
+Leaf = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]  # sums of them stay within f32
+Scale = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
@@ -63,7 +64,6 @@ class _CategorySplit(_Part):
     split_index: NonNegativeInt
 
 
-Leaf = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST, allow_inf_nan=False)]
 Split = Annotated[_NumberSplit | _CategorySplit, Field(discriminator="split_type")]
 
 
@@ -76,7 +76,7 @@ class _Tree(_Part):
 class _Trees(_Part):
     features_info: _Features
     oblivious_trees: list[_Tree] = Field(min_length=1)
-    scale_and_bias: tuple[Leaf, Annotated[list[Leaf], Field(min_length=1, max_length=1)]]
+    scale_and_bias: tuple[Scale, Annotated[list[Leaf], Field(min_length=1, max_length=1)]]
 
 
 def read_trees(path: Path) -> dict[str, Any]:
@@ -85,11 +85,7 @@ def read_trees(path: Path) -> dict[str, Any]:
     Raises: OSError; ValueError for a file that holds anything else.
     """
     told = read_json(path)
-    try:
-        trees = _Trees.model_validate(_as_tuples(told))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    trees = judged(_as_tuples(told), _Trees)
     _check_features(trees.features_info)
     _check_splits(trees)
     return dict(told)

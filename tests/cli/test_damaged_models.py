@@ -1,5 +1,6 @@
 """Models that are absent, damaged, forged or of other settings; features that are damaged."""
 
+import functools
 import hashlib
 import io
 import json
@@ -369,7 +370,38 @@ def test_sources_named_after_other_places_are_refused(workspace: Path, refused: 
     manifest["files"] = own | {f"{name}_{part}": "" for part in ("ids.parquet", "weights.npy")}
     write_sealed_json(file, manifest)
     message = refused(ExitCode.MODEL, "score", "--date", DAY)
-    assert "is no name of a source" in message and str(file) in message
+    assert "stage.similarities." in message and str(file) in message
+
+
+@pytest.mark.parametrize("command", ["score", "explain", "models list", "models show", "models promote"])
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("exam", None),
+        ("exam.models", {"a": {}}),
+        ("exam.against_popularity", []),
+        ("label_windows", [{}]),
+        ("seconds", "x"),
+        ("stage.newest_event", "today"),
+        ("stage.id_types", ["Object", "Object"]),
+        ("ranker.calibration.slope", float("nan")),
+        ("settings.timezone", "../x"),
+        ("settings.ranker", None),
+        ("version", "../x"),
+    ],
+)
+def test_a_manifest_that_holds_something_else_is_refused(
+    workspace: Path, refused: Refused, command: str, part: str, value: object
+) -> None:
+    file = model(workspace) / "manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["seal"]
+    *way, last = part.split(".")
+    functools.reduce(dict.__getitem__, way, manifest)[last] = value
+    write_sealed_json(file, manifest)
+    words = {"models promote": (file.parent.name,), "score": ("--date", DAY), "explain": ("--date", DAY)}
+    message = refused(ExitCode.MODEL, *command.split(), *words.get(command, ()))
+    assert f"manifest cannot be read: {part}" in message and f"  where: {file}\n" in message
 
 
 def test_vectors_of_other_lengths_are_refused(workspace: Path, refused: Refused) -> None:
