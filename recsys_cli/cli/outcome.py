@@ -86,8 +86,9 @@ class Outcome:
 
     def _trace(self, error: BaseException) -> None:
         if self._session.options.verbosity:
-            for line in "".join(traceback.format_exception(error)).splitlines():
-                self._session.terminal.say(line)
+            terminal = self._session.terminal
+            for line in terminal.secrets.hide("".join(traceback.format_exception(error))).splitlines():
+                terminal.say(line)
 
 
 _CODES: dict[type[BaseException], ExitCode] = {

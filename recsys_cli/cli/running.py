@@ -34,7 +34,7 @@ def open_workspace(session: Session) -> "Workspace":
             os.environ[name] = str(loaded.settings.runtime.threads)
     from recsys_cli.pipelines.workspace import Workspace
 
-    return Workspace(loaded.workspace, loaded.settings)
+    return Workspace(loaded.workspace, loaded.settings, loaded.secrets)
 
 
 @contextmanager

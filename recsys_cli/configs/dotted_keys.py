@@ -1,9 +1,10 @@
 """Settings by their dotted keys."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import reduce
 from typing import Any
 
+from recsys_cli.configs.masking import MASK
 from recsys_cli.configs.schema import KeyPath
 from recsys_cli.configs.sections import Settings
 
@@ -34,6 +35,15 @@ def without(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
     for key in keys:
         section, _, name = key.rpartition(".")
         del _table_at(root, section)[name]
+    return root
+
+
+def recorded(settings: Settings, secrets: Collection[str]) -> dict[str, Any]:
+    """Return the settings as a JSON value with the values of these dotted keys masked."""
+    root = settings.model_dump(mode="json")
+    for key in secrets:
+        section, _, name = key.rpartition(".")
+        (_table_at(root, section) if section else root)[name] = MASK
     return root
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 MASK: Final = "********"
 _SECRET_NAME = re.compile(r"(^|_)(passwords?|passwd|secrets?|tokens?|keys?|credentials?)(_|$)", re.IGNORECASE)
 _SHORTEST_SECRET = 4  # characters; anything shorter would be masked in the midst of words
+_PARTS = re.compile(r"""'([^']+)'|"([^"]+)"|://[^/@\s]*:([^/@\s]+)@""")  # literals, passwords in addresses
 _LONGEST = 120  # characters of a value in a message
 
 
@@ -21,10 +22,14 @@ class Secrets:
 
     @classmethod
     def of(cls, values: Iterable[Any]) -> "Secrets":
-        """Return the texts among the values and in their lists, in each way that a message may write them."""
+        """Return the texts among the values and in their lists, the literals and passwords in them, and each
+        way that a message may write these.
+        """
         listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
         texts = [one for one in listed if isinstance(one, str)]
-        written = {way for one in texts for way in (one, str(PurePath(one)), repr(one)[1:-1])}
+        texts += [part for one in texts for found in _PARTS.findall(one) for part in found]
+        written = {way for one in texts for way in _ways(one)}
+        written |= {way[: _LONGEST - 2] for way in written}  # as `shown` cuts it
         long = [one for one in written if len(one) >= _SHORTEST_SECRET]
         return cls(tuple(sorted(long, key=len, reverse=True)))
 
@@ -41,6 +46,12 @@ class Secrets:
         if isinstance(value, dict):
             return {key: self.hide_in(one) for key, one in value.items()}
         return [self.hide_in(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _ways(text: str) -> tuple[str, ...]:
+    """Return a text in each way that a message may write it."""
+    quoted = repr(text), ascii(text), json.dumps(text), json.dumps(text, ensure_ascii=False)
+    return text, str(PurePath(text)), *(one[1:-1] for one in quoted)
 
 
 def is_secret_name(name: str) -> bool:

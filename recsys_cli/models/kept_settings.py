@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from recsys_cli.configs.dotted_keys import flat, with_values
-from recsys_cli.configs.masking import shown
+from recsys_cli.configs.masking import MASK, shown
 from recsys_cli.configs.sections import Settings
 from recsys_cli.models.bundle import Bundle
 
@@ -25,7 +25,7 @@ _AT_WARM_START: Final = _OF_TODAY | {  # the new trees and their label window
     "ranker.n_negatives",
     "ranker.max_train_users",
 }
-_DELIVERY: Final = ("candidates.external.path", "candidates.external.columns")  # where the source is on
+_DELIVERY: Final = ("candidates.external.path", "candidates.external.columns")  # where there is a delivery
 
 
 def without_effect(bundle: Bundle, settings: Settings) -> list[str]:
@@ -46,18 +46,18 @@ def warm_start_settings(base: Bundle, settings: Settings) -> Settings:
 
 
 def _kept(bundle: Bundle, of_today: Collection[str]) -> dict[str, Any]:
-    """Return what the model was trained with by dotted key, those keys aside that are read anew."""
+    """Return what the model was trained with by dotted key, but secrets and the keys that are read anew."""
     stage = bundle.model.stage
     trained = {
         "candidates": stage.settings.model_dump(mode="json"),
         "features": {"max_categories": stage.max_categories},
         "ranker": bundle.manifest["settings"]["ranker"],
     }
-    anew = _DELIVERY if stage.settings.external.is_on else ()
+    anew = _DELIVERY if stage.settings.external.path else ()
     return {
         key: value
         for key, value in flat(trained).items()
-        if key not in of_today and not key.startswith(tuple(anew))
+        if value != MASK and key not in of_today and not key.startswith(tuple(anew))
     }
 
 

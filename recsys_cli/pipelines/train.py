@@ -1,5 +1,6 @@
 """`train`: both stages from the events before a day, kept as one model version."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from loguru import logger
 
+from recsys_cli.configs.dotted_keys import recorded
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.bundle import Bundle, read_manifest, write_bundle
@@ -74,6 +76,7 @@ def train_model(
             training = train_two_stage(tables, shop, progress)
         with run.stages.stage("save"):
             facts = _facts(training, settings, run, len(tables.events)) | _origin(base)
+            facts["settings"] = _recorded(settings, workspace.secrets)
             with staging_folder(workspace.models) as staged:
                 version = write_bundle(training.model, staged, facts)
                 put_folder(staged, workspace.models / version)
@@ -124,9 +127,14 @@ def _facts(training: Training, settings: Settings, run: Run, events: int) -> dic
         "exam": exam_facts(training.windows[-1].cut, training.verdict, settings.evaluation.k),
         "feature_importance": {name: round(share, 3) for name, share in training.importance.items()},
         "seconds": {stage.name: round(stage.seconds, 2) for stage in run.stages.all()},
-        "settings": settings.model_dump(mode="json", exclude={"data", "output"}),
         "libraries": library_versions(),
     }
+
+
+def _recorded(settings: Settings, secrets: Collection[str]) -> dict[str, Any]:
+    """Return the settings as a manifest keeps them; the model needs its time zone, which is no secret."""
+    told = recorded(settings, set(secrets) - {"timezone"})
+    return {name: section for name, section in told.items() if name not in ("data", "output")}
 
 
 def _window_facts(window: TrainingWindow) -> dict[str, Any]:

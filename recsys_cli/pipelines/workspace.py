@@ -16,10 +16,15 @@ SUCCESS = "_SUCCESS"
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder with settings; every path of a run comes from here."""
+    """A folder with settings; every path of a run comes from here.
+
+    Attributes:
+        secrets: dotted keys of the settings whose values no record may show.
+    """
 
     root: Path
     settings: Settings
+    secrets: frozenset[str] = frozenset()
 
     @property
     def models(self) -> Path:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
+from recsys_cli.configs.masking import Secrets, shown
 from recsys_cli.utils.errors import ExitCode
 
 Refused = Callable[..., str]
@@ -82,6 +83,42 @@ def test_the_settings_of_a_model_are_shown_without_secrets(
     assert main(["-C", str(workspace), "models", *command.format(version).split()]) == ExitCode.OK
     out += capsys.readouterr().out
     assert "49.75" not in out and out.count("********") == 2
+    assert "49.75" not in (workspace / "models" / version / "manifest.json").read_text()
+
+
+def test_a_model_keeps_no_secret_and_scores(workspace: Path) -> None:
+    shutil.rmtree(workspace / "models")
+    users = pl.read_parquet(workspace / "data/users.parquet")["user_id"]
+    for day in ("2026-02-16", "2026-02-23", DAY):
+        proposed = pl.DataFrame({"buyer": users, "item_id": [100] * len(users)})
+        proposed.write_parquet(workspace / f"data/hunter2-{day}.parquet")
+    external = 'path = "data/hunter2-{date}.parquet"\ncolumns = {user_id = "buyer"}'
+    ranker = "[default.ranker]\nscore = 'raw'"
+    (workspace / "settings/.secrets.toml").write_text(
+        f"[default.candidates.external]\n{external}\n{ranker}\n"
+    )
+    assert main(["-q", "-C", str(workspace), "train", "--date", DAY]) in (ExitCode.OK, ExitCode.CHECK)
+    (manifest,) = (workspace / "models").glob("*/manifest.json")
+    told = json.loads(manifest.read_text())
+    assert "hunter2" not in manifest.read_text() and "buyer" not in manifest.read_text()
+    assert told["settings"]["ranker"]["score"] == "********" and told["ranker"]["score"] == "raw"
+    promote = ("models", "promote", manifest.parent.name, "--force")
+    assert main(["-q", "-C", str(workspace), *promote]) == ExitCode.OK
+    assert main(["-q", "-C", str(workspace), "score", "--date", DAY]) == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    "secret", ["two\nlines of hunter2", 'a "quoted" hunter2', "hunter2 " * 40, "é-hunter2"]
+)
+def test_a_secret_is_masked_however_it_is_written(secret: str) -> None:
+    secrets = Secrets.of([secret])
+    ways = (secret, repr(secret), ascii(secret), json.dumps(secret), shown(secret, secret=False))
+    assert not any("hunter2" in secrets.hide(way) for way in ways)
+
+
+@pytest.mark.parametrize("secret", ["title = 'hunter2'", "https://me:hunter2@host/items", 'a = "hunter2"'])
+def test_the_secret_part_of_a_setting_is_masked_alone(secret: str) -> None:
+    assert Secrets.of([secret]).hide("no hunter2 here") == "no ******** here"
 
 
 def test_a_text_of_three_letters_is_not_masked_in_the_midst_of_words(
