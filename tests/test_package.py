@@ -1,6 +1,7 @@
 """The wheel is the whole program: nothing that it needs stays behind in the repository."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,11 @@ def test_unpacked_wheel_answers_outside_the_repository(
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(tmp_path)), "the wheel's own code ran"
     assert answer in done.stdout
+
+
+def test_nothing_in_the_package_allows_a_pickle() -> None:
+    loaders = re.compile(
+        r"allow_pickle(?!=False)|\bnp\.load\(|import (pickle|dill|joblib|cloudpickle|marshal|shelve)"
+    )
+    sources = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "recsys_cli").rglob("*.py")}
+    assert [name for name, text in sources.items() if loaders.search(text)] == []

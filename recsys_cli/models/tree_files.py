@@ -18,7 +18,7 @@ from recsys_cli.utils.judged import judged
 if TYPE_CHECKING:
     from catboost import CatBoost
 
-_MOST = float(np.finfo(np.float32).max)  # CatBoost has a border there
+_MOST = 3.4028234663852886e38  # of f32: CatBoost has a border there
 
 Border = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
 Leaf = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]  # sums of them stay within f32
