@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -140,22 +140,17 @@ class BoundForest:
         )
 
 
-def save_trees(model: "CatBoost", path: Path, kind: Literal["cbm", "json"] = "cbm") -> None:
-    """Write a CatBoost model.
+def as_json(model: "CatBoost") -> dict[str, Any]:
+    """Return the trees of a CatBoost model as it exports them, without what tells trainings apart.
 
-    Raises: OSError where it cannot be written.
+    Raises: OSError where there is no room for its temporary file.
     """
     from catboost import CatBoostError
 
-    with as_system_error(path, CatBoostError):
-        model.save_model(str(path), format=kind)
-
-
-def as_json(model: "CatBoost") -> dict[str, Any]:
-    """Return the trees of a CatBoost model as it exports them, without what tells trainings apart."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.json"
-        save_trees(model, path, "json")
+        with as_system_error(path, CatBoostError):
+            model.save_model(str(path), format="json")
         told = dict(json.loads(path.read_text(encoding="utf-8")))
     return {part: told[part] for part in ("features_info", "oblivious_trees", "scale_and_bias")}
 

@@ -15,7 +15,7 @@ from recsys_cli.models.candidates.similarity import SimilarityModel, Weights
 from recsys_cli.models.encoding import FeatureEncoder
 from recsys_cli.utils.array_files import open_array
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.files import read_json, write_json
+from recsys_cli.utils.files import as_system_error, read_json, write_json
 
 _PLACES = ("indptr", "indices")
 PARTS = {"sparse": (*_PLACES, "data"), "dense": ("weights",)}
@@ -130,7 +130,9 @@ def _read_dense(folder: Path, name: str) -> Weights:
 
 
 def _write_ids(ids: pl.Series, folder: Path, name: str) -> None:
-    ids.rename("id").to_frame().write_parquet(folder / f"{name}_ids.parquet")
+    path = folder / f"{name}_ids.parquet"
+    with as_system_error(path, pl.exceptions.ComputeError):
+        ids.rename("id").to_frame().write_parquet(path)
 
 
 def _read_ids(folder: Path, name: str, id_type: str, count: int) -> pl.Series:
