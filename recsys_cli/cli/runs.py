@@ -8,7 +8,6 @@ import typer
 from recsys_cli.cli.arguments import readable
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
-from recsys_cli.configs.dotted_keys import flat
 
 runs = typer.Typer(help="List and show the records of runs.")
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A run of recsys runs list.")]
@@ -55,6 +54,7 @@ def show_run(ctx: typer.Context, run_id: RunId) -> None:
     """
     session = session_of(ctx)
     workspace = open_workspace(session)
+    from recsys_cli.configs.dotted_keys import flat
     from recsys_cli.pipelines.run_list import read_run
 
     record = session.terminal.secrets.hide_in(read_run(workspace, readable(run_id, "recsys runs show")))

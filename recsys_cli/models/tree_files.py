@@ -36,13 +36,13 @@ class _Feature(_Part):
 
 
 class _Number(_Feature):
-    borders: list[Border] | None
+    borders: list[Border] | None = None
     has_nans: bool
     nan_value_treatment: Literal["AsIs", "AsFalse", "AsTrue"]
 
 
 class _Category(_Feature):
-    values: list[int] | None
+    values: list[int] | None = None
 
 
 class _Features(_Part):

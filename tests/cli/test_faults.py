@@ -179,7 +179,7 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
     ),
     "null user": (without("users", "user_id", "u03"), "score", ("1 of 60 rows have no user_id (rows 4)",)),
     "duplicate user": (repeated("users"), "score", ("1 user_ids have more than one row: 'u00'", "users.")),
-    "duplicate item": (repeated("items"), "explain", ("1 item_ids have more than one row: 100", "items.")),
+    "duplicate item": (repeated("items"), "features", ("1 item_ids have more than one row: 100", "items.")),
     "users of events as bytes": (
         as_kind("interactions", "user_id", pl.Binary),
         "score",
