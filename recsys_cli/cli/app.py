@@ -11,6 +11,7 @@ from recsys_cli.cli.backfill import backfill
 from recsys_cli.cli.check import check
 from recsys_cli.cli.config import show_config
 from recsys_cli.cli.diff import diff
+from recsys_cli.cli.doctor import doctor
 from recsys_cli.cli.evaluate import evaluate
 from recsys_cli.cli.explain import explain
 from recsys_cli.cli.features import features
@@ -56,6 +57,7 @@ app.command("tune")(tune)
 app.add_typer(models, name="models")
 app.add_typer(runs, name="runs")
 app.command("config")(show_config)
+app.command("doctor")(doctor)
 
 
 def _show_version(wanted: bool) -> None:

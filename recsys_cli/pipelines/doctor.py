@@ -1,0 +1,97 @@
+"""What this machine and this workspace are like: versions, threads, disk, and the files that runs read."""
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_info
+
+from recsys_cli.data_preparation.sources import source_files
+from recsys_cli.models.registry import promoted_version
+from recsys_cli.pipelines.run_record import library_versions
+from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.errors import RecsysError
+from recsys_cli.utils.files import may_be_made
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at: its value, and what is wrong with it, empty for nothing."""
+
+    area: str
+    what: str
+    value: str
+    problem: str = ""
+
+
+def look(workspace: Workspace) -> list[Finding]:
+    """Look at the machine and the workspace; nothing is read but names and sizes, nothing is written."""
+    return [*_machine(workspace), *_libraries(), *_folders(workspace), *_inputs(workspace), _model(workspace)]
+
+
+def _machine(workspace: Workspace) -> list[Finding]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    blas = {f"{one['internal_api']} {one['version']}, {one['num_threads']} threads" for one in _pools("blas")}
+    return [
+        Finding("machine", "system", platform.platform()),
+        Finding("machine", "python", f"{platform.python_version()} ({sys.executable})"),
+        Finding(
+            "machine", "cores", f"{len(os.sched_getaffinity(0))}, runtime.threads gives {workspace.threads}"
+        ),
+        Finding("machine", "memory", f"{memory / 1e9:.1f} GB"),
+        Finding(
+            "machine", "blas", "; ".join(sorted(blas)) or "none", "" if blas else "numpy has no BLAS: slow"
+        ),
+    ]
+
+
+def _pools(kind: str) -> list[dict[str, Any]]:
+    import numpy  # noqa: F401  # pylint: disable=unused-import,import-outside-toplevel
+
+    return [one for one in threadpool_info() if one["user_api"] == kind]
+
+
+def _libraries() -> list[Finding]:
+    return [Finding("libraries", name, version) for name, version in library_versions().items()]
+
+
+def _folders(workspace: Workspace) -> list[Finding]:
+    output = workspace.settings.output.model_dump()
+    return [_folder(name, workspace.root / path) for name, path in output.items()]
+
+
+def _folder(name: str, folder: Path) -> Finding:
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(nearest).free
+    problem = "" if may_be_made(folder) else "it cannot be written by this user"
+    return Finding("output", name, f"{folder}, {free / 1e9:.1f} GB free", problem)
+
+
+def _inputs(workspace: Workspace) -> list[Finding]:
+    data = workspace.settings.data
+    tables = {"interactions": data.interactions, "users": data.users, "items": data.items}
+    found = []
+    for name, table in tables.items():
+        if not table.path:
+            found.append(
+                Finding("inputs", name, "no such table", "" if name != "interactions" else "it is needed")
+            )
+            continue
+        try:
+            files = source_files(table, workspace.root)
+            size = sum(file.stat().st_size for file in files)
+            found.append(Finding("inputs", name, f"{table.path}: {len(files):,} files, {size / 1e6:,.1f} MB"))
+        except RecsysError as error:
+            found.append(Finding("inputs", name, table.path, error.what))
+    return found
+
+
+def _model(workspace: Workspace) -> Finding:
+    try:
+        return Finding("model", "promoted", promoted_version(workspace.models))
+    except RecsysError as error:
+        return Finding("model", "promoted", "none", error.what)

@@ -1,0 +1,44 @@
+"""`recsys doctor`: what a run would meet, and what is wrong with it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from recsys_cli.cli.app import main
+from recsys_cli.utils.errors import ExitCode
+
+
+def findings(
+    workspace: Path, capsys: pytest.CaptureFixture[str], *options: str
+) -> dict[tuple[str, str], dict[str, str]]:
+    capsys.readouterr()
+    assert main(["-C", str(workspace), *options, "doctor", "--json"]) == ExitCode.OK
+    told = json.loads(capsys.readouterr().out)["findings"]
+    return {(one["area"], one["what"]): one for one in told}
+
+
+def test_a_sound_workspace_has_no_problem(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*")}
+    told = findings(workspace, capsys, "--set", "runtime.threads=1")
+    assert not [one for one in told.values() if one["problem"]]
+    size = (workspace / "data/interactions.parquet").stat().st_size / 1e6
+    assert told["inputs", "interactions"]["value"] == f"data/interactions.parquet: 1 files, {size:,.1f} MB"
+    (version,) = [folder.name for folder in (workspace / "models").glob("2026-*")]
+    assert told["model", "promoted"]["value"] == version
+    cores = len(os.sched_getaffinity(0))
+    assert told["machine", "cores"]["value"] == f"{cores}, runtime.threads gives 1"
+    assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*")} == before
+    assert main(["-C", str(workspace), "doctor"]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert "polars" in out and "settings/settings.toml" in out and "no problem" in err
+
+
+def test_what_is_wrong_is_told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace / "data/users.parquet").unlink()
+    (workspace / "models/promoted.json").unlink()
+    (workspace / "blocked").write_text("")
+    told = findings(workspace, capsys, "--set", "output.runs=blocked")
+    wrong = {place for place, one in told.items() if one["problem"]}
+    assert wrong == {("inputs", "users"), ("model", "promoted"), ("output", "runs")}
