@@ -50,7 +50,7 @@ can_become = $(if $(only_asked),,$(filter .venv/become.so,$(.LOADED)))
 endif
 
 test: setup ## run the tests
-	.venv/bin/pytest
+	.venv/bin/pytest -n auto --dist loadfile
 
 lint: setup ## run every check: black, isort, flake8, pylint, mypy, import-linter
 	@failed=; \

@@ -90,26 +90,40 @@ def stored_partition(workspace: Workspace, day: date, content_hash: str) -> Part
     return Partition(_read(folder, day, manifest), content_hash, folder, True, manifest["events"])
 
 
-def check_unchanged(partition: Partition) -> None:
-    """Stop where a partition that is read bit by bit is no longer the one that was opened.
+def check_unchanged(workspace: Workspace, partition: Partition) -> None:
+    """Stop where the inputs, or a partition that is read bit by bit, are no longer those that were opened.
 
     Raises: InputError.
     """
     try:
-        now = read_sealed_json(partition.folder / "manifest.json")["content_hash"]
+        manifest = read_sealed_json(partition.folder / "manifest.json")
     except (OSError, ValueError):
-        now = None
-    if now != partition.content_hash:
+        manifest = {}
+    if manifest.get("content_hash") != partition.content_hash:
         raise InputError(
             "the features were replaced while they were read: the lists would be of both",
             where=str(partition.folder),
             fix="run it again; nothing was published",
+        )
+    _require_same(workspace, partition.features.day, manifest["inputs"])
+
+
+def _require_same(workspace: Workspace, day: date, inputs: str) -> None:
+    if _inputs(workspace, day) != inputs:
+        data = workspace.settings.data
+        raise InputError(
+            "the inputs have changed during the run: what was read is of the old and the new ones",
+            where=", ".join(
+                table.path for table in (data.interactions, data.users, data.items) if table.path
+            ),
+            fix="run it again once they are complete; deliver a file under another name, then rename it",
         )
 
 
 def _build(workspace: Workspace, day: date, inputs: str, judge: Judge) -> dict[str, Any]:
     settings, folder = workspace.settings, workspace.features(day)
     tables = read_inputs(workspace, day, external_days=[day])
+    _require_same(workspace, day, inputs)
     age_days = round(newest_event_age(tables).total_seconds() / 86_400, 3)
     check_freshness(age_days, settings.data, day)
     features = build_features(tables, settings.features)

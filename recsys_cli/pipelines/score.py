@@ -146,7 +146,7 @@ def score_users(
         with open_unfinished(workspace.staged(request.day), job.work) as unfinished:
             ranking = job.open()
             facts = _facts(job, _score_parts(job, ranking, unfinished, progress))
-            check_unchanged(job.partition)
+            check_unchanged(workspace, job.partition)
             with run.stages.stage("gates"):
                 check_file(unfinished.staged, facts)
                 waiting = Waiting(request.day, unfinished.staged, facts, ranking, job.users())

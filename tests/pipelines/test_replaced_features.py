@@ -1,8 +1,10 @@
-"""Features are read a span at a time: others that take their place meanwhile are noticed."""
+"""Inputs and features that others take the place of while they are read are noticed."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
@@ -22,8 +24,10 @@ def opened(root: Path, *changes: str) -> Workspace:
     return Workspace(loaded.workspace, loaded.settings)
 
 
-def test_nothing_is_published_from_two_partitions(tmp_path: Path) -> None:
-    root = tmp_path / "shop"
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with published lists."""
+    root = tmp_path_factory.mktemp("replaced") / "shop"
     sets = [word for one in LIGHT for word in ("--set", one)]
     assert (
         main(["-q", "init", str(root), "--preset", "demo", "--users", "300", "--items", "60"]) == ExitCode.OK
@@ -32,18 +36,42 @@ def test_nothing_is_published_from_two_partitions(tmp_path: Path) -> None:
     version = next((root / "models").glob("*/manifest.json")).parent.name
     assert main(["-q", "-C", str(root), "models", "promote", version, "--force"]) == ExitCode.OK
     assert main(["-q", "-C", str(root), "score", "--date", str(DAY)]) == ExitCode.OK
-    published = root / f"recommendations/date={DAY}/recommendations.parquet"
-    before = published.read_bytes()
-    workspace, calls = opened(root), []
+    return root
 
-    def replaced(done: int, _total: int) -> None:
+
+def refused(root: Path, words: str, change: Callable[[], object]) -> None:
+    """Score while a change happens, once, in the midst of it: nothing is published."""
+    published = root / f"recommendations/date={DAY}/recommendations.parquet"
+    before, calls = published.read_bytes(), []
+    workspace = opened(root)
+
+    def at_work(done: int, _total: int) -> None:
         if not calls:
-            open_features(opened(root, "scoring.exclude=age_rating >= 16"), DAY)
+            change()
         calls.append(done)
 
     request = ScoreRequest(DAY, 10, force=True)
-    with pytest.raises(InputError, match="the features were replaced while they were read"):
-        score_users(workspace, request, begin_run(workspace, "score"), replaced)
+    with pytest.raises(InputError, match=words):
+        score_users(workspace, request, begin_run(workspace, "score"), at_work)
 
     assert calls and published.read_bytes() == before
     assert not list((root / ".recommendations.staged").iterdir())
+
+
+def test_nothing_is_published_from_inputs_that_changed(shop: Path) -> None:
+    file = shop / "data/users.parquet"
+
+    def delivered() -> None:
+        pl.read_parquet(file).head(10).write_parquet(file)
+
+    refused(shop, "the inputs have changed during the run", delivered)
+    assert main(["-q", "-C", str(shop), "score", "--date", str(DAY), "--force"]) == ExitCode.OK
+
+
+def test_nothing_is_published_from_two_partitions(shop: Path) -> None:
+    other = "scoring.exclude=age_rating >= 16"
+    refused(
+        shop,
+        "the features were replaced while they were read",
+        lambda: open_features(opened(shop, other), DAY),
+    )
