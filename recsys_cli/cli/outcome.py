@@ -1,6 +1,8 @@
 """How a run ends: whatever stops a command becomes one error block and an exit code."""
 
+import os
 import signal
+import sys
 import threading
 import traceback
 from contextlib import suppress
@@ -25,12 +27,14 @@ class Outcome:
         self._session = session
         self._signalled: BaseException | None = None
         self._before: dict[int, Any] = {}
+        self._unraisable = sys.unraisablehook
 
     def __enter__(self) -> "Outcome":
         if threading.current_thread() is threading.main_thread():
             self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._terminate)
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
                 self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
+            sys.unraisablehook = self._raise_later
         return self
 
     def __exit__(
@@ -39,12 +43,12 @@ class Outcome:
         if error is None and self.code == ExitCode.INTERRUPTED:  # typer turns Ctrl-C into this code
             error = KeyboardInterrupt()
         if error is not None:
-            error = (
-                self._signalled or error
-            )  # what comes out of a library that a signal meets may be anything
+            # What comes out of a library that a signal meets may be anything.
+            error = self._signalled or error
             self.code = _code_of(error)
             with suppress(OSError):  # where stderr is full, too, the code alone tells
                 self._tell(error)
+        sys.unraisablehook = self._unraisable
         if self._signalled is None:
             for number, handler in self._before.items():
                 signal.signal(number, handler)
@@ -58,6 +62,19 @@ class Outcome:
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         self._signalled = KeyboardInterrupt()
         raise self._signalled
+
+    def _raise_later(self, met: "sys.UnraisableHookArgs") -> None:
+        """Send a signal once more that came where nothing can be raised, as in a destructor."""
+        match met.exc_value:
+            case None:
+                self._unraisable(met)
+            case KeyboardInterrupt() if met.exc_value is self._signalled:
+                _send_later(signal.SIGINT)
+            case Terminated() if met.exc_value is self._signalled:
+                signal.signal(signal.SIGTERM, self._terminate)
+                _send_later(signal.SIGTERM)
+            case _:
+                self._unraisable(met)
 
     def _tell(self, error: BaseException) -> None:
         terminal = self._session.terminal
@@ -91,6 +108,13 @@ class Outcome:
                 terminal.say(line)
 
 
+def _send_later(number: int) -> None:
+    again = threading.Timer(_LATER_SECONDS, os.kill, (os.getpid(), number))
+    again.daemon = True  # nothing waits for it
+    again.start()
+
+
+_LATER_SECONDS = 0.05
 _CODES: dict[type[BaseException], ExitCode] = {
     Terminated: ExitCode.TERMINATED,
     KeyboardInterrupt: ExitCode.INTERRUPTED,

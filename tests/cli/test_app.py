@@ -166,6 +166,18 @@ def test_a_signal_wins_over_what_comes_out_of_a_library_that_it_meets(name: str,
     )
 
 
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_that_comes_where_nothing_can_be_raised_stops_the_run_all_the_same(
+    name: str, code: int
+) -> None:
+    """In a destructor, say: Python would say that it ignores the exception, and go on."""
+    body = f"import os, signal, time; send = lambda _: os.kill(os.getpid(), signal.{name}); "
+    body += "one = type('Last', (), {'__del__': send})(); del one; time.sleep(30)"
+    run = act(body)
+    assert run.returncode == code, run.stderr
+    assert run.stderr.splitlines() == ["error: interrupted" if name == "SIGINT" else "error: terminated"]
+
+
 @pytest.mark.parametrize(("command", "code"), [("--version", 5), ("config", 5), ("nonsense", 2)])
 def test_where_stdout_and_stderr_are_full_the_code_tells(command: str, code: int) -> None:
     checkout = Path(__file__).parents[2]
