@@ -1,6 +1,6 @@
 """Days and times so far off that polars, which counts years up to 262142, panics at them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,13 +11,21 @@ _DAYS = int((_LAST_YEAR - 1970) * 365.2425)
 _UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
-def far_column(files: Sequence[Path]) -> str | None:
-    """Return the first column of parquet files that holds such a time; None where there is none."""
+def far_column(files: Sequence[Path], among: Collection[str] | None = None) -> str | None:
+    """Return the first column of parquet files that holds such a time; None where there is none.
+
+    Args:
+        among: names of the columns that are looked at; None: all.
+    """
     for file in files:
         try:
             with pq.ParquetFile(file) as parquet:
                 limits = {field.name: _limit(field.type) for field in parquet.schema_arrow}
-                wanted = {name: limit for name, limit in limits.items() if limit is not None}
+                wanted = {
+                    name: limit
+                    for name, limit in limits.items()
+                    if limit is not None and (among is None or name in among)
+                }
                 for batch in parquet.iter_batches(columns=list(wanted)) if wanted else ():
                     for name, limit in wanted.items():
                         if _is_beyond(batch[name], limit):

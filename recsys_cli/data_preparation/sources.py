@@ -10,10 +10,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys_cli.configs.sections import TableSettings
+from recsys_cli.configs.sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.dialect import refuse_compressed
 from recsys_cli.data_preparation.far_times import far_column
-from recsys_cli.utils.columns import ITEM_ID, USER_ID, WEIGHT
+from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError
 
 _CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv.gz")
@@ -110,11 +110,7 @@ def _answering(files: list[Path]) -> Iterator[None]:
         far = far_column(files)
         if far is None:
             raise  # a bug of polars, or a signal that met it at work
-        raise InputError(
-            f"column {far!r} holds days or times beyond all calendars",
-            where=_listed(files),
-            fix="correct them, or leave them empty",
-        ) from None
+        raise _beyond_calendars(far, files) from None
 
 
 def sql_condition(text: str, schema: pl.Schema, *, where: str) -> pl.Expr:
@@ -169,10 +165,27 @@ def _is_hidden(file: Path, root: Path) -> bool:
 
 
 def _scan_parquet(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
-    del table
     for file in files:
         _check_intact(file)
+    far = far_column(files, _timed_columns(table))  # before polars tells of its panic
+    if far is not None:
+        raise _beyond_calendars(far, files)
     return pl.scan_parquet(files, hive_partitioning=False, glob=False)
+
+
+def _timed_columns(table: TableSettings) -> set[str]:
+    """Return the columns of a source that may hold times: ids that do are refused for what they are."""
+    features = [*table.features, *table.list_features] if isinstance(table, FeatureTableSettings) else []
+    used = {TIMESTAMP, WEIGHT, *CONTRACT, *table.columns.values(), *features}
+    return used - {table.columns.get(key, key) for key in (USER_ID, ITEM_ID)}
+
+
+def _beyond_calendars(column: str, files: list[Path]) -> InputError:
+    return InputError(
+        f"column {column!r} holds days or times beyond all calendars",
+        where=_listed(files),
+        fix="correct them, or leave them empty",
+    )
 
 
 def _check_intact(file: Path) -> None:

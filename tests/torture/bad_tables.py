@@ -73,6 +73,7 @@ _CODES = {
 }  # 2: its filter names a column
 
 
+_GATES = "the lists do not hold what they must"
 _CHECKED = {ExitCode.OK, ExitCode.CHECK, ExitCode.USAGE}
 
 
@@ -190,7 +191,9 @@ def _met(harms: tuple[Harm, ...], kit: Kit) -> list[str]:
     scored = kit.in_place.run("-q", *in_workspace(workspace, *SCORE))
     problems = [f"check: {problem}" for problem in spoken(checked, _CHECKED)]
     problems += [f"score: {problem}" for problem in spoken(scored, _CODES)]
-    if checked.code == ExitCode.OK and scored.code in (ExitCode.CHECK, ExitCode.INPUT, ExitCode.MODEL):
+    is_gated = scored.code == ExitCode.CHECK and _GATES in scored.err  # of lists, which check does not make
+    stops = {ExitCode.CHECK, ExitCode.INPUT, ExitCode.MODEL}
+    if checked.code == ExitCode.OK and scored.code in stops and not is_gated:
         problems.append(f"check finds nothing, score stops: {scored.err.splitlines()[0]}")
     return problems + _lists(workspace, kit, scored.code)
 

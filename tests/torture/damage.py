@@ -20,7 +20,7 @@ from tests.torture.lab import DAY, PUBLISHED, SCORE, Kit, Lab, in_workspace
 
 _FLIPS = 1_000
 _FEW = 2
-_SPARSE = 16
+_SPARSE = 64
 _OWN = ("features", "models", "recommendations")  # what a run must leave, or make, as it was
 
 
@@ -46,7 +46,7 @@ _KINDS = (
     ),
     Kind("features", (f"features/date={DAY}/*",), SCORE, frozenset({ExitCode.OK})),
     Kind("model", ("models/*/*", "models/promoted.json"), SCORE, frozenset({ExitCode.OK, ExitCode.MODEL})),
-    Kind("published", (f"{PUBLISHED.parent}/*",), SCORE, frozenset({ExitCode.OK}), step=4),  # each scores
+    Kind("published", (f"{PUBLISHED.parent}/*",), SCORE, frozenset({ExitCode.OK}), step=8),  # each scores
 )
 
 
@@ -65,7 +65,7 @@ def truncations(kind: Kind, lab: Lab, quick: bool) -> Iterator[Case]:
     """Yield files that end early.
 
     The smallest parquet file of a kind is cut at every `step` bytes of its footer, the others, which the same
-    code reads, at every 16th; those that are no parquet at some lengths.
+    code reads, at every 64th; those that are no parquet at some lengths.
     """
     files = {name: size for name in kind.files(lab.ready) if (size := (lab.ready / name).stat().st_size)}
     tables = sorted((name for name in files if name.endswith(".parquet")), key=lambda name: files[name])

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import cycle
 
 from recsys_cli.utils.errors import ExitCode
 from tests.torture.case import Case, Family, some
@@ -40,11 +41,10 @@ _COMMANDS = {
 
 
 def at_every_call(lab: Lab, quick: bool) -> Iterator[Case]:
-    """Yield each signal at each write, sync, rename and removal of a run."""
+    """Yield a signal at each write, sync, rename and removal of a run: one and the other in turn."""
     cases = [
         Case(f"{number.name} at {named(call)}", partial(_at_call, number, call.number))
-        for call in lab.calls
-        for number in _SIGNALS
+        for call, number in zip(lab.calls, cycle(_SIGNALS))
     ]
     yield from some(cases, quick, 2)
 
@@ -125,7 +125,7 @@ def _closed(arguments: tuple[str, ...], redirection: str, kit: Kit) -> list[str]
 FAMILIES = (
     Family(
         "signals",
-        "SIGINT and SIGTERM at every write, fsync, rename, removal",
+        "SIGINT or SIGTERM at every write, fsync, rename, removal",
         "130 or 143; old or new; the next run mends",
         at_every_call,
         cannot_watch,
