@@ -54,12 +54,20 @@ class Outcome:
                 signal.signal(number, handler)
         return True
 
-    def _terminate(self, number: int, _frame: FrameType | None) -> None:
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
+        if _is_in_polars(frame):
+            _send_later(number)
+            return
         signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning up short
         self._signalled = Terminated()
         raise self._signalled
 
-    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._signalled is not None:  # the second one ends it at once; a killed run loses nothing
+            os._exit(ExitCode.INTERRUPTED)
+        if _is_in_polars(frame):
+            _send_later(number)
+            return
         self._signalled = KeyboardInterrupt()
         raise self._signalled
 
@@ -69,6 +77,7 @@ class Outcome:
             case None:
                 self._unraisable(met)
             case KeyboardInterrupt() if met.exc_value is self._signalled:
+                self._signalled = None  # what follows is no second one
                 _send_later(signal.SIGINT)
             case Terminated() if met.exc_value is self._signalled:
                 signal.signal(signal.SIGTERM, self._terminate)
@@ -106,6 +115,15 @@ class Outcome:
             terminal = self._session.terminal
             for line in terminal.secrets.hide("".join(traceback.format_exception(error))).splitlines():
                 terminal.say(line)
+
+
+def _is_in_polars(frame: FrameType | None) -> bool:
+    """Tell whether an exception raised here would make polars panic, and say so on stderr."""
+    while frame is not None:
+        if f"{os.sep}polars{os.sep}" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _send_later(number: int) -> None:

@@ -178,6 +178,25 @@ def test_a_signal_that_comes_where_nothing_can_be_raised_stops_the_run_all_the_s
     assert run.stderr.splitlines() == ["error: interrupted" if name == "SIGINT" else "error: terminated"]
 
 
+def test_a_second_ctrl_c_ends_the_run_at_once_whatever_it_does() -> None:
+    body = "import os, signal, time, contextlib; send = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+    body += "    try:\n        send(); time.sleep(30)\n    finally:\n        send(); time.sleep(30)"
+    run = act(body)
+    assert run.returncode == 130 and "Traceback" not in run.stderr and "ignored" not in run.stderr
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_waits_until_polars_has_done_its_call(name: str, code: int) -> None:
+    """Raised within, it would make polars panic, in words that are for no user."""
+    body = f"import os, signal, time, polars as pl; kill = lambda: os.kill(os.getpid(), signal.{name})\n"
+    body += "    told = []\n"
+    body += "    pl.Series([1]).map_elements(lambda one: (kill(), told.append(1), one)[2], pl.Int64)\n"
+    body += "    print(len(told), flush=True); time.sleep(30)"
+    run = act(body)
+    assert (run.returncode, run.stdout.split()) == (code, ["1"]), run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(("command", "code"), [("--version", 5), ("config", 5), ("nonsense", 2)])
 def test_where_stdout_and_stderr_are_full_the_code_tells(command: str, code: int) -> None:
     checkout = Path(__file__).parents[2]
