@@ -55,6 +55,7 @@ def _score(session: Session, day: date) -> dict[str, Any]:
     with running(session, "score") as under_way:
         from recsys_cli.pipelines.score import ScoreRequest
 
+        under_way.facts.update(date=str(day))
         request = ScoreRequest(day, under_way.workspace.settings.scoring.top_k)
         return scored(under_way, request, session.terminal)
 

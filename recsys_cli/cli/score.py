@@ -69,6 +69,7 @@ def score(
     with running(session, "score") as under_way:
         from recsys_cli.pipelines.score import ScoreRequest
 
+        under_way.facts.update(date=str(day))
         wanted = top_k or under_way.workspace.settings.scoring.top_k
         request = ScoreRequest(day, wanted, asked, force, wait)
         told = _planned(under_way, request) if plan else scored(under_way, request, session.terminal)

@@ -39,8 +39,12 @@ class Gate:
     def told(self) -> str:
         """Return what is wrong, as a line."""
         side = "above" if self.setting.startswith("max_") else "below"
-        figure, miss = (f"{value:,.4g}" for value in (self.figure, self.miss))
-        return f"{self.what}: {figure}, {miss} {side} gates.{self.setting} = {self.bound:,.4g}"
+        figure, miss, bound = map(_in_digits, (self.figure, self.miss, self.bound))
+        return f"{self.what}: {figure}, {miss} {side} gates.{self.setting} = {bound}"
+
+
+def _in_digits(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:.4g}"
 
 
 @dataclass(frozen=True)

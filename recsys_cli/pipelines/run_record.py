@@ -55,6 +55,7 @@ def end_run(run: Run, status: str, settings: Mapping[str, Any], facts: Mapping[s
         {"name": s.name, "seconds": round(s.seconds, 3), "peak_bytes": s.peak_bytes} for s in run.stages.all()
     ]
     record = {
+        **facts,  # of lists that lay there already they tell of another run: this one's own words win
         "schema_version": 1,
         "run_id": run.run_id,
         "command": run.command,
@@ -64,7 +65,6 @@ def end_run(run: Run, status: str, settings: Mapping[str, Any], facts: Mapping[s
         "stages": stages,
         "settings": dict(settings),
         "libraries": library_versions(),
-        **facts,
     }
     write_json(run.folder / "run.json", record)
 

@@ -166,7 +166,7 @@ def _score_parts(job: Job, ranking: Ranking, unfinished: Unfinished, progress: P
             writer.write(part.top)
             counts.add(part)
         if unfinished.users:
-            logger.info("going on behind {} users whose lists a killed run had finished", unfinished.users)
+            logger.info("going on behind {} users whose lists an earlier run had ranked", unfinished.users)
         rest = users[unfinished.users :]
         for part in ranked_parts(ranking, rest, job.workspace.settings.candidates, stages, progress):
             with stages.stage("write"):

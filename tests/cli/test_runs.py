@@ -53,6 +53,14 @@ def test_a_date_that_cannot_be_scored_stops_none_of_the_others(
     )
 
 
+def test_a_run_that_finds_its_date_complete_has_its_own_record(workspace: Path) -> None:
+    assert main(["-q", "-C", str(workspace), "score", "--date", DAYS[0]]) == ExitCode.OK
+    (record,) = (workspace / "runs").glob("*-score-*/run.json")
+    told = json.loads(record.read_text())
+    assert told["run_id"] == record.parent.name and told["already_complete"]
+    assert told["started"] <= told["ended"]
+
+
 def test_runs_are_listed_shown_and_written(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-q", "-C", str(workspace), "score", "--date", DAYS[1]]) == ExitCode.OK
     assert main(["-q", "-C", str(workspace), "score", "--date", "2026-03-01"]) == ExitCode.MODEL
@@ -62,7 +70,8 @@ def test_runs_are_listed_shown_and_written(workspace: Path, capsys: pytest.Captu
     told = json.loads(capsys.readouterr().out)["runs"]
     failed, done = sorted(told, key=lambda one: one["status"], reverse=True)
     assert (done["status"], done["date"], done["users"], done["rows"]) == ("complete", DAYS[1], 60, 600)
-    assert failed["status"] == "failed" and failed["error"].startswith("ModelError: model ")
+    assert (failed["status"], failed["date"]) == ("failed", "2026-03-01")
+    assert failed["error"].startswith("ModelError: model ")
     file = workspace / "runs.parquet"
     assert main(["-C", str(workspace), "runs", "list", "--to", str(file)]) == ExitCode.OK
     table = pl.read_parquet(file)
