@@ -9,6 +9,7 @@ from recsys_cli.cli.arguments import readable
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
+from recsys_cli.cli.words import named
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.diff import Difference
@@ -59,7 +60,7 @@ def _show(terminal: Terminal, told: "Difference") -> None:
     terminal.show_table("Lists", ("what", "mean or number", "distribution"), rows)
     for title, items in (("Items that won most", told.won), ("Items that lost most", told.lost)):
         if items:
-            counts = [(_named(row), f"{row['a']:,}", f"{row['b']:,}") for row in items[:_SHOWN]]
+            counts = [(named(row), f"{row['a']:,}", f"{row['b']:,}") for row in items[:_SHOWN]]
             terminal.show_table(title, ("item", "lists of A", "of B"), counts)
     if told.most_changed:
         users = [
@@ -82,10 +83,6 @@ def _shares(name: str, told: dict[str, float | None]) -> tuple[str, str, str]:
     shares = {key: value for key, value in told.items() if value is not None}
     spread = ", ".join(f"{key} {value:.2f}" for key, value in shares.items() if key != "mean")
     return name, f"{shares['mean']:.3f}" if shares else "none", spread
-
-
-def _named(row: dict[str, Any]) -> str:
-    return f"{row['title']} [{row['item_id']}]" if row["title"] is not None else str(row["item_id"])
 
 
 def _short(value: Any) -> str:

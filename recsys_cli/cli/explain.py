@@ -12,7 +12,7 @@ from recsys_cli.cli.explain_item import show_item
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import Session, session_of
 from recsys_cli.cli.terminal import Entry, Terminal
-from recsys_cli.cli.words import in_words, short
+from recsys_cli.cli.words import in_words, named, short
 from recsys_cli.utils.dates import parse_day
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ def explain(
     Example: recsys explain 1234 --date 2026-07-01 --item 42
     """
     session = session_of(ctx)
-    named = parse_day(date) if date is not None else None
+    asked_day = parse_day(date) if date is not None else None
     workspace = open_workspace(session)
     from recsys_cli.pipelines.explain import explain_user
-    from recsys_cli.pipelines.explained_day import example_user
+    from recsys_cli.pipelines.published import example_user
 
-    day = named or _default_day(session, workspace)
+    day = asked_day or _default_day(session, workspace)
     asked = example_user(workspace, day) if user_id is None else readable(user_id, "recsys explain")
     explanation = explain_user(workspace, asked, day, None if item is None else readable(item, "--item"))
     if session.options.as_json:
@@ -67,9 +67,9 @@ def explain(
 
 
 def _default_day(session: Session, workspace: "Workspace") -> Date:
-    from recsys_cli.pipelines.explained_day import last_published
+    from recsys_cli.pipelines.published import last_published_day
 
-    return last_published(workspace) or chosen_day(session, None)
+    return last_published_day(workspace) or chosen_day(session, None)
 
 
 def _show(terminal: Terminal, told: "Explanation") -> None:
@@ -79,7 +79,7 @@ def _show(terminal: Terminal, told: "Explanation") -> None:
     features = [(name, short(value)) for name, value in told.user["features"].items() if value is not None]
     terminal.show_table(f"User {told.user_id} on {told.day}: {kind}", ("feature", "value"), features)
     if told.events:
-        latest = [(event["last_day"], _name(event), str(event["events"])) for event in told.events]
+        latest = [(event["last_day"], named(event), str(event["events"])) for event in told.events]
         terminal.show_table("Latest items", ("last day", "item", "events"), latest)
     _show_candidates(terminal, told)
     if not told.candidates:
@@ -119,7 +119,7 @@ def _show_list(terminal: Terminal, told: "Explanation") -> None:
     entries = [
         Entry(
             str(row["rank"]),
-            _name(row),
+            named(row),
             f"{row['score']:.4f}",
             (_ranks(proposed[row["rank"]]), *_reasons(row)),
         )
@@ -131,7 +131,7 @@ def _show_list(terminal: Terminal, told: "Explanation") -> None:
     terminal.show_entries(f"Recommendations of model {told.model_version}, {run}", entries)
     others = told.candidates[len(told.recommendations) :][:_NEXT]
     if others:
-        after = [Entry(str(row["rank"]), _name(row), _score(row), ()) for row in others]
+        after = [Entry(str(row["rank"]), named(row), _score(row), ()) for row in others]
         terminal.show_entries("Behind them", after)
 
 
@@ -151,7 +151,3 @@ def _ranks(sources: Mapping[str, Mapping[str, Any]]) -> str:
     best = ", ".join(f"{name} {rank}" for rank, name in ranks[:_SOURCES])
     more = f", {len(ranks) - _SOURCES} more" if len(ranks) > _SOURCES else ""
     return f"proposed by {best}{more}"
-
-
-def _name(row: Mapping[str, Any]) -> str:
-    return f"{row['title']} [{row['item_id']}]" if row["title"] is not None else str(row["item_id"])

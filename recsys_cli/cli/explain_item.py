@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from recsys_cli.cli.terminal import Terminal
-from recsys_cli.cli.words import in_words
+from recsys_cli.cli.words import in_words, named
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.explain import Explanation
@@ -19,7 +19,7 @@ def show_item(terminal: Terminal, told: "Explanation") -> None:
     assert told.item is not None
     for difference in told.differences:
         terminal.warn(difference)
-    terminal.show_line(f"{_named(told.item)}, for user {told.user_id} on {told.day}: {_verdict(told)}")
+    terminal.show_line(f"{named(told.item)}, for user {told.user_id} on {told.day}: {_verdict(told)}")
     rows = [_source_row(name, source) for name, source in told.item["sources"].items()]
     columns = ("source", "place", "needed", "score", "proposed")
     terminal.show_table("Sources: the item's place among all that may be proposed", columns, rows)
@@ -82,9 +82,5 @@ def _show_lost(terminal: Terminal, told: "Explanation") -> None:
         (f"{value:+.3f}", in_words(name, told.item["features"][name])) for name, value in lost if value < 0
     ]
     last = told.recommendations[-1]
-    title = f"Where it loses to the last of the list, {_named(last)}"
+    title = f"Where it loses to the last of the list, {named(last)}"
     terminal.show_table(title, ("less", "feature"), rows)
-
-
-def _named(row: Mapping[str, Any]) -> str:
-    return f"{row['title']} [{row['item_id']}]" if row["title"] is not None else str(row["item_id"])

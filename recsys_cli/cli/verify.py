@@ -1,6 +1,6 @@
 """`recsys verify`: is what was published still what it was?"""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,10 @@ from recsys_cli.cli.arguments import readable
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
 from recsys_cli.utils.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.verify import Verification
+    from recsys_cli.pipelines.workspace import Workspace
 
 What = Annotated[
     str | None,
@@ -23,8 +27,9 @@ def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> Non
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.pipelines import verify as pipeline
+    from recsys_cli.pipelines.published import published_file
 
-    file = pipeline.published_file(workspace, None if what is None else readable(what, "recsys verify"))
+    file = published_file(workspace, None if what is None else readable(what, "recsys verify"))
     found = pipeline.verify(file)
     if repair and found.sidecars and not found.problems:
         found = pipeline.repair(found)
@@ -36,7 +41,7 @@ def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> Non
         raise CheckFailedError(
             f"the recommendations are not what was published: {'; '.join(wrong)}",
             where=str(file),
-            fix="run `recsys score --force`" if found.problems else "run `recsys verify --repair`",
+            fix=_fix(found, workspace),
         )
     facts = found.facts
     if not session.options.as_json:
@@ -45,3 +50,10 @@ def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> Non
             f"verified: {lists:,} lists, {facts['rows']:,} rows of {facts['date']}, model "
             f"{facts['model_version']}, sha256 {facts['sha256'][:16]}…"
         )
+
+
+def _fix(found: "Verification", workspace: "Workspace") -> str:
+    if not found.problems:
+        return "run `recsys verify --repair`"
+    is_published = workspace.published.resolve() in found.file.resolve().parents
+    return "run `recsys score --force`" if is_published else "name a file that `recsys score` has written"

@@ -77,6 +77,12 @@ def _holds_ids(kind: pl.DataType) -> bool:
     return kind.is_integer() or kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)
 
 
+def place_of(ids: pl.Series, asked: str) -> int | None:
+    """Return the place of an id that is given as text; None where it is not among them."""
+    found = (ids.cast(pl.String) == asked).arg_true()
+    return int(found[0]) if len(found) else None
+
+
 def close_ids(ids: pl.Series, asked: str) -> list[str]:
     """Return the ids that `asked` may have meant, the likeliest first; with none alike, the first ids."""
     texts = ids.cast(pl.String)

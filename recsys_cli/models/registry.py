@@ -147,6 +147,14 @@ def _forced(models: Path) -> list[str]:
     return _told(models, "forced")
 
 
+def check_pointer(models: Path) -> None:
+    """Make sure, before any work is spent, that a version can be promoted.
+
+    Raises: ModelError where the pointer to the promoted one cannot be read.
+    """
+    _history(models)
+
+
 def _history(models: Path) -> list[str]:
     """Return the versions as they were promoted, the one that scores last."""
     return _told(models, "history")

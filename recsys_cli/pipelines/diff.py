@@ -12,7 +12,7 @@ from recsys_cli.configs.dotted_keys import flat
 from recsys_cli.pipelines.file_checks import read_facts
 from recsys_cli.pipelines.list_changes import OVERLAP, RBO, changes_between
 from recsys_cli.pipelines.publication import published_manifest
-from recsys_cli.pipelines.verify import published_file
+from recsys_cli.pipelines.published import published_file
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ITEM_ID, TITLE
 from recsys_cli.utils.dates import parse_day

@@ -50,8 +50,6 @@ def _machine(workspace: Workspace) -> list[Finding]:
 
 
 def _pools(kind: str) -> list[dict[str, Any]]:
-    import numpy  # noqa: F401  # pylint: disable=unused-import,import-outside-toplevel
-
     return [one for one in threadpool_info() if one["user_api"] == kind]
 
 

@@ -8,15 +8,14 @@ from typing import Any
 import polars as pl
 
 from recsys_cli.data_preparation.features import DayFeatures
-from recsys_cli.data_preparation.ids import close_ids
+from recsys_cli.data_preparation.ids import close_ids, place_of
 from recsys_cli.models.bundle import Bundle
 from recsys_cli.pipelines.feature_store import Partition, stored_partition
 from recsys_cli.pipelines.publication import published_manifest
 from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
-from recsys_cli.utils.dates import parse_day
-from recsys_cli.utils.errors import UnknownUserError, UsageError
+from recsys_cli.utils.errors import UnknownUserError
 
 
 @dataclass(frozen=True)
@@ -78,37 +77,12 @@ def published_list(workspace: Workspace, day: date, user_id: str | int) -> list[
     return own.collect().sort(RANK).to_dicts()
 
 
-def last_published(workspace: Workspace) -> date | None:
-    """Return the latest day with published recommendations."""
-    names = [folder.name.removeprefix("date=") for folder in workspace.published.glob("date=????-??-??")]
-    days = sorted(
-        parse_day(name) for name in names if published_manifest(workspace.published / f"date={name}")
-    )
-    return days[-1] if days else None
-
-
-def example_user(workspace: Workspace, day: date) -> str:
-    """Return the id of a warm user of the published run.
-
-    Raises: UsageError if nothing is published for the day.
-    """
-    published = published_manifest(workspace.recommendations(day))
-    if published is None:
-        raise UsageError(
-            f"no user is named, and nothing is published for {day}",
-            where="recsys explain",
-            fix="give a USER_ID, or run `recsys score` first",
-        )
-    return str(published["example_user"])
-
-
 def _find(features: DayFeatures, user_id: str, day: date) -> int:
-    ids = features.user_ids.cast(pl.String)
-    found = (ids == user_id).arg_true()
-    if len(found):
-        return int(found[0])
+    place = place_of(features.user_ids, user_id)
+    if place is not None:
+        return place
     raise UnknownUserError(
         f"user {user_id!r} is unknown before {day}",
         where="recsys explain",
-        fix=f"close ids: {', '.join(close_ids(ids, user_id))}",
+        fix=f"close ids: {', '.join(close_ids(features.user_ids, user_id))}",
     )

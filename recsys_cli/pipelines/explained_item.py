@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.data_preparation.features import DAYS_AGO, EVENTS, FeatureTables, available
-from recsys_cli.data_preparation.ids import close_ids
+from recsys_cli.data_preparation.ids import close_ids, place_of
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs
 from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.two_stage import ServingDay
@@ -110,10 +110,10 @@ def left_out(features: FeatureTables, serving: ServingDay) -> dict[str, int]:
 
 
 def _find(item_id: str, features: FeatureTables) -> int:
-    ids = features.items[ITEM_ID].cast(pl.String)
-    found = (ids == item_id).arg_true()
-    if len(found):
-        return int(found[0])
+    ids = features.items[ITEM_ID]
+    place = place_of(ids, item_id)
+    if place is not None:
+        return place
     raise UnknownItemError(
         f"item {item_id!r} is unknown before {features.day}",
         where="--item",

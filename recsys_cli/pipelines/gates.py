@@ -12,7 +12,8 @@ import numpy as np
 from recsys_cli.configs.sections import GatesSettings
 from recsys_cli.configs.source_names import is_popularity, sources_on
 from recsys_cli.models.own_items import own_item_auc
-from recsys_cli.pipelines.overlap import last_published, mean_overlap
+from recsys_cli.pipelines.overlap import mean_overlap
+from recsys_cli.pipelines.published import recent_lists
 from recsys_cli.pipelines.ranking import Ranking
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.errors import CheckFailedError
@@ -108,7 +109,7 @@ def _of_counts(facts: Mapping[str, Any], settings: GatesSettings, has_personal: 
 
 
 def _of_overlap(waiting: Waiting, workspace: Workspace) -> Iterator[Gate]:
-    last = last_published(workspace, waiting.day)
+    last = recent_lists(workspace, waiting.day)
     if last is not None:
         day, file = last
         ids = waiting.ranking.features.user_ids.gather(waiting.users)

@@ -1,26 +1,10 @@
 """How much two files of recommendations have in common."""
 
-from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 
-from recsys_cli.pipelines.publication import published_manifest
-from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
-
-_RECENT = timedelta(days=31)
-
-
-def last_published(workspace: Workspace, day: date) -> tuple[str, Path] | None:
-    """Return date and file of the newest complete lists of all users up to a day, 31 days old at most."""
-    names = {str(day - timedelta(days=age)) for age in range(_RECENT.days + 1)}
-    for name in sorted(names, reverse=True):
-        folder = workspace.published / f"date={name}"
-        manifest = published_manifest(folder) if folder.is_dir() else None
-        if manifest is not None and manifest["all_users"]:
-            return name, folder / RECOMMENDATIONS
-    return None
 
 
 def mean_overlap(one: Path, other: Path, users: pl.Series) -> float | None:

@@ -13,7 +13,7 @@ from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.bundle import Bundle, read_manifest, write_bundle
 from recsys_cli.models.kept_settings import left_by_warm_start, warm_start_settings
-from recsys_cli.models.registry import promote, shortfall
+from recsys_cli.models.registry import check_pointer, promote, shortfall
 from recsys_cli.models.training import Training, TrainingWindow, Workshop, train_two_stage
 from recsys_cli.models.warm_start import warm_start
 from recsys_cli.pipelines.fit_cache import FitCache
@@ -62,6 +62,7 @@ def train_model(
     settings = workspace.settings
     check_writable(workspace.models)
     with locked(workspace.lock("models"), "the models"):
+        check_pointer(workspace.models)
         with run.stages.stage("read"):
             cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
             tables = read_inputs(workspace, day, external_days=[] if warm else cuts)

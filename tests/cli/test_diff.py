@@ -127,7 +127,7 @@ def test_the_setting_that_was_changed_is_named(workspace: Path, capsys: pytest.C
 def test_what_cannot_be_compared_is_refused(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for what, code, words in (
         ("2020-01-01", ExitCode.USAGE, "there is no such file of recommendations"),
-        ("yesterday", ExitCode.USAGE, "is no date, no run and no path"),
+        ("yesterday", ExitCode.USAGE, "'yesterday' is no date, no run and no path\n  where: DATE|RUN|PATH"),
         (str(workspace / "settings/settings.toml"), ExitCode.INPUT, "it cannot be read"),
         (str(workspace / "data/items.parquet"), ExitCode.INPUT, "it is no file of recommendations"),
     ):

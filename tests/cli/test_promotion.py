@@ -134,3 +134,9 @@ def test_a_training_again_uses_the_kept_fits(workspace: Path) -> None:
     assert versions(workspace) == known  # the same bytes, with one fit made again
     assert set((workspace / "models/.fits").iterdir()) == set(fits)
     assert one.stat().st_size == len(fits[one])
+
+
+def test_a_pointer_that_cannot_be_read_is_told_before_a_training(workspace: Path, refused: Refused) -> None:
+    (workspace / "models/promoted.json").write_text("{}")
+    message = refused(ExitCode.MODEL, "train", "--date", DAY, "--set", "ranker.depth=3")
+    assert "the pointer to the promoted model cannot be read" in message

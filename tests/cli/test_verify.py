@@ -89,3 +89,11 @@ def test_a_foreign_file_and_a_word_that_means_nothing(tmp_path: Path, refused: C
     pl.DataFrame({"user_id": [1]}).write_parquet(foreign)
     assert "no file that `recsys score` has written" in refused(ExitCode.CHECK, "verify", str(foreign))
     assert "no date, no run and no path" in refused(ExitCode.USAGE, "verify", "nonsense")
+
+
+def test_a_foreign_file_is_not_said_to_be_mended_by_scoring(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = workspace / "settings/settings.toml"
+    assert main(["-C", str(workspace), "verify", str(settings)]) == ExitCode.CHECK
+    assert "fix: name a file that `recsys score` has written" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""What is published in a workspace: the lists of a date, of a run, the last ones."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+from recsys_cli.pipelines.publication import published_manifest
+from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
+from recsys_cli.utils.dates import parse_day
+from recsys_cli.utils.errors import RecsysError, UsageError
+from recsys_cli.utils.files import read_json
+
+_RECENT_DAYS = 31
+
+
+def last_published_day(workspace: Workspace) -> date | None:
+    """Return the latest day with published recommendations."""
+    names = [folder.name.removeprefix("date=") for folder in workspace.published.glob("date=????-??-??")]
+    days = sorted(
+        parse_day(name) for name in names if published_manifest(workspace.published / f"date={name}")
+    )
+    return days[-1] if days else None
+
+
+def example_user(workspace: Workspace, day: date) -> str:
+    """Return the id of a warm user of the published run.
+
+    Raises: UsageError if nothing is published for the day.
+    """
+    published = published_manifest(workspace.recommendations(day))
+    if published is None:
+        raise UsageError(
+            f"no user is named, and nothing is published for {day}",
+            where="recsys explain",
+            fix="give a USER_ID, or run `recsys score` first",
+        )
+    return str(published["example_user"])
+
+
+def recent_lists(workspace: Workspace, day: date) -> tuple[date, Path] | None:
+    """Return date and file of the newest complete lists of all users up to a day, 31 days old at most."""
+    for age in range(_RECENT_DAYS + 1):
+        earlier = day - timedelta(days=age)
+        manifest = published_manifest(workspace.recommendations(earlier))
+        if manifest is not None and manifest["all_users"]:
+            return earlier, workspace.recommendations(earlier) / RECOMMENDATIONS
+    return None
+
+
+def published_file(workspace: Workspace, what: str | None) -> Path:
+    """Return the file that a date, a run's id, a path or, for None, the last publication means.
+
+    Raises: UsageError where it means none.
+    """
+    if what is None:
+        files = sorted(workspace.published.glob(f"date=????-??-??/{RECOMMENDATIONS}"))
+        if not files:
+            raise _nothing("nothing is published", str(workspace.published), "run `recsys score` first")
+        return files[-1]
+    record = workspace.runs / what / "run.json"
+    if "/" not in what and record.is_file():
+        return workspace.recommendations(_day_of(record)) / RECOMMENDATIONS
+    path = Path(what)
+    if path.is_dir():
+        path /= RECOMMENDATIONS
+    if not path.exists():
+        path = workspace.recommendations(_day(what)) / RECOMMENDATIONS
+    if not path.exists():
+        raise _nothing("there is no such file of recommendations", str(path), "run `recsys score` first")
+    return path
+
+
+def _day(text: str) -> date:
+    try:
+        return parse_day(text)
+    except RecsysError:
+        raise _nothing(
+            f"{text!a} is no date, no run and no path", "DATE|RUN|PATH", "write a date as 2026-07-01"
+        ) from None
+
+
+def _day_of(record: Path) -> date:
+    try:
+        return parse_day(str(read_json(record)["date"]))
+    except (OSError, ValueError, KeyError, TypeError, RecsysError):
+        raise _nothing(
+            "this run has published nothing", str(record), "name a complete run of `recsys score`"
+        ) from None
+
+
+def _nothing(what: str, where: str, fix: str) -> UsageError:
+    return UsageError(what, where=where, fix=fix)
