@@ -8,11 +8,15 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 NOBODY = 65534
 
 # Two threads of OpenBLAS that wait for a core which another program has are many times slower than one.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is first imported
+
+settings.register_profile("patient", deadline=None)  # two files are tested at a time, on whatever machine
+settings.load_profile("patient")
 
 
 @pytest.fixture

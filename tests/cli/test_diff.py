@@ -55,7 +55,6 @@ def test_three_pairs_by_hand() -> None:
     assert {user: row["rbo"] for user, row in told.items()} == pytest.approx(expected)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 12), min_size=1, unique=True),
     st.lists(st.integers(0, 12), min_size=1, unique=True),
@@ -66,7 +65,7 @@ def test_rank_biased_overlap_is_that_of_the_definition(one: list[int], other: li
     assert told["overlap"] == len(set(one) & set(other)) / max(len(one), len(other))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.dictionaries(st.sampled_from("abcdefgh"), st.lists(st.integers(0, 5), min_size=1, unique=True)),
     st.dictionaries(st.sampled_from("abcdefgh"), st.lists(st.integers(0, 5), min_size=1, unique=True)),

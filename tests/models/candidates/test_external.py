@@ -48,7 +48,7 @@ def chunk(rng: np.random.Generator) -> UserChunk:
     return UserChunk(np.arange(USERS, dtype=np.uint32), sparse.csr_matrix(viewed.astype(np.float32)))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_the_best_unseen_items_in_order(seed: int) -> None:
     rng = np.random.default_rng(seed)
