@@ -143,6 +143,8 @@ def test_a_stopped_score_leaves_the_old_lists_and_nothing_else(
 def test_a_score_at_work_holds_its_date_alone(
     workspace: Path, refused: Callable[..., str], working: subprocess.Popen[str]
 ) -> None:
+    working.send_signal(signal.SIGSTOP)  # at rest, so that nothing but the second run could change a file
+    os.waitpid(working.pid, os.WUNTRACED)
     message = refused(ExitCode.LOCKED, "score", "--date", DAY)
     assert f"the recommendations of {DAY}: process {working.pid}, started 20" in message
     assert main(["-q", "-C", str(workspace), "features", "--date", "2026-03-03"]) == ExitCode.OK
