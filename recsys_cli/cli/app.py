@@ -29,6 +29,7 @@ from recsys_cli.cli.options import (
     Verbose,
 )
 from recsys_cli.cli.outcome import Outcome
+from recsys_cli.cli.report import report
 from recsys_cli.cli.runs import runs
 from recsys_cli.cli.score import score
 from recsys_cli.cli.session import Session, session_of
@@ -51,6 +52,7 @@ app.command("score")(score)
 app.command("verify")(verify)
 app.command("explain")(explain)
 app.command("diff")(diff)
+app.command("report")(report)
 app.command("backfill")(backfill)
 app.command("evaluate")(evaluate)
 app.command("tune")(tune)

@@ -9,7 +9,10 @@ from recsys_cli.utils.errors import CheckFailedError
 
 
 def check(ctx: typer.Context, date: ScoringDate = None) -> None:
-    """List all that would stop or spoil a run: inputs, their age, the model, the folders; writes nothing."""
+    """List all that would stop or spoil a run: inputs, their age, the model, the folders; writes nothing.
+
+    Example: recsys check --date 2026-07-01
+    """
     session = session_of(ctx)
     terminal = session.terminal
     day = chosen_day(session, date)

@@ -14,7 +14,10 @@ Key = Annotated[
 
 
 def show_config(ctx: typer.Context, key: Key = None) -> None:
-    """Show each setting, its value and where it came from."""
+    """Show each setting, its value and where it came from.
+
+    Example: recsys config scoring.top_k
+    """
     session = session_of(ctx)
     loaded = session.loaded
     values = _chosen(loaded.masked_values(), key)

@@ -54,7 +54,10 @@ def evaluate(
     cuts: Cuts = 1,
     without: Without = None,
 ) -> None:
-    """Compare each source, a blend and the two stages on what users did after the date; no model is kept."""
+    """Compare each source, a blend and the two stages on what users did after the date; no model is kept.
+
+    Example: recsys evaluate --date 2026-06-17 --days 14
+    """
     session = session_of(ctx)
     terminal = session.terminal
     day = parse_day(date)

@@ -8,7 +8,10 @@ from recsys_cli.cli.session import session_of
 
 
 def features(ctx: typer.Context, date: ScoringDate = None) -> None:
-    """Write the feature store's partition of the date from the events before it."""
+    """Write the feature store's partition of the date from the events before it.
+
+    Example: recsys features --date 2026-07-01
+    """
     session = session_of(ctx)
     day = chosen_day(session, date)
     with running(session, "features") as under_way:

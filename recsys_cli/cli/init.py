@@ -100,7 +100,10 @@ def init(
     events_per_user: EventsPerUser = None,
     mapping: Mapping = None,
 ) -> None:
-    """Set up a workspace: settings, and for the demo a generated data set."""
+    """Set up a workspace: settings, and for the demo a generated data set.
+
+    Example: recsys init shop --preset generic --interactions events.parquet --map user_id=customer
+    """
     session = session_of(ctx)
     workspace = directory or session.options.directory or Path(".")
     given = Given(interactions, users, items, days, seed, events_per_user, tuple(mapping or ()))

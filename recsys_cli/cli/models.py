@@ -24,7 +24,10 @@ Force = Annotated[
 
 @models.command("list")
 def list_models(ctx: typer.Context) -> None:
-    """List the model versions, the newest first."""
+    """List the model versions, the newest first.
+
+    Example: recsys models list
+    """
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.models.registry import model_versions
@@ -53,7 +56,10 @@ def list_models(ctx: typer.Context) -> None:
 
 @models.command("show")
 def show_model(ctx: typer.Context, version: ShownVersion = None) -> None:
-    """Show what a version is, what it learnt from and how it did in its exam; --json: its manifest."""
+    """Show what a version is, what it learnt from and how it did in its exam; --json: its manifest.
+
+    Example: recsys models show 2026-07-01-0123abcd
+    """
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.models.bundle import read_manifest
@@ -71,7 +77,10 @@ def show_model(ctx: typer.Context, version: ShownVersion = None) -> None:
 
 @models.command("promote")
 def promote_model(ctx: typer.Context, version: Version, force: Force = False) -> None:
-    """Let a version score from now on; it must beat recent popularity in its exam."""
+    """Let a version score from now on; it must beat recent popularity in its exam.
+
+    Example: recsys models promote 2026-07-01-0123abcd
+    """
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.models.registry import promote
@@ -86,7 +95,10 @@ def promote_model(ctx: typer.Context, version: Version, force: Force = False) ->
 
 @models.command("rollback")
 def rollback_model(ctx: typer.Context) -> None:
-    """Promote again the version before the last promotion."""
+    """Promote again the version before the last promotion.
+
+    Example: recsys models rollback
+    """
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.models.registry import rollback

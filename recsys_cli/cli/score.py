@@ -61,7 +61,10 @@ def score(
     plan: Planned = False,
     lock_wait: LockWait = None,
 ) -> None:
-    """Recommend items to every user and publish one parquet file."""
+    """Recommend items to every user and publish one parquet file.
+
+    Example: recsys score --date 2026-07-01
+    """
     session = session_of(ctx)
     day = chosen_day(session, date)
     asked = _asked_users(users, user or [])

@@ -31,7 +31,10 @@ WarmStart = Annotated[
 def train(
     ctx: typer.Context, date: ScoringDate = None, promote: Promote = True, warm_start: WarmStart = False
 ) -> None:
-    """Train both stages on everything before the date: a new model version."""
+    """Train both stages on everything before the date: a new model version.
+
+    Example: recsys train --date 2026-07-01
+    """
     session = session_of(ctx)
     terminal = session.terminal
     day = chosen_day(session, date)

@@ -34,7 +34,10 @@ Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of what
 def tune(
     ctx: typer.Context, budget: Budget = "30m", date: ScoringDate = None, windows: Windows = 1, seed: Seed = 0
 ) -> None:
-    """Search better settings for both stages on days before the date; the same command again goes on."""
+    """Search better settings for both stages on days before the date; the same command again goes on.
+
+    Example: recsys tune --date 2026-07-01 --budget 2h
+    """
     session = session_of(ctx)
     seconds = parse_duration(budget, "--budget")
     day = chosen_day(session, date)

@@ -23,7 +23,10 @@ Repair = Annotated[
 
 
 def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> None:
-    """Hash and read published recommendations again and check all that they promise."""
+    """Hash and read published recommendations again and check all that they promise.
+
+    Example: recsys verify 2026-07-01
+    """
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.pipelines import verify as pipeline

@@ -17,6 +17,7 @@ PRECISION = "Precision"
 HIT_RATE = "HitRate"
 MRR = "MRR"
 PER_USER = (MAP, NDCG, RECALL, PRECISION, HIT_RATE, MRR)
+RECTOOLS_MAP, RECTOOLS_NDCG = "MAP of RecTools", "NDCG of RecTools"
 
 
 def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFrame:
@@ -25,9 +26,9 @@ def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFra
     With R the user's relevant items, and hits those among the first k places:
 
     - Precision: hits / k. Recall: hits / |R|. HitRate: 1 with a hit. MRR: 1 / place of the first hit.
-    - MAP: mean over min(|R|, k) of the precision at each hit's place. RecTools divides by |R| instead.
-    - NDCG: binary gain, discount 1 / log2(place + 1), over the best that min(|R|, k) hits could give:
-      RecTools' NDCG(divide_by_achievable=True).
+    - MAP: mean over min(|R|, k) of the precision at each hit's place; as RecTools' default has it, over |R|.
+    - NDCG: binary gain, discount 1 / log2(place + 1), over the best that min(|R|, k) hits could give; as
+      RecTools' default has it, over what k hits would give.
 
     Source: Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, for NDCG;
     Manning, Raghavan and Schütze (2008), Introduction to Information Retrieval, chapter 8, for the others.
@@ -40,7 +41,8 @@ def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFra
         .group_by(USER, maintain_order=True)
         .agg(pl.len().alias("hits"), pl.col("first").max(), pl.col("precisions", "discount").sum())
     )
-    best = pl.lit(np.cumsum(1 / np.log2(np.arange(2, k + 2)))).gather(pl.col("reach") - 1)
+    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
+    best = pl.lit(ideal).gather(pl.col("reach") - 1)
     return (
         truth.group_by(USER)
         .agg(pl.len().cast(pl.Int64).alias("relevant"))
@@ -56,6 +58,8 @@ def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFra
             (pl.col("hits") / k).alias(PRECISION),
             (pl.col("hits") > 0).cast(pl.Float64).alias(HIT_RATE),
             pl.col("first").alias(MRR),
+            (pl.col("precisions") / pl.col("relevant")).alias(RECTOOLS_MAP),
+            (pl.col("discount") / ideal[-1]).alias(RECTOOLS_NDCG),
         )
     )
 

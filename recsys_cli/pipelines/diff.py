@@ -8,16 +8,14 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from recsys_cli.configs.dotted_keys import flat
 from recsys_cli.pipelines.file_checks import read_facts
 from recsys_cli.pipelines.list_changes import OVERLAP, RBO, changes_between
 from recsys_cli.pipelines.publication import published_manifest
-from recsys_cli.pipelines.published import published_file
+from recsys_cli.pipelines.published import published_file, run_settings, titles_on
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ITEM_ID, TITLE
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.files import read_json
 
 _NAMED = 10  # users and items
 _FACTS = ("date", "model_version", "features_content_hash", "index", "shortlist", "top_k")
@@ -101,12 +99,8 @@ def _facts(file: Path) -> Mapping[str, Any]:
 
 
 def _settings(workspace: Workspace, file: Path) -> dict[str, Any]:
-    """Return the settings of the run that published a file, by dotted key; none where its record is gone."""
     manifest = published_manifest(file.parent) if file.name == RECOMMENDATIONS else None
-    try:
-        return flat(read_json(workspace.runs / str((manifest or {})["run_id"]) / "run.json")["settings"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    return run_settings(workspace, manifest or {})
 
 
 def _changed_settings(told: list[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -121,8 +115,4 @@ def _named(items: pl.DataFrame, titles: Mapping[Any, str | None]) -> list[dict[s
 
 
 def _titles(workspace: Workspace, facts: Mapping[str, Any]) -> dict[Any, str | None]:
-    """Return the items' titles as the features of a run have them; none where these are gone."""
-    file = workspace.features(parse_day(str(facts["date"]))) / "items.parquet" if "date" in facts else None
-    if file is None or not file.is_file():
-        return {}
-    return dict(pl.read_parquet(file, columns=[ITEM_ID, TITLE]).iter_rows())
+    return titles_on(workspace, parse_day(str(facts["date"]))) if "date" in facts else {}

@@ -14,17 +14,17 @@ from recsys_cli.data_preparation.external import external_files
 from recsys_cli.data_preparation.features import build_features
 from recsys_cli.data_preparation.problems import raise_errors
 from recsys_cli.data_preparation.tables import Tables, inspect_tables
-from recsys_cli.data_preparation.training_set import label_cuts, window_pairs
+from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.judging import Verdict, judge_day
 from recsys_cli.models.training import train_two_stage
 from recsys_cli.models.two_stage import open_day
 from recsys_cli.pipelines.inputs import read_inputs
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.train import workshop
+from recsys_cli.pipelines.truth import Known, covered_days, truth_of
 from recsys_cli.pipelines.verdicts import verdict_facts
 from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
-from recsys_cli.utils.dates import day_start
+from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.progress import Progress, silent
 
@@ -118,7 +118,9 @@ def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam
         raise_errors(problems)
         assert window is not None
         covered = _covered_days(window, request)
-        truth = _truth(tables, window, request, new_only=settings.scoring.filter_viewed)
+        known = Known(tables.users[USER_ID], tables.items[ITEM_ID], tables.events)
+        new_only = settings.scoring.filter_viewed
+        truth = truth_of(window, known, request.day, request.days, new_only=new_only)
     if truth.join(tables.events, on=USER, how="semi").is_empty():
         raise InputError(
             f"no user known before {request.day} has a relevant event in the {request.days} days from it on",
@@ -175,10 +177,9 @@ def _check_length(request: EvaluationRequest, settings: Settings) -> None:
 
 def _covered_days(window: Tables, request: EvaluationRequest) -> int:
     """Return the days of the window that begin before the newest event; tell when some do not."""
-    newest: datetime = window.events.select(pl.col(TIMESTAMP).max()).item()
-    starts = [day_start(request.day + timedelta(days=n), window.timezone) for n in range(request.days)]
-    covered = sum(start <= newest for start in starts)
+    covered = covered_days(window, request.day, request.days)
     if not covered:
+        newest: datetime = window.events.select(pl.col(TIMESTAMP).max()).item()
         raise InputError(
             f"the interactions end before {request.day}: there is nothing to judge by",
             where="--date",
@@ -187,21 +188,3 @@ def _covered_days(window: Tables, request: EvaluationRequest) -> int:
     if covered < request.days:
         logger.warning("the interactions cover {} of the {} days from {}", covered, request.days, request.day)
     return covered
-
-
-def _truth(tables: Tables, window: Tables, request: EvaluationRequest, *, new_only: bool) -> pl.DataFrame:
-    """Return distinct user, item of the window, matched to the tables by their ids."""
-    users = _places(window.users[USER_ID], tables.users[USER_ID])
-    items = _places(window.items[ITEM_ID], tables.items[ITEM_ID])
-    done = window_pairs(window, request.day, request.days).select(
-        pl.lit(users).gather(USER).alias(USER),
-        pl.coalesce(pl.lit(items).gather(ITEM), pl.col(ITEM) + len(tables.items)).alias(ITEM),
-    )
-    known = done.drop_nulls(USER)
-    return (known.join(tables.events, on=[USER, ITEM], how="anti") if new_only else known).sort(USER, ITEM)
-
-
-def _places(ids: pl.Series, known: pl.Series) -> pl.Series:
-    """Return the place of each id among the known ones, null where it is not."""
-    places = known.rename("id").to_frame().with_row_index("place")
-    return ids.rename("id").to_frame().join(places, on="id", how="left", maintain_order="left")["place"]

@@ -1,10 +1,16 @@
 """What is published in a workspace: the lists of a date, of a run, the last ones."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
+import polars as pl
+
+from recsys_cli.configs.dotted_keys import flat
 from recsys_cli.pipelines.publication import published_manifest
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
+from recsys_cli.utils.columns import ITEM_ID, TITLE
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import RecsysError, UsageError
 from recsys_cli.utils.files import read_json
@@ -12,13 +18,34 @@ from recsys_cli.utils.files import read_json
 _RECENT_DAYS = 31
 
 
-def last_published_day(workspace: Workspace) -> date | None:
-    """Return the latest day with published recommendations."""
+def published_days(workspace: Workspace) -> list[date]:
+    """Return the days with published recommendations, the earliest first."""
     names = [folder.name.removeprefix("date=") for folder in workspace.published.glob("date=????-??-??")]
-    days = sorted(
+    return sorted(
         parse_day(name) for name in names if published_manifest(workspace.published / f"date={name}")
     )
+
+
+def last_published_day(workspace: Workspace) -> date | None:
+    """Return the latest day with published recommendations."""
+    days = published_days(workspace)
     return days[-1] if days else None
+
+
+def run_settings(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the run that published lists, by dotted key; none where its record is gone."""
+    try:
+        return flat(read_json(workspace.runs / str(manifest["run_id"]) / "run.json")["settings"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def titles_on(workspace: Workspace, day: date) -> dict[Any, str | None]:
+    """Return the items' titles as the features of a day have them; none where these are gone."""
+    file = workspace.features(day) / "items.parquet"
+    if not file.is_file():
+        return {}
+    return dict(pl.read_parquet(file, columns=[ITEM_ID, TITLE]).iter_rows())
 
 
 def example_user(workspace: Workspace, day: date) -> str:

@@ -16,6 +16,8 @@ from recsys_cli.models.metrics import (
     PER_USER,
     PRECISION,
     RECALL,
+    RECTOOLS_MAP,
+    RECTOOLS_NDCG,
     bootstrap_interval,
     catalogue_coverage,
     intra_list_diversity,
@@ -49,6 +51,9 @@ def by_hand(items: list[int], relevant: list[int], k: int) -> dict[str, float]:
         PRECISION: len(places) / k,
         HIT_RATE: float(bool(places)),
         MRR: 1 / places[0] if places else 0.0,
+        RECTOOLS_MAP: sum(hits / place for hits, place in enumerate(places, 1)) / len(relevant),
+        RECTOOLS_NDCG: sum(1 / log2(place + 1) for place in places)
+        / sum(1 / log2(place + 1) for place in range(1, k + 1)),
     }
 
 
@@ -77,6 +82,8 @@ def test_values_by_hand() -> None:
             PRECISION: [1 / 3, 1 / 3, 0.0],
             HIT_RATE: [1.0, 1.0, 0.0],
             MRR: [1 / 2, 1.0, 0.0],
+            RECTOOLS_MAP: [1 / 2 / 3, 1.0, 0.0],
+            RECTOOLS_NDCG: [1 / log2(3) / ideal, 1 / ideal, 0.0],
         }
     )
     assert_frame_equal(measured, expected)
@@ -85,8 +92,9 @@ def test_values_by_hand() -> None:
 def test_more_relevant_items_than_places_still_allow_a_perfect_list() -> None:
     measured = user_metrics(lists_frame({1: [1, 2]}), pairs_frame({1: [1, 2, 3, 4]}), 2)
 
+    full = {MAP: 1.0, NDCG: 1.0, RECALL: 0.5, PRECISION: 1.0, HIT_RATE: 1.0, MRR: 1.0}
     assert measured.drop(USER).row(0, named=True) == pytest.approx(
-        {MAP: 1.0, NDCG: 1.0, RECALL: 0.5, PRECISION: 1.0, HIT_RATE: 1.0, MRR: 1.0}
+        {**full, RECTOOLS_MAP: 0.5, RECTOOLS_NDCG: 1.0}
     )
 
 
@@ -128,10 +136,18 @@ def test_the_relevant_items_first_are_a_perfect_list(truth: Lists) -> None:
     assert measured[RECALL].to_list() == [1.0] * len(truth)
 
 
+def test_what_rectools_own_example_gives() -> None:
+    """Of the docstring of its NDCG: three places, users with no, one, two and three hits."""
+    lists = {1: [7, 8], 2: [1, 2], 3: [1, 2, 3, 4], 4: [1, 2, 3]}
+    truth = {1: [1, 2], 2: [1], 3: [1, 3, 4], 4: [1, 2, 3]}
+    measured = user_metrics(lists_frame(lists), pairs_frame(truth), 3)
+    assert measured[RECTOOLS_NDCG].to_list() == pytest.approx([0.0, 0.46927873, 0.70391809, 1.0])
+
+
 def test_no_lists_at_all_measure_0() -> None:
     measured = user_metrics(lists_frame({}), pairs_frame({5: [1]}), 10)
 
-    assert measured.rows() == [(5, *[0.0] * len(PER_USER))]
+    assert measured.rows() == [(5, *[0.0] * (len(PER_USER) + 2))]
 
 
 def test_coverage_counts_distinct_items_of_the_first_places() -> None:

@@ -18,7 +18,6 @@ from tests.torture.case import Case, Family, some
 from tests.torture.checks import spoken
 from tests.torture.lab import DAY, PUBLISHED, SCORE, Kit, Lab, in_workspace
 
-_FLIPS = 1_000
 _FEW = 2
 _SPARSE = 64
 _OWN = ("features", "models", "recommendations")  # what a run must leave, or make, as it was
@@ -26,12 +25,19 @@ _OWN = ("features", "models", "recommendations")  # what a run must leave, or ma
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: where it lies, what is run to read it, how that may end, and how finely it is cut."""
+    """A kind of file: where it lies, what is run to read it, and how that may end.
+
+    Attributes:
+        mends: whether the run puts right what it can; else it only tells.
+        flips: how many bits flip, one at a time; step: how finely files are cut.
+    """
 
     name: str
     patterns: tuple[str, ...]
     command: tuple[str, ...]
     codes: frozenset[int]
+    mends: bool = True
+    flips: int = 1_000
     step: int = 1
 
     def files(self, workspace: Path) -> list[str]:
@@ -40,13 +46,20 @@ class Kind:
         return sorted(str(path.relative_to(workspace)) for path in found)
 
 
+_BUILD = ("features", "--date", DAY)
+_LISTS = (f"{PUBLISHED.parent}/*",)
 _KINDS = (
+    Kind("inputs", ("data/*.parquet",), _BUILD, frozenset({ExitCode.OK, ExitCode.INPUT})),
+    Kind("features", (f"features/date={DAY}/*",), _BUILD, frozenset({ExitCode.OK})),
     Kind(
-        "inputs", ("data/*.parquet",), ("features", "--date", DAY), frozenset({ExitCode.OK, ExitCode.INPUT})
+        "model",
+        ("models/*/*", "models/promoted.json"),
+        SCORE,
+        frozenset({ExitCode.OK, ExitCode.MODEL}),
+        mends=False,
     ),
-    Kind("features", (f"features/date={DAY}/*",), SCORE, frozenset({ExitCode.OK})),
-    Kind("model", ("models/*/*", "models/promoted.json"), SCORE, frozenset({ExitCode.OK, ExitCode.MODEL})),
-    Kind("published", (f"{PUBLISHED.parent}/*",), SCORE, frozenset({ExitCode.OK}), step=8),  # each scores
+    Kind("published", _LISTS, ("verify", DAY), frozenset({ExitCode.CHECK}), mends=False),
+    Kind("republished", _LISTS, SCORE, frozenset({ExitCode.OK}), flips=200, step=64),  # each scores
 )
 
 
@@ -55,7 +68,7 @@ def flips(kind: Kind, lab: Lab, quick: bool) -> Iterator[Case]:
     rng = random.Random(kind.name)
     files = {name: size for name in kind.files(lab.ready) if (size := (lab.ready / name).stat().st_size)}
     names = list(files)
-    for number in range(_FEW if quick else _FLIPS):
+    for number in range(_FEW if quick else kind.flips):
         name = names[number % len(names)]
         share, bit = rng.random(), rng.randrange(8)  # the inputs are written anew: another length
         yield Case(f"bit {bit} at {share:.5f} of {name}", partial(_damaged, kind, name, _flip(share, bit)))
@@ -107,7 +120,7 @@ def _damaged(kind: Kind, name: str, change: Callable[[bytes], bytes], kit: Kit) 
     problems = spoken(outcome, kind.codes)
     if outcome.code and file.name not in outcome.err:
         problems.append(f"the error does not name the file: {outcome.err.splitlines()[:1]}")
-    if kind.name == "model":  # no run mends a model
+    if not kind.mends:
         file.write_bytes(sound)
     now = _snapshot(workspace)
     if now != before:
@@ -147,9 +160,10 @@ def _snapshot(workspace: Path) -> dict[str, bytes]:
 def _family(kind: Kind, what: str, cases: Callable[[Kind, Lab, bool], Iterator[Case]], fault: str) -> Family:
     promise = {
         "inputs": "an error names the file, or the features are the same",
-        "features": "they are built again; the lists are the same",
+        "features": "they are built again, the same",
         "model": "exit 4 names the file, or the lists are the same",
-        "published": "it is published again, the same",
+        "published": "`recsys verify` exits 1 and names the file",
+        "republished": "they are published again, the same",
     }[kind.name]
     return Family(f"{what}-{kind.name}", f"{kind.name}: {fault}", promise, partial(cases, kind))
 

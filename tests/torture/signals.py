@@ -23,7 +23,7 @@ _SIGNALS = {
     signal.SIGINT: {ExitCode.INTERRUPTED},
     signal.SIGTERM: {ExitCode.TERMINATED},
 }
-_RANDOM_TIMES = 50
+_RANDOM_TIMES = 25
 _CLOSED = {
     "stdout closed by its reader": "| :",
     "stdout closed": ">&-",

@@ -1,0 +1,218 @@
+"""`report`: what a night published, how it went, what is other than before, how earlier lists have done."""
+
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recsys_cli.pipelines.drift import drift_of, feature_drift
+from recsys_cli.pipelines.feature_store import stored_partition
+from recsys_cli.pipelines.list_figures import item_counts, popularity_curve, read_scores, score_histogram
+from recsys_cli.pipelines.publication import published_manifest
+from recsys_cli.pipelines.published import last_published_day, published_days, run_settings, titles_on
+from recsys_cli.pipelines.report_card import Window, as_json, report_cards
+from recsys_cli.pipelines.run_list import read_runs
+from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
+from recsys_cli.utils.columns import ITEM_ID, SCORE, TITLE
+from recsys_cli.utils.dates import parse_instant
+from recsys_cli.utils.errors import RecsysError, UsageError
+from recsys_cli.utils.files import read_json
+
+_TOP_ITEMS = 10
+_HISTORY = 14  # publications
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_FACTS = (
+    "model_version",
+    "users",
+    "warm_users",
+    "cold_users",
+    "rows",
+    "top_k",
+    "short_lists",
+    "empty_lists",
+    "fallback_rows",
+    "candidates",
+    "items",
+    "eligible_items",
+    "catalogue_coverage",
+    "top_item_lists",
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is told of the lists of a day; every part is plain data, ready for JSON.
+
+    Attributes:
+        lists: figures of the published lists.
+        run: what published them: run_id, started, seconds, peak_bytes, stages; None: its record is gone.
+        unfinished: runs for the day and later ones that have published nothing.
+        gates: of each gate, its setting, figure and bound.
+        sources: share of the rows that each source proposed.
+        top_items: item_id, title, lists.
+        popularity_curve: points: a share of the items, the most frequent first, and that of their rows.
+        scores: quantiles, and a histogram beside that of the lists before.
+        history: a row a publication up to the day, the earliest first.
+        drift: of the features and the scores since the lists before, the largest first.
+        drift_against: their day; None where there is nothing to compare with, for `drift_problem`.
+        cards: how earlier lists did; none for `cards_problem`.
+    """
+
+    day: date
+    path: Path
+    lists: dict[str, Any]
+    run: dict[str, Any] | None
+    unfinished: list[dict[str, Any]]
+    gates: list[dict[str, Any]]
+    sources: dict[str, float]
+    top_items: list[dict[str, Any]]
+    popularity_curve: list[dict[str, float]]
+    scores: dict[str, Any]
+    history: list[dict[str, Any]]
+    drift: list[dict[str, Any]]
+    drift_against: date | None
+    drift_problem: str | None
+    cards: list[dict[str, Any]]
+    cards_problem: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        against = None if self.drift_against is None else str(self.drift_against)
+        plain = {**asdict(self), "path": str(self.path), "drift_against": against}
+        del plain["day"]
+        return {"schema_version": 1, "date": str(self.day), **plain}
+
+
+def report(workspace: Workspace, day: date | None, window: Window) -> Report:
+    """Tell of the lists of a day, by default the last ones.
+
+    Raises: UsageError where nothing is published for it.
+    """
+    chosen = last_published_day(workspace) if day is None else day
+    manifest = published_manifest(workspace.recommendations(chosen)) if chosen else None
+    if chosen is None or manifest is None:
+        raise UsageError(
+            "nothing is published" if chosen is None else f"nothing is published for {chosen}",
+            where=str(workspace.published),
+            fix="run `recsys score` first, or name a day of `ls recommendations`",
+        )
+    file = workspace.recommendations(chosen) / RECOMMENDATIONS
+    counts, titles = item_counts(file), titles_on(workspace, chosen)
+    earlier = [one for one in published_days(workspace) if one < chosen]
+    scores = read_scores(file)
+    before = read_scores(workspace.recommendations(earlier[-1]) / RECOMMENDATIONS) if earlier else None
+    drift, drift_problem = _drift(workspace, chosen, earlier, before, scores)
+    cards, cards_problem = _cards(workspace, chosen, window)
+    return Report(
+        day=chosen,
+        path=file,
+        lists={name: manifest.get(name) for name in _FACTS},
+        run=_run(workspace, manifest),
+        unfinished=_unfinished(workspace, chosen),
+        gates=_gates(workspace, manifest),
+        sources=dict(manifest["share_by_source"]),
+        top_items=[
+            {ITEM_ID: row[ITEM_ID], TITLE: titles.get(row[ITEM_ID]), "lists": row["lists"]}
+            for row in counts.head(_TOP_ITEMS).to_dicts()
+        ],
+        popularity_curve=popularity_curve(counts, int(manifest["eligible_items"])),
+        scores={"quantiles": _quantiles(scores), **score_histogram(scores, before)},
+        history=[_of_history(workspace, one) for one in [*earlier, chosen][-_HISTORY:]],
+        drift=drift,
+        drift_against=earlier[-1] if earlier else None,
+        drift_problem=drift_problem,
+        cards=cards,
+        cards_problem=cards_problem,
+    )
+
+
+def _drift(
+    workspace: Workspace, day: date, earlier: list[date], before: pl.Series | None, scores: pl.Series
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the drift since the lists before, or why there is none of the features."""
+    if before is None:
+        return [], "there are no earlier lists"
+    ofscores = asdict(drift_of("scores", SCORE, before, scores))
+    partitions = []
+    for one in (earlier[-1], day):
+        manifest = published_manifest(workspace.recommendations(one)) or {}
+        partitions.append(stored_partition(workspace, one, str(manifest.get("features_content_hash"))))
+    then, now = partitions
+    if then is None or now is None:
+        gone = earlier[-1] if then is None else day
+        return [ofscores], f"the features that the lists of {gone} were made of are gone"
+    features = [asdict(one) for one in feature_drift(then.features, now.features)]
+    return sorted([ofscores, *features], key=lambda one: -one["psi"]), None
+
+
+def _cards(workspace: Workspace, day: date, window: Window) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the report card, or why there is none."""
+    try:
+        cards = [dict(as_json(card)) for card in report_cards(workspace, day, window)]
+    except RecsysError as error:
+        return [], f"{error.what}: {error.where}"
+    return cards, None if cards else "no known user has had an event since the lists were made"
+
+
+def _run(workspace: Workspace, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    try:
+        record = read_json(workspace.runs / str(manifest["run_id"]) / "run.json")
+        started, ended = (parse_instant(record[name]) for name in ("started", "ended"))
+        stages = [dict(stage) for stage in record["stages"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if started is None or ended is None:
+        return None
+    return {
+        "run_id": manifest["run_id"],
+        "started": record["started"],
+        "seconds": (ended - started).total_seconds(),
+        "peak_bytes": max((stage["peak_bytes"] for stage in stages), default=None),
+        "stages": stages,
+    }
+
+
+def _unfinished(workspace: Workspace, day: date) -> list[dict[str, Any]]:
+    runs = read_runs(workspace).filter(
+        (pl.col("command") == "score")
+        & pl.col("status").is_in(["failed", "started"])
+        & (pl.col("date") >= str(day))
+    )
+    return runs.select("run_id", "status", "date", "error").to_dicts()
+
+
+def _gates(workspace: Workspace, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    then = run_settings(workspace, manifest)
+    return [
+        {
+            "setting": name,
+            "figure": figure,
+            "bound": then.get(f"gates.{name}", getattr(workspace.settings.gates, name)),
+        }
+        for name, figure in manifest.get("gates", {}).items()
+    ]
+
+
+def _of_history(workspace: Workspace, day: date) -> dict[str, Any]:
+    manifest = published_manifest(workspace.recommendations(day)) or {}
+    run = _run(workspace, manifest) or {}
+    scores = read_scores(workspace.recommendations(day) / RECOMMENDATIONS)
+    users = manifest["users"]
+    return {
+        "date": str(day),
+        "model_version": manifest["model_version"],
+        "users": users,
+        "rows": manifest["rows"],
+        "full_lists": (users - manifest["short_lists"]) / users if users else None,
+        "catalogue_coverage": manifest["catalogue_coverage"],
+        "overlap": manifest.get("gates", {}).get("min_overlap"),
+        "median_score": scores.median(),
+        "seconds": run.get("seconds"),
+        "peak_bytes": run.get("peak_bytes"),
+    }
+
+
+def _quantiles(scores: pl.Series) -> dict[str, float | None]:
+    return {f"p{100 * share:.0f}": scores.quantile(share) for share in _QUANTILES}
