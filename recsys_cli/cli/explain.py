@@ -1,7 +1,6 @@
 """`recsys explain`: why a list looks as it does."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import date as Date
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +56,7 @@ def explain(
     asked = example_user(workspace, day) if user_id is None else readable(user_id, "recsys explain")
     explanation = explain_user(workspace, asked, day, None if item is None else readable(item, "--item"))
     if session.options.as_json:
-        told = asdict(explanation)
+        told = dict(vars(explanation))
         told["date"] = str(told.pop("day"))
         session.terminal.show_json({"schema_version": 2, **told})
     elif explanation.item is not None:

@@ -169,7 +169,7 @@ def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
         _read_stage(folder, manifest["stage"]),
         Ranker(
             read_forests(trees),
-            partial(_opened_trees, path),
+            partial(_opened_trees, path, manifest["files"][path.name]),
             columns,
             categories,
             Calibration(**ranker["calibration"]),
@@ -186,13 +186,15 @@ def _without_delivery(settings: CandidatesSettings) -> CandidatesSettings:
     return settings.model_copy(update={"external": nowhere})
 
 
-def _opened_trees(path: Path) -> "CatBoost":
+def _opened_trees(path: Path, judged_hash: str) -> "CatBoost":
     from catboost import CatBoostError
 
     try:
-        return open_trees(read_trees(path))
-    except (OSError, ValueError, CatBoostError) as error:
+        if sha256_of(path) == judged_hash:
+            return open_trees(path)
+    except (OSError, CatBoostError) as error:
         raise damaged(path, f"the model's trees cannot be read: {error}") from None
+    raise damaged(path, "the model's file is no longer the one that was opened")
 
 
 def _read_stage(folder: Path, told: Mapping[str, Any]) -> CandidateStage:

@@ -3,10 +3,8 @@
 It is the JSON that CatBoost exports. Its own binary format is not read: damaged bytes end the process there.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -100,17 +98,14 @@ def columns_of(told: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...
     return tuple(places[place] for place in sorted(places)), tuple(one["feature_id"] for one in categories)
 
 
-def open_trees(told: Mapping[str, Any]) -> "CatBoost":
-    """Return trees that `read_trees` has judged as a model of CatBoost.
+def open_trees(path: Path) -> "CatBoost":
+    """Return the trees in a file that `read_trees` has judged as a model of CatBoost.
 
     Raises: CatBoostError.
     """
     from catboost import CatBoost
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "trees.json"
-        path.write_text(json.dumps(told), encoding="utf-8")
-        return CatBoost().load_model(str(path), format="json")
+    return CatBoost().load_model(str(path), format="json")
 
 
 def _as_tuples(told: Any) -> Any:

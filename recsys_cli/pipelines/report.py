@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from recsys_cli.pipelines.drift import drift_of, feature_drift
-from recsys_cli.pipelines.feature_store import stored_partition
+from recsys_cli.pipelines.feature_store import Partition, stored_partition
 from recsys_cli.pipelines.list_figures import item_counts, popularity_curve, read_scores, score_histogram
 from recsys_cli.pipelines.publication import published_manifest
 from recsys_cli.pipelines.published import last_published_day, published_days, run_settings, titles_on
@@ -134,17 +134,19 @@ def _drift(
     """Return the drift since the lists before, or why there is none of the features."""
     if before is None:
         return [], "there are no earlier lists"
-    ofscores = asdict(drift_of("scores", SCORE, before, scores))
-    partitions = []
-    for one in (earlier[-1], day):
-        manifest = published_manifest(workspace.recommendations(one)) or {}
-        partitions.append(stored_partition(workspace, one, str(manifest.get("features_content_hash"))))
-    then, now = partitions
+    of_scores = asdict(drift_of("scores", SCORE, before, scores))
+    then, now = _partition(workspace, earlier[-1]), _partition(workspace, day)
     if then is None or now is None:
         gone = earlier[-1] if then is None else day
-        return [ofscores], f"the features that the lists of {gone} were made of are gone"
+        return [of_scores], f"the features that the lists of {gone} were made of are gone"
     features = [asdict(one) for one in feature_drift(then.features, now.features)]
-    return sorted([ofscores, *features], key=lambda one: -one["psi"]), None
+    return sorted([of_scores, *features], key=lambda one: -one["psi"]), None
+
+
+def _partition(workspace: Workspace, day: date) -> Partition | None:
+    """Return the features that the lists of a day were made of; None: they are gone."""
+    manifest = published_manifest(workspace.recommendations(day)) or {}
+    return stored_partition(workspace, day, str(manifest.get("features_content_hash")))
 
 
 def _cards(workspace: Workspace, day: date, window: Window) -> tuple[list[dict[str, Any]], str | None]:
