@@ -1,12 +1,12 @@
 """The report as one HTML file: it loads nothing, and foreign text stays text."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from recsys_cli.cli.report_plots import plots_of
 from recsys_cli.cli.text import escaped
 from recsys_cli.utils.files import replacing
 
@@ -16,6 +16,9 @@ def write_page(told: Mapping[str, Any], target: Path) -> None:
 
     Raises: OutputError.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # cron's home may not be writable: its own affair
+    from recsys_cli.cli.report_plots import plots_of
+
     pages = Environment(
         loader=PackageLoader("recsys_cli.cli", "pages"),
         autoescape=True,

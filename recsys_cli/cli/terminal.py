@@ -88,8 +88,8 @@ class Terminal:
         self._line(block)
 
     def show_line(self, text: str) -> None:
-        """Write a sentence to stdout."""
-        self.data.print(Text(escaped(text)), soft_wrap=True)
+        """Write a sentence to stdout; a terminal gets it in lines that end at a word."""
+        self.data.print(Text(escaped(text)))
 
     def show_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a table to stdout; numbers stand right, nothing is cut off."""
@@ -111,7 +111,7 @@ class Terminal:
             grid.add_row(Text(entry.mark), Text(escaped(entry.text)), Text(entry.figure))
             for detail in entry.details:
                 grid.add_row("", Text(f"  {escaped(detail)}", "dim"), "")
-        self.data.print(Text(escaped(title), "bold"), soft_wrap=True)
+        self.data.print(Text(escaped(title), "bold"))
         self.data.print(grid)
 
     def show_json(self, value: Mapping[str, Any]) -> None:

@@ -103,37 +103,60 @@ def compared_lists(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
     Source: Webber, Moffat, Zobel (2010), A Similarity Measure for Indefinite Rankings, equation 32.
     """
     lengths = _lengths(a).join(_lengths(b), on=USER_ID, suffix="_b", maintain_order="left")
-    sides = lengths.select(
-        USER_ID,
-        long=pl.max_horizontal("length", "length_b"),
-        short=pl.min_horizontal("length", "length_b"),
+    long, short = (
+        lengths.select(side("length", "length_b")).to_series().to_numpy()
+        for side in (pl.max_horizontal, pl.min_horizontal)
     )
-    depths = a.join(b, on=[USER_ID, ITEM_ID], suffix="_b").select(
-        USER_ID, depth=pl.max_horizontal(RANK, f"{RANK}_b").cast(pl.Int64)
+    tails = _tails(int(long.max(initial=0)))
+    users, depths = _common(a, b, lengths)
+    agreed = tails[long[users]] - tails[depths - 1]
+    both, in_short, agreements = (
+        np.bincount(users, weights, minlength=len(lengths))
+        for weights in (None, depths <= short[users], agreed)
     )
-    tails = _tails(int(sides["long"].max() or 0))  # type: ignore[arg-type]
-    known = depths.join(sides, on=USER_ID)
-    agreed = tails[known["long"].to_numpy()] - tails[known["depth"].to_numpy() - 1]
-    common = (
-        known.with_columns(agreed=agreed)
-        .group_by(USER_ID)
-        .agg(
-            both=pl.len(), in_short=(pl.col("depth") <= pl.col("short")).sum(), agreed=pl.col("agreed").sum()
+    rbo = _rank_biased(_Agreement(both, in_short, long, short, agreements), tails)
+    return lengths.select(USER_ID).with_columns(pl.Series(OVERLAP, both / long), pl.Series(RBO, rbo))
+
+
+def _common(a: pl.DataFrame, b: pl.DataFrame, users: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return, of each item in both lists of a user, the user's row and the lower one of its two places."""
+    places = users.select(USER_ID).with_row_index("user")
+    items = pl.concat([a[ITEM_ID], b[ITEM_ID]]).unique().to_frame().with_row_index("item")
+
+    def keyed(lists: pl.DataFrame) -> pl.DataFrame:
+        """One number for user and item: a join on it takes a fraction of the time of one on both."""
+        found = lists.join(places, on=USER_ID, maintain_order="left").join(
+            items, on=ITEM_ID, maintain_order="left"
         )
-    )
-    told = sides.join(common, on=USER_ID, how="left", maintain_order="left").fill_null(0)
-    return told.select(
-        USER_ID, (pl.col("both") / pl.col("long")).alias(OVERLAP), pl.Series(RBO, _rank_biased(told, tails))
-    )
+        return found.select(RANK, key=pl.col("user").cast(pl.UInt64) * 2**32 + pl.col("item"))
+
+    common = keyed(a).join(keyed(b), on="key", suffix="_b", maintain_order="left")
+    depths = common.select(pl.max_horizontal(RANK, f"{RANK}_b").cast(pl.Int64)).to_series()
+    return (common["key"] // 2**32).cast(pl.Int64).to_numpy(), depths.to_numpy()
 
 
-def _rank_biased(told: pl.DataFrame, tails: np.ndarray) -> np.ndarray:
-    """Return the extrapolated rank-biased overlap of each row, by the names of the paper's equation."""
-    p, (x_l, x_s, l, s, agreed) = PERSISTENCE, (
-        told[name].to_numpy() for name in ("both", "in_short", "long", "short", "agreed")
-    )
+@dataclass(frozen=True)
+class _Agreement:
+    """A value a user each, by the names of the paper's equation.
+
+    Attributes:
+        x_l, x_s: items in common down to the depths `l` and `s`, the lengths of the longer and shorter list.
+        agreed: the sum over all depths d of p^d times the agreement down to d.
+    """
+
+    x_l: np.ndarray
+    x_s: np.ndarray
+    l: np.ndarray
+    s: np.ndarray
+    agreed: np.ndarray
+
+
+def _rank_biased(told: _Agreement, tails: np.ndarray) -> np.ndarray:
+    """Return the extrapolated rank-biased overlap of each user."""
+    p, x_l, x_s, l, s = PERSISTENCE, told.x_l, told.x_s, told.l, told.s
     beyond = p * (p**s - p**l) / (1 - p) - s * (tails[l] - tails[s])  # sum of (1 - s / d) p^d, s < d <= l
-    return np.asarray((1 - p) / p * (agreed + x_s / s * beyond) + ((x_l - x_s) / l + x_s / s) * p**l)
+    rbo = (1 - p) / p * (told.agreed + x_s / s * beyond) + ((x_l - x_s) / l + x_s / s) * p**l
+    return np.asarray(rbo.round(12))  # so that a list has exactly 1 with itself
 
 
 def _tails(places: int) -> np.ndarray:

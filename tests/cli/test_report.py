@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -228,6 +231,13 @@ def test_the_page_shows_the_figures_and_loads_nothing(
 def test_a_page_that_cannot_be_written_is_an_output_error(workspace: Path, refused: Any) -> None:
     message = refused(ExitCode.OUTPUT, "report", "--html", str(workspace / "data/items.parquet/report.html"))
     assert "report.html" in message
+
+
+def test_nothing_but_the_result_is_said_where_the_home_cannot_be_written(workspace: Path) -> None:
+    command = [sys.executable, "-m", "recsys_cli", "-C", str(workspace), "report", "--html", "report.html"]
+    homeless = os.environ | {"MPLCONFIGDIR": str(workspace / "data/items.parquet")}
+    run = subprocess.run(command, env=homeless, cwd=workspace, capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("", f"the report of {DAY} → report.html\n")
 
 
 def test_stability_by_hand() -> None:
