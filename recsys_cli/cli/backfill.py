@@ -52,7 +52,7 @@ def _told(session: Session, day: date, failures: list[RecsysError]) -> dict[str,
 
 
 def _score(session: Session, day: date) -> dict[str, Any]:
-    with running(session, "score") as under_way:
+    with running(session, "score", day) as under_way:
         from recsys_cli.pipelines.score import ScoreRequest
 
         under_way.facts.update(date=str(day))

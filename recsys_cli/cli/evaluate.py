@@ -61,7 +61,7 @@ def evaluate(
     session = session_of(ctx)
     terminal = session.terminal
     day = parse_day(date)
-    with running(session, "evaluate") as under_way:
+    with running(session, "evaluate", day) as under_way:
         from recsys_cli.pipelines.evaluate import EvaluationRequest, requests_back
 
         defaults = under_way.workspace.settings.evaluation

@@ -14,7 +14,7 @@ def features(ctx: typer.Context, date: ScoringDate = None) -> None:
     """
     session = session_of(ctx)
     day = chosen_day(session, date)
-    with running(session, "features") as under_way:
+    with running(session, "features", day) as under_way:
         from recsys_cli.pipelines.feature_store import open_features
         from recsys_cli.utils.locks import locked
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from recsys_cli.cli.logs import log_to_file
@@ -38,12 +39,12 @@ def open_workspace(session: Session) -> "Workspace":
 
 
 @contextmanager
-def running(session: Session, command: str) -> Iterator[Running]:
-    """Keep a run's record and its log, however it ends."""
+def running(session: Session, command: str, day: date) -> Iterator[Running]:
+    """Keep the record of a run for a day, and its log, however it ends."""
     workspace = open_workspace(session)
     from recsys_cli.pipelines.run_record import begin_run, end_run
 
-    run = begin_run(workspace, command)
+    run = begin_run(workspace, command, day)
     under_way = Running(workspace, run)
     settings, secrets = session.loaded.masked_values(), session.terminal.secrets
     session.log = run.folder / "log.jsonl"

@@ -69,7 +69,7 @@ def score(
     day = chosen_day(session, date)
     asked = _asked_users(users, user or [])
     wait = 0 if lock_wait is None else parse_duration(lock_wait, "--lock-wait")
-    with running(session, "score") as under_way:
+    with running(session, "score", day) as under_way:
         from recsys_cli.pipelines.score import ScoreRequest
 
         under_way.facts.update(date=str(day))

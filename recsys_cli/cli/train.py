@@ -38,7 +38,7 @@ def train(
     session = session_of(ctx)
     terminal = session.terminal
     day = chosen_day(session, date)
-    with running(session, "train") as under_way:
+    with running(session, "train", day) as under_way:
         from recsys_cli.pipelines.train import train_model
 
         with terminal.progress(f"Training on events before {day}", "steps") as progress:

@@ -41,7 +41,7 @@ def tune(
     session = session_of(ctx)
     seconds = parse_duration(budget, "--budget")
     day = chosen_day(session, date)
-    with running(session, "tune") as under_way:
+    with running(session, "tune", day) as under_way:
         from recsys_cli.pipelines.tune import TuneRequest
 
         report = _tuned(under_way, session.terminal, TuneRequest(day, seconds, windows, seed))

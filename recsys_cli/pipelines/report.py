@@ -13,7 +13,7 @@ from recsys_cli.pipelines.list_figures import item_counts, popularity_curve, rea
 from recsys_cli.pipelines.publication import published_manifest
 from recsys_cli.pipelines.published import last_published_day, published_days, run_settings, titles_on
 from recsys_cli.pipelines.report_card import Window, as_json, report_cards
-from recsys_cli.pipelines.run_list import read_runs
+from recsys_cli.pipelines.run_list import KILLED, read_runs
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ITEM_ID, SCORE, TITLE
 from recsys_cli.utils.dates import parse_instant
@@ -179,7 +179,7 @@ def _run(workspace: Workspace, manifest: dict[str, Any]) -> dict[str, Any] | Non
 def _unfinished(workspace: Workspace, day: date) -> list[dict[str, Any]]:
     runs = read_runs(workspace).filter(
         (pl.col("command") == "score")
-        & pl.col("status").is_in(["failed", "started"])
+        & pl.col("status").is_in(["failed", KILLED])
         & (pl.col("date") >= str(day))
     )
     return runs.select("run_id", "status", "date", "error").to_dicts()

@@ -1,15 +1,20 @@
 """The records of all runs, as a table and one by one."""
 
+import os
+import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from recsys_cli.pipelines.run_record import STARTED
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.dates import parse_instant
 from recsys_cli.utils.errors import UsageError
 from recsys_cli.utils.files import read_json, replacing
 
+KILLED = "killed"
 SCHEMA = pl.Schema(
     {
         "run_id": pl.String(),
@@ -30,7 +35,10 @@ SCHEMA = pl.Schema(
 
 
 def read_runs(workspace: Workspace) -> pl.DataFrame:
-    """Return a row a run, the newest first; of a run that was killed only what it said when it began."""
+    """Return a row a run, the newest first; of a run that was killed only what it said when it began.
+
+    A run that has begun and not ended is "killed" where this machine began it and no longer has its process.
+    """
     records = [_row(file) for file in workspace.runs.glob("*/run.json")]
     found = pl.DataFrame([record for record in records if record], SCHEMA, orient="row", strict=False)
     return found.sort("run_id", descending=True)
@@ -63,14 +71,34 @@ def write_runs(runs: pl.DataFrame, target: Path) -> None:
         runs.write_parquet(part)
 
 
+def _is_killed(record: Mapping[str, Any]) -> bool:
+    process = record.get("process")
+    if record.get("status") != STARTED or not process or process["host"] != platform.node():
+        return False
+    try:
+        os.kill(int(process["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
 def _row(file: Path) -> dict[str, Any]:
     try:
         record = dict(read_json(file))
         started, ended = (parse_instant(record.get(name)) for name in ("started", "ended"))
         stages = record.get("stages") or [{}]
         peak = max((stage.get("peak_bytes") or 0 for stage in stages), default=0)
-    except (OSError, ValueError, TypeError, AttributeError):
+        status = KILLED if _is_killed(record) else record.get("status")
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, OverflowError):
         return {}
     seconds = (ended - started).total_seconds() if started and ended else None
-    known = {"started": started, "ended": ended, "seconds": seconds, "peak_bytes": peak or None}
+    known = {
+        "status": status,
+        "started": started,
+        "ended": ended,
+        "seconds": seconds,
+        "peak_bytes": peak or None,
+    }
     return {name: known.get(name, record.get(name)) for name in SCHEMA}

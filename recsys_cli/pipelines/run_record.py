@@ -1,9 +1,11 @@
 """The record that each run leaves in `runs/<run_id>/`."""
 
+import os
+import platform
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import write_json
 from recsys_cli.utils.stages import Stages
 
+STARTED = "started"
 _LIBRARIES = (
     "recsys-cli",
     "polars",
@@ -35,17 +38,24 @@ class Run:
     stages: Stages = field(default_factory=Stages)
 
 
-def begin_run(workspace: Workspace, command: str) -> Run:
-    """Make the folder of a new run.
+def begin_run(workspace: Workspace, command: str, day: date | None = None) -> Run:
+    """Make the folder of a new run, with a record that says of a killed run which one it was.
 
     Raises: OutputError if it cannot be made.
     """
     started = datetime.now(UTC)
     run_id = f"{started:%Y%m%dT%H%M%S}-{command}-{secrets.token_hex(3)}"
     folder = workspace.runs / run_id
-    write_json(
-        folder / "run.json", {"schema_version": 1, "run_id": run_id, "command": command, "status": "started"}
-    )
+    record = {
+        "schema_version": 1,
+        "run_id": run_id,
+        "command": command,
+        "status": STARTED,
+        "date": None if day is None else str(day),
+        "started": started.isoformat(timespec="seconds"),
+        "process": {"host": platform.node(), "pid": os.getpid()},
+    }
+    write_json(folder / "run.json", record)
     return Run(run_id, command, folder, started)
 
 

@@ -151,11 +151,22 @@ def test_a_score_at_work_holds_its_date_alone(
 
 
 def test_a_killed_score_holds_up_nobody(
-    workspace: Path, contents: Contents, working: subprocess.Popen[str]
+    workspace: Path,
+    contents: Contents,
+    working: subprocess.Popen[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    def last_run() -> tuple[str, str]:
+        capsys.readouterr()
+        assert main(["-C", str(workspace), "--json", "runs", "list"]) == ExitCode.OK
+        run = json.loads(capsys.readouterr().out)["runs"][0]
+        return run["status"], run["date"]
+
     before = finished(contents())
+    assert last_run() == ("started", DAY)
     working.kill()
     assert working.wait(timeout=PATIENCE) == -signal.SIGKILL
+    assert last_run() == ("killed", DAY)
     assert finished(contents()) == before
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY]) == ExitCode.OK
     published = pl.read_parquet(workspace / f"recommendations/date={DAY}/recommendations.parquet")
