@@ -11,7 +11,7 @@ from recsys_cli.cli.arguments import readable
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
-from recsys_cli.cli.words import named
+from recsys_cli.cli.words import in_digits, named
 from recsys_cli.utils.dates import parse_day
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ def report(
 
 def _show(terminal: Terminal, told: "Report") -> None:
     terminal.show_table(f"The lists of {told.day}", ("what", "figure"), _facts(told))
-    gates = [(gate["setting"], f"{gate['figure']:,.4g}", f"{gate['bound']:,.4g}") for gate in told.gates]
+    gates = [(gate["setting"], in_digits(gate["figure"]), in_digits(gate["bound"])) for gate in told.gates]
     if gates:
         terminal.show_table("Publish gates, all held", ("setting", "figure", "bound"), gates)
     if told.unfinished:
         runs = [(run["run_id"], run["status"], run["error"] or "") for run in told.unfinished[:_SHOWN]]
-        terminal.show_table("Runs since that published nothing", ("run", "status", "error"), runs)
+        terminal.show_table("Runs for this day or later that published nothing", ("run", "status", "error"), runs)
     items = [(named(row), f"{row['lists']:,}") for row in told.top_items[:_SHOWN]]
     terminal.show_table("Most frequent items", ("item", "lists"), items)
     _show_drift(terminal, told)

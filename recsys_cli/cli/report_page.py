@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recsys_cli.cli.text import escaped
+from recsys_cli.cli.words import in_digits
 from recsys_cli.utils.files import replacing
 
 
@@ -26,7 +27,7 @@ def write_page(told: Mapping[str, Any], target: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"seen": _seen, "figure": _figure, "whole": _whole, "percent": _percent}
+    pages.filters |= {"seen": _seen, "figure": _figure, "whole": _whole, "percent": _percent, "digits": in_digits}
     page = pages.get_template("report.html").render(told=told, plots=plots_of(told))
     with replacing(target) as part:
         part.write_text(page, encoding="utf-8", errors="backslashreplace")

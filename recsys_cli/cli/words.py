@@ -29,6 +29,11 @@ def named(row: Mapping[str, Any]) -> str:
     return f"{row['title']} [{row['item_id']}]" if row["title"] is not None else str(row["item_id"])
 
 
+def in_digits(value: float) -> str:
+    """Return a figure that is a count or a share."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:.4g}"
+
+
 def short(value: Any) -> str:
     """Return a value in few characters."""
     if value is None:

@@ -143,7 +143,7 @@ def test_runs_that_published_nothing_are_told(workspace: Path, capsys: pytest.Ca
     assert "the lists do not hold" in run["error"]
     assert main(["-C", str(workspace), "report", DAY]) == ExitCode.OK
     out = capsys.readouterr().out
-    assert run["run_id"] in out and "Runs since that published nothing" in out
+    assert run["run_id"] in out and "Runs for this day or later that published nothing" in out
 
 
 def test_features_that_are_gone_are_told_and_the_rest_is_there(
