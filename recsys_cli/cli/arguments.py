@@ -1,13 +1,17 @@
 """Arguments that several commands take."""
 
 from datetime import date
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recsys_cli.cli.session import Session
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import UsageError
+
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.workspace import Workspace
 
 ScoringDate = Annotated[
     str | None,
@@ -35,3 +39,18 @@ def readable(text: str, where: str) -> str:
     if text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text):
         return text
     raise UsageError(f"{text!a} is not UTF-8 text", where=where, fix="write it in UTF-8")
+
+
+def refuse_target(workspace: "Workspace", path: Path, where: str) -> None:
+    """Refuse to write a result where it would replace what is no file, or is one of the workspace's own.
+
+    Raises: UsageError.
+    """
+    own = (workspace.published, workspace.models, workspace.runs, workspace.features_root)
+    inside = any(folder.resolve() in path.resolve().parents for folder in own)
+    if not path.name or inside or (path.exists() and not path.is_file()):
+        raise UsageError(
+            f"{str(path)!a} is no place for a file of yours",
+            where=where,
+            fix="name a file outside the folders of models, runs, features and recommendations",
+        )

@@ -22,7 +22,7 @@ def backfill(ctx: typer.Context, first: From, last: To, missing: Missing = False
     Example: recsys backfill --from 2026-07-01 --to 2026-07-07 --missing
     """
     session = session_of(ctx)
-    days = _days(parse_day(first), parse_day(last))
+    days = _days(parse_day(first, "--from"), parse_day(last, "--to"))
     workspace = open_workspace(session)
     from recsys_cli.pipelines.publication import published_manifest
 

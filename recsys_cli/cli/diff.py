@@ -18,6 +18,7 @@ Publication = Annotated[str, typer.Argument(metavar="DATE|RUN|PATH", help="A pub
 _SHOWN = 5
 _WORDS = {
     "date": "another date",
+    "all_users": "all users, or those of --users",
     "model_version": "another model",
     "features_content_hash": "other features: inputs, their settings or the date",
     "index": "another index",
@@ -77,6 +78,8 @@ def _show_causes(terminal: Terminal, told: "Difference") -> None:
         terminal.show_table("Causes, as the runs recorded them", ("what", "A", "B"), rows)
     else:
         terminal.show_line("Causes: the files and their runs tell of none.")
+    for file in told.without_settings:
+        terminal.show_line(f"No record of its run is there, so that settings are not compared: {file}")
 
 
 def _shares(name: str, told: dict[str, float | None]) -> tuple[str, str, str]:

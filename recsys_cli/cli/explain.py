@@ -11,7 +11,7 @@ from recsys_cli.cli.explain_item import show_item
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import Session, session_of
 from recsys_cli.cli.terminal import Entry, Terminal
-from recsys_cli.cli.words import in_words, named, short
+from recsys_cli.cli.words import explain_command, in_words, named, short
 from recsys_cli.utils.dates import parse_day
 
 if TYPE_CHECKING:
@@ -86,10 +86,8 @@ def _show(terminal: Terminal, told: "Explanation") -> None:
         return
     _show_list(terminal, told)
     last = told.candidates[min(len(told.recommendations), len(told.candidates) - 1)]
-    again = f"recsys explain {told.user_id} --date {told.day}"
-    terminal.say(
-        f"next: {again} --item {last['item_id']}, or --json for all {len(told.candidates)} candidates"
-    )
+    again = explain_command(told.user_id, told.day, last["item_id"])
+    terminal.say(f"next: {again}, or --json for all candidates")
 
 
 def _no_list(told: "Explanation") -> str:

@@ -36,7 +36,7 @@ def _verdict(told: "Explanation") -> str:
     place = f"place {item.get('rank')} of {item.get('candidates')} candidates"
     verdicts = {
         "viewed": "left out, the user has had it: "
-        f"{viewed['events']} times, the last {viewed['days_ago']:.1f} days before",
+        f"{_times(viewed['events'])}, the last {viewed['days_ago']:.1f} days before",
         "unavailable": f"left out, it is not available on the day: from {begin} until {end}",
         "excluded": "left out, scoring.exclude matches it",
         "not proposed": "no candidate, for no source proposes it",
@@ -45,6 +45,10 @@ def _verdict(told: "Explanation") -> str:
         "recommended": f"recommended at rank {item.get('rank')} of {places}",
     }
     return verdicts[item["stage"]]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _source_row(name: str, source: Mapping[str, Any]) -> tuple[str, str, str, str, str]:

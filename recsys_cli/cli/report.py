@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys_cli.cli.arguments import readable
+from recsys_cli.cli.arguments import readable, refuse_target
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
@@ -41,8 +41,10 @@ def report(
     Example: recsys report 2026-07-01 --html report.html
     """
     session = session_of(ctx)
-    day = parse_day(readable(date, "recsys report")) if date is not None else None
+    day = parse_day(readable(date, "recsys report"), "DATE") if date is not None else None
     workspace = open_workspace(session)
+    if html is not None:
+        refuse_target(workspace, html, "--html")
     from recsys_cli.pipelines.report import report as tell
     from recsys_cli.pipelines.report_card import Window
 
@@ -66,8 +68,11 @@ def _show(terminal: Terminal, told: "Report") -> None:
     if gates:
         terminal.show_table("Publish gates, all held", ("setting", "figure", "bound"), gates)
     if told.unfinished:
-        runs = [(run["run_id"], run["status"], run["error"] or "") for run in told.unfinished[:_SHOWN]]
-        terminal.show_table("Runs for this day or later that published nothing", ("run", "status", "error"), runs)
+        runs = [
+            (run["run_id"], run["date"], run["status"], _first_line(run)) for run in told.unfinished[:_SHOWN]
+        ]
+        columns = ("run", "for", "status", "error")
+        terminal.show_table("Runs since that published nothing", columns, runs)
     items = [(named(row), f"{row['lists']:,}") for row in told.top_items[:_SHOWN]]
     terminal.show_table("Most frequent items", ("item", "lists"), items)
     _show_drift(terminal, told)
@@ -79,7 +84,7 @@ def _facts(told: "Report") -> list[tuple[str, str]]:
     lists, run = told.lists, told.run
     facts = [
         ("model", str(lists["model_version"])),
-        ("users", f"{lists['users']:,}: {lists['warm_users']:,} warm, {lists['cold_users']:,} cold"),
+        ("users", _users(lists)),
         ("lists that are short, empty", f"{lists['short_lists']:,}, {lists['empty_lists']:,}"),
         (
             "distinct items",
@@ -94,6 +99,11 @@ def _facts(told: "Report") -> list[tuple[str, str]]:
     stages = ", ".join(f"{stage['name']} {stage['seconds']:.1f} s" for stage in slowest)
     memory = f", {run['peak_bytes'] / 1e9:.2f} GB" if run["peak_bytes"] else ""
     return [*facts, ("run", run["run_id"]), ("took", f"{run['seconds']:.0f} s{memory}; {stages}")]
+
+
+def _users(lists: Mapping[str, Any]) -> str:
+    some = "" if lists["all_users"] else ", chosen by --users"
+    return f"{lists['users']:,}: {lists['warm_users']:,} warm, {lists['cold_users']:,} cold{some}"
 
 
 def _spread(quantiles: Mapping[str, float | None]) -> str:
@@ -148,6 +158,10 @@ def _rival(card: Mapping[str, Any]) -> tuple[str, str]:
         return "none", ""
     measure = f"NDCG@{card['k']}"
     return f"{card['popularity'][measure]:.4f}", _interval(card["difference"])
+
+
+def _first_line(run: Mapping[str, Any]) -> str:
+    return (run["error"] or "").partition("\n")[0]
 
 
 def _figure(value: float | None) -> str:

@@ -17,7 +17,7 @@ def write_page(told: Mapping[str, Any], target: Path) -> None:
 
     Raises: OutputError.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # cron's home may not be writable: its own affair
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # on a home that it cannot write
     from recsys_cli.cli.report_plots import plots_of
 
     pages = Environment(
@@ -27,7 +27,13 @@ def write_page(told: Mapping[str, Any], target: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"seen": _seen, "figure": _figure, "whole": _whole, "percent": _percent, "digits": in_digits}
+    pages.filters |= {
+        "seen": _seen,
+        "figure": _figure,
+        "whole": _whole,
+        "percent": _percent,
+        "digits": in_digits,
+    }
     page = pages.get_template("report.html").render(told=told, plots=plots_of(told))
     with replacing(target) as part:
         part.write_text(page, encoding="utf-8", errors="backslashreplace")

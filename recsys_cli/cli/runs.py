@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys_cli.cli.arguments import readable
+from recsys_cli.cli.arguments import readable, refuse_target
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
 
@@ -30,14 +30,15 @@ def list_runs(ctx: typer.Context, most: Most = 20, to: Target = None) -> None:
 
     found = read_runs(workspace)
     if to is not None:
+        refuse_target(workspace, to, "--to")
         write_runs(found, to)
         session.terminal.say(f"{len(found):,} runs → {to}")
-    elif session.options.as_json:
+    if session.options.as_json:
         told = [{name: _plain(value) for name, value in row.items()} for row in found.to_dicts()]
         session.terminal.show_json(
             {"schema_version": 1, "runs": session.terminal.secrets.hide_in({"runs": told})["runs"]}
         )
-    else:
+    elif to is None:
         columns = ("run", "status", "date", "seconds", "users")
         rows = [
             (row["run_id"], row["status"], row["date"] or "", _seconds(row), _count(row))

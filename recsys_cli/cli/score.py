@@ -12,6 +12,7 @@ from recsys_cli.cli.arguments import ScoringDate, chosen_day, readable
 from recsys_cli.cli.running import Running, running, stage_rows
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
+from recsys_cli.cli.words import explain_command
 from recsys_cli.utils.columns import LONGEST_LIST
 from recsys_cli.utils.durations import parse_duration
 from recsys_cli.utils.errors import UsageError
@@ -153,7 +154,7 @@ def _show(terminal: Terminal, told: dict[str, Any], stages: list[tuple[str, str,
     terminal.show_table(f"Recommendations of {told['date']}", ("what", "figure"), rows)
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
     terminal.say(f"→ {told['path']}")
-    terminal.say(f"next: recsys explain {told['example_user']} --date {told['date']}")
+    terminal.say(f"next: {explain_command(told['example_user'], told['date'])}")
 
 
 def _show_plan(terminal: Terminal, plan: dict[str, Any]) -> None:

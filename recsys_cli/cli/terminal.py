@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from loguru import logger
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn
 from rich.progress import Progress as Bar
 from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -110,7 +111,7 @@ class Terminal:
         for entry in entries:
             grid.add_row(Text(entry.mark), Text(escaped(entry.text)), Text(entry.figure))
             for detail in entry.details:
-                grid.add_row("", Text(f"  {escaped(detail)}", "dim"), "")
+                grid.add_row("", Padding(Text(escaped(detail), "dim"), (0, 0, 0, 2)), "")
         self.data.print(Text(escaped(title), "bold"))
         self.data.print(grid)
 

@@ -1,12 +1,14 @@
 """Features and items in words."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any, Final
 
 _RANK: Final = re.compile(r"(.+)_rank")
 _SCORE: Final = re.compile(r"(.+)_score")
 _NORM: Final = re.compile(r"(.+)_norm")
+_LONGEST_TITLE: Final = 100
 _WINDOW: Final = re.compile(r"(user|item)_events_(\d+)d")
 
 
@@ -26,7 +28,19 @@ def in_words(name: str, value: Any) -> str:
 
 def named(row: Mapping[str, Any]) -> str:
     """Return an item's title with its id, or the id alone."""
-    return f"{row['title']} [{row['item_id']}]" if row["title"] is not None else str(row["item_id"])
+    title = (row["title"] or "").strip()
+    if len(title) > _LONGEST_TITLE:
+        title = f"{title[: _LONGEST_TITLE - 1]}…"
+    return f"{title} [{row['item_id']}]" if title else str(row["item_id"])
+
+
+def explain_command(user_id: str | int, day: object, item_id: str | int | None = None) -> str:
+    """Return the command that explains a user's list, or an item of it, as a shell takes it."""
+    item = "" if item_id is None else f" --item={shlex.quote(str(item_id))}"
+    user = shlex.quote(str(user_id))
+    if user.startswith("-"):
+        return f"recsys explain --date {day}{item} -- {user}"
+    return f"recsys explain {user} --date {day}{item}"
 
 
 def in_digits(value: float) -> str:

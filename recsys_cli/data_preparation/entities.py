@@ -54,7 +54,9 @@ def read_entities(
     problems += id_problems(selected, where, key, whole_file=whole_file)
     problems += duplicate_problems(selected, where, key)
     problems += _availability_problems(selected, where)
-    entities, cast_problems = cast_ids(selected, key, id_type, where)
+    finite, infinite_problems = _finite(selected, where)
+    problems += infinite_problems
+    entities, cast_problems = cast_ids(finite, key, id_type, where)
     return entities, problems + cast_problems
 
 
@@ -174,6 +176,24 @@ def _availability_problems(entities: pl.DataFrame, where: str) -> list[Problem]:
         return []
     what = f"{never:,} items have an {AVAILABLE_UNTIL} before their {AVAILABLE_FROM}; they are never shown"
     return [Problem(where, what, "correct these days", "warning")]
+
+
+def _finite(entities: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[Problem]]:
+    """Return the frame with null for every infinite number, for which no model has a place; tell of them."""
+    numbers = [name for name, kind in entities.schema.items() if kind.is_float()]
+    counts = {name: int(entities[name].is_infinite().sum()) for name in numbers}
+    fix = "leave them empty, or write the largest value that is meant"
+    problems = [
+        Problem(
+            where, f"{count:,} values of {name!r} are infinite or too large: they are missing", fix, "warning"
+        )
+        for name, count in counts.items()
+        if count
+    ]
+    finite = [
+        pl.when(~pl.col(name).is_infinite()).then(pl.col(name)) for name, count in counts.items() if count
+    ]
+    return entities.with_columns(finite), problems
 
 
 def _feature(name: str, kind: pl.DataType, table: FeatureTableSettings) -> pl.Expr:

@@ -17,8 +17,9 @@ from recsys_cli.utils.columns import ITEM_ID, TITLE
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import InputError
 
+_NO_CAUSES = ("gates.", "runtime.", "evaluation.")  # settings that change no list
 _NAMED = 10  # users and items
-_FACTS = ("date", "model_version", "features_content_hash", "index", "shortlist", "top_k")
+_FACTS = ("date", "all_users", "model_version", "features_content_hash", "index", "shortlist", "top_k")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Difference:
         most_changed: the users with the smallest rank-biased overlap: user_id, overlap, rbo.
         causes: by name, what the two were made with where that differs.
         settings: by dotted key, the two runs' values where they differ.
+        without_settings: the files of whose runs no record is there: their settings are not compared.
     """
 
     a: Path
@@ -48,6 +50,7 @@ class Difference:
     most_changed: list[dict[str, Any]]
     causes: dict[str, list[Any]]
     settings: dict[str, list[Any]]
+    without_settings: list[str]
 
     @property
     def is_empty(self) -> bool:
@@ -64,6 +67,7 @@ def diff(workspace: Workspace, one: str, other: str) -> Difference:
     facts = [_facts(file) for file in (a, b)]
     changes = changes_between(a, b, _NAMED)
     items = pl.DataFrame() if changes.items is None else changes.items
+    settings = [_settings(workspace, file) for file in (a, b)]
     gain = pl.col("b") - pl.col("a")
     titles = _titles(workspace, facts[0]) | _titles(workspace, facts[1])
     return Difference(
@@ -84,7 +88,8 @@ def diff(workspace: Workspace, one: str, other: str) -> Difference:
             for name in _FACTS
             if facts[0].get(name) != facts[1].get(name)
         },
-        settings=_changed_settings([_settings(workspace, file) for file in (a, b)]),
+        settings=_changed_settings(settings),
+        without_settings=[str(file) for file, told in zip((a, b), settings, strict=True) if not told],
     )
 
 
@@ -99,6 +104,9 @@ def _facts(file: Path) -> Mapping[str, Any]:
 
 
 def _settings(workspace: Workspace, file: Path) -> dict[str, Any]:
+    """Return the settings that a file was made with; none where no record of its run is there."""
+    if file.parent.parent.resolve() == workspace.runs.resolve():  # a rejected one
+        return run_settings(workspace, {"run_id": file.parent.name})
     manifest = published_manifest(file.parent) if file.name == RECOMMENDATIONS else None
     return run_settings(workspace, manifest or {})
 
@@ -106,7 +114,7 @@ def _settings(workspace: Workspace, file: Path) -> dict[str, Any]:
 def _changed_settings(told: list[dict[str, Any]]) -> dict[str, list[Any]]:
     if not all(told):
         return {}
-    keys = sorted(set(told[0]) | set(told[1]))
+    keys = sorted(key for key in set(told[0]) | set(told[1]) if not key.startswith(_NO_CAUSES))
     return {key: [one.get(key) for one in told] for key in keys if told[0].get(key) != told[1].get(key)}
 
 

@@ -69,7 +69,7 @@ def explain_user(workspace: Workspace, user_id: str, day: date, item_id: str | N
         run_id=opened.run["run_id"] if opened.run else None,
         model_version=opened.bundle.version,
         published=published,
-        differences=_differences(recommendations, published, opened.causes) if opened.run else [],
+        differences=_differences(recommendations, published, opened),
         user=_user(features, serving),
         events=_events(features, day),
         left_out=left_out(features, serving),
@@ -89,9 +89,14 @@ def _rank(opened: ExplainedDay, features: FeatureTables, threads: int) -> tuple[
 
 
 def _differences(
-    now: Sequence[dict[str, Any]], published: Sequence[dict[str, Any]], causes: Sequence[str]
+    now: Sequence[dict[str, Any]], published: Sequence[dict[str, Any]], opened: ExplainedDay
 ) -> list[str]:
     """Return, a line each, the causes and the first place where two lists differ, if they do."""
+    if opened.run is None:
+        return []
+    if not published and not opened.run["all_users"]:
+        return [f"run {opened.run['run_id']} was over chosen users, not this one: the list is as of now"]
+    causes = opened.causes
     if len(now) != len(published):
         return [*causes, f"the published list has {len(published)} items, this one {len(now)}"]
     for one, other in zip(now, published, strict=True):

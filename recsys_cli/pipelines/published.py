@@ -1,11 +1,13 @@
 """What is published in a workspace: the lists of a date, of a run, the last ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from loguru import logger
 
 from recsys_cli.configs.dotted_keys import flat
 from recsys_cli.pipelines.publication import published_manifest
@@ -18,18 +20,33 @@ from recsys_cli.utils.files import read_json
 _RECENT_DAYS = 31
 
 
-def published_days(workspace: Workspace) -> list[date]:
-    """Return the days with published recommendations, the earliest first."""
-    names = [folder.name.removeprefix("date=") for folder in workspace.published.glob("date=????-??-??")]
-    return sorted(
-        parse_day(name) for name in names if published_manifest(workspace.published / f"date={name}")
-    )
+def publications(workspace: Workspace, last: date, most: int) -> dict[date, dict[str, Any]]:
+    """Return the manifests of the newest complete publications up to a day, the earliest first.
+
+    Each one's file is hashed; a folder with lists that are not complete is told and left out.
+    """
+    found: dict[date, dict[str, Any]] = {}
+    for day in sorted(_days_of_folders(workspace), reverse=True):
+        if day > last or len(found) == most:
+            continue
+        folder = workspace.recommendations(day)
+        manifest = published_manifest(folder)
+        if manifest is not None:
+            found[day] = manifest
+        elif (folder / RECOMMENDATIONS).exists():
+            logger.warning("the lists in {} are not complete: `recsys verify {}` tells why", folder, day)
+    return dict(reversed(found.items()))
 
 
 def last_published_day(workspace: Workspace) -> date | None:
     """Return the latest day with published recommendations."""
-    days = published_days(workspace)
-    return days[-1] if days else None
+    return next(iter(publications(workspace, date.max, 1)), None)
+
+
+def _days_of_folders(workspace: Workspace) -> Iterator[date]:
+    for folder in workspace.published.glob("date=????-??-??"):
+        with suppress(UsageError):
+            yield parse_day(folder.name.removeprefix("date="))
 
 
 def run_settings(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,9 +100,8 @@ def published_file(workspace: Workspace, what: str | None) -> Path:
         if not files:
             raise _nothing("nothing is published", str(workspace.published), "run `recsys score` first")
         return files[-1]
-    record = workspace.runs / what / "run.json"
-    if "/" not in what and record.is_file():
-        return workspace.recommendations(_day_of(record)) / RECOMMENDATIONS
+    if "/" not in what and (workspace.runs / what / "run.json").is_file():
+        return _file_of_run(workspace, what)
     path = Path(what)
     if path.is_dir():
         path /= RECOMMENDATIONS
@@ -105,13 +121,24 @@ def _day(text: str) -> date:
         ) from None
 
 
-def _day_of(record: Path) -> date:
+def _file_of_run(workspace: Workspace, run_id: str) -> Path:
+    """Return the file of the lists that a run has published, if they are still there."""
+    record = workspace.runs / run_id / "run.json"
+    rejected = record.with_name("rejected.parquet")
     try:
-        return parse_day(str(read_json(record)["date"]))
+        told = read_json(record)
+        day, sha256 = parse_day(str(told["date"])), str(told["sha256"])
     except (OSError, ValueError, KeyError, TypeError, RecsysError):
+        fix = f"look at {rejected}" if rejected.exists() else "name a complete run of `recsys score`"
+        raise _nothing("this run has published nothing", str(record), fix) from None
+    found = published_manifest(workspace.recommendations(day)) or {}
+    if found.get("sha256") != sha256:
         raise _nothing(
-            "this run has published nothing", str(record), "name a complete run of `recsys score`"
-        ) from None
+            f"the lists of this run are no longer there: those of {day} are of run {found.get('run_id')}",
+            str(record),
+            "name a run whose lists are there, or a date",
+        )
+    return workspace.recommendations(day) / RECOMMENDATIONS
 
 
 def _nothing(what: str, where: str, fix: str) -> UsageError:

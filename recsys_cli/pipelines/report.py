@@ -8,10 +8,9 @@ from typing import Any
 import polars as pl
 
 from recsys_cli.pipelines.drift import drift_of, feature_drift
-from recsys_cli.pipelines.feature_store import Partition, stored_partition
+from recsys_cli.pipelines.feature_store import stored_partition
 from recsys_cli.pipelines.list_figures import item_counts, popularity_curve, read_scores, score_histogram
-from recsys_cli.pipelines.publication import published_manifest
-from recsys_cli.pipelines.published import last_published_day, published_days, run_settings, titles_on
+from recsys_cli.pipelines.published import publications, run_settings, titles_on
 from recsys_cli.pipelines.report_card import Window, as_json, report_cards
 from recsys_cli.pipelines.run_list import KILLED, read_runs
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
@@ -20,11 +19,13 @@ from recsys_cli.utils.dates import parse_instant
 from recsys_cli.utils.errors import RecsysError, UsageError
 from recsys_cli.utils.files import read_json
 
+_Publications = dict[date, dict[str, Any]]
 _TOP_ITEMS = 10
 _HISTORY = 14  # publications
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _FACTS = (
     "model_version",
+    "all_users",
     "users",
     "warm_users",
     "cold_users",
@@ -48,7 +49,7 @@ class Report:
     Attributes:
         lists: figures of the published lists.
         run: what published them: run_id, started, seconds, peak_bytes, stages; None: its record is gone.
-        unfinished: runs for the day and later ones that have published nothing.
+        unfinished: runs for the day, begun after the one that published, and for later days, that failed.
         gates: of each gate, its setting, figure and bound.
         sources: share of the rows that each source proposed.
         top_items: item_id, title, lists.
@@ -90,27 +91,26 @@ def report(workspace: Workspace, day: date | None, window: Window) -> Report:
 
     Raises: UsageError where nothing is published for it.
     """
-    chosen = last_published_day(workspace) if day is None else day
-    manifest = published_manifest(workspace.recommendations(chosen)) if chosen else None
-    if chosen is None or manifest is None:
+    published = publications(workspace, day or date.max, max(_HISTORY, window.days + window.most))
+    chosen = next(reversed(published), None) if day is None else day
+    if chosen is None or chosen not in published:
         raise UsageError(
             "nothing is published" if chosen is None else f"nothing is published for {chosen}",
             where=str(workspace.published),
-            fix="run `recsys score` first, or name a day of `ls recommendations`",
+            fix="run `recsys score` first, name another day, or look at it with `recsys verify`",
         )
-    file = workspace.recommendations(chosen) / RECOMMENDATIONS
-    counts, titles = item_counts(file), titles_on(workspace, chosen)
-    earlier = [one for one in published_days(workspace) if one < chosen]
-    scores = read_scores(file)
+    manifest, file = published[chosen], workspace.recommendations(chosen) / RECOMMENDATIONS
+    earlier = [one for one in published if one < chosen]
+    counts, titles, scores = item_counts(file), titles_on(workspace, chosen), read_scores(file)
     before = read_scores(workspace.recommendations(earlier[-1]) / RECOMMENDATIONS) if earlier else None
-    drift, drift_problem = _drift(workspace, chosen, earlier, before, scores)
-    cards, cards_problem = _cards(workspace, chosen, window)
+    drift, drift_problem = _drift(workspace, published, before, scores)
+    cards, cards_problem = _cards(workspace, published, window)
     return Report(
         day=chosen,
         path=file,
         lists={name: manifest.get(name) for name in _FACTS},
         run=_run(workspace, manifest),
-        unfinished=_unfinished(workspace, chosen),
+        unfinished=_unfinished(workspace, chosen, str(manifest["run_id"])),
         gates=_gates(workspace, manifest),
         sources=dict(manifest["share_by_source"]),
         top_items=[
@@ -119,7 +119,7 @@ def report(workspace: Workspace, day: date | None, window: Window) -> Report:
         ],
         popularity_curve=popularity_curve(counts, int(manifest["eligible_items"])),
         scores={"quantiles": _quantiles(scores), **score_histogram(scores, before)},
-        history=[_of_history(workspace, one) for one in [*earlier, chosen][-_HISTORY:]],
+        history=[_of_history(workspace, *one) for one in published.items()][-_HISTORY:],
         drift=drift,
         drift_against=earlier[-1] if earlier else None,
         drift_problem=drift_problem,
@@ -129,33 +129,30 @@ def report(workspace: Workspace, day: date | None, window: Window) -> Report:
 
 
 def _drift(
-    workspace: Workspace, day: date, earlier: list[date], before: pl.Series | None, scores: pl.Series
+    workspace: Workspace, published: _Publications, before: pl.Series | None, scores: pl.Series
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the drift since the lists before, or why there is none of the features."""
+    """Return the drift between the last two publications, or why there is none of the features."""
     if before is None:
         return [], "there are no earlier lists"
     of_scores = asdict(drift_of("scores", SCORE, before, scores))
-    then, now = _partition(workspace, earlier[-1]), _partition(workspace, day)
+    days = list(published)[-2:]
+    then, now = (stored_partition(workspace, day, published[day]["features_content_hash"]) for day in days)
     if then is None or now is None:
-        gone = earlier[-1] if then is None else day
+        gone = days[0] if then is None else days[1]
         return [of_scores], f"the features that the lists of {gone} were made of are gone"
     features = [asdict(one) for one in feature_drift(then.features, now.features)]
     return sorted([of_scores, *features], key=lambda one: -one["psi"]), None
 
 
-def _partition(workspace: Workspace, day: date) -> Partition | None:
-    """Return the features that the lists of a day were made of; None: they are gone."""
-    manifest = published_manifest(workspace.recommendations(day)) or {}
-    return stored_partition(workspace, day, str(manifest.get("features_content_hash")))
-
-
-def _cards(workspace: Workspace, day: date, window: Window) -> tuple[list[dict[str, Any]], str | None]:
+def _cards(
+    workspace: Workspace, published: _Publications, window: Window
+) -> tuple[list[dict[str, Any]], str | None]:
     """Return the report card, or why there is none."""
     try:
-        cards = [dict(as_json(card)) for card in report_cards(workspace, day, window)]
+        cards = [dict(as_json(card)) for card in report_cards(workspace, published, window)]
     except RecsysError as error:
-        return [], f"{error.what}: {error.where}"
-    return cards, None if cards else "no known user has had an event since the lists were made"
+        return [], " ".join(f"{error.what}: {error.where}".split())
+    return cards, None if cards else "no known user has had an event since lists of all users were made"
 
 
 def _run(workspace: Workspace, manifest: dict[str, Any]) -> dict[str, Any] | None:
@@ -176,12 +173,10 @@ def _run(workspace: Workspace, manifest: dict[str, Any]) -> dict[str, Any] | Non
     }
 
 
-def _unfinished(workspace: Workspace, day: date) -> list[dict[str, Any]]:
-    runs = read_runs(workspace).filter(
-        (pl.col("command") == "score")
-        & pl.col("status").is_in(["failed", KILLED])
-        & (pl.col("date") >= str(day))
-    )
+def _unfinished(workspace: Workspace, day: date, published: str) -> list[dict[str, Any]]:
+    is_later = (pl.col("date") > str(day)) | ((pl.col("date") == str(day)) & (pl.col("run_id") > published))
+    has_failed = (pl.col("command") == "score") & pl.col("status").is_in(["failed", KILLED])
+    runs = read_runs(workspace).filter(has_failed & is_later)
     return runs.select("run_id", "status", "date", "error").to_dicts()
 
 
@@ -197,8 +192,7 @@ def _gates(workspace: Workspace, manifest: dict[str, Any]) -> list[dict[str, Any
     ]
 
 
-def _of_history(workspace: Workspace, day: date) -> dict[str, Any]:
-    manifest = published_manifest(workspace.recommendations(day)) or {}
+def _of_history(workspace: Workspace, day: date, manifest: dict[str, Any]) -> dict[str, Any]:
     run = _run(workspace, manifest) or {}
     scores = read_scores(workspace.recommendations(day) / RECOMMENDATIONS)
     users = manifest["users"]
@@ -206,6 +200,7 @@ def _of_history(workspace: Workspace, day: date) -> dict[str, Any]:
         "date": str(day),
         "model_version": manifest["model_version"],
         "users": users,
+        "all_users": manifest["all_users"],
         "rows": manifest["rows"],
         "full_lists": (users - manifest["short_lists"]) / users if users else None,
         "catalogue_coverage": manifest["catalogue_coverage"],

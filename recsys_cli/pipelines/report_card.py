@@ -25,8 +25,7 @@ from recsys_cli.models.metrics import (
 from recsys_cli.models.popularity_baseline import popularity_lists
 from recsys_cli.pipelines.feature_store import stored_partition
 from recsys_cli.pipelines.inputs import read_inputs
-from recsys_cli.pipelines.publication import published_manifest
-from recsys_cli.pipelines.published import published_days, run_settings
+from recsys_cli.pipelines.published import run_settings
 from recsys_cli.pipelines.truth import Known, covered_days, truth_of
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, USER, USER_ID
@@ -86,12 +85,17 @@ class _Lists:
     new_only: bool
 
 
-def report_cards(workspace: Workspace, last: date, window: Window) -> list[Card]:
-    """Judge the publications up to a day, the earliest first; those that no event follows have no card.
+def report_cards(
+    workspace: Workspace, published: Mapping[date, Mapping[str, Any]], window: Window
+) -> list[Card]:
+    """Judge publications, the earliest first: those of all users that later events follow.
+
+    Args:
+        published: manifests by day, ascending.
 
     Raises: InputError for inputs that cannot be used.
     """
-    days = [day for day in published_days(workspace) if day <= last]
+    days = [day for day, manifest in published.items() if manifest["all_users"]]
     if not days:
         return []
     settings = workspace.settings
@@ -100,7 +104,10 @@ def report_cards(workspace: Workspace, last: date, window: Window) -> list[Card]
     raise_errors(problems)
     assert tables is not None
     chosen = _chosen(tables, days, window)
-    cards = (_judged(_open(workspace, day), tables, covered, window.days) for day, covered in chosen)
+    cards = (
+        _judged(_open(workspace, day, published[day]), tables, covered, window.days)
+        for day, covered in chosen
+    )
     return [card for card in cards if card is not None]
 
 
@@ -112,10 +119,9 @@ def _chosen(tables: Tables, days: Sequence[date], window: Window) -> list[tuple[
     return sorted(whole_first[: window.most])
 
 
-def _open(workspace: Workspace, day: date) -> _Lists:
+def _open(workspace: Workspace, day: date, manifest: Mapping[str, Any]) -> _Lists:
     """Return the lists of a day with its features, or where these are gone with what they would be now."""
-    manifest = published_manifest(workspace.recommendations(day)) or {}
-    partition = stored_partition(workspace, day, str(manifest.get("features_content_hash")))
+    partition = stored_partition(workspace, day, manifest["features_content_hash"])
     features: DayFeatures
     if partition is None:
         features = build_features(read_inputs(workspace, day, external_days=[]), workspace.settings.features)

@@ -52,9 +52,14 @@ class Workspace:
         cores = len(os.sched_getaffinity(0))
         return min(self.settings.runtime.threads or cores, cores)
 
+    @property
+    def features_root(self) -> Path:
+        """The folder of all feature partitions."""
+        return self.root / self.settings.output.features
+
     def features(self, day: date) -> Path:
         """Return the folder of a day's feature partition."""
-        return self.root / self.settings.output.features / f"date={day}"
+        return self.features_root / f"date={day}"
 
     def recommendations(self, day: date) -> Path:
         """Return the folder of a day's published recommendations."""

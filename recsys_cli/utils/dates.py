@@ -9,8 +9,8 @@ from recsys_cli.utils.errors import UsageError
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
-def parse_day(text: str) -> date:
-    """Return the day that `text` names as YYYY-MM-DD.
+def parse_day(text: str, where: str = "--date") -> date:
+    """Return the day that `text`, given as `where`, names as YYYY-MM-DD.
 
     Raises: UsageError for anything else, a day that does not exist included.
     """
@@ -21,7 +21,7 @@ def parse_day(text: str) -> date:
     except ValueError:
         raise UsageError(
             f"{text!a} is not a day",
-            where="--date",
+            where=where,
             fix="give an existing day as YYYY-MM-DD, such as 2026-11-23",
         ) from None
 

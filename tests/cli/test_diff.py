@@ -1,7 +1,8 @@
 """`recsys diff`: against values worked out by hand and by the definition, and what it says of causes."""
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -133,3 +134,33 @@ def test_what_cannot_be_compared_is_refused(workspace: Path, capsys: pytest.Capt
     ):
         assert main(["-C", str(workspace), "diff", DAY, what]) == code
         assert words in capsys.readouterr().err
+
+
+def test_a_run_whose_lists_are_gone_is_not_compared(
+    workspace: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    runs = []
+    for arguments in (("--top-k", "10", "--force"), ("--top-k", "5")):
+        assert main(["-q", "-C", str(workspace), "score", "--date", DAY, *arguments]) == ExitCode.OK
+        manifest = workspace / f"recommendations/date={DAY}/manifest.json"
+        runs.append(json.loads(manifest.read_text())["run_id"])
+    assert f"those of {DAY} are of run {runs[1]}" in refused(ExitCode.USAGE, "diff", runs[0], DAY)
+    assert told(workspace, capsys, runs[1], DAY)["unchanged"] == 60
+    failing = ("-q", "-C", str(workspace), "--set", "gates.min_users=61", "score", "--date", NEXT)
+    assert main(failing) == ExitCode.CHECK
+    (rejected,) = (workspace / "runs").glob("*/rejected.parquet")
+    message = refused(ExitCode.USAGE, "diff", rejected.parent.name, DAY)
+    assert "this run has published nothing" in message and f"fix: look at {rejected}" in message
+    found = told(workspace, capsys, str(rejected), DAY)
+    assert found["without_settings"] == [] and "gates.min_users" not in found["settings"]
+    shutil.rmtree(workspace / "runs")
+    assert told(workspace, capsys, DAY, str(workspace / "data/../recommendations/date=2026-03-02"))[
+        "without_settings"
+    ]
+
+
+def test_another_choice_of_users_is_a_cause(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-q", "-C", str(workspace), "score", "--date", NEXT, "--users", "u01,u02"]) == ExitCode.OK
+    assert told(workspace, capsys, DAY, NEXT)["causes"]["all_users"] == [True, False]
+    assert main(["-C", str(workspace), "explain", "u03", "--date", NEXT]) == ExitCode.OK
+    assert "was over chosen users, not this one: the list is as of now" in capsys.readouterr().err

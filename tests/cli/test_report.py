@@ -143,7 +143,51 @@ def test_runs_that_published_nothing_are_told(workspace: Path, capsys: pytest.Ca
     assert "the lists do not hold" in run["error"]
     assert main(["-C", str(workspace), "report", DAY]) == ExitCode.OK
     out = capsys.readouterr().out
-    assert run["run_id"] in out and "Runs for this day or later that published nothing" in out
+    assert run["run_id"] in out and "Runs since that published nothing" in out
+
+
+def test_a_run_of_some_users_is_told_as_such_and_has_no_card(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = ("score", "--date", NEXT, "--users", "u01,u02")
+    assert main(["-q", "-C", str(workspace), *some]) == ExitCode.OK
+    found = told(workspace, capsys)
+    assert (found["date"], found["lists"]["all_users"], found["lists"]["users"]) == (NEXT, False, 2)
+    assert [card["day"] for card in found["cards"]] == [DAY]
+
+
+def test_lists_without_their_manifest_are_told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-q", "-C", str(workspace), "score", "--date", NEXT]) == ExitCode.OK
+    (workspace / f"recommendations/date={NEXT}/manifest.json").write_text("{")
+    capsys.readouterr()
+    assert main(["-C", str(workspace), "--json", "report"]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert json.loads(out)["date"] == DAY
+    assert f"date={NEXT} are not complete: `recsys verify {NEXT}` tells why" in err
+
+
+def test_numbers_that_are_none_have_a_drift(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Infinite ones are missing, as NaN is; the model was trained on the whole column."""
+    users = pl.read_parquet(workspace / "data/users.parquet").with_columns(pl.col("age").cast(pl.Float64))
+    ages = users["age"].to_list()
+    ages[0], ages[1], ages[2] = math.nan, math.inf, None
+    users.with_columns(age=pl.Series(ages)).write_parquet(workspace / "data/users.parquet")
+    assert main(["-C", str(workspace), "score", "--date", NEXT]) == ExitCode.OK
+    assert "1 values of 'age' are infinite or too large: they are missing" in capsys.readouterr().err
+    age = next(row for row in told(workspace, capsys)["drift"] if row["name"] == "age")
+    assert age["now"] == pytest.approx(sum(ages[3:]) / 57) and age["psi"] > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["", "data", "recommendations/date=2026-03-02/recommendations.parquet", "models/x.html", "runs/x"]
+)
+@pytest.mark.parametrize("command", [("report", "--html"), ("runs", "list", "--to")])
+def test_no_result_takes_the_place_of_something_else(
+    workspace: Path, refused: Any, name: str, command: tuple[str, ...]
+) -> None:
+    target = name and str(workspace / name)
+    assert f"where: {command[-1]}\n" in refused(ExitCode.USAGE, *command, target)
+    assert f"where: {command[-1]}\n" in refused(ExitCode.USAGE, *command, "/dev/null")
 
 
 def test_features_that_are_gone_are_told_and_the_rest_is_there(

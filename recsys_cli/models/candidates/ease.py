@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 from scipy import sparse
+from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from recsys_cli.configs.candidate_sections import EASESettings
@@ -32,8 +33,6 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
 
     BLAS on one thread: how many share a sum would decide its last digits, and on busy cores they wait.
     """
-    from scipy.linalg import lapack  # training alone needs it, and its import is slow
-
     with threadpool_limits(1, "blas"):
         factor, _ = lapack.dpotrf(matrix, lower=True, overwrite_a=True)
         half, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
