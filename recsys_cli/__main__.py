@@ -14,12 +14,26 @@ def main() -> int:
         signal.signal(signal.SIGINT, _leave)
     from recsys_cli.cli.app import main as run
 
-    if signal.getsignal(signal.SIGINT) is _leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        if signal.getsignal(signal.SIGINT) is _leave:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return run()
     except KeyboardInterrupt:  # before a command began
         return _INTERRUPTED
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing left to interrupt
+
+
+def program() -> None:
+    """Be the process, and end with its work: what Python would take apart the system takes at once."""
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # full, closed or never there: the code has told
+            pass
+    os._exit(code)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -27,4 +41,4 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -36,7 +36,7 @@ def test_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> 
 def test_wheel_installs_the_command(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         entry_points = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert "recsys=recsys_cli.__main__:main" in archive.read(entry_points).decode()
+        assert "recsys=recsys_cli.__main__:program" in archive.read(entry_points).decode()
 
 
 @pytest.mark.parametrize(("option", "answer"), [("--version", "recsys"), ("--help", "Commands")])

@@ -119,7 +119,7 @@ def report(workspace: Workspace, day: date | None, window: Window) -> Report:
         ],
         popularity_curve=popularity_curve(counts, int(manifest["eligible_items"])),
         scores={"quantiles": _quantiles(scores), **score_histogram(scores, before)},
-        history=[_of_history(workspace, *one) for one in published.items()][-_HISTORY:],
+        history=[_of_history(workspace, *one) for one in list(published.items())[-_HISTORY:]],
         drift=drift,
         drift_against=earlier[-1] if earlier else None,
         drift_problem=drift_problem,

@@ -114,7 +114,10 @@ def test_a_bug_is_one_block_without_a_traceback() -> None:
 def test_a_bug_names_the_log_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings/settings.toml").write_text("")
-    body = "from recsys_cli.cli.running import running\n    with running(session, 'act'): {}['x']"
+    body = (
+        "from datetime import date; from recsys_cli.cli.running import running\n"
+        "    with running(session, 'act', date(2026, 7, 1)): {}['x']"
+    )
     run = act(body, "-C", str(tmp_path))
     (log,) = (tmp_path / "runs").glob("*-act-*/log.jsonl")
     assert (run.returncode, run.stderr.splitlines()[1]) == (ExitCode.BUG, f"  where: {log}")

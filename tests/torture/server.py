@@ -18,6 +18,10 @@ import sys
 import traceback
 from typing import Any
 
+from numba.core.dispatcher import Dispatcher
+
+from recsys_cli.__main__ import main as recsys
+from recsys_cli.__main__ import program
 from tests.torture.syscalls import be_watched
 
 LARGEST = 1 << 20  # bytes of a message
@@ -43,7 +47,7 @@ def main() -> None:
                 return
             if _serve(channel, json.loads(message)):
                 break
-    sys.exit(_recsys())  # in the fork, outside of the loop's frames
+    program()  # in the fork, outside of the loop's frames
 
 
 def _serve(channel: socket.socket, asked: dict[str, Any]) -> bool:
@@ -80,7 +84,7 @@ def _in_place(asked: dict[str, Any]) -> int:
     kept = os.dup(1), os.dup(2)
     _redirect(asked)
     try:
-        return _recsys()
+        return recsys()
     except BaseException:  # pylint: disable=broad-exception-caught
         traceback.print_exc()
         return -1
@@ -124,12 +128,6 @@ def _kill_at(chunk: int) -> None:
     setattr(Ranking, "_rank", rank_or_die)
 
 
-def _recsys() -> int:
-    from recsys_cli.__main__ import main as recsys
-
-    return recsys()
-
-
 def _tell(channel: socket.socket, **told: object) -> None:
     channel.send(json.dumps(told).encode())
 
@@ -157,6 +155,17 @@ def _import_all() -> None:
     target = importlib.import_module("numba.core.registry").cpu_target
     target.typing_context.refresh()
     target.target_context.refresh()
+    _load_all_loops()
+
+
+def _load_all_loops() -> None:
+    """Load what numba has kept of the program's loops: a run that is forked then need not."""
+    for name in [name for name in sys.modules if name.startswith("recsys_cli.")]:
+        for loop in vars(sys.modules[name]).values():
+            if isinstance(loop, Dispatcher) and loop.__module__ == name and loop.stats.cache_path:
+                # pylint: disable-next=protected-access
+                for signature, *_ in loop._cache._cache_file._load_index():
+                    loop.compile(signature)
 
 
 if __name__ == "__main__":
