@@ -13,6 +13,7 @@ from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
 
 FACTS = "recsys.facts"  # in the file's metadata
 _COLUMNS = {RANK: pa.uint16(), SCORE: pa.float32(), SOURCES: pa.string()}
+_TOLD = {"rows": int, "users": int, "empty_lists": int, "date": str, "model_version": str}
 _DISORDER = "stand behind a larger user_id"
 _ROWS = 131_072  # that are looked at together
 
@@ -23,7 +24,13 @@ def read_facts(file: Path) -> dict[str, Any] | None:
     Raises: OSError, pa.ArrowInvalid or ValueError for a file that cannot be read.
     """
     told = (pq.read_metadata(file).metadata or {}).get(FACTS.encode())
-    return None if told is None else dict(json.loads(told))
+    if told is None:
+        return None
+    facts = dict(json.loads(told))
+    damaged = [name for name, kind in _TOLD.items() if not isinstance(facts.get(name), kind)]
+    if damaged:
+        raise ValueError(f"what it tells of itself is damaged: {', '.join(damaged)}")
+    return facts
 
 
 def file_problems(file: Path, facts: Mapping[str, Any], *, repeats: bool = True) -> list[str]:

@@ -84,6 +84,20 @@ def test_lists_that_break_a_promise_are_told(
     assert line in refused(ExitCode.CHECK, "verify", DAY)
 
 
+@pytest.mark.parametrize("key", ["empty_lists", "rows", "date"])
+def test_a_bit_that_flips_in_what_a_file_tells_of_itself_is_told(
+    folder: Path, refused: Callable[..., str], key: str
+) -> None:
+    file = folder / "recommendations.parquet"
+    table, metadata = pq.read_table(file), pq.read_metadata(file).metadata
+    with pq.ParquetWriter(file, table.schema) as writer:
+        writer.write_table(table)
+        flipped = metadata[b"recsys.facts"].replace(f'"{key}"'.encode(), f'"{key[:-1]}~"'.encode())
+        writer.add_key_value_metadata({"recsys.facts": flipped})
+    message = refused(ExitCode.CHECK, "verify", DAY)
+    assert f"what it tells of itself is damaged: {key}" in message
+
+
 def test_a_foreign_file_and_a_word_that_means_nothing(tmp_path: Path, refused: Callable[..., str]) -> None:
     foreign = tmp_path / "foreign.parquet"
     pl.DataFrame({"user_id": [1]}).write_parquet(foreign)
