@@ -116,7 +116,7 @@ def _show_drift(terminal: Terminal, told: "Report") -> None:
             (row["table"], row["name"], f"{row['psi']:.3f}", _figure(row["before"]), _figure(row["now"]))
             for row in told.drift[:_SHOWN]
         ]
-        title = f"Drift since the lists of {told.drift_against}: {_SHOWN} largest of {len(told.drift)}"
+        title = f"Drift since the lists of {told.drift_against}: the largest of {len(told.drift)} columns"
         terminal.show_table(title, ("table", "column", "psi", "before", "now"), rows)
     if told.drift_problem:
         terminal.show_line(f"Drift of features: {told.drift_problem}.")
@@ -129,7 +129,7 @@ def _show_cards(terminal: Terminal, told: "Report") -> None:
     k = told.cards[0]["k"]
     rows = [
         (
-            card["day"],
+            card["date"],
             _covered(card),
             f"{card['users']:,}",
             _interval(card["measures"][f"NDCG@{card['k']}"]),

@@ -73,7 +73,7 @@ def _cards(cards: Sequence[Mapping[str, Any]]) -> Figure:
     ]
     if rivals:
         axes.plot(*zip(*rivals, strict=True), "s", color=_ORANGE, fillstyle="none", label="recent popularity")
-    axes.set_xticks(places, [card["day"] for card in cards], rotation=30, ha="right")
+    axes.set_xticks(places, [card["date"] for card in cards], rotation=30, ha="right")
     axes.set_xlim(-0.5, len(cards) - 0.5)
     axes.set_ylim(bottom=0)
     axes.set_ylabel(measure)

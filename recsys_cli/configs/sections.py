@@ -171,7 +171,9 @@ class GatesSettings(Section):
     )
     max_top_item_share: Bound = Field(0.99, description="share of the lists that hold the most frequent item")
     min_overlap: Bound = Field(
-        0.05, description="mean share of a list that the last published one, of at most 31 days, holds, too"
+        0.05,
+        description="mean share of the shorter of a user's two lists that is in both, this one and that of "
+        "the last publication, of at most 31 days",
     )
     min_own_item_auc: Bound = Field(
         0.55,

@@ -48,6 +48,6 @@ def fit_calibration(raw: np.ndarray, labels: np.ndarray) -> Calibration:
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Return 1 / (1 + exp(-x)); scipy's takes longer to import than a night's scores take here."""
+    """Return 1 / (1 + exp(-x)); scipy.special, slow to import, would be there for nothing else."""
     with np.errstate(over="ignore"):  # then the value is 0, as it should be
         return np.asarray(1.0 / (1.0 + np.exp(-logits)))

@@ -8,7 +8,9 @@ from recsys_cli.utils.columns import ITEM_ID, USER_ID
 
 
 def mean_overlap(one: Path, other: Path, users: pl.Series) -> float | None:
-    """Return the mean share of a list that the same user's other list holds, too, in [0, 1].
+    """Return the mean share of the shorter of a user's two lists that is in both, in [0, 1].
+
+    Unlike the overlap that `diff` shows, a share of the longer one, it does not fall where lists grow.
 
     Args:
         users: external ids of the users who are looked at.

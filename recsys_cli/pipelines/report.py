@@ -11,7 +11,7 @@ from recsys_cli.pipelines.drift import drift_of, feature_drift
 from recsys_cli.pipelines.feature_store import stored_partition
 from recsys_cli.pipelines.list_figures import item_counts, popularity_curve, read_scores, score_histogram
 from recsys_cli.pipelines.published import publications, run_settings, titles_on
-from recsys_cli.pipelines.report_card import Window, as_json, report_cards
+from recsys_cli.pipelines.report_card import Window, report_cards
 from recsys_cli.pipelines.run_list import KILLED, read_runs
 from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ITEM_ID, SCORE, TITLE
@@ -149,7 +149,7 @@ def _cards(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Return the report card, or why there is none."""
     try:
-        cards = [dict(as_json(card)) for card in report_cards(workspace, published, window)]
+        cards = [card.as_json() for card in report_cards(workspace, published, window)]
     except RecsysError as error:
         return [], " ".join(f"{error.what}: {error.where}".split())
     return cards, None if cards else "no known user has had an event since lists of all users were made"

@@ -72,6 +72,11 @@ class Card:
     difference: dict[str, float] | None
     rectools: dict[str, float]
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the card as a JSON object."""
+        plain = dict(vars(self))
+        return {"date": str(plain.pop("day")), **plain}
+
 
 @dataclass(frozen=True)
 class _Lists:
@@ -191,8 +196,3 @@ def _interval(values: pl.Series) -> dict[str, float]:
 
 def _mean(values: pl.Series) -> float:
     return float(values.to_numpy().mean())
-
-
-def as_json(card: Card) -> Mapping[str, Any]:
-    """Return a card as a JSON object."""
-    return {**vars(card), "day": str(card.day)}

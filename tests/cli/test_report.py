@@ -75,7 +75,7 @@ def test_the_report_card_is_that_of_a_count_by_hand(
     rows = lists_of(workspace).sort("user_id", "rank")
     mine = {user: rows.filter(pl.col("user_id") == user)["item_id"].to_list() for user in relevant}
     users = len(relevant)
-    assert (card["day"], card["days"], card["covered_days"], card["users"]) == (DAY, 14, 3, users)
+    assert (card["date"], card["days"], card["covered_days"], card["users"]) == (DAY, 14, 3, users)
     hit = [bool(set(mine[user]) & items) for user, items in relevant.items()]
     assert card["measures"][f"HitRate@{K}"]["mean"] == pytest.approx(sum(hit) / users)
     for name, best in ((card["measures"][f"NDCG@{K}"]["mean"], None), (card["rectools"][f"NDCG@{K}"], K)):
@@ -102,9 +102,13 @@ def test_whole_windows_are_judged_before_others(workspace: Path, capsys: pytest.
     for day in (NEXT, "2026-03-04"):
         assert main(["-q", "-C", str(workspace), "score", "--date", day]) == ExitCode.OK
     cards = told(workspace, capsys, "--days", "2", "--past", "2")["cards"]
-    assert [(card["day"], card["covered_days"]) for card in cards] == [(DAY, 2), (NEXT, 2)]
+    assert [(card["date"], card["covered_days"]) for card in cards] == [(DAY, 2), (NEXT, 2)]
     cards = told(workspace, capsys, "--days", "2", "--past", "3")["cards"]
-    assert [(card["day"], card["covered_days"]) for card in cards] == [(DAY, 2), (NEXT, 2), ("2026-03-04", 1)]
+    assert [(card["date"], card["covered_days"]) for card in cards] == [
+        (DAY, 2),
+        (NEXT, 2),
+        ("2026-03-04", 1),
+    ]
 
 
 def test_figures_are_those_of_the_file(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,7 +133,9 @@ def test_figures_are_those_of_the_file(workspace: Path, capsys: pytest.CaptureFi
     assert found["scores"]["quantiles"]["p50"] == pytest.approx(rows["score"].quantile(0.5))
     assert [row["date"] for row in found["history"]] == [DAY, NEXT]
     assert found["history"][1]["median_score"] == pytest.approx(rows["score"].median())
-    assert found["run"]["stages"] and found["run"]["run_id"].endswith("") and found["drift_against"] == DAY
+    manifest = json.loads((workspace / f"recommendations/date={NEXT}/manifest.json").read_text())
+    assert found["run"]["run_id"] == manifest["run_id"] and found["drift_against"] == DAY
+    assert [stage["name"] for stage in found["run"]["stages"]][-1] == "publish"
     assert {gate["setting"] for gate in found["gates"]} == {"min_users"}
     age = next(row for row in found["drift"] if row["name"] == "age")
     assert age == {"table": "users", "name": "age", "psi": 0.0, "before": age["now"], "now": age["now"]}
@@ -153,7 +159,7 @@ def test_a_run_of_some_users_is_told_as_such_and_has_no_card(
     assert main(["-q", "-C", str(workspace), *some]) == ExitCode.OK
     found = told(workspace, capsys)
     assert (found["date"], found["lists"]["all_users"], found["lists"]["users"]) == (NEXT, False, 2)
-    assert [card["day"] for card in found["cards"]] == [DAY]
+    assert [card["date"] for card in found["cards"]] == [DAY]
 
 
 def test_lists_without_their_manifest_are_told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
