@@ -46,7 +46,8 @@ def refuse_target(workspace: "Workspace", path: Path, where: str) -> None:
 
     Raises: UsageError.
     """
-    own = (workspace.published, workspace.models, workspace.runs, workspace.features_root)
+    results = workspace.published, workspace.models, workspace.partitions
+    own = (workspace.runs, workspace.root / COPIES, *(one.folder for one in results))
     inside = any(folder.resolve() in path.resolve().parents for folder in own)
     if not path.name or inside or (path.exists() and not path.is_file()):
         raise UsageError(

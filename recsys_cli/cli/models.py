@@ -117,6 +117,6 @@ def _writing(workspace: "Workspace") -> Iterator[None]:
     from recsys_cli.utils.files import check_writable
     from recsys_cli.utils.locks import locked
 
-    check_writable(workspace.models)
+    check_writable(workspace.models.folder)
     with locked(workspace.lock("models"), "the models"):
         yield

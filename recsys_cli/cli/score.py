@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,11 @@ from recsys_cli.utils.errors import UsageError
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.score import ScoreRequest
+
+class EngineName(StrEnum):
+    LOCAL = "local"
+    RAY = "ray"
+
 
 Users = Annotated[
     str | None,
@@ -50,6 +56,17 @@ LockWait = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Score again although the date is complete.")]
+Engine = Annotated[
+    EngineName, typer.Option("--engine", help="Where users are ranked: in this process, or on a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Of the Ray cluster: host:port, ray://host:port, or auto, the one of this machine.",
+    ),
+]
 
 
 def score(
@@ -61,6 +78,8 @@ def score(
     force: Force = False,
     plan: Planned = False,
     lock_wait: LockWait = None,
+    engine: Engine = EngineName.LOCAL,
+    address: Address = None,
 ) -> None:
     """Recommend items to every user and publish one parquet file.
 
@@ -69,13 +88,14 @@ def score(
     session = session_of(ctx)
     day = chosen_day(session, date)
     asked = _asked_users(users, user or [])
+    cluster = _cluster(engine, address, plan=plan)
     wait = 0 if lock_wait is None else parse_duration(lock_wait, "--lock-wait")
     with running(session, "score", day) as under_way:
         from recsys_cli.pipelines.score import ScoreRequest
 
         under_way.facts.update(date=str(day))
         wanted = top_k or under_way.workspace.settings.scoring.top_k
-        request = ScoreRequest(day, wanted, asked, force, wait)
+        request = ScoreRequest(day, wanted, asked, force, wait, cluster)
         told = _planned(under_way, request) if plan else scored(under_way, request, session.terminal)
     if session.options.as_json:
         session.terminal.show_json(told)
@@ -85,6 +105,22 @@ def score(
         session.terminal.say(f"already complete: {told['path']} (--force scores again)")
     elif not session.options.quiet:
         _show(session.terminal, told, stage_rows(under_way))
+
+
+def _cluster(engine: EngineName, address: str | None, *, plan: bool) -> str | None:
+    """Return the address of the cluster that ranks; None: none does.
+
+    Raises: UsageError for options that do not go together.
+    """
+    if engine is EngineName.LOCAL and address is not None:
+        raise UsageError("--address is of a Ray cluster", where="--address", fix="add --engine ray")
+    if engine is EngineName.RAY and plan:
+        raise UsageError(
+            "--plan tells what this machine takes, not a cluster",
+            where="--plan --engine ray",
+            fix="leave out --engine ray; README, \"Past one machine\", has the cost of a core",
+        )
+    return None if engine is EngineName.LOCAL else address or "auto"
 
 
 def _planned(under_way: Running, request: "ScoreRequest") -> dict[str, Any]:

@@ -40,8 +40,10 @@ class Session:
         Raises: SettingsError.
         """
         from recsys_cli.configs.load import load_settings
+        from recsys_cli.utils.stores import use_options
 
         loaded = load_settings(self.workspace(), self.options.environment, self.options.overrides)
+        use_options(loaded.settings.storage.model_dump())
         self.terminal.secrets = loaded.secret_texts()
         return loaded
 

@@ -58,5 +58,5 @@ def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> Non
 def _fix(found: "Verification", workspace: "Workspace") -> str:
     if not found.problems:
         return "run `recsys verify --repair`"
-    is_published = workspace.published.resolve() in found.file.resolve().parents
+    is_published = workspace.published.folder.resolve() in found.file.resolve().parents
     return "run `recsys score --force`" if is_published else "name a file that `recsys score` has written"

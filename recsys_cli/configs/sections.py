@@ -25,7 +25,7 @@ _A_PLACE = 10  # shortlisted candidates for each place of a list: fewer would co
 class TableSettings(Section):
     """Where a table lies and how its own columns map to the contract."""
 
-    path: str = Field("", description="file, folder or glob, relative to the workspace; empty: no such table")
+    path: str = Field("", description="file, folder, glob or URI; relative to the workspace; empty: no such table")
     format: Literal["auto", "parquet", "csv"] = Field("auto", description="auto goes by the file's ending")
     separator: str = Field(",", min_length=1, description="CSV: between columns, one or more characters")
     encoding: Literal["utf8", "latin1"] = Field("utf8", description="CSV: the file's encoding")
@@ -212,12 +212,31 @@ class RuntimeSettings(Section):
 
 
 class OutputSettings(Section):
-    """Folders, relative to the workspace."""
+    """Folders, relative to the workspace, or URIs of an object store."""
 
     features: str = "features"
     models: str = "models"
     recommendations: str = "recommendations"
-    runs: str = "runs"
+    runs: str = Field("runs", description="records, logs and locks: always a folder of this machine")
+
+    @field_validator("runs")
+    @classmethod
+    def _a_folder(cls, value: str) -> str:
+        if "://" in value:
+            raise ValueError("must be a folder of this machine, whose locks lie in it, not a URI")
+        return value
+
+
+StorageOptions = dict[str, bool | int | str]
+
+
+class StorageSettings(Section):
+    """What each scheme's file system is given beside the usual environment; credentials: .secrets.toml."""
+
+    s3: StorageOptions = Field({}, description="of s3fs: endpoint_url, profile, key, secret, token, anon")
+    gs: StorageOptions = Field({}, description="of gcsfs: project, token")
+    az: StorageOptions = Field({}, description="of adlfs: account_name, account_key, sas_token")
+    drive: StorageOptions = Field({}, description="url: what stands for https://drive.google.com/uc")
 
 
 class Settings(Section):
@@ -233,6 +252,7 @@ class Settings(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     runtime: RuntimeSettings = RuntimeSettings()
     output: OutputSettings = OutputSettings()
+    storage: StorageSettings = StorageSettings()
 
     @field_validator("timezone")
     @classmethod

@@ -24,6 +24,7 @@ from recsys_cli.utils.columns import (
     USER_ID,
 )
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.uris import place_of
 
 _OPTIONAL = {USER_ID: (), ITEM_ID: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
 _KINDS = {TITLE: pl.String, AVAILABLE_FROM: pl.Date, AVAILABLE_UNTIL: pl.Date}
@@ -38,7 +39,7 @@ def read_entities(
     """
     if not table.path:
         return _empty(key, id_type), _needless_problems(exclude)
-    where = str(workspace / table.path)
+    where = place_of(table.path, workspace)
     try:
         files = source_files(table, workspace)
         frame = scan_source(table, workspace)

@@ -14,6 +14,7 @@ from recsys_cli.data_preparation.problems import Problem, missing_column, raise_
 from recsys_cli.data_preparation.sources import collect_source, scan_source, source_files, source_schema
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, USER, USER_ID
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.uris import place_of
 
 _OPTIONAL = {SCORE: pl.Float32, RANK: pl.Float64}
 _FIX = "deliver the day's candidates again without these rows"
@@ -106,7 +107,7 @@ def _found_files(
         "deliver them, each made from nothing of its own day or later, or leave the source out of training "
         "and scoring: candidates.external.num_candidates=0"
     )
-    return files, [Problem(str(workspace / settings.path), what, fix)]
+    return files, [Problem(place_of(settings.path, workspace), what, fix)]
 
 
 def _table(settings: ExternalSettings, day: date) -> TableSettings:
@@ -118,7 +119,7 @@ def _read_day(
     table: TableSettings, workspace: Path, files: list[Path]
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return user_id, item_id and the score f32 and rank f64 that the files have, in their order."""
-    where = str(workspace / table.path)
+    where = place_of(table.path, workspace)
     try:
         frame = scan_source(table, workspace)
         schema = source_schema(frame, files)

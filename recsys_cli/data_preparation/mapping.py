@@ -27,6 +27,7 @@ from recsys_cli.utils.columns import (
     WEIGHT,
 )
 from recsys_cli.utils.errors import InputError, UsageError
+from recsys_cli.utils.uris import place_of
 
 INTERACTIONS, USERS, ITEMS = "interactions", "users", "items"
 NAMES = {
@@ -109,7 +110,7 @@ def _open(name: str, path: str, workspace: Path) -> _Source:
     if sample.is_empty():
         raise InputError(
             "the table has no rows",
-            where=str(workspace / path),
+            where=place_of(path, workspace),
             fix=f"deliver it with its rows, or correct the path after --{name}",
         )
     return _Source(name, table, sample, is_csv)

@@ -1,7 +1,7 @@
-"""Sources as they are: parquet or CSV, a file, a folder or a glob, under their own column names."""
+"""Sources as they are: parquet or CSV, a file, folder, glob or URI, under their own column names."""
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 from recsys_cli.configs.sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.dialect import refuse_compressed
 from recsys_cli.data_preparation.far_times import far_column
+from recsys_cli.data_preparation.remote_sources import local_source, remote_sizes
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError
+from recsys_cli.utils.uris import is_uri, place_of
 
 _CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv.gz")
 _BATCH_ROWS = 65_536
@@ -23,26 +25,36 @@ _SHOWN_FILES = 3
 
 
 def source_files(table: TableSettings, workspace: Path) -> list[Path]:
-    """Return the source's files, sorted; hidden files are no part of a folder.
+    """Return the source's files, sorted; hidden files are no part of a folder. Those of a URI are fetched.
 
-    Raises: InputError if there is none.
+    Raises: InputError if there is none, or it cannot be fetched.
     """
-    path = workspace / table.path
+    is_table = _is_table(table)
+    path = local_source(table.path, workspace, is_table)
     if path.is_file():
         return [path]
     if path.is_dir():
-        kinds = tuple(_ENDINGS) if table.format == "auto" else (table.format,)
-        found = [file for file in path.rglob("*") if _kind(file) in kinds]
+        found = [file for file in path.rglob("*") if is_table(file.name)]
     else:
         found = [Path(match) for match in glob.glob(str(path), recursive=True)]
     files = sorted(f for f in found if f.is_file() and not _is_hidden(f, path))
     if not files:
         raise InputError(
             "no such file" if not path.is_dir() else "the folder holds no table",
-            where=str(path),
+            where=place_of(table.path, workspace),
             fix="correct the `path` of the table in settings/settings.toml, or put the file there",
         )
     return files
+
+
+def source_sizes(table: TableSettings, workspace: Path) -> list[int]:
+    """Return the bytes of each of the source's files; nothing is fetched.
+
+    Raises: InputError as `source_files` does.
+    """
+    if is_uri(table.path):
+        return remote_sizes(table.path, _is_table(table))
+    return [file.stat().st_size for file in source_files(table, workspace)]
 
 
 def scan_source(table: TableSettings, workspace: Path) -> pl.LazyFrame:
@@ -68,11 +80,11 @@ def is_parquet(table: TableSettings, files: list[Path]) -> bool:
     """
     if table.format != "auto":
         return table.format == "parquet"
-    parquet = [file for file in files if _kind(file) == "parquet"]
-    others = [file for file in files if _kind(file) != "parquet"]
+    parquet = [file for file in files if _kind(file.name) == "parquet"]
+    others = [file for file in files if _kind(file.name) != "parquet"]
     if parquet and others:
         folder = files[0].parent
-        kind = "CSV" if all(_kind(file) == "csv" for file in others) else "other"
+        kind = "CSV" if all(_kind(file.name) == "csv" for file in others) else "other"
         raise InputError(
             f"parquet and {kind} files lie in one table, and one kind would be left out; "
             f"parquet: {_listed(parquet)}; {kind}: {_listed(others)}",
@@ -155,8 +167,14 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _kind(file: Path) -> str | None:
-    return next((kind for kind, ends in _ENDINGS.items() if file.name.lower().endswith(ends)), None)
+def _is_table(table: TableSettings) -> Callable[[str], bool]:
+    """Return what tells, by its name, whether a file of a folder is part of the source."""
+    kinds = tuple(_ENDINGS) if table.format == "auto" else (table.format,)
+    return lambda name: _kind(name) in kinds
+
+
+def _kind(name: str) -> str | None:
+    return next((kind for kind, ends in _ENDINGS.items() if name.lower().endswith(ends)), None)
 
 
 def _is_hidden(file: Path, root: Path) -> bool:

@@ -15,6 +15,7 @@ from recsys_cli.data_preparation.interactions import read_interactions
 from recsys_cli.data_preparation.problems import Problem, settle
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
+from recsys_cli.utils.uris import place_of
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _strangers(
     share = unknown["count"].sum() / len(events)
     what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
-    return [Problem(str(workspace / path), what, fix, "warning")]
+    return [Problem(place_of(path, workspace), what, fix, "warning")]
 
 
 def _indexed(

@@ -1,4 +1,4 @@
-"""The folder of model versions: listing, promoting, rolling back."""
+"""The model versions: listing, promoting, rolling back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 from recsys_cli.models.bundle import MANIFEST, NAME, read_manifest, verified_manifest
 from recsys_cli.utils.errors import CheckFailedError, ModelError
-from recsys_cli.utils.files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.results import Results
 
 POINTER = "promoted.json"
 
@@ -23,13 +23,13 @@ class ModelVersion:
     manifest: dict[str, Any]
 
 
-def model_folder(models: Path, version: str) -> Path:
+def model_folder(models: Results, version: str) -> Path:
     """Return the folder of a version.
 
     Raises: ModelError if the name is not one, or there is no such version.
     """
-    folder = models / version
-    if NAME.fullmatch(version) is None or not (folder / MANIFEST).is_file():
+    folder = models.open(version) if NAME.fullmatch(version) else None
+    if folder is None or not (folder / MANIFEST).is_file():
         known = ", ".join(_names(models))
         raise ModelError(
             f"there is no model version {version!r}",
@@ -41,18 +41,18 @@ def model_folder(models: Path, version: str) -> Path:
     return folder
 
 
-def model_versions(models: Path) -> list[ModelVersion]:
+def model_versions(models: Results) -> list[ModelVersion]:
     """Return every version, the newest training date first."""
     promoted = _history(models)[-1:]
     versions = []
     for name in _names(models):
-        manifest = read_manifest(models / name)
+        manifest = read_manifest(models.open(name, [MANIFEST]))
         trained = date.fromisoformat(manifest["trained_through"])
         versions.append(ModelVersion(name, trained, [name] == promoted, manifest))
     return sorted(versions, key=lambda version: (version.trained_through, version.version), reverse=True)
 
 
-def promoted_version(models: Path) -> str:
+def promoted_version(models: Results) -> str:
     """Return the promoted version.
 
     Raises: ModelError if there is none.
@@ -71,7 +71,7 @@ def promoted_version(models: Path) -> str:
     return history[-1]
 
 
-def status_of(models: Path, version: str) -> str:
+def status_of(models: Results, version: str) -> str:
     """Return whether a version scores, as text."""
     history = _history(models)
     if version not in history:
@@ -92,7 +92,7 @@ def shortfall(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def promote(models: Path, version: str, *, force: bool = False) -> str | None:
+def promote(models: Results, version: str, *, force: bool = False) -> str | None:
     """Make a version the one that scores; return the one before it.
 
     Args:
@@ -105,7 +105,7 @@ def promote(models: Path, version: str, *, force: bool = False) -> str | None:
     if missing and not force:
         raise CheckFailedError(
             f"model {version} is not promoted: {missing}",
-            where=str(models / version / MANIFEST),
+            where=models.place_of(version, MANIFEST),
             fix="look at `recsys models show`, mend data or settings and train again; or give --force",
         )
     history = _history(models)
@@ -115,7 +115,7 @@ def promote(models: Path, version: str, *, force: bool = False) -> str | None:
     return before
 
 
-def rollback(models: Path) -> str:
+def rollback(models: Results) -> str:
     """Promote again the version before the last promotion, and return it.
 
     Raises: ModelError if there is none, or it is damaged.
@@ -124,7 +124,7 @@ def rollback(models: Path) -> str:
     if len(history) < 2:
         raise ModelError(
             "no version was promoted before this one",
-            where=str(models / POINTER),
+            where=models.place_of(POINTER),
             fix="run `recsys models promote VERSION`",
         )
     verified_manifest(model_folder(models, history[-2]))
@@ -132,22 +132,21 @@ def rollback(models: Path) -> str:
     return history[-2]
 
 
-def _names(models: Path) -> list[str]:
-    if not models.is_dir():
-        return []
-    return sorted(f.name for f in models.iterdir() if NAME.fullmatch(f.name) and (f / MANIFEST).is_file())
+def _names(models: Results) -> list[str]:
+    names = [name for name in models.names() if NAME.fullmatch(name)]
+    return [name for name in names if (models.open(name, [MANIFEST]) / MANIFEST).is_file()]
 
 
-def _point(models: Path, history: list[str], forced: list[str]) -> None:
-    write_sealed_json(models / POINTER, {"schema_version": 1, "history": history, "forced": forced})
+def _point(models: Results, history: list[str], forced: list[str]) -> None:
+    models.write_note(POINTER, {"schema_version": 1, "history": history, "forced": forced})
 
 
-def _forced(models: Path) -> list[str]:
+def _forced(models: Results) -> list[str]:
     """Return the versions that were promoted although they do not beat recent popularity."""
     return _told(models, "forced")
 
 
-def check_pointer(models: Path) -> None:
+def check_pointer(models: Results) -> None:
     """Make sure, before any work is spent, that a version can be promoted.
 
     Raises: ModelError where the pointer to the promoted one cannot be read.
@@ -155,21 +154,29 @@ def check_pointer(models: Path) -> None:
     _history(models)
 
 
-def _history(models: Path) -> list[str]:
+def is_pointed(models: Results) -> bool:
+    """Tell whether a version was ever promoted, though the pointer to it may be damaged."""
+    try:
+        return models.read_note(POINTER) is not None
+    except (OSError, ValueError):
+        return True
+
+
+def _history(models: Results) -> list[str]:
     """Return the versions as they were promoted, the one that scores last."""
     return _told(models, "history")
 
 
-def _told(models: Path, part: str) -> list[str]:
+def _told(models: Results, part: str) -> list[str]:
     """Return the versions that a part of the pointer names; none where there is no pointer.
 
     Raises: ModelError if it is damaged.
     """
-    pointer = models / POINTER
-    if not pointer.exists():
-        return []
     try:
-        told = read_sealed_json(pointer)[part]
+        pointer = models.read_note(POINTER)
+        if pointer is None:
+            return []
+        told = pointer[part]
         if not isinstance(told, list) or not all(
             isinstance(name, str) and NAME.fullmatch(name) for name in told
         ):
@@ -177,7 +184,7 @@ def _told(models: Path, part: str) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"the pointer to the promoted model cannot be read: {error}",
-            where=str(pointer),
+            where=models.place_of(POINTER),
             fix="remove it and run `recsys models promote VERSION`",
         ) from None
     return list(told)

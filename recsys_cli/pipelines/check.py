@@ -13,12 +13,13 @@ from recsys_cli.data_preparation.problems import Problem
 from recsys_cli.data_preparation.tables import Tables, inspect_tables
 from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.bundle import Bundle
-from recsys_cli.models.registry import POINTER, promoted_version
+from recsys_cli.models.registry import is_pointed, promoted_version
 from recsys_cli.models.two_stage import misfits, silent_sources
 from recsys_cli.pipelines.serving import kept_settings_problems, open_bundle
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import ModelError, RecsysError
+from recsys_cli.utils.uris import place_of
 
 _SECONDS_A_DAY = 86_400
 
@@ -53,7 +54,7 @@ def check_workspace(workspace: Workspace, day: date) -> CheckReport:
     if tables is not None:
         age_days = newest_event_age(tables).total_seconds() / _SECONDS_A_DAY
         problems += freshness_problems(age_days, settings.data, day)
-        problems += eligibility_problems(tables.items, day, str(workspace.root / settings.data.items.path))
+        problems += eligibility_problems(tables.items, day, place_of(settings.data.items.path, workspace.root))
     problems += _external_problems(workspace, day, tables)
     problems += _model_problems(workspace, day, tables)
     problems += _output_problems(workspace, day)
@@ -85,7 +86,7 @@ def _model_problems(workspace: Workspace, day: date, tables: Tables | None) -> l
     try:
         promoted_version(workspace.models)
     except ModelError as error:
-        return [_told(error, "error" if (workspace.models / POINTER).exists() else "warning")]
+        return [_told(error, "error" if is_pointed(workspace.models) else "warning")]
     try:
         bundle = open_bundle(workspace, day)
         kept = kept_settings_problems(workspace, bundle)
@@ -110,9 +111,9 @@ def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[
 def _output_problems(workspace: Workspace, day: date) -> list[Problem]:
     """Tell of output folders that cannot be made or written; nothing is tried."""
     folders = {
-        "features": workspace.features(day).parent,
-        "models": workspace.models,
-        "recommendations": workspace.recommendations(day),
+        "features": workspace.partitions.folder,
+        "models": workspace.models.folder,
+        "recommendations": workspace.published.folder / f"date={day}",
         "runs": workspace.runs,
     }
     problems = []

@@ -10,12 +10,14 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
-from recsys_cli.data_preparation.sources import source_files
+from recsys_cli.data_preparation.sources import source_sizes
 from recsys_cli.models.registry import promoted_version
 from recsys_cli.pipelines.run_record import library_versions
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.errors import RecsysError
 from recsys_cli.utils.files import may_be_made
+from recsys_cli.utils.results import Results
+from recsys_cli.utils.uris import place_of
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,21 @@ def _libraries() -> list[Finding]:
 
 
 def _folders(workspace: Workspace) -> list[Finding]:
-    output = workspace.settings.output.model_dump()
-    return [_folder(name, workspace.root / path) for name, path in output.items()]
+    stored = {
+        "features": workspace.partitions,
+        "models": workspace.models,
+        "recommendations": workspace.published,
+    }
+    found = [_store(name, one) for name, one in stored.items() if one.store is not None]
+    folders = {name: one.folder for name, one in stored.items()} | {"runs": workspace.runs}
+    return found + [_folder(name, folder) for name, folder in folders.items()]
+
+
+def _store(name: str, results: Results) -> Finding:
+    try:
+        return Finding("output", name, f"{results}, {len(results.names()):,} names")
+    except RecsysError as error:
+        return Finding("output", name, str(results), error.what)
 
 
 def _folder(name: str, folder: Path) -> Finding:
@@ -80,11 +95,11 @@ def _inputs(workspace: Workspace) -> list[Finding]:
             )
             continue
         try:
-            files = source_files(table, workspace.root)
-            size = sum(file.stat().st_size for file in files)
-            found.append(Finding("inputs", name, f"{table.path}: {len(files):,} files, {size / 1e6:,.1f} MB"))
+            sizes = source_sizes(table, workspace.root)
+            told = f"{len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB"
+            found.append(Finding("inputs", name, f"{place_of(table.path, workspace.root)}: {told}"))
         except RecsysError as error:
-            found.append(Finding("inputs", name, table.path, error.what))
+            found.append(Finding("inputs", name, place_of(table.path, workspace.root), error.what))
     return found
 
 

@@ -18,7 +18,6 @@ from recsys_cli.pipelines.inputs import read_inputs
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.files import (
-    put_folder,
     read_sealed_json,
     remove_left_behind,
     sha256_of,
@@ -144,7 +143,7 @@ def _build(workspace: Workspace, day: date, inputs: str, judge: Judge) -> dict[s
             AGE: age_days,
         }
         write_sealed_json(part / "manifest.json", manifest)
-        put_folder(part, folder)
+        workspace.partitions.put(part, folder.name)
     return manifest
 
 

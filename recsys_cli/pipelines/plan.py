@@ -85,7 +85,7 @@ def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> Plan:
     spans = _tried_spans(users)
     try:
         with job.writer(staged) as writer:
-            warm = users[: ranking.threads * ranking.chunk_users]
+            warm = users[: ranking.threads * ranking.limits.chunk_users]
             deque(
                 ranking.ranked(ranking.chunks(warm)), maxlen=0
             )  # loads what is compiled, and fills the memory
@@ -107,7 +107,7 @@ def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> Plan:
         seconds=round(opened + per_user * len(users), 2),
         peak_bytes=peak_bytes(),
         disk_bytes=round(size / max(counts.users, 1) * len(users)),
-        chunk_users=ranking.chunk_users,
+        chunk_users=ranking.limits.chunk_users,
         sampled_users=counts.users,
     )
 
@@ -121,7 +121,7 @@ def _tried_spans(users: np.ndarray) -> list[np.ndarray]:
 
 def _tried_chunks(span: np.ndarray, ranking: Ranking) -> list[Chunk]:
     """Return some chunks of a span, its first and last ones among them."""
-    size = ranking.chunk_users
+    size = ranking.limits.chunk_users
     starts = np.unique(np.linspace(0, max(len(span) - size, 0), _CHUNKS).astype(int))
     places = np.unique(np.concatenate([np.arange(s, min(s + size, len(span))) for s in starts]))
     return list(ranking.chunks(span[places]))

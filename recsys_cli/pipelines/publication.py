@@ -15,13 +15,13 @@ from recsys_cli.pipelines.workspace import MANIFEST, RECOMMENDATIONS, SUCCESS
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.files import (
-    put_folder,
     read_sealed_json,
     replacing,
     sha256_of,
     told,
     write_sealed_json,
 )
+from recsys_cli.utils.results import Results
 
 _ROW_GROUP = 131_072
 
@@ -120,8 +120,10 @@ def check_file(staged: Path, facts: Mapping[str, Any]) -> None:
         )
 
 
-def publish(staged: Path, folder: Path, facts: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
-    """Publish the folder of a checked file, with a manifest and _SUCCESS, as `folder` in one step.
+def publish(
+    staged: Path, published: Results, facts: Mapping[str, Any], run: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Publish the folder of a checked file, with a manifest and _SUCCESS, as that of its date in one step.
 
     Args:
         facts: what the same work always gives, as in the file's own metadata; run: what tells runs apart.
@@ -131,7 +133,7 @@ def publish(staged: Path, folder: Path, facts: Mapping[str, Any], run: Mapping[s
     Raises: OutputError if it cannot be published.
     """
     manifest = write_sidecars(staged, facts, run)
-    put_folder(staged.parent, folder)
+    published.put(staged.parent, f"date={facts['date']}", run["run_id"])
     return manifest
 
 

@@ -18,6 +18,7 @@ from recsys_cli.utils.errors import RecsysError, UsageError
 from recsys_cli.utils.files import read_json
 
 _RECENT_DAYS = 31
+_DATE = "date="
 
 
 def publications(workspace: Workspace, last: date, most: int) -> dict[date, dict[str, Any]]:
@@ -44,9 +45,10 @@ def last_published_day(workspace: Workspace) -> date | None:
 
 
 def _days_of_folders(workspace: Workspace) -> Iterator[date]:
-    for folder in workspace.published.glob("date=????-??-??"):
+    for name in workspace.published.names():
         with suppress(UsageError):
-            yield parse_day(folder.name.removeprefix("date="))
+            if name.startswith(_DATE):
+                yield parse_day(name.removeprefix(_DATE))
 
 
 def run_settings(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,10 +98,11 @@ def published_file(workspace: Workspace, what: str | None) -> Path:
     Raises: UsageError where it means none.
     """
     if what is None:
-        files = sorted(workspace.published.glob(f"date=????-??-??/{RECOMMENDATIONS}"))
-        if not files:
-            raise _nothing("nothing is published", str(workspace.published), "run `recsys score` first")
-        return files[-1]
+        for day in sorted(_days_of_folders(workspace), reverse=True):
+            file = workspace.recommendations(day) / RECOMMENDATIONS
+            if file.exists():
+                return file
+        raise _nothing("nothing is published", str(workspace.published), "run `recsys score` first")
     if "/" not in what and (workspace.runs / what / "run.json").is_file():
         return _file_of_run(workspace, what)
     path = Path(what)

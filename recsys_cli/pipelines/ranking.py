@@ -55,21 +55,35 @@ class RankedChunk:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How far ranking goes: the index that vectors are searched with, and numbers as in the settings."""
+
+    index: str
+    top_k: int
+    shortlist: int
+    chunk_users: int
+
+    @classmethod
+    def of(cls, settings: Settings, top_k: int) -> "Limits":
+        """Return the limits of the settings, for lists of so many places."""
+        scoring = settings.scoring
+        return cls(settings.candidates.index, top_k, scoring.shortlist_of(top_k), scoring.chunk_users)
+
+
+@dataclass(frozen=True)
 class Ranking:
     """A model over a day's items, ready for any of its users."""
 
     features: StoredFeatures
     items: DayItems
     ranker: BoundRanker
-    top_k: int
-    shortlist: int
-    chunk_users: int
+    limits: Limits
     threads: int
 
     def chunks(self, users: np.ndarray) -> Iterator[Chunk]:
         """Yield users, ascending internal indices, in chunks; a span is read when its first one is due."""
         for span in self.spans(users):
-            for chunk in chunks_of(span.users, self.chunk_users):
+            for chunk in chunks_of(span.users, self.limits.chunk_users):
                 yield Chunk(chunk, span.first, span.day)
 
     def spans(self, users: np.ndarray) -> Iterator[Chunk]:
@@ -86,8 +100,8 @@ class Ranking:
         return mapped(self._rank, chunks, self.threads)
 
     def _rank(self, chunk: Chunk) -> RankedChunk:
-        ranked = rank_users(chunk.users - np.uint32(chunk.first), chunk.day, self.ranker, self.shortlist)
-        top = ranked.top(self.top_k).with_columns(pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32))
+        ranked = rank_users(chunk.users - np.uint32(chunk.first), chunk.day, self.ranker, self.limits.shortlist)
+        top = ranked.top(self.limits.top_k).with_columns(pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32))
         return RankedChunk(chunk, len(ranked), top)
 
 
@@ -106,14 +120,11 @@ def within_memory(ranking: Ranking, most: int) -> Ranking:
             where="runtime.max_memory",
             fix=f"set at least {enough:.2f}GB, or fewer runtime.threads",
         )
-    return replace(ranking, chunk_users=min(ranking.chunk_users, int(users)))
+    limits = replace(ranking.limits, chunk_users=min(ranking.limits.chunk_users, int(users)))
+    return replace(ranking, limits=limits)
 
 
-def open_ranking(
-    model: TwoStageModel, features: StoredFeatures, settings: Settings, top_k: int, threads: int
-) -> Ranking:
+def open_ranking(model: TwoStageModel, features: StoredFeatures, limits: Limits, threads: int) -> Ranking:
     """Bind a model to the items of a day."""
-    items = open_items(model.stage, features, threads, settings.candidates.index)
-    ranker = model.ranker.on(items.tables.items)
-    scoring = settings.scoring
-    return Ranking(features, items, ranker, top_k, scoring.shortlist_of(top_k), scoring.chunk_users, threads)
+    items = open_items(model.stage, features, threads, limits.index)
+    return Ranking(features, items, model.ranker.on(items.tables.items), limits, threads)

@@ -1,7 +1,7 @@
 """`score`: candidates → seen filter → features → ranker → top k for every user, published as one file."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,9 +17,9 @@ from recsys_cli.models.bundle import Bundle
 from recsys_cli.pipelines.disk_space import check_room
 from recsys_cli.pipelines.feature_store import Partition, check_unchanged
 from recsys_cli.pipelines.gates import Waiting, pass_gates
-from recsys_cli.pipelines.parts import ranked_parts
+from recsys_cli.pipelines.parts import Part, ranked_parts
 from recsys_cli.pipelines.publication import RecommendationsWriter, check_file, publish, published_manifest
-from recsys_cli.pipelines.ranking import Ranking, open_ranking, within_memory
+from recsys_cli.pipelines.ranking import Limits, Ranking, open_ranking, within_memory
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.score_counts import ScoreCounts
 from recsys_cli.pipelines.serving import kept_settings_problems, open_bundle, open_fitting_features
@@ -39,6 +39,7 @@ class ScoreRequest:
     Attributes:
         user_ids: None: everybody.
         lock_wait: seconds to wait for another run of the day.
+        cluster: address of the Ray cluster that ranks; None: this process does.
     """
 
     day: date
@@ -46,6 +47,7 @@ class ScoreRequest:
     user_ids: Sequence[str] | None = None
     force: bool = False
     lock_wait: int = 0
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,20 @@ class Job:
         """Bind the model to the items of the day."""
         workspace, features = self.workspace, self.partition.features
         with self.run.stages.stage("open items"):
-            ranking = open_ranking(
-                self.bundle.model, features, workspace.settings, self.request.top_k, workspace.threads
-            )
+            limits = Limits.of(workspace.settings, self.request.top_k)
+            ranking = open_ranking(self.bundle.model, features, limits, workspace.threads)
         most = workspace.settings.runtime.max_memory_bytes
         return ranking if most is None else within_memory(ranking, most)
+
+    def parts(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
+        """Rank users, here or on a cluster, and yield their lists a part at a time, in order."""
+        settings, stages, cluster = self.workspace.settings.candidates, self.run.stages, self.request.cluster
+        if cluster is None:
+            return ranked_parts(ranking, users, settings, stages, progress)
+        from recsys_cli.pipelines.ray_engine import cluster_parts
+
+        model = self.workspace.models.open(self.bundle.version)
+        return cluster_parts(self.key, model, ranking, users, settings, cluster, stages, progress)
 
     def writer(self, staged: Path) -> RecommendationsWriter:
         """Return what writes the lists."""
@@ -132,6 +143,7 @@ def score_users(
     """
     folder = workspace.recommendations(request.day)
     check_writable(folder)
+    workspace.published.check_reachable()
     with locked(
         workspace.lock(f"date={request.day}"), f"the recommendations of {request.day}", request.lock_wait
     ):
@@ -152,7 +164,9 @@ def score_users(
                 waiting = Waiting(request.day, unfinished.staged, facts, ranking, job.users())
                 gates = pass_gates(waiting, workspace, run.folder / "rejected.parquet")
             with run.stages.stage("publish"):
-                manifest = publish(unfinished.staged, folder, facts, {**_run_facts(run), "gates": gates})
+                manifest = publish(
+                    unfinished.staged, workspace.published, facts, {**_run_facts(run), "gates": gates}
+                )
         remove_forgotten(workspace, request.day)
     return ScoreReport(request.day, folder / RECOMMENDATIONS, manifest, already_complete=False)
 
@@ -168,7 +182,7 @@ def _score_parts(job: Job, ranking: Ranking, unfinished: Unfinished, progress: P
         if unfinished.users:
             logger.info("going on behind {} users whose lists an earlier run had ranked", unfinished.users)
         rest = users[unfinished.users :]
-        for part in ranked_parts(ranking, rest, job.workspace.settings.candidates, stages, progress):
+        for part in job.parts(ranking, rest, progress):
             with stages.stage("write"):
                 unfinished.add(part)
                 writer.write(part.top)

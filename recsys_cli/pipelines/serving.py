@@ -14,6 +14,7 @@ from recsys_cli.pipelines.feature_store import Judge, Partition, accept, open_fe
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import ModelError
+from recsys_cli.utils.uris import place_of
 
 
 def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> Bundle:
@@ -29,7 +30,7 @@ def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> 
         raise ModelError(
             f"model {name} has learnt from events up to {bundle.model.trained_through}{zones[0]}: "
             f"{day}{zones[1]} is no future to it",
-            where=str(workspace.models / name),
+            where=workspace.models.place_of(name),
             fix=f"promote an older version (recsys models list), or run `recsys train --date {day}`",
         )
     return bundle
@@ -41,7 +42,7 @@ def open_fitting_features(workspace: Workspace, bundle: Bundle, day: date, also:
     Raises: ModelError that lists every difference between what the model was trained on and what there is;
         InputError and OutputError as `open_features` does; InputError if no item may be recommended.
     """
-    items_file = str(workspace.root / workspace.settings.data.items.path)
+    items_file = place_of(workspace.settings.data.items.path, workspace.root)
 
     def judge(features: DayFeatures) -> None:
         _raise_misfits(workspace, bundle, features, silent_sources(bundle.model, features))

@@ -22,7 +22,7 @@ from recsys_cli.pipelines.run_record import Run, library_versions
 from recsys_cli.pipelines.serving import open_base
 from recsys_cli.pipelines.verdicts import exam_facts
 from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.files import check_writable, put_folder, staging_folder
+from recsys_cli.utils.files import check_writable, staging_folder
 from recsys_cli.utils.locks import locked
 from recsys_cli.utils.progress import Progress, silent
 
@@ -60,7 +60,8 @@ def train_model(
     Raises: InputError, ModelError, OutputError, LockedError; the promoted model then stays.
     """
     settings = workspace.settings
-    check_writable(workspace.models)
+    check_writable(workspace.models.folder)
+    workspace.models.check_reachable()
     with locked(workspace.lock("models"), "the models"):
         check_pointer(workspace.models)
         with run.stages.stage("read"):
@@ -78,10 +79,10 @@ def train_model(
         with run.stages.stage("save"):
             facts = _facts(training, settings, run, len(tables.events)) | _origin(base)
             facts["settings"] = _recorded(settings, workspace.secrets)
-            with staging_folder(workspace.models) as staged:
+            with staging_folder(workspace.models.folder) as staged:
                 version = write_bundle(training.model, staged, facts)
-                put_folder(staged, workspace.models / version)
-        folder = workspace.models / version
+                workspace.models.put(staged, version)
+        folder = workspace.models.open(version)
         manifest = read_manifest(folder)
         missing = shortfall(manifest) if promoted else ""
         if promoted and not missing:

@@ -3,11 +3,13 @@
 import os
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.utils.files import may_be_made, same_file_system, sha256_of_json
+from recsys_cli.utils.results import Results
 
 RECOMMENDATIONS = "recommendations.parquet"
 MANIFEST = "manifest.json"
@@ -26,10 +28,10 @@ class Workspace:
     settings: Settings
     secrets: frozenset[str] = frozenset()
 
-    @property
-    def models(self) -> Path:
-        """The folder of model versions."""
-        return self.root / self.settings.output.models
+    @cached_property
+    def models(self) -> Results:
+        """The model versions."""
+        return Results.at(self.settings.output.models, self.root)
 
     @property
     def runs(self) -> Path:
@@ -39,12 +41,12 @@ class Workspace:
     @property
     def fits(self) -> Path:
         """The folder of kept fits."""
-        return self.models / ".fits"
+        return self.models.folder / ".fits"
 
-    @property
-    def published(self) -> Path:
-        """The folder of all published recommendations."""
-        return self.root / self.settings.output.recommendations
+    @cached_property
+    def published(self) -> Results:
+        """All published recommendations, by `date=D`."""
+        return Results.at(self.settings.output.recommendations, self.root)
 
     @property
     def threads(self) -> int:
@@ -52,24 +54,31 @@ class Workspace:
         cores = len(os.sched_getaffinity(0))
         return min(self.settings.runtime.threads or cores, cores)
 
-    @property
-    def features_root(self) -> Path:
-        """The folder of all feature partitions."""
-        return self.root / self.settings.output.features
+    @cached_property
+    def partitions(self) -> Results:
+        """All feature partitions, by `date=D`."""
+        return Results.at(self.settings.output.features, self.root)
 
     def features(self, day: date) -> Path:
-        """Return the folder of a day's feature partition."""
-        return self.features_root / f"date={day}"
+        """Return the folder of a day's feature partition; of a store: of its copy, fetched when first asked for.
+
+        Raises: OutputError where a store does not answer.
+        """
+        return self.partitions.open(f"date={day}")
 
     def recommendations(self, day: date) -> Path:
-        """Return the folder of a day's published recommendations."""
-        return self.published / f"date={day}"
+        """Return the folder of a day's published recommendations, as `features` does.
+
+        Raises: OutputError where a store does not answer.
+        """
+        return self.published.open(f"date={day}")
 
     def staged(self, day: date) -> Path:
         """Return the folder where a day's recommendations grow: beside the published ones, on their disk."""
-        beside = self.published.with_name(f".{self.published.name}.staged")
-        fits = same_file_system(beside, self.published) and may_be_made(beside)
-        return (beside if fits else self.published / ".staged") / f"date={day}"
+        published = self.published.folder
+        beside = published.with_name(f".{published.name}.staged")
+        fits = same_file_system(beside, published) and may_be_made(beside)
+        return (beside if fits else published / ".staged") / f"date={day}"
 
     def plan(self, day: date) -> Path:
         """Return where the plan of a day's scoring is kept."""

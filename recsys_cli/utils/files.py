@@ -126,9 +126,7 @@ def write_json(target: Path, value: Any) -> None:
     Raises: OutputError if it cannot be written.
     """
     with replacing(target) as part:
-        part.write_text(
-            json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        part.write_bytes(_json_bytes(value))
 
 
 def read_json(path: Path) -> Any:
@@ -136,8 +134,16 @@ def read_json(path: Path) -> Any:
 
     Raises: OSError if it cannot be opened; ValueError if it is no JSON.
     """
+    return _json_value(path.read_bytes())
+
+
+def _json_bytes(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _json_value(content: bytes) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(content.decode())
     except RecursionError:
         raise ValueError("its brackets nest too deeply") from None
 
@@ -147,7 +153,8 @@ def write_sealed_json(target: Path, value: Mapping[str, Any]) -> None:
 
     Raises: OutputError if it cannot be written.
     """
-    write_json(target, {**value, _SEAL: sha256_of_json(value)})
+    with replacing(target) as part:
+        part.write_bytes(sealed(value))
 
 
 def read_sealed_json(path: Path) -> dict[str, Any]:
@@ -155,7 +162,20 @@ def read_sealed_json(path: Path) -> dict[str, Any]:
 
     Raises: OSError if it cannot be opened; ValueError if anything in it was changed since.
     """
-    value = read_json(path)
+    return unsealed(path.read_bytes())
+
+
+def sealed(value: Mapping[str, Any]) -> bytes:
+    """Return an object as indented JSON with sorted keys, with a hash of itself in it."""
+    return _json_bytes({**value, _SEAL: sha256_of_json(value)})
+
+
+def unsealed(content: bytes) -> dict[str, Any]:
+    """Return the object that `sealed` wrote.
+
+    Raises: ValueError if anything in it was changed since.
+    """
+    value = _json_value(content)
     if not isinstance(value, dict) or value.pop(_SEAL, None) != sha256_of_json(value):
         raise ValueError("it was changed after it was written")
     return value

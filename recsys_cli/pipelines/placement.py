@@ -1,0 +1,68 @@
+"""Files that a cluster's nodes are sent: placed once a node, for all of its workers."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from recsys_cli.utils.errors import LockedError, OutputError
+from recsys_cli.utils.files import private_folder, told
+from recsys_cli.utils.locks import locked
+
+_FORGOTTEN_SECONDS = 86_400
+_SECONDS = 3_600  # that another worker of the node may take to place the files
+
+Block = TypeVar("Block")
+
+
+class Buffer(Protocol):
+    def __len__(self) -> int: ...
+
+
+def placed(
+    key: str, files: Mapping[str, Block], received: Callable[[Block], Iterable[Buffer]]
+) -> Path:
+    """Return this node's folder of the files; the first worker that asks for them writes them.
+
+    Args:
+        key: of the files, the same for the same ones.
+        files: a path below the folder = what `received` makes the file's bytes of.
+
+    Raises: OutputError where they cannot be written.
+    """
+    home = private_folder("recsys-cluster")
+    if home is None:
+        raise OutputError(
+            "there is no folder of this user alone among the temporary files",
+            where="TMPDIR of a worker",
+            fix="remove recsys-cluster-* there, which somebody else has made",
+        )
+    folder = home / key
+    with locked(home / f"{key}.lock", "placing the files of a node", _SECONDS):
+        whole = folder / ".whole"
+        if not whole.exists():
+            _remove_forgotten(home)
+            shutil.rmtree(folder, ignore_errors=True)
+            with told(folder):
+                _write(folder, files, received)
+                whole.touch()
+    return folder
+
+
+def _write(folder: Path, files: Mapping[str, Block], received: Callable[[Block], Iterable[Buffer]]) -> None:
+    for name, blocks in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            for block in received(blocks):
+                file.write(block)
+
+
+def _remove_forgotten(home: Path) -> None:
+    """Remove what earlier runs were sent, a day ago or more."""
+    for folder in home.iterdir():
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > _FORGOTTEN_SECONDS:
+            with suppress(LockedError, OutputError), locked(home / f"{folder.name}.lock", folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
