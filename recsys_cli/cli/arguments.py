@@ -9,6 +9,7 @@ import typer
 from recsys_cli.cli.session import Session
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import UsageError
+from recsys_cli.utils.uris import COPIES
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.workspace import Workspace

@@ -15,11 +15,15 @@ from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
 from recsys_cli.cli.words import explain_command
 from recsys_cli.utils.columns import LONGEST_LIST
+from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.durations import parse_duration
 from recsys_cli.utils.errors import UsageError
 
 if TYPE_CHECKING:
+    from datetime import date as Day
+
     from recsys_cli.pipelines.score import ScoreRequest
+
 
 class EngineName(StrEnum):
     LOCAL = "local"
@@ -56,6 +60,15 @@ LockWait = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Score again although the date is complete.")]
+ChangedSince = Annotated[
+    str | None,
+    typer.Option(
+        "--changed-since",
+        metavar="YYYY-MM-DD",
+        help="Rank only users to whom something happened since the published run of that day; the others keep "
+        "its lists, if a sample of them is still what a full run gives.",
+    ),
+]
 Engine = Annotated[
     EngineName, typer.Option("--engine", help="Where users are ranked: in this process, or on a Ray cluster.")
 ]
@@ -78,6 +91,7 @@ def score(
     force: Force = False,
     plan: Planned = False,
     lock_wait: LockWait = None,
+    changed_since: ChangedSince = None,
     engine: Engine = EngineName.LOCAL,
     address: Address = None,
 ) -> None:
@@ -89,13 +103,14 @@ def score(
     day = chosen_day(session, date)
     asked = _asked_users(users, user or [])
     cluster = _cluster(engine, address, plan=plan)
+    since = _since(changed_since, day, alone=asked is None and not plan)
     wait = 0 if lock_wait is None else parse_duration(lock_wait, "--lock-wait")
     with running(session, "score", day) as under_way:
         from recsys_cli.pipelines.score import ScoreRequest
 
         under_way.facts.update(date=str(day))
         wanted = top_k or under_way.workspace.settings.scoring.top_k
-        request = ScoreRequest(day, wanted, asked, force, wait, cluster)
+        request = ScoreRequest(day, wanted, asked, force, wait, cluster, since)
         told = _planned(under_way, request) if plan else scored(under_way, request, session.terminal)
     if session.options.as_json:
         session.terminal.show_json(told)
@@ -105,6 +120,25 @@ def score(
         session.terminal.say(f"already complete: {told['path']} (--force scores again)")
     elif not session.options.quiet:
         _show(session.terminal, told, stage_rows(under_way))
+
+
+def _since(text: str | None, day: "Day", *, alone: bool) -> "Day | None":
+    """Return the day of --changed-since.
+
+    Raises: UsageError for one that is not before the date, or options that do not go together.
+    """
+    if text is None:
+        return None
+    since = parse_day(text)
+    if since >= day:
+        raise UsageError(f"{since} is not before {day}", where="--changed-since", fix="name an earlier day")
+    if not alone:
+        raise UsageError(
+            "--changed-since chooses the users itself, and plans nothing",
+            where="--changed-since",
+            fix="leave out --users, --user and --plan, or --changed-since",
+        )
+    return since
 
 
 def _cluster(engine: EngineName, address: str | None, *, plan: bool) -> str | None:
@@ -118,7 +152,7 @@ def _cluster(engine: EngineName, address: str | None, *, plan: bool) -> str | No
         raise UsageError(
             "--plan tells what this machine takes, not a cluster",
             where="--plan --engine ray",
-            fix="leave out --engine ray; README, \"Past one machine\", has the cost of a core",
+            fix='leave out --engine ray; README, "Past one machine", has the cost of a core',
         )
     return None if engine is EngineName.LOCAL else address or "auto"
 
@@ -184,6 +218,7 @@ def _show(terminal: Terminal, told: dict[str, Any], stages: list[tuple[str, str,
         ("share by source", f"{shares} (a row may have several)"),
         ("catalogue coverage", f"{told['catalogue_coverage']:.1%} ({told['items']:,} items)"),
         *_index_row(told),
+        *_since_row(told),
         ("publish gates", _gates(told["gates"])),
         ("short lists", f"{told['short_lists']:,} users, {told['empty_lists']:,} of them without any item"),
     ]
@@ -191,6 +226,23 @@ def _show(terminal: Terminal, told: dict[str, Any], stages: list[tuple[str, str,
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
     terminal.say(f"→ {told['path']}")
     terminal.say(f"next: {explain_command(told['example_user'], told['date'])}")
+
+
+def _since_row(told: dict[str, Any]) -> list[tuple[str, str]]:
+    since = told.get("changed_since")
+    if since is None:
+        return []
+    if since["all_ranked_because"]:
+        return [(f"since {since['date']}", f"all users are ranked: {since['all_ranked_because']}")]
+    sample = since["sample"]
+    kept = told["users"] - since["changed"]
+    return [
+        (
+            f"since {since['date']}",
+            f"{since['changed']:,} users are ranked, {kept:,} keep their lists; of {sample['users']:,} of these "
+            f"{sample['differing']:.1%} differ from a full run's",
+        )
+    ]
 
 
 def _show_plan(terminal: Terminal, plan: dict[str, Any]) -> None:

@@ -8,7 +8,9 @@ from pathlib import PurePath
 from typing import Any, Final
 
 MASK: Final = "********"
-_SECRET_NAME = re.compile(r"(^|_)(passwords?|passwd|secrets?|tokens?|keys?|credentials?|connection_string)(_|$)", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(^|_)(passwords?|passwd|secrets?|tokens?|keys?|credentials?|connection_string)(_|$)", re.IGNORECASE
+)
 _SHORTEST_SECRET = 4  # characters; anything shorter would be masked in the midst of words
 _PARTS = re.compile(r"""'([^']+)'|"([^"]+)"|://[^/@\s]*:([^/@\s]+)@""")  # literals, passwords in addresses
 _LONGEST = 120  # characters of a value in a message

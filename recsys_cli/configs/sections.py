@@ -25,7 +25,9 @@ _A_PLACE = 10  # shortlisted candidates for each place of a list: fewer would co
 class TableSettings(Section):
     """Where a table lies and how its own columns map to the contract."""
 
-    path: str = Field("", description="file, folder, glob or URI; relative to the workspace; empty: no such table")
+    path: str = Field(
+        "", description="file, folder, glob or URI; relative to the workspace; empty: no such table"
+    )
     format: Literal["auto", "parquet", "csv"] = Field("auto", description="auto goes by the file's ending")
     separator: str = Field(",", min_length=1, description="CSV: between columns, one or more characters")
     encoding: Literal["utf8", "latin1"] = Field("utf8", description="CSV: the file's encoding")
@@ -151,6 +153,11 @@ class ScoringSettings(Section):
         "than ten for each place of the list; 0: all",
     )
     chunk_users: PositiveInt = Field(1_024, description="users scored at a time: bounds the memory")
+    max_stale_lists: Bound = Field(
+        0.01,
+        description="score --changed-since: share of carried lists, of a sample, that may differ from those of a "
+        "full run in items or order; beyond it all users are ranked",
+    )
 
     def shortlist_of(self, places: int) -> int:
         """Return the candidates that the whole ranker scores for a list of so many places; 0: all."""

@@ -207,5 +207,7 @@ def _answering(uri: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        fix = "check the link and who may read it" if drive_id(uri) else "check address, credentials and rights"
+        fix = (
+            "check the link and who may read it" if drive_id(uri) else "check address, credentials and rights"
+        )
         raise InputError(f"the source cannot be fetched: {error}", where=shown(uri), fix=fix) from error

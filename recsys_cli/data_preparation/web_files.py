@@ -88,7 +88,9 @@ def open_answer(link: str) -> Iterator[Answer]:
 
     key = drive_id(link)
     with Session() as session:
-        retries = Retry(_TRIES, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
+        retries = Retry(
+            _TRIES, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+        )
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=retries))
         session.headers["Accept-Encoding"] = "identity"
@@ -140,7 +142,9 @@ def _asks_to_sign_in(response: "Response") -> bool:
 
 def _is_page(response: "Response") -> bool:
     kind = response.headers.get("Content-Type", "")
-    return kind.startswith("text/html") and "attachment" not in response.headers.get("Content-Disposition", "")
+    return kind.startswith("text/html") and "attachment" not in response.headers.get(
+        "Content-Disposition", ""
+    )
 
 
 class _Page(HTMLParser):
@@ -178,4 +182,8 @@ def _line(error: BaseException) -> str:
     """Return the reason of a failed request, without its address, which may hold a signature."""
     reason = error.args[0] if error.args else error
     cause = getattr(reason, "reason", reason)
-    return type(cause).__name__ if not isinstance(cause, OSError | str) else re.sub(r"https?://\S+", "…", str(cause))
+    return (
+        type(cause).__name__
+        if not isinstance(cause, OSError | str)
+        else re.sub(r"https?://\S+", "…", str(cause))
+    )

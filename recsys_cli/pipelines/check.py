@@ -54,7 +54,9 @@ def check_workspace(workspace: Workspace, day: date) -> CheckReport:
     if tables is not None:
         age_days = newest_event_age(tables).total_seconds() / _SECONDS_A_DAY
         problems += freshness_problems(age_days, settings.data, day)
-        problems += eligibility_problems(tables.items, day, place_of(settings.data.items.path, workspace.root))
+        problems += eligibility_problems(
+            tables.items, day, place_of(settings.data.items.path, workspace.root)
+        )
     problems += _external_problems(workspace, day, tables)
     problems += _model_problems(workspace, day, tables)
     problems += _output_problems(workspace, day)

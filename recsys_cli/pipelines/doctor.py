@@ -17,7 +17,7 @@ from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.errors import RecsysError
 from recsys_cli.utils.files import may_be_made
 from recsys_cli.utils.results import Results
-from recsys_cli.utils.uris import place_of
+from recsys_cli.utils.uris import is_uri, shown
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def _inputs(workspace: Workspace) -> list[Finding]:
     tables = {"interactions": data.interactions, "users": data.users, "items": data.items}
     found = []
     for name, table in tables.items():
+        path = shown(table.path) if is_uri(table.path) else table.path
         if not table.path:
             found.append(
                 Finding("inputs", name, "no such table", "" if name != "interactions" else "it is needed")
@@ -96,10 +97,9 @@ def _inputs(workspace: Workspace) -> list[Finding]:
             continue
         try:
             sizes = source_sizes(table, workspace.root)
-            told = f"{len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB"
-            found.append(Finding("inputs", name, f"{place_of(table.path, workspace.root)}: {told}"))
+            found.append(Finding("inputs", name, f"{path}: {len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB"))
         except RecsysError as error:
-            found.append(Finding("inputs", name, place_of(table.path, workspace.root), error.what))
+            found.append(Finding("inputs", name, path, error.what))
     return found
 
 

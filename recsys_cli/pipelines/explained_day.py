@@ -40,9 +40,19 @@ class ExplainedDay:
     @property
     def causes(self) -> list[str]:
         """Why the list may be another one than the published."""
-        if self.run is None or self.run["features_content_hash"] == self.partition.content_hash:
+        if self.run is None:
             return []
-        return ["its features are gone: inputs or settings have changed since, and those of now are used"]
+        causes = []
+        if self.run["features_content_hash"] != self.partition.content_hash:
+            causes.append(
+                "its features are gone: inputs or settings have changed since, and those of now are used"
+            )
+        if "carried" in self.run:
+            causes.append(
+                f"it may be the list of {self.run['carried']['date']}: "
+                "score --changed-since kept those of users to whom nothing happened"
+            )
+        return causes
 
 
 def open_explained_day(workspace: Workspace, user_id: str, day: date) -> ExplainedDay:

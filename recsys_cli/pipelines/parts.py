@@ -50,7 +50,7 @@ class Part:
 def ranked_parts(
     ranking: Ranking, users: np.ndarray, settings: CandidatesSettings, stages: Stages, progress: Progress
 ) -> Iterator[Part]:
-    """Rank users, and yield some chunks of them at a time: what a killed run loses is little.
+    """Rank users, and yield some chunks of them at a time: what a killed run loses is little. None spans two spans.
 
     Raises: CheckFailedError where the index finds too little of the exact lists.
     """
@@ -63,6 +63,9 @@ def ranked_parts(
                 recall = checked_recall(chunk.chunk.day, settings)
         progress(ranked, len(users))
         ranked += len(chunk.chunk.users)
+        if done and done[0].chunk.first != chunk.chunk.first:
+            yield part_of(done, recall)
+            done, began = [], time.monotonic()
         done.append(chunk)
         if len(done) == _CHUNKS or time.monotonic() - began > _SECONDS:
             yield part_of(done, recall)

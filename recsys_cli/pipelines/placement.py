@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
+
+import numpy as np
 
 from recsys_cli.utils.errors import LockedError, OutputError
 from recsys_cli.utils.files import private_folder, told
@@ -17,13 +19,7 @@ _SECONDS = 3_600  # that another worker of the node may take to place the files
 Block = TypeVar("Block")
 
 
-class Buffer(Protocol):
-    def __len__(self) -> int: ...
-
-
-def placed(
-    key: str, files: Mapping[str, Block], received: Callable[[Block], Iterable[Buffer]]
-) -> Path:
+def placed(key: str, files: Mapping[str, Block], received: Callable[[Block], Iterable[np.ndarray]]) -> Path:
     """Return this node's folder of the files; the first worker that asks for them writes them.
 
     Args:
@@ -51,13 +47,15 @@ def placed(
     return folder
 
 
-def _write(folder: Path, files: Mapping[str, Block], received: Callable[[Block], Iterable[Buffer]]) -> None:
+def _write(
+    folder: Path, files: Mapping[str, Block], received: Callable[[Block], Iterable[np.ndarray]]
+) -> None:
     for name, blocks in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             for block in received(blocks):
-                file.write(block)
+                file.write(block.data)
 
 
 def _remove_forgotten(home: Path) -> None:

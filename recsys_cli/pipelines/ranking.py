@@ -100,7 +100,9 @@ class Ranking:
         return mapped(self._rank, chunks, self.threads)
 
     def _rank(self, chunk: Chunk) -> RankedChunk:
-        ranked = rank_users(chunk.users - np.uint32(chunk.first), chunk.day, self.ranker, self.limits.shortlist)
+        ranked = rank_users(
+            chunk.users - np.uint32(chunk.first), chunk.day, self.ranker, self.limits.shortlist
+        )
         top = ranked.top(self.limits.top_k).with_columns(pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32))
         return RankedChunk(chunk, len(ranked), top)
 

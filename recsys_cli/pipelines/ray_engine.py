@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +29,7 @@ from recsys_cli.utils.parallel import chunks_of
 from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.stages import Stages
 
-if TYPE_CHECKING:
-    from ray import ObjectRef
+Sent = list[Any]  # references to what lies in the cluster, a block each
 
 _RANGE = 8_192  # users that a task ranks
 _IN_FLIGHT = 4  # tasks a core of the cluster that are sent and not yet written, at most
@@ -53,7 +52,7 @@ class Order:
     candidates: CandidatesSettings
     limits: Limits
     libraries: Mapping[str, str]
-    files: Mapping[str, list["ObjectRef"]]
+    files: Mapping[str, Sent]
 
 
 def cluster_parts(
@@ -85,7 +84,7 @@ def cluster_parts(
         ranges = enumerate(chunks_of(users, _RANGE))
         tasks = (rank.remote(order, part, first=number == 0) for number, part in ranges)
         ranked = 0
-        waiting: deque[ObjectRef] = deque(islice(tasks, _room(ray)))
+        waiting: deque[Any] = deque(islice(tasks, _room(ray)))
         while waiting:
             progress(ranked, len(users))
             with stages.stage("rank"):
@@ -112,7 +111,9 @@ def rank_range(order: Order, users: np.ndarray, *, first: bool) -> list[Part]:
 def _ranking(order: Order) -> Ranking:
     """Return the model over the day's items, opened once a worker from files that come once a node."""
     if order.key not in _open:
-        others = [f"{name} {mine}" for name, mine in library_versions().items() if order.libraries[name] != mine]
+        others = [
+            f"{name} {mine}" for name, mine in library_versions().items() if order.libraries[name] != mine
+        ]
         if others:
             raise SettingsError(
                 f"a worker has other libraries than this machine: {', '.join(others)}",
@@ -127,11 +128,11 @@ def _ranking(order: Order) -> Ranking:
     return _open[order.key]
 
 
-def _received(blocks: list["ObjectRef"]) -> Iterator[np.ndarray]:
+def _received(blocks: Sent) -> Iterator[np.ndarray]:
     import ray
 
-    for block in blocks:
-        yield ray.get(block)
+    get: Any = ray.get
+    return (get(block) for block in blocks)
 
 
 def _order(ray: Any, key: str, model: Path, ranking: Ranking, settings: CandidatesSettings) -> Order:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from loguru import logger
 from recsys_cli.data_preparation.ids import close_ids
 from recsys_cli.data_preparation.problems import settle
 from recsys_cli.models.bundle import Bundle
+from recsys_cli.pipelines.carrying import Carried, changed_users, earlier_lists
 from recsys_cli.pipelines.disk_space import check_room
 from recsys_cli.pipelines.feature_store import Partition, check_unchanged
 from recsys_cli.pipelines.gates import Waiting, pass_gates
@@ -40,6 +41,7 @@ class ScoreRequest:
         user_ids: None: everybody.
         lock_wait: seconds to wait for another run of the day.
         cluster: address of the Ray cluster that ranks; None: this process does.
+        changed_since: earlier day whose lists are kept by all to whom nothing happened; None: by nobody.
     """
 
     day: date
@@ -48,6 +50,7 @@ class ScoreRequest:
     force: bool = False
     lock_wait: int = 0
     cluster: str | None = None
+    changed_since: date | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,18 @@ class ScoreReport:
 
 @dataclass(frozen=True)
 class Job:
-    """What a scoring run works with, once its model and features are open."""
+    """What a scoring run works with, once its model and features are open.
+
+    Attributes:
+        carried: lists of an earlier day that are kept; None: all users are ranked.
+    """
 
     workspace: Workspace
     request: ScoreRequest
     run: Run
     bundle: Bundle
     partition: Partition
+    carried: Carried | None = None
 
     @property
     def work(self) -> dict[str, str]:
@@ -83,6 +91,7 @@ class Job:
             "users": sha256_of_json(asked),
             "candidates.index": settings.candidates.index,
             "scoring.shortlist": str(settings.scoring.shortlist_of(request.top_k)),
+            **({} if self.carried is None else {"carried": sha256_of_json(self.carried.facts())}),
         }
 
     @property
@@ -104,6 +113,13 @@ class Job:
         return ranking if most is None else within_memory(ranking, most)
 
     def parts(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
+        """Yield the lists of users a part at a time, in order: ranked, or carried over."""
+        if self.carried is None or not len(users):
+            return self.ranked(ranking, users, progress)
+        changed = self.carried.changed[self.carried.changed >= users[0]]
+        return self.carried.merged(self.ranked(ranking, changed, progress), int(users[0]))
+
+    def ranked(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
         """Rank users, here or on a cluster, and yield their lists a part at a time, in order."""
         settings, stages, cluster = self.workspace.settings.candidates, self.run.stages, self.request.cluster
         if cluster is None:
@@ -150,13 +166,14 @@ def score_users(
         job = open_job(workspace, request, run)
         before = published_manifest(folder)
         if before is not None and before["key"] == job.key and not request.force:
-            logger.info("the recommendations of {} are complete", request.day)
-            shutil.rmtree(workspace.staged(request.day), ignore_errors=True)
-            return ScoreReport(request.day, folder / RECOMMENDATIONS, before, already_complete=True)
+            return _complete(job, before)
         _refuse_to_replace_all_by_some(job, before)
         check_room(workspace.staged(request.day), job.partition.features, job.users(), request.top_k)
+        ranking = job.open()
+        job, since = _with_carried(job, ranking)
+        if before is not None and before["key"] == job.key and not request.force:
+            return _complete(job, before)
         with open_unfinished(workspace.staged(request.day), job.work) as unfinished:
-            ranking = job.open()
             facts = _facts(job, _score_parts(job, ranking, unfinished, progress))
             check_unchanged(workspace, job.partition)
             with run.stages.stage("gates"):
@@ -165,10 +182,51 @@ def score_users(
                 gates = pass_gates(waiting, workspace, run.folder / "rejected.parquet")
             with run.stages.stage("publish"):
                 manifest = publish(
-                    unfinished.staged, workspace.published, facts, {**_run_facts(run), "gates": gates}
+                    unfinished.staged,
+                    workspace.published,
+                    facts,
+                    {**_run_facts(run), **since, "gates": gates},
                 )
         remove_forgotten(workspace, request.day)
     return ScoreReport(request.day, folder / RECOMMENDATIONS, manifest, already_complete=False)
+
+
+def _complete(job: Job, manifest: dict[str, Any]) -> ScoreReport:
+    workspace, day = job.workspace, job.request.day
+    logger.info("the recommendations of {} are complete", day)
+    shutil.rmtree(workspace.staged(day), ignore_errors=True)
+    return ScoreReport(day, workspace.recommendations(day) / RECOMMENDATIONS, manifest, already_complete=True)
+
+
+def _with_carried(job: Job, ranking: Ranking) -> tuple[Job, dict[str, Any]]:
+    """Return the job with the lists that may be carried over, and what the manifest tells of it.
+
+    They may where a sample of them differs little from what a full run gives now.
+    """
+    since, settings = job.request.changed_since, job.workspace.settings
+    if since is None:
+        return job, {}
+    with job.run.stages.stage("what changed"):
+        lists = earlier_lists(job.workspace, since, _asked(job))
+        if isinstance(lists, str):
+            return _ranked_anew(job, since, lists)
+        carried = Carried(lists, ranking.features, changed_users(ranking.features, lists))
+        users = carried.sample()
+        sampled = carried.compared(job.ranked(ranking, users, silent), users)
+    told = {"date": str(since), "changed": len(carried.changed), "sample": asdict(sampled)}
+    most = settings.scoring.max_stale_lists
+    if sampled.differing > most:
+        why = (
+            f"{sampled.differing:.1%} of {sampled.users:,} carried lists differ from a full run's, more than "
+            f"scoring.max_stale_lists = {most}"
+        )
+        return _ranked_anew(job, since, why, **told)
+    return replace(job, carried=carried), {"changed_since": {**told, "all_ranked_because": None}}
+
+
+def _ranked_anew(job: Job, since: date, why: str, **told: Any) -> tuple[Job, dict[str, Any]]:
+    logger.warning("all users are ranked: {}", why)
+    return job, {"changed_since": {"date": str(since), **told, "all_ranked_because": why}}
 
 
 def _score_parts(job: Job, ranking: Ranking, unfinished: Unfinished, progress: Progress) -> ScoreCounts:
@@ -246,18 +304,28 @@ def _run_facts(run: Run) -> dict[str, Any]:
 
 def _facts(job: Job, counts: ScoreCounts) -> dict[str, Any]:
     """Return what the same work always gives."""
-    features, settings = job.partition.features, job.workspace.settings
+    features = job.partition.features
     ids = features.user_ids
     example = ids[counts.example or 0] if len(ids) else None
     return {
         "schema_version": 1,
         "date": str(job.request.day),
         "key": job.key,
-        "model_version": job.bundle.version,
         "features_content_hash": job.partition.content_hash,
-        "all_users": job.request.user_ids is None,
         "example_user": example,
-        "index": settings.candidates.index,
-        "shortlist": settings.scoring.shortlist_of(job.request.top_k),
+        **_asked(job),
+        **({} if job.carried is None else {"carried": job.carried.facts()}),
         **counts.facts(int(features.items[ELIGIBLE].sum())),
+    }
+
+
+def _asked(job: Job) -> dict[str, Any]:
+    """Return what the run was asked for, as its manifest has it."""
+    settings, request = job.workspace.settings, job.request
+    return {
+        "model_version": job.bundle.version,
+        "all_users": request.user_ids is None,
+        "top_k": request.top_k,
+        "index": settings.candidates.index,
+        "shortlist": settings.scoring.shortlist_of(request.top_k),
     }

@@ -43,7 +43,7 @@ class ScoreCounts:
         self.empty_lists += facts.users - top[USER].n_unique()
         self.by_sources.update(dict(top[SOURCES].value_counts().iter_rows()))
         self.by_item.update(dict(top[ITEM].value_counts().iter_rows()))
-        if self.example is None:
+        if self.index_recall is None:
             self.index_recall = facts.index_recall
         if self.example is None or facts.fitness > self.fitness:
             self.example, self.fitness = facts.example, facts.fitness

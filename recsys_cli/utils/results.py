@@ -160,7 +160,8 @@ def _send(store: Store, staged: Path, name: str, key: str) -> None:
     """Write the files of a folder under a key, read them again, and let the name mean this key last."""
     before = _current(store, name)
     files = {
-        file.name: {"sha256": sha256_of(file), "bytes": file.stat().st_size} for file in sorted(staged.iterdir())
+        file.name: {"sha256": sha256_of(file), "bytes": file.stat().st_size}
+        for file in sorted(staged.iterdir())
     }
     for file, told in files.items():
         place = f"{name}/{key}/{file}"

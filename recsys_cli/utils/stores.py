@@ -13,7 +13,16 @@ from recsys_cli.utils.errors import SettingsError
 from recsys_cli.utils.uris import STORES, WEB, is_glob, scheme_of, shown
 
 _SYSTEMS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # the module of each scheme
-_IDENTITY = ("size", "ETag", "etag", "md5Hash", "content_settings", "LastModified", "last_modified", "updated")
+_IDENTITY = (
+    "size",
+    "ETag",
+    "etag",
+    "md5Hash",
+    "content_settings",
+    "LastModified",
+    "last_modified",
+    "updated",
+)
 _BLOCK = 8 * 2**20
 _options: dict[str, dict[str, Any]] = {}
 
@@ -70,7 +79,9 @@ class Store:
         from fsspec import filesystem
 
         with self._answering():
-            return filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **_options.get(scheme, {}))
+            return filesystem(
+                scheme, use_listings_cache=False, skip_instance_cache=True, **_options.get(scheme, {})
+            )
 
     @cached_property
     def _root(self) -> str:
@@ -124,7 +135,10 @@ class Store:
     def sha256_of(self, name: str) -> str:
         """Return the SHA-256 of an object's bytes, read again from the store."""
         digest = hashlib.sha256()
-        with self._answering(name), self._system.open(self._path(name), "rb", block_size=_BLOCK, cache_type="none") as file:
+        with (
+            self._answering(name),
+            self._system.open(self._path(name), "rb", block_size=_BLOCK, cache_type="none") as file,
+        ):
             while block := file.read(_BLOCK):
                 digest.update(block)
         return digest.hexdigest()
@@ -148,4 +162,3 @@ class Store:
             told = (str(error).strip().splitlines() or [type(error).__name__])[0]
             place = f" ({name})" if name else ""
             raise StoreError(f"{shown(self.uri)}{place} does not answer as it should: {told}") from error
-

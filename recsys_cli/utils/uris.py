@@ -11,7 +11,9 @@ STORES = {"s3": "s3", "gs": "gs", "az": "az"}  # scheme: the extra that brings i
 WEB = ("https", "http")
 COPIES = ".remote"  # folder of a workspace: what is in stores, as it was last seen
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_DRIVE = re.compile(r"https://(?:drive|docs)\.google\.com/(?:file/d/|(?:open|uc)\?(?:.*&)?id=)([\w-]{10,})", re.ASCII)
+_DRIVE = re.compile(
+    r"https://(?:drive|docs)\.google\.com/(?:file/d/|(?:open|uc)\?(?:.*&)?id=)([\w-]{10,})", re.ASCII
+)
 
 
 def is_uri(path: str) -> bool:
