@@ -1,5 +1,6 @@
 """Sources that lie elsewhere: fetched into the workspace before they are read, anew once they have changed."""
 
+import glob
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -106,9 +107,10 @@ def _is_hidden(name: str) -> bool:
 
 
 def _remove_others(copy: Path, kept: set[Path]) -> None:
-    if not copy.is_dir():
-        return
-    for file in copy.rglob("*"):
+    """Remove the copies below a folder, or that match a glob, of what is no longer there."""
+    path = str(copy)
+    found = glob.iglob(path, recursive=True) if is_glob(path) else map(str, copy.rglob("*"))
+    for file in [Path(one) for one in found]:
         if file.is_file() and file not in kept and not file.name.startswith("."):
             file.unlink()
 

@@ -69,7 +69,7 @@ class Answer:
                     digest.update(block)
                     size += len(block)
         except RequestException as error:
-            raise StoreError(f"the file broke off after {size:,} bytes: {_line(error)}") from error
+            raise StoreError(f"the file broke off: {_line(error)}") from error
         if self.size not in (None, size):
             raise StoreError(f"the file broke off: {size:,} of {self.size:,} bytes came")
         md5 = re.search(r"md5=([\w+/=]+)", self.response.headers.get("X-Goog-Hash", ""))
@@ -114,8 +114,9 @@ def _of_drive(session: "Session", key: str) -> "Response":
     response = _asked(session, option("drive", "url", _DRIVE), {"export": "download", "id": key})
     if response.ok and _is_page(response) and not _asks_to_sign_in(response):
         page = _Page.of(response)
-        if page.action is not None:
-            response = _asked(session, urljoin(response.url, page.action), page.fields)
+        if page.action is None:
+            raise page.error()
+        response = _asked(session, urljoin(response.url, page.action), page.fields)
     return _checked(response)
 
 
@@ -131,7 +132,7 @@ def _checked(response: "Response") -> "Response":
     if not response.ok:
         raise StoreError(f"the server answers {response.status_code} {response.reason}")
     if _is_page(response):
-        raise StoreError(f"a web page came back and no file: {_Page.of(response).title!a}")
+        raise _Page.of(response).error()
     return response
 
 
@@ -162,6 +163,10 @@ class _Page(HTMLParser):
         page.feed(response.raw.read(_LONGEST_PAGE, decode_content=True).decode("utf-8", "replace"))
         return page
 
+    def error(self) -> StoreError:
+        """Return the error that a page came where a file was asked for."""
+        return StoreError(f"a web page came back and no file: {self.title!a}")
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         told = {name: value or "" for name, value in attrs}
         self._in_title = tag == "title"
@@ -180,10 +185,7 @@ class _Page(HTMLParser):
 
 def _line(error: BaseException) -> str:
     """Return the reason of a failed request, without its address, which may hold a signature."""
-    reason = error.args[0] if error.args else error
-    cause = getattr(reason, "reason", reason)
-    return (
-        type(cause).__name__
-        if not isinstance(cause, OSError | str)
-        else re.sub(r"https?://\S+", "…", str(cause))
-    )
+    cause = error.args[0] if error.args else error
+    cause = getattr(cause, "reason", cause)
+    told = cause.args[0] if isinstance(cause, BaseException) and cause.args else cause
+    return re.sub(r"https?://\S+|url: \S+", "…", str(told))

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.errors import RecsysError, SettingsError
 from recsys_cli.utils.uris import STORES, WEB, is_glob, scheme_of, shown
 
 _SYSTEMS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # the module of each scheme
@@ -27,7 +27,7 @@ _BLOCK = 8 * 2**20
 _options: dict[str, dict[str, Any]] = {}
 
 
-class StoreError(OSError):
+class StoreError(Exception):
     """A store, or the web, does not answer, or not as it should; its text holds no credentials."""
 
 
@@ -55,8 +55,8 @@ class StoredObject:
 class Store:
     """The objects below a URI.
 
-    Raises, in all that it does: StoreError for a store that does not answer; FileNotFoundError for an object
-    that is not there; SettingsError where the extra of the scheme is not installed.
+    Raises, in all that it does: StoreError for a store that does not answer; SettingsError where the extra of
+    the scheme is not installed.
     """
 
     uri: str
@@ -80,7 +80,7 @@ class Store:
 
         with self._answering():
             return filesystem(
-                scheme, use_listings_cache=False, skip_instance_cache=True, **_options.get(scheme, {})
+                scheme, use_listings_cache=False, **_options.get(scheme, {})
             )
 
     @cached_property
@@ -108,9 +108,16 @@ class Store:
         return sorted({str(one).rstrip("/").rpartition("/")[2] for one in listed} - {""})
 
     def read(self, name: str) -> bytes:
-        """Return a small object's bytes."""
+        """Return a small object's bytes.
+
+        Raises: FileNotFoundError where there is none.
+        """
         with self._answering(name):
-            return bytes(self._system.cat_file(self._path(name)))
+            try:
+                return bytes(self._system.cat_file(self._path(name)))
+            except FileNotFoundError as error:
+                missing = error
+        raise missing
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small object, in one step."""
@@ -156,7 +163,7 @@ class Store:
         """Turn what the libraries of the stores raise, each its own, into errors of one kind."""
         try:
             yield
-        except FileNotFoundError:
+        except RecsysError:
             raise
         except Exception as error:  # pylint: disable=broad-exception-caught
             told = (str(error).strip().splitlines() or [type(error).__name__])[0]
