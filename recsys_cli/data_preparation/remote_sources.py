@@ -62,8 +62,11 @@ def local_source(path: str, root: Path, is_table: Callable[[str], bool]) -> Path
     """
     if not is_uri(path):
         return root / path
+    is_web = scheme_of(path) in WEB
+    if not is_web:
+        Store(bucket_and_key(path)[0]).check_usable()
     with _one_at_a_time(root), _answering(path):
-        return _web_copy(path, root) if scheme_of(path) in WEB else _mirror(path, root, is_table)
+        return _web_copy(path, root) if is_web else _mirror(path, root, is_table)
 
 
 def remote_sizes(uri: str, is_table: Callable[[str], bool]) -> list[int]:

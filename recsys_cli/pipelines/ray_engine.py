@@ -5,6 +5,8 @@ order. Only this module knows of Ray.
 """
 
 import logging
+import os
+import socket
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +33,8 @@ from recsys_cli.utils.stages import Stages
 
 Sent = list[Any]  # references to what lies in the cluster, a block each
 
+_AUTO = "auto"
+_SECONDS = 10  # that a cluster may take to answer at all
 _RANGE = 8_192  # users that a task ranks
 _IN_FLIGHT = 4  # tasks a core of the cluster that are sent and not yet written, at most
 _BLOCK = 64 * 2**20  # bytes of a file that are sent as one
@@ -167,8 +171,9 @@ def _connected(address: str) -> Iterator[Any]:
     from ray.exceptions import RayError, RayTaskError
 
     try:
+        _knock(address)
         ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError, RayError) as error:
+    except (OSError, ValueError, RuntimeError, RayError) as error:
         raise UsageError(
             f"no Ray cluster answers at {address}: {_line(error)}",
             where="--address",
@@ -188,6 +193,17 @@ def _connected(address: str) -> Iterator[Any]:
         ) from error
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes whether anybody listens.
+
+    Raises: OSError where nobody does.
+    """
+    named = os.environ.get("RAY_ADDRESS", "") if address == _AUTO else address
+    host, _, port = named.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_SECONDS).close()
 
 
 def _line(error: BaseException) -> str:

@@ -61,8 +61,8 @@ class Store:
 
     uri: str
 
-    @cached_property
-    def _system(self) -> Any:
+    def check_usable(self) -> None:
+        """Make sure that the URI is one of an object store, and its file system is installed."""
         scheme = scheme_of(self.uri)
         if scheme in WEB:
             raise SettingsError(
@@ -76,12 +76,15 @@ class Store:
                 where=shown(self.uri),
                 fix=f"pip install 'recsys-cli[{STORES[scheme]}]'",
             )
+
+    @cached_property
+    def _system(self) -> Any:
+        self.check_usable()
         from fsspec import filesystem
 
+        scheme = scheme_of(self.uri)
         with self._answering():
-            return filesystem(
-                scheme, use_listings_cache=False, **_options.get(scheme, {})
-            )
+            return filesystem(scheme, use_listings_cache=False, **_options.get(scheme, {}))
 
     @cached_property
     def _root(self) -> str:

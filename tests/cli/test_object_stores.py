@@ -254,7 +254,9 @@ def test_a_folder_or_glob_is_read_whole_and_what_is_gone_there_goes_here(
     assert counts == [len(whole), len(whole.filter(pl.col("index") % 3 != 2))]
 
 
-def test_no_secret_of_the_store_is_in_any_file_of_the_workspace(published_workspace: Path, server: S3) -> None:
+def test_no_secret_of_the_store_is_in_any_file_of_the_workspace(
+    published_workspace: Path, server: S3
+) -> None:
     (published_workspace / "settings/.secrets.toml").write_text(
         f'[default.storage.s3]\nkey = "shop-key"\nsecret = "{SECRET}"\nendpoint_url = "{server.address}"\n'
     )
@@ -293,7 +295,7 @@ def test_what_no_longer_counts_stays_a_day_and_then_goes(published_workspace: Pa
             ExitCode.USAGE,
             "storage.s3 in settings/.secrets.toml",
         ),
-        ("data.interactions.path=s3://shop/../x.parquet", ExitCode.USAGE, "scheme://bucket/folder/file"),
+        ("data.interactions.path=s3://shop/../x.parquet", ExitCode.USAGE, "s3://bucket/folder/file"),
         (
             "output.recommendations=https://shop.example/lists",
             ExitCode.USAGE,

@@ -1,0 +1,122 @@
+"""Both engines through the real program: the same lists, also where a node is lost."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from ray.cluster_utils import Cluster
+
+from recsys_cli.cli.app import main
+from recsys_cli.utils.errors import ExitCode
+
+DAY = "2026-03-02"
+SECONDS = 120
+NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A cluster of two nodes with a core each, on this machine."""
+    found = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    found.add_node(**NODE)
+    yield found
+    found.shutdown()
+
+
+@pytest.fixture
+def crowded(workspace: Path) -> Path:
+    """The scored workspace with so many users that every worker ranks several ranges."""
+    users = pl.read_parquet(workspace / "data/users.parquet")
+    crowd = pl.DataFrame({"user_id": [f"new{number}" for number in range(40_000)]})
+    pl.concat([users, crowd], how="diagonal").write_parquet(workspace / "data/users.parquet")
+    alike = "[default.gates]\nmax_fallback_rows = 1\nmax_top_item_share = 1\n"  # as such a crowd's lists are
+    (workspace / "settings/settings.local.toml").write_text(alike)
+    return workspace
+
+
+def lists(workspace: Path) -> bytes:
+    return (workspace / f"recommendations/date={DAY}/recommendations.parquet").read_bytes()
+
+
+def score(workspace: Path, *args: str) -> int:
+    return main(["-q", "-C", str(workspace), "score", "--date", DAY, "--force", *args])
+
+
+def test_both_engines_write_the_same_bytes(crowded: Path, cluster: Cluster) -> None:
+    assert score(crowded) == ExitCode.OK
+    here = lists(crowded)
+    assert score(crowded, "--engine", "ray", "--address", cluster.address) == ExitCode.OK
+    assert lists(crowded) == here
+    assert score(crowded, "--user", "u07", "--user", "new39999") == ExitCode.OK
+    some = lists(crowded)
+    assert (
+        score(crowded, "--user", "u07", "--user", "new39999", "--engine", "ray", "--address", cluster.address)
+        == 0
+    )
+    assert lists(crowded) == some != here
+
+
+def test_a_run_whose_node_is_lost_ends_with_the_same_lists(crowded: Path, cluster: Cluster) -> None:
+    assert score(crowded) == ExitCode.OK
+    here = lists(crowded)
+    lost = cluster.add_node(**NODE)
+    command = [
+        sys.executable,
+        "-m",
+        "recsys_cli",
+        "-C",
+        str(crowded),
+        "--set",
+        "scoring.chunk_users=16",
+        "score",
+    ]
+    options = ["--date", DAY, "--force", "--engine", "ray", "--address", cluster.address]
+    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True, env=os.environ) as run:
+        parts = crowded / f".recommendations.staged/date={DAY}"
+        deadline = time.monotonic() + SECONDS
+        while not list(parts.glob("part-*.json")):  # some lists are ranked, and more are to come
+            assert run.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        cluster.remove_node(lost, allow_graceful=False)
+        assert run.stderr is not None
+        told = run.stderr.read()
+    assert run.returncode == ExitCode.OK, told
+    assert lists(crowded) == here
+
+
+def test_a_cluster_that_is_away_is_told_and_the_old_lists_stay(refused: Callable[..., str]) -> None:
+    away = ("score", "--date", DAY, "--force", "--engine", "ray", "--address", "127.0.0.1:1")
+    told = refused(ExitCode.USAGE, *away)
+    assert "no Ray cluster answers at 127.0.0.1:1" in told and "ray start --head" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--address", "auto"), "add --engine ray"),
+        (("--engine", "ray", "--plan"), "leave out --engine ray"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    refused: Callable[..., str], options: tuple[str, ...], words: str
+) -> None:
+    assert words in refused(ExitCode.USAGE, "score", "--date", DAY, *options)
+
+
+def test_without_the_extra_the_engine_is_named_and_all_else_works(workspace: Path) -> None:
+    blocked = (
+        "import sys; sys.modules['ray'] = sys.modules['s3fs'] = None; from recsys_cli.cli.app import main; "
+    )
+    run = [sys.executable, "-c", blocked + "sys.exit(main(sys.argv[1:]))", "-C", str(workspace)]
+    asked = ["score", "--date", DAY, "--force"]
+    told = subprocess.run([*run, *asked, "--engine", "ray"], capture_output=True, text=True, check=False)
+    assert told.returncode == ExitCode.USAGE and "pip install 'recsys-cli[ray]'" in told.stderr
+    stored = ["--set", "output.models=s3://shop/models", *asked]
+    told = subprocess.run([*run, *stored], capture_output=True, text=True, check=False)
+    assert told.returncode == ExitCode.USAGE and "pip install 'recsys-cli[s3]'" in told.stderr
+    assert subprocess.run([*run, *asked], capture_output=True, check=False).returncode == ExitCode.OK
