@@ -129,7 +129,7 @@ def _since(text: str | None, day: "Day", *, alone: bool) -> "Day | None":
     """
     if text is None:
         return None
-    since = parse_day(text)
+    since = parse_day(text, "--changed-since")
     if since >= day:
         raise UsageError(f"{since} is not before {day}", where="--changed-since", fix="name an earlier day")
     if not alone:
@@ -240,7 +240,7 @@ def _since_row(told: dict[str, Any]) -> list[tuple[str, str]]:
         (
             f"since {since['date']}",
             f"{since['changed']:,} users are ranked, {kept:,} keep their lists; of {sample['users']:,} of these "
-            f"{sample['differing']:.1%} differ from a full run's",
+            f"{sample['differing']:.1%} differ from a full run's, overlap {sample['overlap']:.3f}",
         )
     ]
 

@@ -38,10 +38,16 @@ class Lists:
 
 @dataclass(frozen=True)
 class Sampled:
-    """How carried lists compare with a full run's: users looked at, and the share whose items or order differ."""
+    """How carried lists compare with a full run's.
+
+    Attributes:
+        users: who are looked at.
+        differing: share of them whose items or order differ; overlap: mean share of the items that are the same.
+    """
 
     users: int
     differing: float
+    overlap: float
 
 
 @dataclass(frozen=True)
@@ -107,8 +113,13 @@ class Carried:
         rows = pl.scan_parquet(self.lists.file).filter(pl.col(USER_ID).is_in(ids.implode())).collect()
         then = _orders(rows.join(places, on=USER_ID).join(items, on=ITEM_ID))
         both = places.join(now, on=USER, how="left").join(then, on=USER, how="left", suffix="_then")
-        same = both.select(pl.col(ITEM).eq_missing(pl.col(f"{ITEM}_then"))).to_series()
-        return Sampled(len(users), round(1 - float(same.sum()) / max(len(users), 1), 4))
+        mine, theirs = pl.col(ITEM).fill_null([]), pl.col(f"{ITEM}_then").fill_null([])
+        longer = pl.max_horizontal(mine.list.len(), theirs.list.len())
+        shared = (
+            pl.when(longer > 0).then(mine.list.set_intersection(theirs).list.len() / longer).otherwise(1.0)
+        )
+        found = both.select(differing=(mine != theirs).mean(), overlap=shared.mean()).row(0)
+        return Sampled(len(users), *(round(one or 0.0, 4) for one in found))
 
     def _part(self, first: int, last: int, ranked: Part | None = None) -> Part:
         tops = [self.top(first, last)] + ([] if ranked is None else [ranked.top.select(*_LISTS)])
@@ -178,7 +189,7 @@ def _range_of(ids: pl.Series, among: pl.Series) -> tuple[int, int]:
 
 def _rows(file: Path, ids: pl.Series) -> pl.DataFrame:
     """Return the rows of the users from the first to the last of sorted ids."""
-    inside = pl.col(USER_ID).is_between(ids[0], ids[-1])
+    inside = pl.col(USER_ID).is_between(pl.lit(ids[0]), pl.lit(ids[-1]))
     return pl.scan_parquet(file).filter(inside).collect()
 
 

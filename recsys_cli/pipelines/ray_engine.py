@@ -4,12 +4,13 @@ Model and features are sent once a node and opened there; ranges of users are se
 order. Only this module knows of Ray.
 """
 
+import io
 import logging
 import os
 import socket
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from loguru import logger
 
 from recsys_cli.configs.candidate_sections import CandidatesSettings
 from recsys_cli.data_preparation.stored_features import StoredFeatures
@@ -180,7 +182,8 @@ def _connected(address: str) -> Iterator[Any]:
             fix="start one with `ray start --head`, or give the address of one that runs",
         ) from None
     try:
-        yield ray
+        with redirect_stdout(_ToLog()):
+            yield ray
     except RayTaskError as error:
         if isinstance(error.cause, RecsysError):
             raise error.cause from None
@@ -193,6 +196,16 @@ def _connected(address: str) -> Iterator[Any]:
         ) from error
     finally:
         ray.shutdown()
+
+
+class _ToLog(io.TextIOBase):
+    """Takes what Ray tells of lost nodes and workers, which it prints among the data of stdout otherwise."""
+
+    def write(self, text: str, /) -> int:
+        """Log the text's first line."""
+        if text.strip():
+            logger.info("ray: {}", text.strip().splitlines()[0])
+        return len(text)
 
 
 def _knock(address: str) -> None:

@@ -1,6 +1,6 @@
 """Both engines through the real program: the same lists, also where a node is lost."""
 
-import os
+import json
 import subprocess
 import sys
 import time
@@ -75,17 +75,19 @@ def test_a_run_whose_node_is_lost_ends_with_the_same_lists(crowded: Path, cluste
         "scoring.chunk_users=16",
         "score",
     ]
-    options = ["--date", DAY, "--force", "--engine", "ray", "--address", cluster.address]
-    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True, env=os.environ) as run:
+    options = ["--date", DAY, "--force", "--json", "--engine", "ray", "--address", cluster.address]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
         parts = crowded / f".recommendations.staged/date={DAY}"
         deadline = time.monotonic() + SECONDS
         while not list(parts.glob("part-*.json")):  # some lists are ranked, and more are to come
             assert run.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
         cluster.remove_node(lost, allow_graceful=False)
-        assert run.stderr is not None
-        told = run.stderr.read()
+        out, told = run.communicate()
     assert run.returncode == ExitCode.OK, told
+    assert json.loads(out)["users"] == 40_060  # stdout is for data alone, whatever Ray tells of its nodes
     assert lists(crowded) == here
 
 
