@@ -60,7 +60,8 @@ def s3_server() -> Iterator[S3]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
-        address = "http://{}:{}".format(*server.get_host_and_port())
+        host, port = server.get_host_and_port()
+        address = f"http://{host}:{port}"
         client = boto3.client(
             "s3",
             endpoint_url=address,

@@ -11,9 +11,9 @@ import typer
 
 from recsys_cli.cli.arguments import ScoringDate, chosen_day, readable
 from recsys_cli.cli.running import Running, running, stage_rows
+from recsys_cli.cli.score_card import show_plan, show_score
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
-from recsys_cli.cli.words import explain_command
 from recsys_cli.utils.columns import LONGEST_LIST
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.durations import parse_duration
@@ -65,8 +65,8 @@ ChangedSince = Annotated[
     typer.Option(
         "--changed-since",
         metavar="YYYY-MM-DD",
-        help="Rank only users to whom something happened since the published run of that day; the others keep "
-        "its lists, if a sample of them is still what a full run gives.",
+        help="Rank only users to whom something happened since the published run of that day; the others "
+        "keep its lists, if a sample of them is still what a full run gives.",
     ),
 ]
 Engine = Annotated[
@@ -115,11 +115,11 @@ def score(
     if session.options.as_json:
         session.terminal.show_json(told)
     elif plan:
-        _show_plan(session.terminal, told)
+        show_plan(session.terminal, told)
     elif told["already_complete"]:
-        session.terminal.say(f"already complete: {told['path']} (--force scores again)")
+        session.terminal.say(f"already complete: {told['published']} (--force scores again)")
     elif not session.options.quiet:
-        _show(session.terminal, told, stage_rows(under_way))
+        show_score(session.terminal, told, stage_rows(under_way))
 
 
 def _since(text: str | None, day: "Day", *, alone: bool) -> "Day | None":
@@ -176,7 +176,14 @@ def scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> d
     plan = kept_plan(under_way.workspace, request, report.manifest["key"])
     if plan is not None and not report.already_complete:
         under_way.facts.update(plan=compared(plan))
-    return {**report.manifest, "path": str(report.path), "already_complete": report.already_complete}
+    published = under_way.workspace.published
+    place = published.place_of(report.path.parent.name) if published.store else str(report.path)
+    return {
+        **report.manifest,
+        "path": str(report.path),
+        "published": place,
+        "already_complete": report.already_complete,
+    }
 
 
 def _asked_users(listed: str | None, single: Sequence[str]) -> list[str] | None:
@@ -206,65 +213,3 @@ def _listed_users(text: str) -> list[str]:
 
 def _lines(file: Path) -> list[str]:
     return [line.removesuffix("\r") for line in file.read_text(encoding="utf-8").split("\n")]
-
-
-def _show(terminal: Terminal, told: dict[str, Any], stages: list[tuple[str, str, str]]) -> None:
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in told["share_by_source"].items())
-    rows = [
-        ("model", told["model_version"]),
-        ("users", f"{told['users']:,} ({told['warm_users']:,} warm, {told['cold_users']:,} cold)"),
-        ("candidates", f"{told['candidates']:,}"),
-        ("recommendations", f"{told['rows']:,}"),
-        ("share by source", f"{shares} (a row may have several)"),
-        ("catalogue coverage", f"{told['catalogue_coverage']:.1%} ({told['items']:,} items)"),
-        *_index_row(told),
-        *_since_row(told),
-        ("publish gates", _gates(told["gates"])),
-        ("short lists", f"{told['short_lists']:,} users, {told['empty_lists']:,} of them without any item"),
-    ]
-    terminal.show_table(f"Recommendations of {told['date']}", ("what", "figure"), rows)
-    terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
-    terminal.say(f"→ {told['path']}")
-    terminal.say(f"next: {explain_command(told['example_user'], told['date'])}")
-
-
-def _since_row(told: dict[str, Any]) -> list[tuple[str, str]]:
-    since = told.get("changed_since")
-    if since is None:
-        return []
-    if since["all_ranked_because"]:
-        return [(f"since {since['date']}", f"all users are ranked: {since['all_ranked_because']}")]
-    sample = since["sample"]
-    kept = told["users"] - since["changed"]
-    return [
-        (
-            f"since {since['date']}",
-            f"{since['changed']:,} users are ranked, {kept:,} keep their lists; of {sample['users']:,} of these "
-            f"{sample['differing']:.1%} differ from a full run's, overlap {sample['overlap']:.3f}",
-        )
-    ]
-
-
-def _show_plan(terminal: Terminal, plan: dict[str, Any]) -> None:
-    rows = [
-        ("users", f"{plan['users']:,}"),
-        ("seconds", f"{plan['seconds']:.1f}"),
-        ("peak memory", f"{plan['peak_bytes'] / 1e9:.2f} GB"),
-        ("disk", f"{plan['disk_bytes'] / 1e6:.1f} MB"),
-        ("users a chunk", f"{plan['chunk_users']:,}"),
-        ("sampled", f"{plan['sampled_users']:,} users"),
-    ]
-    terminal.show_table(f"Plan of {plan['date']}: nothing was published", ("what", "figure"), rows)
-    terminal.say(f"next: recsys score --date {plan['date']}")
-
-
-def _gates(figures: dict[str, float]) -> str:
-    """Return what the publish gates were shown, as text."""
-    named = {name.partition("_")[2].replace("_", " "): figure for name, figure in figures.items()}
-    return "hold: " + ", ".join(f"{name} {figure:,.10g}" for name, figure in named.items())
-
-
-def _index_row(told: dict[str, Any]) -> list[tuple[str, str]]:
-    if "index_recall" not in told:
-        return []
-    return [("recall of the index", f"{told['index_recall']:.4f} of the exact lists")]

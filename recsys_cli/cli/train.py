@@ -60,7 +60,7 @@ def train(
     if report.shortfall:
         raise CheckFailedError(
             f"model {report.version} is kept but not promoted: {report.shortfall}",
-            where=str(report.folder / "manifest.json"),
+            where=f"{report.place}/manifest.json",
             fix=f"mend data or settings and train again, or `recsys models promote {report.version} --force`",
         )
 
@@ -85,4 +85,4 @@ def _show(terminal: Terminal, report: "TrainReport", stages: list[tuple[str, str
             f"warm start: {seconds:.1f} s; full training of {full['version']}: {full['seconds']:.1f} s "
             f"and had {measure} {full['exam'][measure]:.4f} in its exam"
         )
-    terminal.say(f"model {report.version} → {report.folder}{' (promoted)' if report.promoted else ''}")
+    terminal.say(f"model {report.version} → {report.place}{' (promoted)' if report.promoted else ''}")

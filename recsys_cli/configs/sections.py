@@ -155,8 +155,8 @@ class ScoringSettings(Section):
     chunk_users: PositiveInt = Field(1_024, description="users scored at a time: bounds the memory")
     max_stale_lists: Bound = Field(
         0.01,
-        description="score --changed-since: share of carried lists, of a sample, that may differ from those of a "
-        "full run in items or order; beyond it all users are ranked",
+        description="score --changed-since: share of carried lists, of a sample, that may differ from those "
+        "of a full run in items or order; beyond it all users are ranked",
     )
 
     def shortlist_of(self, places: int) -> int:

@@ -1,4 +1,4 @@
-"""Sources that lie elsewhere: fetched into the workspace before they are read, anew once they have changed."""
+"""Sources that lie elsewhere: fetched into the workspace before they are read, again once they change."""
 
 import glob
 import os
@@ -44,7 +44,7 @@ _hashed: set[tuple[Path, int]] = set()  # copies that this process has found to 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a copy was made from; `identity`: None where the server tells nothing that changes with the file."""
+    """What a copy was made from; `identity`: what changes with the file, None where nothing does."""
 
     name: str
     identity: str | None
@@ -158,7 +158,7 @@ def _save(answer: Answer, folder: Path) -> None:
 
 
 def _with_ending(name: str, file: Path) -> str:
-    """Return a file's name with an ending that tells its kind; what it holds says which, where it has none."""
+    """Return a file's name with an ending that tells its kind, by what it holds where it has none."""
     if Path(name).suffix:
         return name
     with file.open("rb") as stream:

@@ -23,7 +23,7 @@ from recsys_cli.utils.errors import UsageError
 _SAMPLE = 1_000  # users whose carried lists are held against a full run's
 _DIGITS = 5  # of a number that is the same
 _LISTS = (USER, ITEM, RANK, SCORE, SOURCES)
-_STEADY = r"^user_(events|active_days|items|repeat_share|mean_.*)$"  # aggregates that events change, and no day does
+_STEADY = r"^user_(events|active_days|items|repeat_share|mean_.*)$"  # changed by events, not by days
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Sampled:
 
     Attributes:
         users: who are looked at.
-        differing: share of them whose items or order differ; overlap: mean share of the items that are the same.
+        differing: share of them whose items or order differ; overlap: mean share of the same items.
     """
 
     users: int
@@ -95,7 +95,7 @@ class Carried:
         """
         waiting = self.changed[self.changed >= first]
         for part in ranked:
-            mine, waiting = np.split(waiting, [part.facts.users])
+            mine, waiting = waiting[: part.facts.users], waiting[part.facts.users :]
             for start, end in _pieces(first, int(mine[0]) // SPAN * SPAN):
                 yield self._part(start, end)
                 first = end
@@ -157,10 +157,11 @@ def earlier_lists(workspace: Workspace, since: date, wanted: Mapping[str, Any]) 
 
 
 def changed_users(today: StoredFeatures, lists: Lists) -> np.ndarray:
-    """Return the users whose events, declared features, external candidates or cold status changed, or whose list
-    holds an item that may no longer be recommended; ascending internal indices of today.
+    """Return the users to whom something happened, ascending internal indices of today.
 
-    What passes with the days alone, as the days since an event, is no change. Memory does not grow with the users.
+    Their events, declared features, external candidates or cold status changed, or their list holds an item
+    that may no longer be recommended. What passes with the days alone, as the days since an event, is no change.
+    Memory does not grow with the users.
     """
     before, eligible = lists.features, today.items.filter(ELIGIBLE).select(ITEM_ID)
     found = []

@@ -50,7 +50,7 @@ class Part:
 def ranked_parts(
     ranking: Ranking, users: np.ndarray, settings: CandidatesSettings, stages: Stages, progress: Progress
 ) -> Iterator[Part]:
-    """Rank users, and yield some chunks of them at a time: what a killed run loses is little. None spans two spans.
+    """Rank users, and yield some chunks of a span at a time: what a killed run loses is little.
 
     Raises: CheckFailedError where the index finds too little of the exact lists.
     """

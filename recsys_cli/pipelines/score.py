@@ -114,7 +114,7 @@ class Job:
 
     def parts(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
         """Yield the lists of users a part at a time, in order: ranked, or carried over."""
-        if self.carried is None or not len(users):
+        if self.carried is None or users.size == 0:
             return self.ranked(ranking, users, progress)
         changed = self.carried.changed[self.carried.changed >= users[0]]
         return self.carried.merged(self.ranked(ranking, changed, progress), int(users[0]))

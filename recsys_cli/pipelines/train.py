@@ -32,11 +32,13 @@ class TrainReport:
     """A new model version.
 
     Attributes:
+        folder: on this disk; place: where it belongs, as a message shows it.
         shortfall: why it was not promoted although that was asked for; empty where it was.
     """
 
     version: str
     folder: Path
+    place: str
     promoted: bool
     shortfall: str
     windows: list[TrainingWindow]
@@ -87,7 +89,9 @@ def train_model(
         missing = shortfall(manifest) if promoted else ""
         if promoted and not missing:
             promote(workspace.models, version)
-    return TrainReport(version, folder, promoted and not missing, missing, training.windows, manifest)
+    promoted = promoted and not missing
+    place = workspace.models.place_of(version)
+    return TrainReport(version, folder, place, promoted, missing, training.windows, manifest)
 
 
 def _tell_what_is_left(base: Bundle, settings: Settings) -> None:

@@ -60,7 +60,7 @@ class Workspace:
         return Results.at(self.settings.output.features, self.root)
 
     def features(self, day: date) -> Path:
-        """Return the folder of a day's feature partition; of a store: of its copy, fetched when first asked for.
+        """Return the folder of a day's feature partition; of a store: of its copy, brought up to date.
 
         Raises: OutputError where a store does not answer.
         """

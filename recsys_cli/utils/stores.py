@@ -91,7 +91,7 @@ class Store:
         return str(self._system._strip_protocol(self.uri)).rstrip("/")  # pylint: disable=protected-access
 
     def found(self, path: str) -> list[StoredObject]:
-        """Return what a path below the URI means, sorted: an object, all of a folder, or the matches of a glob."""
+        """Return what a path below the URI means, sorted: an object, a folder's, or a glob's."""
         where = self._path(path)
         with self._answering(path):
             if is_glob(path):

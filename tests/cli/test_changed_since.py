@@ -105,7 +105,7 @@ def test_a_first_event_is_a_change_and_so_is_a_new_user(workspace: Path, told: T
 @pytest.mark.parametrize(
     "options", [("--top-k", "7"), ("--set", "scoring.shortlist=200")], ids=["top_k", "shortlist"]
 )
-def test_other_settings_rank_all_and_say_so(workspace: Path, told: Told, options: tuple[str, ...]) -> None:
+def test_other_settings_rank_all_and_say_so(told: Told, options: tuple[str, ...]) -> None:
     name = "top_k" if "--top-k" in options else "shortlist"
     front, back = ((), options) if name == "top_k" else (options, ())
     facts = told(*ALL_MAY_DIFFER, *front, *SINCE, *back)

@@ -32,7 +32,7 @@ def cluster() -> Iterator[Cluster]:
 def crowded(workspace: Path) -> Path:
     """The scored workspace with so many users that every worker ranks several ranges."""
     users = pl.read_parquet(workspace / "data/users.parquet")
-    crowd = pl.DataFrame({"user_id": [f"new{number}" for number in range(40_000)]})
+    crowd = pl.DataFrame({"user_id": [f"new{number}" for number in range(20_000)]})
     pl.concat([users, crowd], how="diagonal").write_parquet(workspace / "data/users.parquet")
     alike = "[default.gates]\nmax_fallback_rows = 1\nmax_top_item_share = 1\n"  # as such a crowd's lists are
     (workspace / "settings/settings.local.toml").write_text(alike)
@@ -52,10 +52,10 @@ def test_both_engines_write_the_same_bytes(crowded: Path, cluster: Cluster) -> N
     here = lists(crowded)
     assert score(crowded, "--engine", "ray", "--address", cluster.address) == ExitCode.OK
     assert lists(crowded) == here
-    assert score(crowded, "--user", "u07", "--user", "new39999") == ExitCode.OK
+    assert score(crowded, "--user", "u07", "--user", "new19999") == ExitCode.OK
     some = lists(crowded)
     assert (
-        score(crowded, "--user", "u07", "--user", "new39999", "--engine", "ray", "--address", cluster.address)
+        score(crowded, "--user", "u07", "--user", "new19999", "--engine", "ray", "--address", cluster.address)
         == 0
     )
     assert lists(crowded) == some != here
@@ -87,7 +87,7 @@ def test_a_run_whose_node_is_lost_ends_with_the_same_lists(crowded: Path, cluste
         cluster.remove_node(lost, allow_graceful=False)
         out, told = run.communicate()
     assert run.returncode == ExitCode.OK, told
-    assert json.loads(out)["users"] == 40_060  # stdout is for data alone, whatever Ray tells of its nodes
+    assert json.loads(out)["users"] == 20_060  # stdout is for data alone, whatever Ray tells of its nodes
     assert lists(crowded) == here
 
 

@@ -23,7 +23,8 @@ SMALL, LARGE, PRIVATE, CUT, OTHER, GONE, BUSY = (
 WARNING = """<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>
 <form id="download-form" action="/download" method="get"><input type="submit" value="Download anyway"/>
 <input type="hidden" name="id" value="{key}"><input type="hidden" name="export" value="download">
-<input type="hidden" name="confirm" value="t"><input type="hidden" name="uuid" value="5d2e"></form></body></html>"""
+<input type="hidden" name="confirm" value="t"><input type="hidden" name="uuid" value="5d2e">
+</form></body></html>"""
 
 
 @dataclass
