@@ -159,9 +159,9 @@ def earlier_lists(workspace: Workspace, since: date, wanted: Mapping[str, Any]) 
 def changed_users(today: StoredFeatures, lists: Lists) -> np.ndarray:
     """Return the users to whom something happened, ascending internal indices of today.
 
-    Their events, declared features, external candidates or cold status changed, or their list holds an item
-    that may no longer be recommended. What passes with the days alone, as the days since an event, is no change.
-    Memory does not grow with the users.
+    Events, declared features, external candidates or cold status changed, or their list holds an item
+    that may no longer be recommended. What passes with the days alone, as the days since an event, is no
+    change. Memory does not grow with the users.
     """
     before, eligible = lists.features, today.items.filter(ELIGIBLE).select(ITEM_ID)
     found = []

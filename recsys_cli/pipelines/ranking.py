@@ -88,7 +88,8 @@ class Ranking:
 
     def spans(self, users: np.ndarray) -> Iterator[Chunk]:
         """Yield users, ascending internal indices, as they are read: all of a span together."""
-        ends = np.searchsorted(users, np.arange(0, len(self.features.user_ids), SPAN) + SPAN)
+        last_user = int(users[-1]) if users.size else -1
+        ends = np.searchsorted(users, np.arange(0, last_user + 1, SPAN) + SPAN)
         for start, end in pairwise([0, *ends.tolist()]):
             if start < end:
                 first, last = int(users[start]), int(users[end - 1]) + 1
