@@ -58,11 +58,15 @@ def raise_errors(problems: Sequence[Problem]) -> None:
         return
     if len(errors) == 1:
         raise InputError(errors[0].what, where=errors[0].where, fix=errors[0].fix)
-    raise InputError(
-        f"{len(errors)} problems with the inputs\n"
-        + "\n".join(
-            f"  {number}. {problem.where}: {problem.what}" for number, problem in enumerate(errors, 1)
-        ),
-        where=", ".join(dict.fromkeys(problem.where for problem in errors)),
-        fix="; ".join(dict.fromkeys(problem.fix for problem in errors)),
+    what, where, fix = together(errors, "with the inputs")
+    raise InputError(what, where=where, fix=fix)
+
+
+def together(problems: Sequence[Problem], of_what: str) -> tuple[str, str, str]:
+    """Return several problems as the words of one error: what, where and how to put it right."""
+    lines = [f"  {number}. {problem.where}: {problem.what}" for number, problem in enumerate(problems, 1)]
+    return (
+        "\n".join([f"{len(problems)} problems {of_what}", *lines]),
+        ", ".join(dict.fromkeys(problem.where for problem in problems)),
+        "; ".join(dict.fromkeys(problem.fix for problem in problems)),
     )

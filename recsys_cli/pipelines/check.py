@@ -18,7 +18,7 @@ from recsys_cli.models.two_stage import misfits, silent_sources
 from recsys_cli.pipelines.serving import kept_settings_problems, open_bundle
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
-from recsys_cli.utils.errors import ModelError, RecsysError
+from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
 from recsys_cli.utils.uris import place_of
 
 _SECONDS_A_DAY = 86_400
@@ -47,6 +47,15 @@ def check_workspace(workspace: Workspace, day: date) -> CheckReport:
 
     Raises: SettingsError for an expression of the settings that does not parse.
     """
+    problems = [problem for found in problems_by_kind(workspace, day).values() for problem in found]
+    return CheckReport(day, sorted(problems, key=lambda problem: problem.severity))
+
+
+def problems_by_kind(workspace: Workspace, day: date) -> dict[type[RecsysError], list[Problem]]:
+    """Return all problems, by the error that a run would stop with.
+
+    Raises: SettingsError for an expression of the settings that does not parse.
+    """
     settings = workspace.settings
     tables, problems = inspect_tables(
         settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude
@@ -58,9 +67,11 @@ def check_workspace(workspace: Workspace, day: date) -> CheckReport:
             tables.items, day, place_of(settings.data.items.path, workspace.root)
         )
     problems += _external_problems(workspace, day, tables)
-    problems += _model_problems(workspace, day, tables)
-    problems += _output_problems(workspace, day)
-    return CheckReport(day, sorted(problems, key=lambda problem: problem.severity))
+    return {
+        InputError: problems,
+        ModelError: _model_problems(workspace, day, tables),
+        OutputError: _output_problems(workspace, day),
+    }
 
 
 def _external_problems(workspace: Workspace, day: date, tables: Tables | None) -> list[Problem]:

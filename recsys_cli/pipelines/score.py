@@ -19,6 +19,7 @@ from recsys_cli.pipelines.disk_space import check_room
 from recsys_cli.pipelines.feature_store import Partition, check_unchanged
 from recsys_cli.pipelines.gates import Waiting, pass_gates
 from recsys_cli.pipelines.parts import Part, ranked_parts
+from recsys_cli.pipelines.preflight import all_problems
 from recsys_cli.pipelines.publication import RecommendationsWriter, check_file, publish, published_manifest
 from recsys_cli.pipelines.ranking import Limits, Ranking, open_ranking, within_memory
 from recsys_cli.pipelines.run_record import Run
@@ -157,38 +158,52 @@ def score_users(
 
     Raises: ModelError, InputError, OutputError, LockedError; the old file then stays as it was.
     """
-    folder = workspace.recommendations(request.day)
-    check_writable(folder)
-    workspace.published.check_reachable()
-    with locked(
-        workspace.lock(f"date={request.day}"), f"the recommendations of {request.day}", request.lock_wait
-    ):
-        job = open_job(workspace, request, run)
+    day, published = request.day, workspace.published
+    with all_problems(workspace, day):
+        folder = workspace.recommendations(day)
+        check_writable(folder)
+        published.check_reachable()
+    with locked(workspace.lock(f"date={day}"), f"the recommendations of {day}", request.lock_wait):
+        with all_problems(workspace, day):
+            job = open_job(workspace, request, run)
         before = published_manifest(folder)
-        if before is not None and before["key"] == job.key and not request.force:
+        if before is not None and _is_complete(job, before):
             return _complete(job, before)
         _refuse_to_replace_all_by_some(job, before)
-        check_room(workspace.staged(request.day), job.partition.features, job.users(), request.top_k)
+        check_room(workspace.staged(day), job.partition.features, job.users(), request.top_k)
         ranking = job.open()
         job, since = _with_carried(job, ranking)
-        if before is not None and before["key"] == job.key and not request.force:
+        if before is not None and _is_complete(job, before):
             return _complete(job, before)
-        with open_unfinished(workspace.staged(request.day), job.work) as unfinished:
-            facts = _facts(job, _score_parts(job, ranking, unfinished, progress))
-            check_unchanged(workspace, job.partition)
-            with run.stages.stage("gates"):
-                check_file(unfinished.staged, facts)
-                waiting = Waiting(request.day, unfinished.staged, facts, ranking, job.users())
-                gates = pass_gates(waiting, workspace, run.folder / "rejected.parquet")
-            with run.stages.stage("publish"):
-                manifest = publish(
-                    unfinished.staged,
-                    workspace.published,
-                    facts,
-                    {**_run_facts(run), **since, "gates": gates},
-                )
-        remove_forgotten(workspace, request.day)
-    return ScoreReport(request.day, folder / RECOMMENDATIONS, manifest, already_complete=False)
+        manifest = _rank_and_publish(job, ranking, since, progress)
+        remove_forgotten(workspace, day)
+    return ScoreReport(day, folder / RECOMMENDATIONS, manifest, already_complete=False)
+
+
+def _rank_and_publish(
+    job: Job, ranking: Ranking, since: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Write the lists, hold them against the gates, and publish them; return the manifest.
+
+    Args:
+        since: what the manifest tells of lists that were kept.
+    """
+    workspace, run, day = job.workspace, job.run, job.request.day
+    with open_unfinished(workspace.staged(day), job.work) as unfinished:
+        facts = _facts(job, _score_parts(job, ranking, unfinished, progress))
+        check_unchanged(workspace, job.partition)
+        with run.stages.stage("gates"):
+            check_file(unfinished.staged, facts)
+            waiting = Waiting(day, unfinished.staged, facts, ranking, job.users())
+            gates = pass_gates(waiting, workspace, run.folder / "rejected.parquet")
+        with run.stages.stage("publish"):
+            told = {**_run_facts(run), **since, "gates": gates}
+            return publish(unfinished.staged, workspace.published, facts, told)
+
+
+def _is_complete(job: Job, manifest: dict[str, Any]) -> bool:
+    """Tell whether the lists that are published are those that the job would write."""
+    return bool(manifest["key"] == job.key) and not job.request.force
 
 
 def _complete(job: Job, manifest: dict[str, Any]) -> ScoreReport:

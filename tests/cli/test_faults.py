@@ -436,3 +436,13 @@ def test_an_unknown_variable_is_refused(refused: Refused, monkeypatch: pytest.Mo
     monkeypatch.setenv("RECSYS_RANKER__DEPHT", "5")
     message = refused(ExitCode.USAGE, "check", "--date", DAY)
     assert "ranker.depht = 5 (RECSYS_RANKER__DEPHT): no such setting; did you mean ranker.depth?" in message
+
+
+def test_a_run_that_several_things_stop_tells_them_all(workspace: Path, refused: Callable[..., str]) -> None:
+    (workspace / "data/items.parquet").unlink()
+    (version,) = [folder for folder in (workspace / "models").glob("2026-*")]
+    (version / "ranker.json").unlink()
+    told = refused(ExitCode.MODEL, "score", "--date", DAY, "--force")
+    assert "2 problems that stop the run" in told
+    assert f"1. {version / 'ranker.json'}: the model's file is missing" in told
+    assert f"2. {workspace / 'data/items.parquet'}: no such file" in told
