@@ -33,6 +33,9 @@ def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> Non
     from recsys_cli.pipelines.published import published_file
 
     file = published_file(workspace, None if what is None else readable(what, "recsys verify"))
+    published = workspace.published
+    if published.folder in file.parents:
+        published.reread(file.parent.name)
     found = pipeline.verify(file)
     if repair and found.sidecars and not found.problems:
         found = pipeline.repair(found)

@@ -20,6 +20,8 @@ from recsys_cli.configs.masking import MASK, Secrets, is_secret_name
 from recsys_cli.configs.problems import BUILT_IN, problems_of
 from recsys_cli.configs.sections import Settings
 from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.uris import is_uri
+from recsys_cli.utils.uris import shown as shown_uri
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class LoadedSettings:
 
     def masked_values(self) -> dict[str, Any]:
         """Return every setting by its dotted key, as it may be shown and recorded: secrets masked."""
-        return {key: MASK if key in self.secrets else value for key, value in self._values().items()}
+        return {key: MASK if key in self.secrets else _shown(value) for key, value in self._values().items()}
 
     def secret_texts(self) -> Secrets:
         """Return the texts that .secrets.toml set."""
@@ -43,6 +45,11 @@ class LoadedSettings:
 
     def _values(self) -> dict[str, Any]:
         return flat(self.settings.model_dump(mode="json"))
+
+
+def _shown(value: Any) -> Any:
+    """Return a value without the password and the query, which may be a signature, of an address."""
+    return shown_uri(value) if isinstance(value, str) and is_uri(value) else value
 
 
 def load_settings(workspace: Path, environment: str | None, overrides: Sequence[str]) -> LoadedSettings:

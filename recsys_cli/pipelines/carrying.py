@@ -141,6 +141,12 @@ def earlier_lists(workspace: Workspace, since: date, wanted: Mapping[str, Any]) 
     """
     folder = workspace.recommendations(since)
     manifest = published_manifest(folder)
+    if manifest is None and (folder / RECOMMENDATIONS).exists():
+        raise UsageError(
+            f"the lists of {since} are damaged or not complete",
+            where="--changed-since",
+            fix=f"`recsys verify {since}` tells why, and with --repair mends what can be",
+        )
     if manifest is None:
         raise UsageError(
             f"nothing is published for {since}",

@@ -17,6 +17,7 @@ from recsys_cli.data_preparation.timestamps import day_after
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.files import replacing
 from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.uris import is_uri
 
 SETTINGS = Path("settings/settings.toml")
 _ARCHIVES = {
@@ -122,7 +123,9 @@ def _init_archive(workspace: Path, source: str, archives: Sequence[str]) -> Init
 
 
 def _seen_from(workspace: Path, path: str) -> str:
-    """Return a path relative to the workspace if it lies inside, else absolute."""
+    """Return a path relative to the workspace if it lies inside, else absolute; a URI as it is."""
+    if is_uri(path):
+        return path
     whole, root = Path(os.path.abspath(path)), Path(os.path.abspath(workspace))
     return str(whole.relative_to(root) if whole.is_relative_to(root) else whole)
 

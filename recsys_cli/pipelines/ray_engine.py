@@ -7,6 +7,7 @@ order. Only this module knows of Ray.
 import io
 import logging
 import os
+import signal
 import socket
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,7 @@ Sent = list[Any]  # references to what lies in the cluster, a block each
 
 _AUTO = "auto"
 _SECONDS = 10  # that a cluster may take to answer at all
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # begins a talk over gRPC, and is answered
 _RANGE = 8_192  # users that a task ranks
 _IN_FLIGHT = 4  # tasks a core of the cluster that are sent and not yet written, at most
 _BLOCK = 64 * 2**20  # bytes of a file that are sent as one
@@ -172,6 +174,7 @@ def _connected(address: str) -> Iterator[Any]:
     import ray
     from ray.exceptions import RayError, RayTaskError
 
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         _knock(address)
         ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
@@ -181,21 +184,25 @@ def _connected(address: str) -> Iterator[Any]:
             where="--address",
             fix="start one with `ray start --head`, or give the address of one that runs",
         ) from None
-    try:
-        with redirect_stdout(_ToLog()):
-            yield ray
-    except RayTaskError as error:
-        if isinstance(error.cause, RecsysError):
-            raise error.cause from None
-        raise
-    except RayError as error:
-        raise OutputError(
-            f"the cluster was lost: {_line(error)}",
-            where=address,
-            fix="run it again: it goes on behind the users whose lists are ranked",
-        ) from error
     finally:
-        ray.shutdown()
+        for number, handler in handlers.items():  # Ray puts its own in their place
+            if handler is not None:
+                signal.signal(number, handler)
+    with redirect_stdout(_ToLog()):
+        try:
+            yield ray
+        except RayTaskError as error:
+            if isinstance(error.cause, RecsysError):
+                raise error.cause from None
+            raise
+        except RayError as error:
+            raise OutputError(
+                f"the cluster was lost: {_line(error)}",
+                where=address,
+                fix="run it again: it goes on behind the users whose lists are ranked",
+            ) from error
+        finally:
+            ray.shutdown()
 
 
 class _ToLog(io.TextIOBase):
@@ -216,7 +223,11 @@ def _knock(address: str) -> None:
     named = os.environ.get("RAY_ADDRESS", "") if address == _AUTO else address
     host, _, port = named.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=_SECONDS).close()
+        with socket.create_connection((host, int(port)), timeout=_SECONDS) as talk:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                talk.sendall(_PREFACE)
+                if not talk.recv(1):
+                    raise ConnectionError("what listens there is no Ray cluster")
 
 
 def _line(error: BaseException) -> str:

@@ -5,6 +5,7 @@ In a store a result `NAME` is the objects `NAME/<key>/…`, never changed once w
 """
 
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
+
+from loguru import logger
 
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.files import (
@@ -31,6 +34,7 @@ CURRENT = "_current.json"
 _KEPT = timedelta(days=1)  # that what no longer counts stays: a reader may be at it
 _TIME = "%Y%m%dT%H%M%S"  # that a key begins with
 _PROBE = ".writable"
+_PLAIN = re.compile(r"\w[\w.-]*", re.ASCII)  # a name of a file or key
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Results:
         if self.store is None:
             return sorted(one.name for one in self.folder.iterdir()) if self.folder.is_dir() else []
         with self._told():
-            return self.store.names()
+            return [name for name in self.store.names() if not name.startswith(".")]
 
     def open(self, name: str, only: Collection[str] | None = None) -> Path:
         """Return the folder of a result; of a store: its copy, brought up to date the first time.
@@ -82,6 +86,12 @@ class Results:
             if only is None:
                 self._fresh.add(name)
         return target
+
+    def reread(self, name: str) -> None:
+        """Fetch all that a store has of a result once more, whatever the copy holds."""
+        if self.store is not None:
+            with self._told():
+                self._fetch(name, anew=True)
 
     def put(self, staged: Path, name: str, key: str | None = None) -> None:
         """Publish a staged folder under a name, in one step; what bore it before is replaced.
@@ -120,9 +130,11 @@ class Results:
         if self.store is not None:
             with self._told():
                 self.store.write(_PROBE, b"")
+            with suppress(StoreError):
+                self.store.remove(_PROBE)
 
-    def _fetch(self, name: str, only: Collection[str] | None) -> None:
-        """Make the copy of a result what the store has."""
+    def _fetch(self, name: str, only: Collection[str] | None = None, *, anew: bool = False) -> None:
+        """Make the copy of a result what the store has: what is damaged there is so here, for all to see."""
         assert self.store is not None
         current, target = _current(self.store, name), self.folder / name
         if current is None:
@@ -131,17 +143,21 @@ class Results:
         files = current["files"]
         wanted = set(files) if only is None else set(files) & set(only)
         there = {file.name: file for file in target.iterdir()} if target.is_dir() else {}
-        sound = {file for file, path in there.items() if file in files and _is(path, files[file])}
+        sound = {
+            file for file, path in there.items() if not anew and file in files and _is(path, files[file])
+        }
         if wanted <= sound == set(there):
             return
+        held = {one.name for one in self.store.found(f"{name}/{current['key']}")}
         with staging_folder(self.folder) as part:
             for file in sound:
                 os.link(there[file], part / file)
             for file in wanted - sound:
                 place = f"{name}/{current['key']}/{file}"
-                self.store.download(place, part / file)
+                if place in held:
+                    self.store.download(place, part / file)
                 if not _is(part / file, files[file]):
-                    raise StoreError(f"{self.store.uri}/{place} is not what was published")
+                    logger.warning("{}/{} is missing or damaged", self.store.uri, place)
             put_folder(part, target)
 
     @contextmanager
@@ -189,16 +205,19 @@ def _age_of(key: str) -> timedelta:
 
 
 def _current(store: Store, name: str) -> dict[str, Any] | None:
-    """Return what a name means in the store; None: nothing."""
+    """Return what a name means in the store; None: nothing, or nothing that can be trusted."""
     try:
         current = unsealed(store.read(f"{name}/{CURRENT}"))
-        if any(Path(one).name != one for one in (current["key"], *current["files"])):
+        if not all(_PLAIN.fullmatch(one) for one in (current["key"], *current["files"])):
             raise ValueError("it names files elsewhere")
         return current
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{store.uri}/{name}/{CURRENT} cannot be trusted: {error}") from None
+        logger.warning(
+            "{}/{}/{} counts for nothing, as it cannot be trusted: {}", store.uri, name, CURRENT, error
+        )
+        return None
 
 
 def _is(file: Path, told: dict[str, Any]) -> bool:

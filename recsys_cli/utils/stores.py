@@ -1,5 +1,6 @@
 """Object stores through fsspec's file systems: S3, Google Cloud Storage, Azure."""
 
+import errno
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ _IDENTITY = (
     "last_modified",
     "updated",
 )
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _BLOCK = 8 * 2**20
 _options: dict[str, dict[str, Any]] = {}
 
@@ -168,7 +170,9 @@ class Store:
             yield
         except RecsysError:
             raise
-        except Exception as error:  # pylint: disable=broad-exception-caught
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _DISK:
+                raise  # the copy cannot be written  # pylint: disable=broad-exception-caught
             told = (str(error).strip().splitlines() or [type(error).__name__])[0]
             place = f" ({name})" if name else ""
             raise StoreError(f"{shown(self.uri)}{place} does not answer as it should: {told}") from error

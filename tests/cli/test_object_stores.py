@@ -17,6 +17,7 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
+from recsys_cli.utils.files import sealed
 from recsys_cli.utils.results import CURRENT
 from tests.stores import S3, SECRET, s3_server
 
@@ -201,12 +202,117 @@ def test_a_killed_run_leaves_the_published_path_and_the_next_one_mends(
     assert pl.read_parquet(io.BytesIO(published(server)))["rank"].max() == 7
 
 
+def flip(server: S3, key: str) -> None:
+    """Change a bit of an object."""
+    held = bytearray(server.read(key))
+    held[len(held) // 2] ^= 1
+    server.write(key, bytes(held))
+
+
+def key_of(server: S3, name: str, file: str) -> str:
+    return f"{name}/{current(server, name)['key']}/{file}"
+
+
+@pytest.mark.parametrize("has_copies", [True, False], ids=["here", "another machine"])
+@pytest.mark.parametrize("damage", ["flipped", "deleted"])
+def test_damage_in_the_bucket_is_found_and_scored_over(
+    published_workspace: Path,
+    server: S3,
+    capsys: pytest.CaptureFixture[str],
+    has_copies: bool,
+    damage: str,
+) -> None:
+    if not has_copies:
+        shutil.rmtree(published_workspace / ".remote")
+    whole, key = published(server), key_of(server, LISTS, "recommendations.parquet")
+    flip(server, key)
+    if damage == "deleted":
+        server.client.delete_object(Bucket=server.bucket, Key=key)
+    is_gone = damage == "deleted" and not has_copies  # as a file that is missing on a disk
+    capsys.readouterr()
+    assert run(published_workspace, "verify", DAY) == (ExitCode.USAGE if is_gone else ExitCode.CHECK)
+    said = "there is no such file" if is_gone else "the recommendations are not what was published"
+    assert f"error: {said}" in capsys.readouterr().err
+    assert run(published_workspace, "score", "--date", DAY) == ExitCode.OK
+    assert published(server) == whole
+
+
+def test_damaged_features_in_the_bucket_are_built_again_and_a_damaged_model_is_refused(
+    published_workspace: Path, server: S3, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(published_workspace / ".remote")
+    whole = published(server)
+    flip(server, key_of(server, f"features/date={DAY}", "users.parquet"))
+    assert run(published_workspace, "score", "--date", DAY, "--force") == ExitCode.OK
+    assert published(server) == whole
+    version = json.loads(server.read("models/promoted.json"))["history"][-1]
+    flip(server, key_of(server, f"models/{version}", "ranker.json"))
+    shutil.rmtree(published_workspace / ".remote")
+    capsys.readouterr()
+    assert run(published_workspace, "score", "--date", DAY, "--force") == ExitCode.MODEL
+    assert "ranker.json" in capsys.readouterr().err
+    assert published(server) == whole
+
+
+@pytest.mark.parametrize("pointer", [b"no json", b'{"key": "../x", "files": {}}', None])
+def test_a_pointer_that_cannot_be_trusted_counts_for_nothing(
+    published_workspace: Path, server: S3, capsys: pytest.CaptureFixture[str], pointer: bytes | None
+) -> None:
+    whole = published(server)
+    outside = sealed({"schema_version": 1, "key": "..", "files": {"x": {"bytes": 1, "sha256": "0"}}})
+    server.write(f"{LISTS}/{CURRENT}", outside if pointer is None else pointer)
+    assert main(["-C", str(published_workspace), "score", "--date", DAY]) == ExitCode.OK
+    assert "counts for nothing, as it cannot be trusted" in capsys.readouterr().err
+    assert published(server) == whole
+
+
+def test_init_takes_tables_of_a_store_and_the_record_keeps_no_signature(
+    stored: Path, s3: S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "made"
+    tables = (
+        "--interactions",
+        "s3://shop/data/interactions.parquet",
+        "--items",
+        "s3://shop/data/items.parquet",
+    )
+    assert main(["init", str(made), "--preset", "generic", *tables]) == ExitCode.OK
+    assert 'path = "s3://shop/data/interactions.parquet"' in (made / "settings/settings.toml").read_text()
+    signed = "data.users.path=https://user:geheim@127.0.0.1:1/u.parquet?signature=geheim"
+    capsys.readouterr()
+    assert run(stored, "--set", signed, "features", "--date", DAY) == ExitCode.INPUT
+    (record,) = stored.glob("runs/*/run.json")
+    assert "https://127.0.0.1:1/u.parquet?…" in record.read_text()
+    assert not [
+        file for file in stored.glob("runs/**/*") if file.is_file() and b"geheim" in file.read_bytes()
+    ]
+    assert main(["-C", str(stored), "--set", signed, "config", "--json"]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert "geheim" not in out + err
+
+
+def test_a_full_disk_under_the_copies_is_called_by_its_name(
+    published_workspace: Path,
+) -> None:
+    shutil.rmtree(published_workspace / ".remote")
+    arguments = [sys.executable, "-m", "recsys_cli", "-C", str(published_workspace), "score", "--date", DAY]
+    told = subprocess.run(
+        ["sh", "-c", 'ulimit -f 8; trap "" XFSZ; exec "$@"', "sh", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == ExitCode.OUTPUT, told.stderr
+    assert "File too large" in told.stderr and "credentials" not in told.stderr
+
+
 def test_a_store_that_refuses_is_told_with_its_uri_and_the_old_lists_stay(
     published_workspace: Path, server: S3, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = server.keys("lists/")
     capsys.readouterr()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     lists = (
         "--set",
         "output.recommendations=s3://shop/lists",

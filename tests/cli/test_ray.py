@@ -1,6 +1,8 @@
 """Both engines through the real program: the same lists, also where a node is lost."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from recsys_cli.cli.app import main
+from recsys_cli.pipelines import ray_engine
 from recsys_cli.utils.errors import ExitCode
 
 DAY = "2026-03-02"
@@ -47,6 +50,14 @@ def score(workspace: Path, *args: str) -> int:
     return main(["-q", "-C", str(workspace), "score", "--date", DAY, "--force", *args])
 
 
+def wait_for_a_part(workspace: Path, run: subprocess.Popen[str]) -> None:
+    """Wait until some lists are ranked, and more are to come."""
+    deadline = time.monotonic() + SECONDS
+    while not list((workspace / f".recommendations.staged/date={DAY}").glob("part-*.json")):
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_both_engines_write_the_same_bytes(crowded: Path, cluster: Cluster) -> None:
     assert score(crowded) == ExitCode.OK
     here = lists(crowded)
@@ -79,11 +90,7 @@ def test_a_run_whose_node_is_lost_ends_with_the_same_lists(crowded: Path, cluste
     with subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
-        parts = crowded / f".recommendations.staged/date={DAY}"
-        deadline = time.monotonic() + SECONDS
-        while not list(parts.glob("part-*.json")):  # some lists are ranked, and more are to come
-            assert run.poll() is None and time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for_a_part(crowded, run)
         cluster.remove_node(lost, allow_graceful=False)
         out, told = run.communicate()
     assert run.returncode == ExitCode.OK, told
@@ -95,6 +102,53 @@ def test_a_cluster_that_is_away_is_told_and_the_old_lists_stay(refused: Callable
     away = ("score", "--date", DAY, "--force", "--engine", "ray", "--address", "127.0.0.1:1")
     told = refused(ExitCode.USAGE, *away)
     assert "no Ray cluster answers at 127.0.0.1:1" in told and "ray start --head" in told
+
+
+def test_what_listens_and_is_no_cluster_is_told_soon(refused: Callable[..., str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_engine, "_SECONDS", 1)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        told = refused(
+            ExitCode.USAGE, "score", "--date", DAY, "--force", "--engine", "ray", "--address", address
+        )
+    assert f"no Ray cluster answers at {address}: timed out" in told
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [
+        (signal.SIGTERM, ExitCode.TERMINATED, "error: terminated"),
+        (signal.SIGINT, ExitCode.INTERRUPTED, "error: interrupted"),
+    ],
+    ids=["SIGTERM", "SIGINT"],
+)
+def test_a_stopped_run_says_so_and_either_engine_goes_on(
+    crowded: Path, cluster: Cluster, number: int, code: ExitCode, line: str
+) -> None:
+    assert score(crowded) == ExitCode.OK
+    here = lists(crowded)
+    command = [
+        sys.executable,
+        "-m",
+        "recsys_cli",
+        "-C",
+        str(crowded),
+        "--set",
+        "scoring.chunk_users=16",
+        "score",
+    ]
+    options = ["--date", DAY, "--force", "--engine", "ray", "--address", cluster.address]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        wait_for_a_part(crowded, run)
+        run.send_signal(number)
+        out, told = run.communicate()
+    assert (run.returncode, out) == (code, ""), told
+    assert line in told and "SIGTERM received" not in told
+    assert lists(crowded) == here
+    assert score(crowded) == ExitCode.OK  # the local engine, behind the lists that the cluster has ranked
+    assert lists(crowded) == here
 
 
 @pytest.mark.parametrize(
