@@ -3,7 +3,6 @@
 import re
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from recsys_cli.utils.errors import SettingsError
 
@@ -11,6 +10,7 @@ STORES = {"s3": "s3", "gs": "gs", "az": "az"}  # scheme: the extra that brings i
 WEB = ("https", "http")
 COPIES = ".remote"  # folder of a workspace: what is in stores, as it was last seen
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_PARTS = re.compile(r"(?s:([^:]*://)([^/?#]*@)?([^/?#]*)([^?#]*)(.*))")  # scheme, user, host, path, the rest
 _DRIVE = re.compile(
     r"https://(?:drive|docs)\.google\.com/(?:file/d/|(?:open|uc)\?(?:.*&)?id=)([\w-]{10,})", re.ASCII
 )
@@ -39,7 +39,7 @@ def scheme_of(uri: str) -> str:
             where=shown(uri),
             fix="correct the path in settings/settings.toml",
         )
-    if scheme in STORES and urlsplit(uri).username is not None:
+    if scheme in STORES and _parts(uri)[1]:
         raise SettingsError(
             "a URI of an object store holds no user and password",
             where=shown(uri),
@@ -56,9 +56,8 @@ def drive_id(uri: str) -> str | None:
 
 def shown(uri: str) -> str:
     """Return a URI as a message may show it: without password and query, which may be a signature."""
-    parts = urlsplit(uri)
-    query = "…" if parts.query and drive_id(uri) is None else ""
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+    scheme, _, host, path, rest = _parts(uri)
+    return f"{scheme}{host}{path}" + ("?…" if rest and drive_id(uri) is None else "")
 
 
 def place_of(path: str, root: Path) -> str:
@@ -94,6 +93,11 @@ def web_folder_of(uri: str, root: Path) -> Path:
     key = drive_id(uri)
     if key is not None:
         return root / COPIES / "drive" / key
-    parts = urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2].replace(":", "_")
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", _parts(uri)[2]).strip(".") or "_"
     return root / COPIES / scheme_of(uri) / host / sha256(uri.encode()).hexdigest()[:16]
+
+
+def _parts(uri: str) -> tuple[str, str, str, str, str]:
+    """Return scheme with its slashes, user with its sign, host, path and all behind it; any may be empty."""
+    found = _PARTS.match(uri)
+    return found.groups("") if found else ("", "", "", uri, "")  # type: ignore[return-value]
