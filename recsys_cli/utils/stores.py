@@ -170,9 +170,14 @@ class Store:
             yield
         except RecsysError:
             raise
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in _DISK:
-                raise  # the copy cannot be written  # pylint: disable=broad-exception-caught
-            told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            place = f" ({name})" if name else ""
-            raise StoreError(f"{shown(self.uri)}{place} does not answer as it should: {told}") from error
+        except OSError as error:
+            if error.errno in _DISK:
+                raise  # the copy cannot be written
+            raise self._told(error, name) from error
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            raise self._told(error, name) from error
+
+    def _told(self, error: Exception, name: str) -> StoreError:
+        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        place = f" ({name})" if name else ""
+        return StoreError(f"{shown(self.uri)}{place} does not answer as it should: {told}")

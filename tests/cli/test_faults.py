@@ -440,7 +440,7 @@ def test_an_unknown_variable_is_refused(refused: Refused, monkeypatch: pytest.Mo
 
 def test_a_run_that_several_things_stop_tells_them_all(workspace: Path, refused: Callable[..., str]) -> None:
     (workspace / "data/items.parquet").unlink()
-    (version,) = [folder for folder in (workspace / "models").glob("2026-*")]
+    (version,) = (workspace / "models").glob("2026-*")
     (version / "ranker.json").unlink()
     told = refused(ExitCode.MODEL, "score", "--date", DAY, "--force")
     assert "2 problems that stop the run" in told

@@ -267,7 +267,7 @@ def test_a_pointer_that_cannot_be_trusted_counts_for_nothing(
 
 
 def test_init_takes_tables_of_a_store_and_the_record_keeps_no_signature(
-    stored: Path, s3: S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = tmp_path / "made"
     tables = (

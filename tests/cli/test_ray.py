@@ -83,7 +83,7 @@ def test_a_run_whose_node_is_lost_ends_with_the_same_lists(crowded: Path, cluste
         "-C",
         str(crowded),
         "--set",
-        "scoring.chunk_users=16",
+        "scoring.chunk_users=64",
         "score",
     ]
     options = ["--date", DAY, "--force", "--json", "--engine", "ray", "--address", cluster.address]
@@ -134,7 +134,7 @@ def test_a_stopped_run_says_so_and_either_engine_goes_on(
         "-C",
         str(crowded),
         "--set",
-        "scoring.chunk_users=16",
+        "scoring.chunk_users=64",
         "score",
     ]
     options = ["--date", DAY, "--force", "--engine", "ray", "--address", cluster.address]
