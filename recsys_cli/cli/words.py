@@ -38,7 +38,7 @@ def explain_command(user_id: str | int, day: object, item_id: str | int | None =
     """Return the command that explains a user's list, or an item of it, as a shell takes it."""
     item = "" if item_id is None else f" --item={shlex.quote(str(item_id))}"
     user = shlex.quote(str(user_id))
-    if user.startswith("-"):
+    if str(user_id).startswith("-"):
         return f"recsys explain --date {day}{item} -- {user}"
     return f"recsys explain {user} --date {day}{item}"
 

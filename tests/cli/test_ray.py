@@ -134,7 +134,7 @@ def test_a_stopped_run_says_so_and_either_engine_goes_on(
         "-C",
         str(crowded),
         "--set",
-        "scoring.chunk_users=64",
+        "scoring.chunk_users=4",
         "score",
     ]
     options = ["--date", DAY, "--force", "--engine", "ray", "--address", cluster.address]

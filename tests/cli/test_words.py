@@ -14,7 +14,7 @@ from recsys_cli.cli.words import explain_command, named
 IDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
 
 
-@given(IDS | st.sampled_from(["-5", "--json", "-C", "a b", "$x", "<b>", "--"]), IDS | st.none())
+@given(IDS | st.sampled_from(["-5", "-;", "--json", "-C", "a b", "$x", "<b>", "--"]), IDS | st.none())
 def test_the_next_command_asks_for_these_very_ids(user: str, item: str | None) -> None:
     words = hoisted(shlex.split(explain_command(user, "2026-07-01", item)))
     assert words[:2] == ["recsys", "explain"]
