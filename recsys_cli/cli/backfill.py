@@ -53,7 +53,7 @@ def _told(session: Session, day: date, failures: list[RecsysError]) -> dict[str,
 
 def _score(session: Session, day: date) -> dict[str, Any]:
     with running(session, "score", day) as under_way:
-        from recsys_cli.pipelines.score import ScoreRequest
+        from recsys_cli.pipelines.score_job import ScoreRequest
 
         under_way.facts.update(date=str(day))
         request = ScoreRequest(day, under_way.workspace.settings.scoring.top_k)

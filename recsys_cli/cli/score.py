@@ -22,7 +22,7 @@ from recsys_cli.utils.errors import UsageError
 if TYPE_CHECKING:
     from datetime import date as Day
 
-    from recsys_cli.pipelines.score import ScoreRequest
+    from recsys_cli.pipelines.score_job import ScoreRequest
 
 
 class EngineName(StrEnum):
@@ -106,7 +106,7 @@ def score(
     since = _since(changed_since, day, alone=asked is None and not plan)
     wait = 0 if lock_wait is None else parse_duration(lock_wait, "--lock-wait")
     with running(session, "score", day) as under_way:
-        from recsys_cli.pipelines.score import ScoreRequest
+        from recsys_cli.pipelines.score_job import ScoreRequest
 
         under_way.facts.update(date=str(day))
         wanted = top_k or under_way.workspace.settings.scoring.top_k

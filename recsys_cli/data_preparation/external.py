@@ -14,6 +14,7 @@ from recsys_cli.data_preparation.problems import Problem, missing_column, raise_
 from recsys_cli.data_preparation.sources import collect_source, scan_source, source_files, source_schema
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, USER, USER_ID
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.stores import StoreError
 from recsys_cli.utils.uris import place_of
 
 _OPTIONAL = {SCORE: pl.Float32, RANK: pl.Float64}
@@ -94,20 +95,24 @@ def _found_files(
     settings: ExternalSettings, workspace: Path, days: Sequence[date]
 ) -> tuple[dict[date, list[Path]], list[Problem]]:
     files: dict[date, list[Path]] = {}
-    missing = []
+    missing: list[str] = []
+    problems: list[Problem] = []
     for day in days if settings.is_on else ():
         try:
             files[day] = source_files(_table(settings, day), workspace)
-        except InputError:
-            missing.append(str(day))
+        except InputError as error:
+            if isinstance(error.__cause__, StoreError):
+                problems.append(Problem(error.where, error.what, error.fix))
+            else:
+                missing.append(str(day))
     if not missing:
-        return files, []
+        return files, problems
     what = f"there are no external candidates for {len(missing)} of {len(days)} days: {', '.join(missing)}"
     fix = (
         "deliver them, each made from nothing of its own day or later, or leave the source out of training "
         "and scoring: candidates.external.num_candidates=0"
     )
-    return files, [Problem(place_of(settings.path, workspace), what, fix)]
+    return files, [*problems, Problem(place_of(settings.path, workspace), what, fix)]
 
 
 def _table(settings: ExternalSettings, day: date) -> TableSettings:

@@ -106,6 +106,8 @@ class Carried:
 
     def compared(self, ranked: Iterator[Part], users: np.ndarray) -> Sampled:
         """Hold the carried lists of users against those that ranking gives them now."""
+        if users.size == 0:
+            return Sampled(0, 0.0, 1.0)
         now = _orders(pl.concat([part.top for part in ranked]))
         ids = self.features.user_ids.gather(users)
         places = pl.DataFrame([ids, pl.Series(USER, users)])
@@ -119,7 +121,7 @@ class Carried:
             pl.when(longer > 0).then(mine.list.set_intersection(theirs).list.len() / longer).otherwise(1.0)
         )
         found = both.select(differing=(mine != theirs).mean(), overlap=shared.mean()).row(0)
-        return Sampled(len(users), *(round(one or 0.0, 4) for one in found))
+        return Sampled(len(users), *(round(one, 4) for one in found))
 
     def _part(self, first: int, last: int, ranked: Part | None = None) -> Part:
         tops = [self.top(first, last)] + ([] if ranked is None else [ranked.top.select(*_LISTS)])
@@ -153,7 +155,7 @@ def earlier_lists(workspace: Workspace, since: date, wanted: Mapping[str, Any]) 
             where="--changed-since",
             fix=f"run `recsys score --date {since}` first, or name a day of `recsys runs list`",
         )
-    others = [name for name, value in wanted.items() if manifest[name] != value]
+    others = [name for name, value in wanted.items() if manifest.get(name) != value]
     if others:
         return f"the run of {since} had another {', '.join(others)}"
     partition = stored_partition(workspace, since, manifest["features_content_hash"])

@@ -10,8 +10,8 @@ from loguru import logger
 from recsys_cli.pipelines.parts import part_of
 from recsys_cli.pipelines.ranking import SPAN, Chunk, Ranking
 from recsys_cli.pipelines.run_record import Run
-from recsys_cli.pipelines.score import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.score_counts import ScoreCounts
+from recsys_cli.pipelines.score_job import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import check_writable, read_sealed_json, write_sealed_json
 from recsys_cli.utils.locks import locked

@@ -13,7 +13,6 @@ from typing import Any
 from recsys_cli.utils.errors import RecsysError, SettingsError
 from recsys_cli.utils.uris import STORES, WEB, is_glob, scheme_of, shown
 
-_SYSTEMS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # the module of each scheme
 _IDENTITY = (
     "size",
     "ETag",
@@ -72,11 +71,11 @@ class Store:
                 where=shown(self.uri),
                 fix=f"name a folder, or a URI of {', '.join(STORES)}",
             )
-        if find_spec(_SYSTEMS[scheme]) is None:
+        if find_spec(STORES[scheme]) is None:
             raise SettingsError(
-                f"{scheme}:// needs the extra [{STORES[scheme]}], which is not installed",
+                f"{scheme}:// needs the extra [{scheme}], which is not installed",
                 where=shown(self.uri),
-                fix=f"pip install 'recsys-cli[{STORES[scheme]}]'",
+                fix=f"pip install 'recsys-cli[{scheme}]'",
             )
 
     @cached_property

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recsys_cli.utils.errors import SettingsError
 
-STORES = {"s3": "s3", "gs": "gs", "az": "az"}  # scheme: the extra that brings its file system
+STORES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # scheme and extra: the module of its file system
 WEB = ("https", "http")
 COPIES = ".remote"  # folder of a workspace: what is in stores, as it was last seen
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)

@@ -113,6 +113,17 @@ def test_other_settings_rank_all_and_say_so(told: Told, options: tuple[str, ...]
     assert "carried" not in facts
 
 
+def test_where_something_happened_to_all_all_are_ranked(workspace: Path, told: Told) -> None:
+    users = pl.read_parquet(workspace / "data/users.parquet")
+    users.with_columns(pl.col("age") + 1).write_parquet(workspace / "data/users.parquet")
+    facts = told(*SINCE)
+    assert facts["changed_since"]["changed"] == facts["users"] == 60
+    assert facts["changed_since"]["sample"] == {"users": 0, "differing": 0.0, "overlap": 1.0}
+    here = lists(workspace, DAY)
+    told("score", "--date", DAY, "--force", "--json")
+    assert_frame_equal(lists(workspace, DAY), here)
+
+
 def test_another_model_ranks_all_and_says_so(workspace: Path, told: Told) -> None:
     version = told("--set", "ranker.iterations=20", "train", "--date", BEFORE, "--json")["version"]
     assert main(["-q", "-C", str(workspace), "models", "promote", version, "--force"]) == ExitCode.OK

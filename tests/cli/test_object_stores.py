@@ -326,6 +326,14 @@ def test_a_store_that_refuses_is_told_with_its_uri_and_the_old_lists_stay(
     told = capsys.readouterr().err
     assert "Traceback" not in told and "s3://shop/" in told and SECRET not in told
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
+    external = (
+        "candidates.external.path=http://127.0.0.1:1/{date}.parquet",
+        "candidates.external.num_candidates=7",
+    )
+    asked = [word for one in external for word in ("--set", one)]
+    assert run(published_workspace, *asked, "features", "--date", DAY) == ExitCode.INPUT
+    told = capsys.readouterr().err  # a server that is away is no day without a delivery
+    assert "does not answer" in told and "there are no external candidates" not in told
     gone = ("--set", "output.recommendations=s3://no-such-bucket/lists")
     assert run(published_workspace, *gone, "score", "--date", DAY, "--force") == ExitCode.OUTPUT
     assert "where: s3://no-such-bucket/lists" in capsys.readouterr().err

@@ -50,6 +50,15 @@ def score(workspace: Path, *args: str) -> int:
     return main(["-q", "-C", str(workspace), "score", "--date", DAY, "--force", *args])
 
 
+def ranking(workspace: Path, cluster: Cluster, chunk_users: int) -> subprocess.Popen[str]:
+    """Start a run on the cluster; the smaller its chunks, the longer it takes."""
+    command = [sys.executable, "-m", "recsys_cli", "-C", str(workspace), "--json"]
+    scored = ["--set", f"scoring.chunk_users={chunk_users}", "score", "--date", DAY, "--force"]
+    where = ["--engine", "ray", "--address", cluster.address]
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*command, *scored, *where], stdout=pipe, stderr=pipe, text=True)
+
+
 def wait_for_a_part(workspace: Path, run: subprocess.Popen[str]) -> None:
     """Wait until some lists are ranked, and more are to come."""
     deadline = time.monotonic() + SECONDS
@@ -76,20 +85,7 @@ def test_a_run_whose_node_is_lost_ends_with_the_same_lists(crowded: Path, cluste
     assert score(crowded) == ExitCode.OK
     here = lists(crowded)
     lost = cluster.add_node(**NODE)
-    command = [
-        sys.executable,
-        "-m",
-        "recsys_cli",
-        "-C",
-        str(crowded),
-        "--set",
-        "scoring.chunk_users=64",
-        "score",
-    ]
-    options = ["--date", DAY, "--force", "--json", "--engine", "ray", "--address", cluster.address]
-    with subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as run:
+    with ranking(crowded, cluster, chunk_users=64) as run:
         wait_for_a_part(crowded, run)
         cluster.remove_node(lost, allow_graceful=False)
         out, told = run.communicate()
@@ -127,20 +123,7 @@ def test_a_stopped_run_says_so_and_either_engine_goes_on(
 ) -> None:
     assert score(crowded) == ExitCode.OK
     here = lists(crowded)
-    command = [
-        sys.executable,
-        "-m",
-        "recsys_cli",
-        "-C",
-        str(crowded),
-        "--set",
-        "scoring.chunk_users=4",
-        "score",
-    ]
-    options = ["--date", DAY, "--force", "--engine", "ray", "--address", cluster.address]
-    with subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as run:
+    with ranking(crowded, cluster, chunk_users=4) as run:
         wait_for_a_part(crowded, run)
         run.send_signal(number)
         out, told = run.communicate()
