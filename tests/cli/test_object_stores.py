@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -16,7 +17,12 @@ import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
-from recsys_cli.utils.errors import ExitCode
+from recsys_cli.configs.load import load_settings
+from recsys_cli.pipelines.run_record import begin_run
+from recsys_cli.pipelines.score import score_users
+from recsys_cli.pipelines.score_job import ScoreRequest
+from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.errors import ExitCode, InputError
 from recsys_cli.utils.files import sealed
 from recsys_cli.utils.results import CURRENT
 from tests.stores import S3, SECRET, s3_server
@@ -363,6 +369,23 @@ def test_a_folder_or_glob_is_read_whole_and_what_is_gone_there_goes_here(
     midnight = pl.lit(f"{DAY} 00:00:00").str.to_datetime()
     whole = rows.with_row_index().filter(pl.col("timestamp") < midnight)
     assert counts == [len(whole), len(whole.filter(pl.col("index") % 3 != 2))]
+
+
+def test_an_input_that_is_replaced_in_the_midst_of_a_run_stops_it(
+    published_workspace: Path, server: S3
+) -> None:
+    whole, loaded = published(server), load_settings(published_workspace, None, ())
+    workspace = Workspace(loaded.workspace, loaded.settings)
+    users, fewer = pl.read_parquet(io.BytesIO(server.read("data/users.parquet"))), io.BytesIO()
+    users.head(10).write_parquet(fewer)
+    request = ScoreRequest(date.fromisoformat(DAY), 7, force=True)
+
+    def at_work(_done: int, _total: int) -> None:
+        server.write("data/users.parquet", fewer.getvalue())
+
+    with pytest.raises(InputError, match="the inputs have changed during the run"):
+        score_users(workspace, request, begin_run(workspace, "score"), at_work)
+    assert published(server) == whole
 
 
 def test_no_secret_of_the_store_is_in_any_file_of_the_workspace(
