@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from recsys_cli.utils.errors import LockedError, OutputError
-from recsys_cli.utils.files import private_folder, told
+from recsys_cli.utils.files import private_folder, sha256_of, told
 from recsys_cli.utils.locks import locked
 
 _FORGOTTEN_SECONDS = 86_400
@@ -19,12 +19,17 @@ _SECONDS = 3_600  # that another worker of the node may take to place the files
 Block = TypeVar("Block")
 
 
-def placed(key: str, files: Mapping[str, Block], received: Callable[[Block], Iterable[np.ndarray]]) -> Path:
-    """Return this node's folder of the files; the first worker that asks for them writes them.
+def placed(
+    key: str,
+    files: Mapping[str, Block],
+    hashes: Mapping[str, str],
+    received: Callable[[Block], Iterable[np.ndarray]],
+) -> Path:
+    """Return this node's folder of the files; a worker that does not find them whole writes them.
 
     Args:
         key: of the files, the same for the same ones.
-        files: a path below the folder = what `received` makes the file's bytes of.
+        files: a path below the folder = what `received` makes the file's bytes of; hashes: their SHA-256.
 
     Raises: OutputError where they cannot be written.
     """
@@ -37,14 +42,16 @@ def placed(key: str, files: Mapping[str, Block], received: Callable[[Block], Ite
         )
     folder = home / key
     with locked(home / f"{key}.lock", "placing the files of a node", _SECONDS):
-        whole = folder / ".whole"
-        if not whole.exists():
+        if not all(_is(folder / name, expected) for name, expected in hashes.items()):
             _remove_forgotten(home)
             shutil.rmtree(folder, ignore_errors=True)
             with told(folder):
                 _write(folder, files, received)
-                whole.touch()
     return folder
+
+
+def _is(file: Path, expected: str) -> bool:
+    return file.is_file() and sha256_of(file) == expected
 
 
 def _write(

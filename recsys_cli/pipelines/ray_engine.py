@@ -30,6 +30,7 @@ from recsys_cli.pipelines.placement import placed
 from recsys_cli.pipelines.ranking import Limits, Ranking, open_ranking
 from recsys_cli.pipelines.run_record import library_versions
 from recsys_cli.utils.errors import OutputError, RecsysError, SettingsError, UsageError
+from recsys_cli.utils.files import sha256_of
 from recsys_cli.utils.parallel import chunks_of
 from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.stages import Stages
@@ -52,7 +53,7 @@ class Order:
 
     Attributes:
         features: as stored, in a folder of the node that sends the order.
-        files: what lies below `model/` and `features/` of a worker's own folder, in blocks.
+        files: what lies below `model/` and `features/` of a node's own folder, in blocks; hashes: theirs.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Order:
     limits: Limits
     libraries: Mapping[str, str]
     files: Mapping[str, Sent]
+    hashes: Mapping[str, str]
 
 
 def cluster_parts(
@@ -128,7 +130,7 @@ def _ranking(order: Order) -> Ranking:
                 where="--engine ray",
                 fix="install the same locked packages on every node of the cluster",
             )
-        folder = placed(order.key, order.files, _received)
+        folder = placed(order.key, order.files, order.hashes, _received)
         features = replace(order.features, folder=folder / "features")
         _open.clear()
         model = read_bundle(folder / "model").model
@@ -147,8 +149,9 @@ def _order(ray: Any, key: str, model: Path, ranking: Ranking, settings: Candidat
     folders = {"model": model, "features": ranking.features.folder}
     paths = {f"{name}/{file.name}": file for name, one in folders.items() for file in sorted(one.iterdir())}
     files = {name: [ray.put(block) for block in _blocks(path)] for name, path in paths.items()}
+    hashes = {name: sha256_of(path) for name, path in paths.items()}
     features = replace(ranking.features)  # without what is read already
-    return Order(key, features, settings, ranking.limits, library_versions(), files)
+    return Order(key, features, settings, ranking.limits, library_versions(), files, hashes)
 
 
 def _blocks(path: Path) -> Iterator[np.ndarray]:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import gettempdir
 
 import polars as pl
 import pytest
@@ -59,6 +60,14 @@ def ranking(workspace: Path, cluster: Cluster, chunk_users: int) -> subprocess.P
     return subprocess.Popen([*command, *scored, *where], stdout=pipe, stderr=pipe, text=True)
 
 
+def node_folders(workspace: Path) -> list[Path]:
+    """Return what a node has been sent for the lists that are published."""
+    manifest = json.loads((workspace / f"recommendations/date={DAY}/manifest.json").read_text())
+    return [
+        folder for folder in Path(gettempdir()).glob(f"recsys-cluster-*/{manifest['key']}") if folder.is_dir()
+    ]
+
+
 def wait_for_a_part(workspace: Path, run: subprocess.Popen[str]) -> None:
     """Wait until some lists are ranked, and more are to come."""
     deadline = time.monotonic() + SECONDS
@@ -72,6 +81,12 @@ def test_both_engines_write_the_same_bytes(crowded: Path, cluster: Cluster) -> N
     here = lists(crowded)
     assert score(crowded, "--engine", "ray", "--address", cluster.address) == ExitCode.OK
     assert lists(crowded) == here
+    (placed,) = node_folders(crowded)  # once a node, whatever its workers
+    users = placed / "features/users.parquet"
+    sent = users.read_bytes()
+    users.write_bytes(sent[:-1])
+    assert score(crowded, "--engine", "ray", "--address", cluster.address) == ExitCode.OK
+    assert lists(crowded) == here and users.read_bytes() == sent
     assert score(crowded, "--user", "u07", "--user", "new19999") == ExitCode.OK
     some = lists(crowded)
     assert (
