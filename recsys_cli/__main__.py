@@ -1,10 +1,12 @@
 """The program `recsys`, also as `python -m recsys_cli`: Ctrl-C ends it quietly from its first import on."""
 
+import gc
 import os
 import signal
 import sys
 from types import FrameType
 
+_OBJECTS = 100_000  # new ones until Python looks for cycles; at its 700 that was a tenth of a short command
 _INTERRUPTED = 130  # as ExitCode has it; nothing is imported before the signal is in hand
 
 
@@ -27,6 +29,7 @@ def main() -> int:
 
 def program() -> None:
     """Be the process, and end with its work: what Python would take apart the system takes at once."""
+    gc.set_threshold(_OBJECTS)
     code = main()
     for stream in (sys.stdout, sys.stderr):
         try:

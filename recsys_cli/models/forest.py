@@ -1,7 +1,7 @@
 """The ranker's trees as plain arrays: the very scores of CatBoost, sooner.
 
 A user's own features are the same in all of its rows, an item's in all lists: they are put into bins once,
-and only what belongs to the pair is put into bins row by row. CatBoost trains, and explains.
+and only what belongs to the pair is put into bins row by row. CatBoost trains.
 """
 
 import json
@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from recsys_cli.models.contribution_loops import share_trees
 from recsys_cli.models.forest_loops import TOGETHER, count_borders, sum_trees
 from recsys_cli.utils.files import as_system_error
 
 if TYPE_CHECKING:
     from catboost import CatBoost
+
+Question = tuple[str, int, float]  # the column and, of a category, the hash of the value; else the border
 
 FIRST_TREES = 100  # that choose a shortlist
 _DEEPEST = 16
@@ -53,7 +56,7 @@ class Forest:
         slots: what is asked, in the order of the rows of the bins.
         slot, border, bit, starts: of each split, and where each tree's splits begin; a split adds `bit` to
             the leaf's number where the bin exceeds `border`.
-        leaves: f64, of all trees; offsets: where each tree's begin.
+        leaves: f64, of all trees; weights: of the training rows in each; offsets: where each tree's begin.
 
     Trees of a single leaf 0 fill up the last `TOGETHER`.
     """
@@ -64,6 +67,7 @@ class Forest:
     bit: np.ndarray
     starts: np.ndarray
     leaves: np.ndarray
+    weights: np.ndarray
     offsets: np.ndarray
 
     def places(self, columns: Collection[str]) -> np.ndarray:
@@ -78,6 +82,25 @@ class Forest:
             slot = self.slots[place]
             bins[:, column] = slot.bins(columns[slot.column])
         return bins
+
+    def contributions(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return SHAP values, (rows, columns + 1) f64, the base value last: those of CatBoost.
+
+        Args:
+            columns: f32 by name, all that the trees ask for.
+        """
+        places = {name: place for place, name in enumerate(columns)}
+        return np.asarray(
+            share_trees(
+                self.bins(columns, len(next(iter(columns.values())))),
+                np.array([places[slot.column] for slot in self.slots], dtype=np.int64),
+                len(columns),
+                (self.slot, self.border, self.starts),
+                self.leaves,
+                self.weights,
+                self.offsets,
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -177,31 +200,34 @@ def read_forest(told: Mapping[str, Any]) -> Forest:
     categories = [feature["feature_id"] for feature in names.get("categorical_features", [])]
     of_trees = [tree["splits"] or [] for tree in told["oblivious_trees"]]  # null: a tree of one leaf
     splits = [split for own in of_trees for split in own]
-    slots, known = _slots(splits, numbers, categories)
+    asked = [_question(split, numbers, categories) for split in splits]
+    slots, places = _slots(asked, categories)
     if any(len(slot.borders) > _MOST_BORDERS for slot in slots):
         raise ValueError("a column has more borders than a byte can count")
-    asked = [known[_question(split, numbers, categories)] for split in splits]
     depths = [len(own) for own in of_trees]
     scale, (bias,) = told["scale_and_bias"]
     leaves = [np.array(tree["leaf_values"]) * scale for tree in told["oblivious_trees"]]
+    weights = [np.array(tree["leaf_weights"], np.float64) for tree in told["oblivious_trees"]]
     if max(depths) > _DEEPEST or any(len(own) != 1 << d for own, d in zip(leaves, depths, strict=True)):
         raise ValueError("the trees have splits without leaves")
     if not all(np.isfinite(own).all() for own in leaves):
         raise ValueError("a leaf is no number")
+    if any(len(own) != len(other) or (own < 0).any() for own, other in zip(weights, leaves, strict=True)):
+        raise ValueError("the leaves have no weights")
     leaves[0] += bias
     filling = -len(leaves) % TOGETHER
-    depths, leaves = [*depths, *[0] * filling], [*leaves, *[np.zeros(1)] * filling]
+    depths, nothing = [*depths, *[0] * filling], [np.zeros(1)] * filling
+    leaves, weights = [*leaves, *nothing], [*weights, *nothing]
     return Forest(
         slots,
-        np.array(asked, dtype=np.int64),
-        np.array(
-            [_border(split, slots[place]) for split, place in zip(splits, asked, strict=True)], np.uint8
-        ),
+        np.array([places[one][0] for one in asked], dtype=np.int64),
+        np.array([places[one][1] for one in asked], dtype=np.uint8),
         np.concatenate([1 << np.arange(depth) for depth in depths]).astype(
             np.uint8 if max(depths) <= 8 else np.uint16
         ),
         np.concatenate([[0], np.cumsum(depths)]).astype(np.int64),
         np.concatenate(leaves),
+        np.concatenate(weights),
         np.concatenate([[0], np.cumsum([len(own) for own in leaves])]).astype(np.int64),
     )
 
@@ -218,34 +244,30 @@ def as_numbers(frame: pl.DataFrame) -> dict[str, np.ndarray]:
     }
 
 
-def _question(split: Mapping[str, Any], numbers: Sequence[str], categories: Sequence[str]) -> tuple[str, int]:
-    """Return what identifies a split's slot: its column and, of a category, the hash of the value."""
+def _question(split: Mapping[str, Any], numbers: Sequence[str], categories: Sequence[str]) -> Question:
     if split["split_type"] == "FloatFeature":
-        return numbers[split["float_feature_index"]], 0
+        return numbers[split["float_feature_index"]], 0, split["border"]
     if split["split_type"] == "OneHotFeature":
-        return categories[split["cat_feature_index"]], split["value"]
+        return categories[split["cat_feature_index"]], split["value"], 0.0
     raise ValueError(f"no such split is known: {split['split_type']}")
 
 
 def _slots(
-    splits: Sequence[Mapping[str, Any]], numbers: Sequence[str], categories: Sequence[str]
-) -> tuple[tuple[Slot, ...], dict[tuple[str, int], int]]:
+    asked: Sequence[Question], categories: Sequence[str]
+) -> tuple[tuple[Slot, ...], dict[Question, tuple[int, int]]]:
+    """Return the slots, and of each question its slot and the place of its border among the slot's."""
     borders: dict[tuple[str, int], set[float]] = {}
-    for split in splits:
-        borders.setdefault(_question(split, numbers, categories), set()).add(split.get("border", 0.0))
+    for column, value, border in asked:
+        borders.setdefault((column, value), set()).add(border)
     codes = {hash_of_code(code): code for code in range(1_000)}
-    slots = []
-    for column, value in borders:
-        is_category = column in categories
-        asked = [codes[value]] if is_category else sorted(borders[column, value])
-        slots.append(Slot(column, np.array(asked, dtype=np.float32), is_category))
-    return tuple(slots), {question: place for place, question in enumerate(borders)}
-
-
-def _border(split: Mapping[str, Any], slot: Slot) -> int:
-    if slot.is_category:
-        return 0
-    return int(np.searchsorted(slot.borders, np.float32(split["border"])))
+    slots: list[Slot] = []
+    places: dict[Question, tuple[int, int]] = {}
+    for (column, value), own in borders.items():
+        is_category, ascending = column in categories, sorted(own)
+        places.update({(column, value, border): (len(slots), n) for n, border in enumerate(ascending)})
+        known = [codes[value]] if is_category else ascending
+        slots.append(Slot(column, np.array(known, dtype=np.float32), is_category))
+    return tuple(slots), places
 
 
 def hash_of_code(code: int) -> int:

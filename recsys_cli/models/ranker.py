@@ -12,12 +12,12 @@ from recsys_cli.configs.sections import RankerSettings
 from recsys_cli.models.calibration import Calibration
 from recsys_cli.models.candidates.merge import Candidates
 from recsys_cli.models.candidates.selection_loops import best_first
-from recsys_cli.models.forest import BoundForest, Forests, as_json, bind_forest, read_forests
+from recsys_cli.models.forest import BoundForest, Forests, as_json, as_numbers, bind_forest, read_forests
 from recsys_cli.models.join import RankerTables, pair_columns
 from recsys_cli.utils.errors import ModelError
 
 if TYPE_CHECKING:
-    from catboost import CatBoost, Pool  # 1.5 s to import: loaded only to train and to explain
+    from catboost import CatBoost, Pool  # 1.5 s to import: loaded only to train
 
 LABEL = "label"
 GROUP = "group"
@@ -31,7 +31,7 @@ class Ranker:
 
     Attributes:
         forests: the trees, to score with.
-        open_model: gives the same trees as CatBoost has them, to explain or to go on with.
+        open_model: gives the same trees as CatBoost has them, to go on with.
         columns: names of the features, in the order of training.
         categories: those of them that hold codes of categories.
         calibration: from raw scores to probabilities.
@@ -68,10 +68,7 @@ class Ranker:
 
     def contributions(self, frame: pl.DataFrame) -> np.ndarray:
         """Return SHAP values, (rows, columns + 1), the base value last; a row sums to its raw score."""
-        from catboost import Pool
-
-        pool = Pool(frame.select(self.columns), cat_features=list(self.categories))
-        return np.asarray(self.model.get_feature_importance(pool, type="ShapValues"))
+        return self.forests.all.contributions(as_numbers(frame.select(self.columns)))
 
 
 @dataclass(frozen=True)

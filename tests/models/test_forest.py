@@ -24,7 +24,9 @@ def sides(rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 @pytest.mark.parametrize(("loss", "depth"), [("Logloss", 6), ("QuerySoftMax", 3), ("RMSE", 10)])
-def test_scores_are_those_of_catboost_bit_for_bit(loss: str, depth: int) -> None:
+def test_scores_are_those_of_catboost_bit_for_bit_and_contributions_its_shap_values(
+    loss: str, depth: int
+) -> None:
     rng = np.random.default_rng(depth)
     users, items = sides(rng)
     counts = rng.integers(0, 20, USERS)
@@ -44,13 +46,39 @@ def test_scores_are_those_of_catboost_bit_for_bit(loss: str, depth: int) -> None
     )
     model.fit(Pool(frame, label=label.astype(int), group_id=rows, cat_features=CATEGORIES))
 
-    bound = bind_forest(read_forest(as_json(model)), items)
+    told = as_json(model)
+    bound = bind_forest(read_forest(told), items)
     raw = bound.raw_scores(as_numbers(users), rows, own, pairs)
 
     expected = model.predict(Pool(frame, cat_features=CATEGORIES), prediction_type="RawFormulaVal")
     asked = {slot.column.split("_")[0] for slot in bound.forest.slots}
     assert asked == {"user", "item", "lightfm"}
     np.testing.assert_array_equal(raw, expected.astype(np.float32))
+
+    contributions = bound.forest.contributions(as_numbers(frame))
+    shap = model.get_feature_importance(Pool(frame, cat_features=CATEGORIES), type="ShapValues")
+    assert depth < 6 or any(
+        0.0 in tree["leaf_weights"] for tree in told["oblivious_trees"]
+    )  # nodes that no row reached
+    np.testing.assert_allclose(contributions, shap, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(contributions.sum(axis=1), expected, rtol=0, atol=1e-9)
+
+
+def test_contributions_by_hand() -> None:
+    """Two splits: rows of weight 1, 3 | 2, 2 lie in the leaves 0, 4 | 2, 10; the root is the last split."""
+    names = [{"feature_id": name} for name in ("a", "b")]
+    splits = [
+        {"split_type": "FloatFeature", "float_feature_index": column, "border": 0.5} for column in (0, 1)
+    ]
+    tree = {"splits": splits, "leaf_values": [0.0, 4.0, 2.0, 10.0], "leaf_weights": [1.0, 3.0, 2.0, 2.0]}
+    forest = read_forest(
+        {"features_info": {"float_features": names}, "oblivious_trees": [tree], "scale_and_bias": [1, [5.0]]}
+    )
+    one, none = np.ones(1, np.float32), np.zeros(1, np.float32)
+    # Nothing is known: (0 + 12 + 4 + 20) / 8 = 4.5; a = 1: (4 x 4 + 10 x 4) / 8 = 7; b = 1: (2 + 10) / 2 = 6.
+    np.testing.assert_allclose(
+        forest.contributions({"a": one, "c": none, "b": one}), [[(2.5 + 4) / 2, 0, (1.5 + 3) / 2, 9.5]]
+    )
 
 
 def test_every_code_has_a_hash_of_its_own() -> None:
@@ -73,3 +101,5 @@ def test_a_tree_of_one_leaf_adds_its_value() -> None:
     assert not all(tree["splits"] for tree in as_json(model)["oblivious_trees"])
 
     np.testing.assert_array_equal(raw, model.predict(frame).astype(np.float32))
+    shap = model.get_feature_importance(Pool(frame, label=label), type="ShapValues")
+    np.testing.assert_allclose(bound.forest.contributions(columns), shap, rtol=0, atol=1e-12)
