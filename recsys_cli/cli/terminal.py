@@ -50,10 +50,15 @@ class PatientConsole(Console):
 
 
 class Terminal:
-    """The one place that writes to stdout and stderr."""
+    """The one place that writes to stdout and stderr.
+
+    Attributes:
+        before_step: called whenever work has come a step further; what it raises ends the work.
+    """
 
     def __init__(self) -> None:
         self.quiet = False
+        self.before_step: Callable[[], None] = lambda: None
         self.secrets = Secrets()
         self.data = PatientConsole(highlight=False, markup=False, emoji=False)
         self.messages = PatientConsole(stderr=True, highlight=False, markup=False, emoji=False)
@@ -129,7 +134,16 @@ class Terminal:
         Args:
             label: the text before the bar, or what returns it each time that it is drawn.
         """
-        tell = label if callable(label) else lambda: label
+
+        def step(done: int, total: int) -> None:
+            self.before_step()
+            show(done, total)
+
+        with self._shown_progress(label if callable(label) else lambda: label, unit) as show:
+            yield step
+
+    @contextmanager
+    def _shown_progress(self, tell: Callable[[], str], unit: str) -> Iterator[Progress]:
         if self.quiet:
             yield silent
         elif sys.stderr is not None and sys.stderr.isatty() and not self.messages.is_dumb_terminal:

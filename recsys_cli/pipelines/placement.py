@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from recsys_cli.utils.errors import LockedError, OutputError
-from recsys_cli.utils.files import private_folder, sha256_of, told
+from recsys_cli.utils.files import private_folder, sha256_of, sha256_of_json, told
 from recsys_cli.utils.locks import locked
 
 _FORGOTTEN_SECONDS = 86_400
@@ -20,15 +20,15 @@ Block = TypeVar("Block")
 
 
 def placed(
-    key: str,
     files: Mapping[str, Block],
     hashes: Mapping[str, str],
     received: Callable[[Block], Iterable[np.ndarray]],
 ) -> Path:
     """Return this node's folder of the files; a worker that does not find them whole writes them.
 
+    Other files have another folder: runs side by side do not take each other's away.
+
     Args:
-        key: of the files, the same for the same ones.
         files: a path below the folder = what `received` makes the file's bytes of; hashes: their SHA-256.
 
     Raises: OutputError where they cannot be written.
@@ -40,8 +40,8 @@ def placed(
             where="TMPDIR of a worker",
             fix="remove recsys-cluster-* there, which somebody else has made",
         )
-    folder = home / key
-    with locked(home / f"{key}.lock", "placing the files of a node", _SECONDS):
+    folder = home / sha256_of_json(hashes)
+    with locked(home / f"{folder.name}.lock", "placing the files of a node", _SECONDS):
         if not all(_is(folder / name, expected) for name, expected in hashes.items()):
             _remove_forgotten(home)
             shutil.rmtree(folder, ignore_errors=True)

@@ -130,7 +130,7 @@ def _ranking(order: Order) -> Ranking:
                 where="--engine ray",
                 fix="install the same locked packages on every node of the cluster",
             )
-        folder = placed(order.key, order.files, order.hashes, _received)
+        folder = placed(order.files, order.hashes, _received)
         features = replace(order.features, folder=folder / "features")
         _open.clear()
         model = read_bundle(folder / "model").model
