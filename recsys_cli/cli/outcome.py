@@ -73,7 +73,7 @@ class Outcome:
         raise self._signalled
 
     def _raise_again(self) -> None:
-        """Raise what a signal has raised before, and a library has dropped: the work goes on in spite of it."""
+        """Raise once more what a signal has raised and a library has dropped, as the work has gone on."""
         if self._signalled is not None:
             raise self._signalled
 
