@@ -16,6 +16,8 @@ from stat import S_ISDIR
 from tempfile import gettempdir
 from typing import Any
 
+from pydantic_core import from_json
+
 from recsys_cli.utils.errors import OutputError
 
 _SEAL = "seal"
@@ -142,6 +144,8 @@ def _json_bytes(value: Any) -> bytes:
 
 
 def _json_value(content: bytes) -> Any:
+    with suppress(ValueError):
+        return from_json(content)  # thrice as fast; what it refuses, as half a surrogate pair, Python may know
     try:
         return json.loads(content.decode())
     except RecursionError:
