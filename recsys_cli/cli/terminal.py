@@ -134,18 +134,9 @@ class Terminal:
         Args:
             label: the text before the bar, or what returns it each time that it is drawn.
         """
-
-        def step(done: int, total: int) -> None:
-            self.before_step()
-            show(done, total)
-
-        with self._shown_progress(label if callable(label) else lambda: label, unit) as show:
-            yield step
-
-    @contextmanager
-    def _shown_progress(self, tell: Callable[[], str], unit: str) -> Iterator[Progress]:
+        tell = label if callable(label) else lambda: label
         if self.quiet:
-            yield silent
+            yield self._checked(silent)
         elif sys.stderr is not None and sys.stderr.isatty() and not self.messages.is_dumb_terminal:
             with self._bar() as display:
                 task = display.add_task(escaped(tell()), total=None, rate="")
@@ -156,11 +147,18 @@ class Terminal:
                     speed = f"{rate:,.0f}/s" if rate >= 1 else ""
                     display.update(task, completed=done, total=total, rate=speed, description=escaped(tell()))
 
-                yield move
+                yield self._checked(move)
         else:
             lines = _TimedLines(self, tell, unit)
-            yield lines.report
+            yield self._checked(lines.report)
             lines.finish()
+
+    def _checked(self, show: Progress) -> Progress:
+        def step(done: int, total: int) -> None:
+            self.before_step()
+            show(done, total)
+
+        return step
 
     def _bar(self) -> Bar:
         return Bar(

@@ -145,7 +145,7 @@ def _json_bytes(value: Any) -> bytes:
 
 def _json_value(content: bytes) -> Any:
     with suppress(ValueError):
-        return from_json(content)  # thrice as fast; what it refuses, as half a surrogate pair, Python may know
+        return from_json(content)  # thrice as fast; half a surrogate pair Python alone takes
     try:
         return json.loads(content.decode())
     except RecursionError:
