@@ -1,6 +1,7 @@
 """The real program, as a user's shell would run it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,9 @@ NOBODY = 65534
 
 # Two threads of OpenBLAS that wait for a core which another program has are many times slower than one.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is first imported
+
+# A shell's background job ignores SIGINT, and so would the programs that the tests start, and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("patient", deadline=None)  # two files are tested at a time, on whatever machine
 settings.load_profile("patient")

@@ -35,7 +35,6 @@ class Outcome:
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
                 self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
             sys.unraisablehook = self._raise_later
-            self._session.terminal.before_step = self._raise_again
         return self
 
     def __exit__(
@@ -71,11 +70,6 @@ class Outcome:
             return
         self._signalled = KeyboardInterrupt()
         raise self._signalled
-
-    def _raise_again(self) -> None:
-        """Raise once more what a signal has raised and a library has dropped, as the work has gone on."""
-        if self._signalled is not None:
-            raise self._signalled
 
     def _raise_later(self, met: "sys.UnraisableHookArgs") -> None:
         """Send a signal once more that came where nothing can be raised, as in a destructor."""

@@ -50,15 +50,10 @@ class PatientConsole(Console):
 
 
 class Terminal:
-    """The one place that writes to stdout and stderr.
-
-    Attributes:
-        before_step: called whenever work has come a step further; what it raises ends the work.
-    """
+    """The one place that writes to stdout and stderr."""
 
     def __init__(self) -> None:
         self.quiet = False
-        self.before_step: Callable[[], None] = lambda: None
         self.secrets = Secrets()
         self.data = PatientConsole(highlight=False, markup=False, emoji=False)
         self.messages = PatientConsole(stderr=True, highlight=False, markup=False, emoji=False)
@@ -136,7 +131,7 @@ class Terminal:
         """
         tell = label if callable(label) else lambda: label
         if self.quiet:
-            yield self._checked(silent)
+            yield silent
         elif sys.stderr is not None and sys.stderr.isatty() and not self.messages.is_dumb_terminal:
             with self._bar() as display:
                 task = display.add_task(escaped(tell()), total=None, rate="")
@@ -147,18 +142,11 @@ class Terminal:
                     speed = f"{rate:,.0f}/s" if rate >= 1 else ""
                     display.update(task, completed=done, total=total, rate=speed, description=escaped(tell()))
 
-                yield self._checked(move)
+                yield move
         else:
             lines = _TimedLines(self, tell, unit)
-            yield self._checked(lines.report)
+            yield lines.report
             lines.finish()
-
-    def _checked(self, show: Progress) -> Progress:
-        def step(done: int, total: int) -> None:
-            self.before_step()
-            show(done, total)
-
-        return step
 
     def _bar(self) -> Bar:
         return Bar(

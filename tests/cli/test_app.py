@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -182,17 +181,6 @@ def test_a_signal_that_comes_where_nothing_can_be_raised_stops_the_run_all_the_s
     assert run.stderr.splitlines() == ["error: interrupted" if name == "SIGINT" else "error: terminated"]
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_that_a_library_drops_stops_the_work_at_its_next_step(name: str, code: int) -> None:
-    body = "import os, signal, time\n    with session.terminal.progress('Users') as step:\n"
-    body += f"        try: os.kill(os.getpid(), signal.{name}); time.sleep(9)\n"
-    body += "        except BaseException: print('dropped')\n"
-    body += "        step(1, 2); print('went on')"
-    run = act(body, "-q")
-    assert (run.returncode, run.stdout) == (code, "dropped\n"), run.stderr
-    assert len(run.stderr.splitlines()) == 1
-
-
 def test_a_second_ctrl_c_ends_the_run_at_once_whatever_it_does() -> None:
     body = "import os, signal, time, contextlib; send = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
     body += "    try:\n        send(); time.sleep(30)\n    finally:\n        send(); time.sleep(30)"
@@ -261,6 +249,7 @@ def test_shell_completion_completes(recsys: Run, words: str, expected: str) -> N
     assert (run.returncode, run.stdout.split(), run.stderr) == (0, expected.split(), "")
 
 
-def test_completion_can_be_shown(recsys: Run) -> None:
-    run = recsys("--show-completion", "bash", env=dict(os.environ))
+def test_completion_can_be_shown() -> None:
+    asked = f"{sys.executable} -m recsys_cli --show-completion; exit"  # of the shell that it runs under
+    run = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=60, check=False)
     assert "_RECSYS_COMPLETE=complete_bash" in run.stdout
