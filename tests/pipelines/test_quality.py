@@ -8,8 +8,8 @@ from pathlib import Path
 LIGHT = (
     "candidates.lightfm.epochs=3",
     "candidates.lightfm.no_components=16",
-    "ranker.label_windows=3",
-    "ranker.iterations=200",
+    "ranker.label_windows=2",
+    "ranker.iterations=100",
     "ranker.members=1",
 )
 
