@@ -6,7 +6,7 @@ import signal
 import sys
 from types import FrameType
 
-_OBJECTS = 100_000  # new ones until Python looks for cycles; at its 700 that was a tenth of a short command
+_OBJECTS = 1_000_000  # new ones until Python looks for cycles; at its 700 that is a fifth of a short command
 _INTERRUPTED = 130  # as ExitCode has it; nothing is imported before the signal is in hand
 
 
