@@ -84,7 +84,9 @@ class Forest:
         return bins
 
     def contributions(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return SHAP values, (rows, columns + 1) f64, the base value last: those of CatBoost.
+        """Return SHAP values, (rows, columns + 1) f64, the base value last; a row sums to its raw score.
+
+        They are those of CatBoost, which gives a leaf that no training row has reached the value 0.
 
         Args:
             columns: f32 by name, all that the trees ask for.
@@ -206,7 +208,7 @@ def read_forest(told: Mapping[str, Any]) -> Forest:
         raise ValueError("a column has more borders than a byte can count")
     depths = [len(own) for own in of_trees]
     scale, (bias,) = told["scale_and_bias"]
-    leaves = [np.array(tree["leaf_values"]) * scale for tree in told["oblivious_trees"]]
+    leaves = [np.array(tree["leaf_values"], np.float64) * scale for tree in told["oblivious_trees"]]
     weights = [np.array(tree["leaf_weights"], np.float64) for tree in told["oblivious_trees"]]
     if max(depths) > _DEEPEST or any(len(own) != 1 << d for own, d in zip(leaves, depths, strict=True)):
         raise ValueError("the trees have splits without leaves")

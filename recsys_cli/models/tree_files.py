@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from recsys_cli.utils.files import read_json
 from recsys_cli.utils.judged import judged
@@ -20,6 +20,7 @@ _MOST = 3.4028234663852886e38  # of f32: CatBoost has a border there
 
 Border = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
 Leaf = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]  # sums of them stay within f32
+Weight = Annotated[float, Field(ge=0.0, le=1e30, allow_inf_nan=False)]
 Scale = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 
 
@@ -36,7 +37,7 @@ class _Feature(_Part):
 class _Number(_Feature):
     borders: list[Border] | None = None
     has_nans: bool
-    nan_value_treatment: Literal["AsIs", "AsFalse", "AsTrue"]
+    nan_value_treatment: Literal["AsIs", "AsFalse"]  # NaN exceeds no border
 
 
 class _Category(_Feature):
@@ -68,7 +69,7 @@ Split = Annotated[_NumberSplit | _CategorySplit, Field(discriminator="split_type
 class _Tree(_Part):
     splits: list[Split] | None = Field(max_length=16)  # null: a tree of one leaf
     leaf_values: list[Leaf]
-    leaf_weights: list[FiniteFloat]
+    leaf_weights: list[Weight]
 
 
 class _Trees(_Part):

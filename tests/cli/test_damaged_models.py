@@ -278,9 +278,18 @@ def weightless(tree: dict[str, Any]) -> None:
     tree["leaf_weights"] = []
 
 
-@pytest.mark.parametrize(
-    "harm", [without, infinite, of_no_column, of_the_last_column, at_no_border, weightless, too_deep]
-)
+def of_negative_weight(tree: dict[str, Any]) -> None:
+    tree["leaf_weights"][0] = -1.0
+
+
+def too_heavy_for_sums(tree: dict[str, Any]) -> None:
+    tree["leaf_weights"] = [1e308] * len(tree["leaf_weights"])
+
+
+HARMS = [without, infinite, of_no_column, of_the_last_column, at_no_border, too_deep]
+
+
+@pytest.mark.parametrize("harm", [*HARMS, weightless, of_negative_weight, too_heavy_for_sums])
 def test_trees_that_lead_nowhere_are_refused(
     workspace: Path, refused: Refused, harm: Callable[[dict[str, Any]], None]
 ) -> None:
@@ -307,7 +316,14 @@ def another_part(trees: dict[str, Any]) -> None:
     trees["ctr_data"] = {}
 
 
-@pytest.mark.parametrize("harm", [bias_of_none, borders_out_of_order, places_taken_twice, another_part])
+def nan_above_all_borders(trees: dict[str, Any]) -> None:
+    trees["features_info"]["float_features"][0]["nan_value_treatment"] = "AsTrue"
+
+
+STRANGE = [bias_of_none, borders_out_of_order, places_taken_twice, another_part, nan_above_all_borders]
+
+
+@pytest.mark.parametrize("harm", STRANGE)
 @pytest.mark.parametrize("command", [("score",), ("explain", "u00")], ids=["score", "explain"])
 def test_no_strange_trees_reach_catboost(
     workspace: Path, refused: Refused, harm: Callable[[dict[str, Any]], None], command: tuple[str, ...]

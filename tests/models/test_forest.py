@@ -70,14 +70,14 @@ def test_contributions_by_hand() -> None:
     splits = [
         {"split_type": "FloatFeature", "float_feature_index": column, "border": 0.5} for column in (0, 1)
     ]
-    tree = {"splits": splits, "leaf_values": [0.0, 4.0, 2.0, 10.0], "leaf_weights": [1.0, 3.0, 2.0, 2.0]}
+    tree = {"splits": splits, "leaf_values": [0, 4, 2, 10], "leaf_weights": [1.0, 3.0, 2.0, 2.0]}
     forest = read_forest(
-        {"features_info": {"float_features": names}, "oblivious_trees": [tree], "scale_and_bias": [1, [5.0]]}
+        {"features_info": {"float_features": names}, "oblivious_trees": [tree], "scale_and_bias": [1, [5.5]]}
     )
     one, none = np.ones(1, np.float32), np.zeros(1, np.float32)
     # Nothing is known: (0 + 12 + 4 + 20) / 8 = 4.5; a = 1: (4 x 4 + 10 x 4) / 8 = 7; b = 1: (2 + 10) / 2 = 6.
     np.testing.assert_allclose(
-        forest.contributions({"a": one, "c": none, "b": one}), [[(2.5 + 4) / 2, 0, (1.5 + 3) / 2, 9.5]]
+        forest.contributions({"a": one, "c": none, "b": one}), [[(2.5 + 4) / 2, 0, (1.5 + 3) / 2, 10]]
     )
 
 
