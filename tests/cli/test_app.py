@@ -42,12 +42,19 @@ def test_importing_the_app_loads_no_heavy_library() -> None:
     assert not heavy & set(loaded)
 
 
-def test_scoring_loads_no_library_that_only_trains(workspace: Path) -> None:
-    args = ["-q", "-C", str(workspace), "score", "--date", "2026-03-02", "--force"]
+@pytest.mark.parametrize("command", [("score", "--force"), ("explain", "u00")], ids=["score", "explain"])
+def test_no_library_that_only_trains_is_loaded_each_day(workspace: Path, command: tuple[str, ...]) -> None:
+    args = ["-q", "-C", str(workspace), *command, "--date", "2026-03-02"]
     code = f"import sys; from recsys_cli.cli.app import main; assert main({args}) == 0; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
-    training = {"catboost", "lightfm", "faiss", "optuna", "scipy.optimize"}
-    assert "polars" in loaded.split() and not training & set(loaded.split())
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    loaded, training = told.splitlines()[-1].split(), {
+        "catboost",
+        "lightfm",
+        "faiss",
+        "optuna",
+        "scipy.optimize",
+    }
+    assert "polars" in loaded and not training & set(loaded)
 
 
 def test_help_names_the_commands_and_where_options_may_stand(recsys: Run) -> None:

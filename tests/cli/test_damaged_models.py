@@ -109,7 +109,10 @@ UNUSABLE: dict[str, tuple[Damage, tuple[str, ...]]] = {
     "manifest gone": (removed("manifest.json"), ("there is no model version '2026-03-02-", "recsys train")),
     "manifest no JSON": (written("manifest.json", "{"), ("manifest cannot be read", "manifest.json")),
     "manifest a list": (written("manifest.json", "[]"), ("manifest cannot be read", "manifest.json")),
-    "manifest too deep": (written("manifest.json", "[" * 99_999), ("manifest cannot be read", "nest")),
+    "manifest too deep": (
+        written("manifest.json", "[" * 99_999),
+        ("manifest cannot be read", "recursion limit"),
+    ),
 }
 
 
