@@ -30,6 +30,9 @@ def main() -> int:
 def program() -> None:
     """Be the process, and end with its work: what Python would take apart the system takes at once."""
     gc.set_threshold(_OBJECTS)
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # our work gives it no more; idle ones spin from the import on
     code = main()
     for stream in (sys.stdout, sys.stderr):
         try:

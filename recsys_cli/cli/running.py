@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recsys_cli.pipelines.run_record import Run
     from recsys_cli.pipelines.workspace import Workspace
 
-_THREAD_VARIABLES = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_THREAD_VARIABLES = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS")
 
 
 @dataclass(frozen=True)

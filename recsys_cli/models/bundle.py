@@ -162,7 +162,7 @@ def _files(stage: Mapping[str, Any]) -> set[str]:
 def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
     ranker, path = manifest["ranker"], folder / "ranker.json"
     trees = read_trees(path)
-    columns, categories = columns_of(trees)
+    columns, categories = columns_of(trees["features_info"])
     if (list(columns), list(categories)) != (ranker["columns"], ranker["categories"]):
         raise ValueError("the trees ask for columns that the ranker does not name")
     return TwoStageModel(

@@ -7,6 +7,8 @@ and only what belongs to the pair is put into bins row by row. CatBoost trains.
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -16,12 +18,11 @@ import polars as pl
 
 from recsys_cli.models.contribution_loops import share_trees
 from recsys_cli.models.forest_loops import TOGETHER, count_borders, sum_trees
+from recsys_cli.models.tree_files import Question, questions_of
 from recsys_cli.utils.files import as_system_error
 
 if TYPE_CHECKING:
     from catboost import CatBoost
-
-Question = tuple[str, int, float]  # the column and, of a category, the hash of the value; else the border
 
 FIRST_TREES = 100  # that choose a shortlist
 _DEEPEST = 16
@@ -197,41 +198,45 @@ def read_forest(told: Mapping[str, Any]) -> Forest:
 
     Raises: ValueError or KeyError for trees of another kind.
     """
-    names = told["features_info"]
-    numbers = [feature["feature_id"] for feature in names.get("float_features", [])]
-    categories = [feature["feature_id"] for feature in names.get("categorical_features", [])]
-    of_trees = [tree["splits"] or [] for tree in told["oblivious_trees"]]  # null: a tree of one leaf
-    splits = [split for own in of_trees for split in own]
-    asked = [_question(split, numbers, categories) for split in splits]
-    slots, places = _slots(asked, categories)
-    if any(len(slot.borders) > _MOST_BORDERS for slot in slots):
-        raise ValueError("a column has more borders than a byte can count")
-    depths = [len(own) for own in of_trees]
-    scale, (bias,) = told["scale_and_bias"]
-    leaves = [np.array(tree["leaf_values"], np.float64) * scale for tree in told["oblivious_trees"]]
-    weights = [np.array(tree["leaf_weights"], np.float64) for tree in told["oblivious_trees"]]
-    if max(depths) > _DEEPEST or any(len(own) != 1 << d for own, d in zip(leaves, depths, strict=True)):
+    trees, (scale, (bias,)) = told["oblivious_trees"], told["scale_and_bias"]
+    splits = [tree["splits"] or [] for tree in trees]  # null: a tree of one leaf
+    asked = np.array([split["split_index"] for own in splits for split in own], dtype=np.int64)
+    slots, slot_of, border_of = _slots(questions_of(told["features_info"]), asked)
+    depths, sizes = _lengths(splits), _lengths([tree["leaf_values"] for tree in trees])
+    leaves, weights = _joined(trees, "leaf_values") * scale, _joined(trees, "leaf_weights")
+    if depths.max() > _DEEPEST or (sizes != 1 << depths).any():
         raise ValueError("the trees have splits without leaves")
-    if not all(np.isfinite(own).all() for own in leaves):
+    if not np.isfinite(leaves).all():
         raise ValueError("a leaf is no number")
-    if any(len(own) != len(other) or (own < 0).any() for own, other in zip(weights, leaves, strict=True)):
+    if (sizes != _lengths([tree["leaf_weights"] for tree in trees])).any() or not (weights >= 0).all():
         raise ValueError("the leaves have no weights")
-    leaves[0] += bias
-    filling = -len(leaves) % TOGETHER
-    depths, nothing = [*depths, *[0] * filling], [np.zeros(1)] * filling
-    leaves, weights = [*leaves, *nothing], [*weights, *nothing]
+    leaves[: sizes[0]] += bias
+    filling = -len(trees) % TOGETHER
+    starts = _starts(np.append(depths, np.zeros(filling, np.int64)))
     return Forest(
         slots,
-        np.array([places[one][0] for one in asked], dtype=np.int64),
-        np.array([places[one][1] for one in asked], dtype=np.uint8),
-        np.concatenate([1 << np.arange(depth) for depth in depths]).astype(
-            np.uint8 if max(depths) <= 8 else np.uint16
+        slot_of[asked],
+        border_of[asked],
+        (1 << np.arange(len(asked)) - np.repeat(starts[: len(trees)], depths)).astype(
+            np.uint8 if depths.max() <= 8 else np.uint16
         ),
-        np.concatenate([[0], np.cumsum(depths)]).astype(np.int64),
-        np.concatenate(leaves),
-        np.concatenate(weights),
-        np.concatenate([[0], np.cumsum([len(own) for own in leaves])]).astype(np.int64),
+        starts,
+        np.append(leaves, np.zeros(filling)),
+        np.append(weights, np.zeros(filling)),
+        _starts(np.append(sizes, np.ones(filling, np.int64))),
     )
+
+
+def _lengths(lists: Sequence[Sequence[Any]]) -> np.ndarray:
+    return np.array([len(one) for one in lists], dtype=np.int64)
+
+
+def _joined(trees: Sequence[Mapping[str, Any]], part: str) -> np.ndarray:
+    return np.fromiter(chain.from_iterable(tree[part] for tree in trees), np.float64)
+
+
+def _starts(lengths: np.ndarray) -> np.ndarray:
+    return np.append(0, np.cumsum(lengths))
 
 
 def bind_forest(forest: Forest, items: pl.DataFrame) -> BoundForest:
@@ -246,30 +251,30 @@ def as_numbers(frame: pl.DataFrame) -> dict[str, np.ndarray]:
     }
 
 
-def _question(split: Mapping[str, Any], numbers: Sequence[str], categories: Sequence[str]) -> Question:
-    if split["split_type"] == "FloatFeature":
-        return numbers[split["float_feature_index"]], 0, split["border"]
-    if split["split_type"] == "OneHotFeature":
-        return categories[split["cat_feature_index"]], split["value"], 0.0
-    raise ValueError(f"no such split is known: {split['split_type']}")
-
-
 def _slots(
-    asked: Sequence[Question], categories: Sequence[str]
-) -> tuple[tuple[Slot, ...], dict[Question, tuple[int, int]]]:
-    """Return the slots, and of each question its slot and the place of its border among the slot's."""
-    borders: dict[tuple[str, int], set[float]] = {}
-    for column, value, border in asked:
-        borders.setdefault((column, value), set()).add(border)
-    codes = {hash_of_code(code): code for code in range(1_000)}
+    questions: Sequence[Question], asked: np.ndarray
+) -> tuple[tuple[Slot, ...], np.ndarray, np.ndarray]:
+    """Return the slots, and of each question its slot and the place of its border among the slot's.
+
+    Args:
+        asked: places of questions; those that are nowhere in it have no slot.
+    """
     slots: list[Slot] = []
-    places: dict[Question, tuple[int, int]] = {}
-    for (column, value), own in borders.items():
-        is_category, ascending = column in categories, sorted(own)
-        places.update({(column, value, border): (len(slots), n) for n, border in enumerate(ascending)})
-        known = [codes[value]] if is_category else ascending
-        slots.append(Slot(column, np.array(known, dtype=np.float32), is_category))
-    return tuple(slots), places
+    slot_of, border_of = np.zeros(len(questions), np.int64), np.zeros(len(questions), np.uint8)
+    for (column, value), group in groupby(np.unique(asked), key=lambda place: questions[place][:2]):
+        own = list(group)
+        if len(own) > _MOST_BORDERS:
+            raise ValueError("a column has more borders than a byte can count")
+        slot_of[own], border_of[own] = len(slots), np.arange(len(own))
+        known = [questions[place].border for place in own] if value is None else [_codes()[value]]
+        slots.append(Slot(column, np.array(known, dtype=np.float32), value is not None))
+    return tuple(slots), slot_of, border_of
+
+
+@cache
+def _codes() -> dict[int, int]:
+    """Return the code of each hash that CatBoost may have kept."""
+    return {hash_of_code(code): code for code in range(1_000)}
 
 
 def hash_of_code(code: int) -> int:

@@ -3,15 +3,15 @@
 It is the JSON that CatBoost exports. Its own binary format is not read: damaged bytes end the process there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, NotRequired
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter, with_config
+from typing_extensions import TypedDict  # pydantic takes that of Python itself from 3.12 on
 
-from recsys_cli.utils.files import read_json
-from recsys_cli.utils.judged import judged
+from recsys_cli.utils.judged import judged_json
 
 if TYPE_CHECKING:
     from catboost import CatBoost
@@ -23,80 +23,120 @@ Leaf = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]  # sums o
 Weight = Annotated[float, Field(ge=0.0, le=1e30, allow_inf_nan=False)]
 Scale = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+_part = with_config(ConfigDict(extra="forbid", strict=True))
 
 
-class _Feature(_Part):
+@_part
+class Number(TypedDict):
+    """A column of numbers; NaN exceeds no border."""
+
     feature_id: str
     feature_index: NonNegativeInt
     flat_feature_index: NonNegativeInt
-
-
-class _Number(_Feature):
-    borders: list[Border] | None = None
+    borders: NotRequired[list[Border] | None]
     has_nans: bool
-    nan_value_treatment: Literal["AsIs", "AsFalse"]  # NaN exceeds no border
+    nan_value_treatment: Literal["AsIs", "AsFalse"]
 
 
-class _Category(_Feature):
-    values: list[int] | None = None
+@_part
+class Category(TypedDict):
+    """A column of codes: `values` are the hashes of those that the trees ask for."""
+
+    feature_id: str
+    feature_index: NonNegativeInt
+    flat_feature_index: NonNegativeInt
+    values: NotRequired[list[int] | None]
 
 
-class _Features(_Part):
-    float_features: list[_Number] = []
-    categorical_features: list[_Category] = []
+@_part
+class Features(TypedDict):
+    """The columns that the trees were learnt from."""
+
+    float_features: NotRequired[list[Number]]
+    categorical_features: NotRequired[list[Category]]
 
 
-class _NumberSplit(_Part):
+@_part
+class NumberSplit(TypedDict):
+    """Does the number exceed the border?"""
+
     split_type: Literal["FloatFeature"]
     float_feature_index: NonNegativeInt
     border: Border
     split_index: NonNegativeInt
 
 
-class _CategorySplit(_Part):
+@_part
+class CategorySplit(TypedDict):
+    """Is the code that of the hash?"""
+
     split_type: Literal["OneHotFeature"]
     cat_feature_index: NonNegativeInt
     value: int
     split_index: NonNegativeInt
 
 
-Split = Annotated[_NumberSplit | _CategorySplit, Field(discriminator="split_type")]
+Split = NumberSplit | CategorySplit
 
 
-class _Tree(_Part):
-    splits: list[Split] | None = Field(max_length=16)  # null: a tree of one leaf
+@_part
+class Tree(TypedDict):
+    """An oblivious tree: of each level one split, null where there is a single leaf."""
+
+    splits: Annotated[list[Annotated[Split, Field(discriminator="split_type")]] | None, Field(max_length=16)]
     leaf_values: list[Leaf]
     leaf_weights: list[Weight]
 
 
-class _Trees(_Part):
-    features_info: _Features
-    oblivious_trees: list[_Tree] = Field(min_length=1)
+@_part
+class Trees(TypedDict):
+    """What a file holds."""
+
+    features_info: Features
+    oblivious_trees: Annotated[list[Tree], Field(min_length=1)]
     scale_and_bias: tuple[Scale, Annotated[list[Leaf], Field(min_length=1, max_length=1)]]
 
 
-def read_trees(path: Path) -> dict[str, Any]:
+_TREES = TypeAdapter(Trees)
+
+
+class Question(NamedTuple):
+    """What a split asks of a column: does it exceed the border; of a category, is its code that of the hash?"""
+
+    column: str
+    value: int | None
+    border: float
+
+
+def read_trees(path: Path) -> Trees:
     """Return the trees in a file as CatBoost has exported them.
 
-    Raises: OSError; ValueError for a file that holds anything else.
+    Raises: OSError; ValueError or LookupError for a file that holds anything else.
     """
-    told = read_json(path)
-    trees = judged(_as_tuples(told), _Trees)
-    _check_features(trees.features_info)
+    trees = judged_json(path.read_bytes(), _TREES)
+    _check_features(trees["features_info"])
     _check_splits(trees)
-    return dict(told)
+    return trees
 
 
-def columns_of(told: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def columns_of(features: Features) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the columns that the trees were learnt from, in order, and those of them that are categories."""
-    numbers, categories = (
-        told["features_info"].get(side, []) for side in ("float_features", "categorical_features")
-    )
+    numbers, categories = _sides(features)
     places = {one["flat_feature_index"]: one["feature_id"] for one in [*numbers, *categories]}
     return tuple(places[place] for place in sorted(places)), tuple(one["feature_id"] for one in categories)
+
+
+def questions_of(features: Features) -> list[Question]:
+    """Return what can be asked; a split's `split_index` is a place in it."""
+    numbers, categories = _sides(features)
+    return [
+        *(
+            Question(one["feature_id"], None, border)
+            for one in numbers
+            for border in one.get("borders") or []
+        ),
+        *(Question(one["feature_id"], value, 0.0) for one in categories for value in one.get("values") or []),
+    ]
 
 
 def open_trees(path: Path) -> "CatBoost":
@@ -109,56 +149,42 @@ def open_trees(path: Path) -> "CatBoost":
     return CatBoost().load_model(str(path), format="json")
 
 
-def _as_tuples(told: Any) -> Any:
-    """Return the JSON value with a tuple where a strict schema wants one."""
-    pair = told.get("scale_and_bias") if isinstance(told, dict) else None
-    return {**told, "scale_and_bias": tuple(pair)} if isinstance(pair, list) else told
+def _sides(features: Features) -> tuple[list[Number], list[Category]]:
+    return features.get("float_features", []), features.get("categorical_features", [])
 
 
-def _check_features(features: _Features) -> None:
+def _check_features(features: Features) -> None:
     """Raises: ValueError unless each feature has the place that it says."""
-    sides: tuple[Sequence[_Feature], ...] = (features.float_features, features.categorical_features)
-    places = [feature.flat_feature_index for side in sides for feature in side]
+    sides: tuple[Sequence[Number | Category], ...] = _sides(features)
+    places = [feature["flat_feature_index"] for side in sides for feature in side]
     if sorted(places) != list(range(len(places))) or any(
-        feature.feature_index != number for side in sides for number, feature in enumerate(side)
+        feature["feature_index"] != number for side in sides for number, feature in enumerate(side)
     ):
         raise ValueError("the features of the trees are in no order")
-    for number in features.float_features:
-        if not _ascend(np.array(number.borders or [], np.float64).astype(np.float32)):
-            raise ValueError(f"the borders of {number.feature_id!r} do not ascend")
+    for number in features.get("float_features", []):
+        if not _ascend(np.array(number.get("borders") or [], np.float64).astype(np.float32)):
+            raise ValueError(f"the borders of {number['feature_id']!r} do not ascend")
 
 
-def _check_splits(trees: _Trees) -> None:
-    """Raises: ValueError unless each split asks for what the features have, and each way has its leaf."""
-    asked = dict(enumerate(_questions(trees.features_info)))
-    for tree in trees.oblivious_trees:
-        leaves = 1 << len(tree.splits or [])
-        if len(tree.leaf_values) != leaves or len(tree.leaf_weights) != leaves:
+def _check_splits(trees: Trees) -> None:
+    """Raises: ValueError or LookupError unless a split asks for what there is, and each way has its leaf."""
+    asked = questions_of(trees["features_info"])
+    numbers, categories = ([one["feature_id"] for one in side] for side in _sides(trees["features_info"]))
+    for tree in trees["oblivious_trees"]:
+        leaves = 1 << len(tree["splits"] or [])
+        if len(tree["leaf_values"]) != leaves or len(tree["leaf_weights"]) != leaves:
             raise ValueError("the trees have splits without leaves")
-        for split in tree.splits or []:
-            if asked.get(split.split_index) != _question(split):
+        for split in tree["splits"] or []:
+            if asked[split["split_index"]] != _question(split, numbers, categories):
                 raise ValueError("a split asks for what the features do not have")
 
 
-def _questions(features: _Features) -> list[tuple[str, int, float]]:
-    """Return what can be asked, in CatBoost's order."""
-    numbers = [
-        ("number", feature.feature_index, border)
-        for feature in features.float_features
-        for border in feature.borders or []
-    ]
-    categories = [
-        ("category", feature.feature_index, float(value))
-        for feature in features.categorical_features
-        for value in feature.values or []
-    ]
-    return numbers + categories
-
-
-def _question(split: _NumberSplit | _CategorySplit) -> tuple[str, int, float]:
-    if isinstance(split, _NumberSplit):
-        return "number", split.float_feature_index, split.border
-    return "category", split.cat_feature_index, float(split.value)
+def _question(
+    split: Split, numbers: Sequence[str], categories: Sequence[str]
+) -> tuple[str, int | None, float]:
+    if split["split_type"] == "FloatFeature":
+        return numbers[split["float_feature_index"]], None, split["border"]
+    return categories[split["cat_feature_index"]], split["value"], 0.0
 
 
 def _ascend(values: np.ndarray) -> bool:

@@ -66,10 +66,8 @@ def test_scores_are_those_of_catboost_bit_for_bit_and_contributions_its_shap_val
 
 def test_contributions_by_hand() -> None:
     """Two splits: rows of weight 1, 3 | 2, 2 lie in the leaves 0, 4 | 2, 10; the root is the last split."""
-    names = [{"feature_id": name} for name in ("a", "b")]
-    splits = [
-        {"split_type": "FloatFeature", "float_feature_index": column, "border": 0.5} for column in (0, 1)
-    ]
+    names = [{"feature_id": name, "borders": [0.5]} for name in ("a", "b")]
+    splits = [{"split_index": column} for column in (0, 1)]
     tree = {"splits": splits, "leaf_values": [0, 4, 2, 10], "leaf_weights": [1.0, 3.0, 2.0, 2.0]}
     forest = read_forest(
         {"features_info": {"float_features": names}, "oblivious_trees": [tree], "scale_and_bias": [1, [5.5]]}

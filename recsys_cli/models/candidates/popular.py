@@ -136,10 +136,7 @@ def segment_features(features: DayFeatures) -> list[str]:
 
 
 def _orders(shares: np.ndarray, features: DayFeatures) -> np.ndarray:
-    eligible = features.items[ELIGIBLE].to_numpy()
-    everywhere = features.items["item_events"].to_numpy()
-    orders = []
-    for share in shares:
-        order = np.lexsort((np.arange(len(share)), -everywhere, -share))
-        orders.append(order[eligible[order]])
-    return np.stack(orders).astype(np.int32)
+    eligible = np.flatnonzero(features.items[ELIGIBLE].to_numpy())
+    everywhere = features.items["item_events"].to_numpy()[eligible]
+    by_events = eligible[np.argsort(-everywhere, kind="stable")]
+    return by_events[np.argsort(-shares[:, by_events], axis=1, kind="stable")].astype(np.int32)
