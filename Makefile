@@ -78,5 +78,5 @@ torture: setup ## kill, starve and feed scoring runs with every fault of the tab
 	.venv/bin/python -m tests.torture
 
 clean: ## remove caches and built packages; never data, models or recommendations
-	rm -rf dist .mypy_cache .pytest_cache .import_linter_cache .hypothesis .coverage .bench .venv/.cache .poetry/cache
+	rm -rf dist .mypy_cache .pytest_cache .import_linter_cache .hypothesis .bench .venv/.cache .poetry/cache
 	find recsys_cli tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,6 +6,10 @@ import signal
 import sys
 from types import FrameType
 
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",  # its work here has no more; others would spin from the import of numpy on
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # they would be looked for in every installed package
+}
 _OBJECTS = 1_000_000  # new ones until Python looks for cycles; at its 700 that is a fifth of a short command
 _INTERRUPTED = 130  # as ExitCode has it; nothing is imported before the signal is in hand
 
@@ -30,9 +34,8 @@ def main() -> int:
 def program() -> None:
     """Be the process, and end with its work: what Python would take apart the system takes at once."""
     gc.set_threshold(_OBJECTS)
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # our work gives it no more; idle ones spin from the import on
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     code = main()
     for stream in (sys.stdout, sys.stderr):
         try:

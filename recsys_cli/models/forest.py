@@ -246,9 +246,9 @@ def bind_forest(forest: Forest, items: pl.DataFrame) -> BoundForest:
 
 def as_numbers(frame: pl.DataFrame) -> dict[str, np.ndarray]:
     """Return the columns by name, f32, NaN for null."""
-    return {
-        column.name: column.cast(pl.Float32).fill_null(np.nan).to_numpy() for column in frame.get_columns()
-    }
+    numbers = frame.select(pl.all().cast(pl.Float32).fill_null(np.nan))
+    # writable, as all other columns are: loops are compiled for each kind of array
+    return {column.name: column.to_numpy(writable=True) for column in numbers.get_columns()}
 
 
 def _slots(

@@ -101,7 +101,7 @@ _TREES = TypeAdapter(Trees)
 
 
 class Question(NamedTuple):
-    """What a split asks of a column: does it exceed the border; of a category, is its code that of the hash?"""
+    """What a split asks of a column: is it above the border; of a category, is its code that of the hash?"""
 
     column: str
     value: int | None
