@@ -2,6 +2,9 @@
 
 import json
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,15 @@ def test_a_sound_workspace_has_no_problem(workspace: Path, capsys: pytest.Captur
     assert main(["-C", str(workspace), "doctor"]) == ExitCode.OK
     out, err = capsys.readouterr()
     assert "polars" in out and "settings/settings.toml" in out and "no problem" in err
+
+
+def test_the_program_gives_blas_one_thread(workspace: Path) -> None:
+    """How many share a sum decides its last digits, and those without work keep a core busy."""
+    command = [sys.executable, "-m", "recsys_cli", "-C", str(workspace), "doctor", "--json"]
+    bare = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    told = subprocess.run(command, env=bare, capture_output=True, check=True).stdout
+    (blas,) = [one["value"] for one in json.loads(told)["findings"] if one["what"] == "blas"]
+    assert "openblas" in blas and set(re.findall(r"(\d+) threads", blas)) == {"1"}
 
 
 def test_what_is_wrong_is_told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
