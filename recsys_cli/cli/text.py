@@ -16,8 +16,13 @@ def escaped(text: str) -> str:
 
 
 def json_text(value: Any) -> str:
-    """Return `value` as indented JSON that is safe to show and parses back to the same."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
+    """Return `value` as indented JSON that is safe to show and parses back to the same; NaN becomes null."""
+    from pydantic_core import PydanticSerializationError, to_json
+
+    try:
+        text = to_json(value, indent=2, inf_nan_mode="null").decode()
+    except PydanticSerializationError:  # half a character, as in a path that is no UTF-8
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
     return _UNUSUAL.sub(lambda found: json.dumps(found[0])[1:-1] if _hidden(found[0]) else found[0], text)
 
 

@@ -34,7 +34,17 @@ def act(body: str, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_importing_the_app_loads_no_heavy_library() -> None:
-    heavy = {"polars", "numpy", "catboost", "lightfm", "faiss", "pyarrow", "pydantic", "dynaconf"}
+    heavy = {
+        "polars",
+        "numpy",
+        "catboost",
+        "lightfm",
+        "faiss",
+        "pyarrow",
+        "pydantic",
+        "pydantic_core",
+        "dynaconf",
+    }
     code = "import sys, recsys_cli.cli.app; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

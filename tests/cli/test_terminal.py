@@ -17,11 +17,13 @@ def test_invisible_characters_are_written_out() -> None:
     assert escaped(HOSTILE) == "{0.__class__} [red]x[/] \\x1b[2J\\r\\n\\u202e\\u2028 é 👨‍👩‍👧"
 
 
-def test_json_is_safe_to_show_and_parses_back() -> None:
-    text = json_text({HOSTILE: [HOSTILE, "\ud800"]})
+@pytest.mark.parametrize("half", ["", "\ud800"])
+def test_json_is_safe_to_show_and_parses_back(half: str) -> None:
+    value = {HOSTILE: [HOSTILE, half], "numbers": [1e-7, 2**70, -0.0, 0.1 + 0.2, True, None], "no": {"n": []}}
+    text = json_text(value)
     assert not {"\x1b", "\u202e", "\u2028", "\r"} & set(text)
-    assert "é" in text
-    assert json.loads(text) == {HOSTILE: [HOSTILE, "\ud800"]}
+    assert "é" in text and '\n  "numbers": [\n    1e-' in text
+    assert json.loads(text) == value
 
 
 def test_data_goes_to_stdout_and_messages_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
