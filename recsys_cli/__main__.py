@@ -7,7 +7,7 @@ import sys
 from types import FrameType
 
 _ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",  # its work here has no more; others would spin from the import of numpy on
+    "OPENBLAS_NUM_THREADS": "1",  # all work is cut to it; the other threads would spin from numpy's import on
     "PYDANTIC_DISABLE_PLUGINS": "__all__",  # they would be looked for in every installed package
 }
 _OBJECTS = 1_000_000  # new ones until Python looks for cycles; at its 700 that is a fifth of a short command
@@ -34,8 +34,7 @@ def main() -> int:
 def program() -> None:
     """Be the process, and end with its work: what Python would take apart the system takes at once."""
     gc.set_threshold(_OBJECTS)
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(_ENVIRONMENT)
     code = main()
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -32,16 +32,6 @@ def chosen_day(session: Session, text: str | None) -> date:
     return today
 
 
-def readable(text: str, where: str) -> str:
-    """Return an argument that may hold ids; bytes that are no text reach Python as lone surrogates.
-
-    Raises: UsageError.
-    """
-    if text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text):
-        return text
-    raise UsageError(f"{text!a} is not UTF-8 text", where=where, fix="write it in UTF-8")
-
-
 def refuse_target(workspace: "Workspace", path: Path, where: str) -> None:
     """Refuse to write a result where it would replace what is no file, or is one of the workspace's own.
 

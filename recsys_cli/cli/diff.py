@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys_cli.cli.arguments import readable
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
+from recsys_cli.cli.text import readable
 from recsys_cli.cli.words import named
 
 if TYPE_CHECKING:

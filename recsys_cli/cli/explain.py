@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys_cli.cli.arguments import chosen_day, readable
+from recsys_cli.cli.arguments import chosen_day
 from recsys_cli.cli.explain_item import show_item
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import Session, session_of
 from recsys_cli.cli.terminal import Entry, Terminal
+from recsys_cli.cli.text import readable
 from recsys_cli.cli.words import explain_command, in_words, named, short
 from recsys_cli.utils.dates import parse_day
 

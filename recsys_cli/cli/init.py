@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recsys_cli.cli.session import Session, session_of
+from recsys_cli.cli.text import readable
 from recsys_cli.utils.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def init(
     """
     session = session_of(ctx)
     workspace = directory or session.options.directory or Path(".")
+    readable(str(workspace.absolute()), "the workspace's folder")
     given = Given(interactions, users, items, days, seed, events_per_user, tuple(mapping or ()))
     chosen = preset or (Preset.GENERIC if interactions else Preset.DEMO)
     given.refuse_beyond(chosen)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys_cli.cli.arguments import readable, refuse_target
+from recsys_cli.cli.arguments import refuse_target
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
+from recsys_cli.cli.text import readable
 from recsys_cli.cli.words import in_digits, named
 from recsys_cli.utils.dates import parse_day
 

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys_cli.cli.arguments import readable, refuse_target
+from recsys_cli.cli.arguments import refuse_target
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
+from recsys_cli.cli.text import readable
 
 runs = typer.Typer(help="List and show the records of runs.")
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A run of recsys runs list.")]

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys_cli.cli.arguments import ScoringDate, chosen_day, readable
+from recsys_cli.cli.arguments import ScoringDate, chosen_day
 from recsys_cli.cli.running import Running, running, stage_rows
 from recsys_cli.cli.score_card import show_plan, show_score
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.terminal import Terminal
+from recsys_cli.cli.text import readable
 from recsys_cli.utils.columns import LONGEST_LIST
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.durations import parse_duration

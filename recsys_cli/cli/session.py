@@ -9,6 +9,7 @@ import typer
 
 from recsys_cli.cli.options import GlobalOptions
 from recsys_cli.cli.terminal import Terminal
+from recsys_cli.cli.text import readable
 
 if TYPE_CHECKING:
     from recsys_cli.configs.load import LoadedSettings
@@ -48,11 +49,14 @@ class Session:
         return loaded
 
     def workspace(self) -> Path:
-        """Return the workspace's folder; that it is one is checked when the settings are loaded."""
+        """Return the workspace's folder; that it is one is checked when the settings are loaded.
+
+        Raises: UsageError if its name is no text: polars cannot open such files, nor JSON name them.
+        """
         named = self.options.directory or os.environ.get("RECSYS_WORKSPACE")
+        here = Path(readable(str(Path(named or ".").absolute()), "the workspace's folder"))
         if named:
             return Path(named)
-        here = Path.cwd()
         return next((folder for folder in (here, *here.parents) if (folder / _SETTINGS_FILE).is_file()), here)
 
 

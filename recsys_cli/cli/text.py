@@ -5,6 +5,8 @@ import re
 import unicodedata
 from typing import Any, Final
 
+from recsys_cli.utils.errors import UsageError
+
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format, surrogate, separators
 _UNUSUAL: Final = re.compile(r"[^\n -~]")  # in JSON a line break is never part of a text
 _JOINERS: Final = "\u200c\u200d"  # parts of emoji and of several scripts
@@ -13,6 +15,16 @@ _JOINERS: Final = "\u200c\u200d"  # parts of emoji and of several scripts
 def escaped(text: str) -> str:
     """Return `text` with its invisible characters written out, such as \\x1b; markup stays as it is."""
     return "".join(one.encode("unicode_escape").decode("ascii") if _hidden(one) else one for one in text)
+
+
+def readable(text: str, where: str) -> str:
+    """Return an argument that may hold ids; bytes that are no text reach Python as lone surrogates.
+
+    Raises: UsageError.
+    """
+    if text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text):
+        return text
+    raise UsageError(f"{text!a} is not UTF-8 text", where=where, fix="write it in UTF-8")
 
 
 def json_text(value: Any) -> str:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recsys_cli.cli.arguments import readable
 from recsys_cli.cli.running import open_workspace
 from recsys_cli.cli.session import session_of
+from recsys_cli.cli.text import readable
 from recsys_cli.utils.errors import CheckFailedError
 
 if TYPE_CHECKING:

@@ -198,7 +198,7 @@ _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 class RuntimeSettings(Section):
-    threads: int = Field(0, ge=0, le=1024, description="0, or more than there are: all cores")
+    threads: int = Field(0, ge=0, le=1024, description="0, or more than there are: all cores; BLAS has one")
     max_memory: str = Field(
         "", description='what scoring may take, such as "2GB": bounds the chunks; empty: no bound'
     )

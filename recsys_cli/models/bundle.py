@@ -7,7 +7,6 @@ The manifest has each file's hash, and one of itself.
 
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from functools import partial
@@ -122,25 +121,21 @@ def verified_manifest(folder: Path) -> dict[str, Any]:
     Raises: ModelError that names the file that is missing or damaged.
     """
     manifest = read_manifest(folder)
-    _check_hashes(folder, manifest["files"])
+    for name, expected in manifest["files"].items():
+        require_own(folder / name)
+        if not (folder / name).is_file() or sha256_of(folder / name) != expected:
+            raise damaged(folder / name, "the model's file is missing or differs from its recorded hash")
     return manifest
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Read a model version while every file is checked against its hash.
+    """Read a model version after checking every file against its hash.
 
     Raises: ModelError that names the file that is missing or damaged.
     """
-    manifest = read_manifest(folder)
-    for name in manifest["files"]:
-        require_own(folder / name)
+    manifest = verified_manifest(folder)
     try:
-        with ThreadPoolExecutor(1) as pool:  # hashing needs a core, but not Python's lock
-            checked = pool.submit(_check_hashes, folder, manifest["files"])
-            try:
-                model = _read_model(folder, manifest)
-            finally:
-                checked.result()  # before what reading says of a damaged file
+        return Bundle(manifest["version"], _read_model(folder, manifest), manifest)
     except (
         OSError,
         EOFError,
@@ -149,17 +144,9 @@ def read_bundle(folder: Path) -> Bundle:
         TypeError,
         AttributeError,
         pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
     ) as error:
         raise damaged(folder, f"the model's files do not hold what their names say: {error}") from None
-    return Bundle(manifest["version"], model, manifest)
-
-
-def _check_hashes(folder: Path, files: Mapping[str, str]) -> None:
-    """Raises: ModelError that names the first file that is missing, damaged or elsewhere."""
-    for name, expected in files.items():
-        require_own(folder / name)
-        if not (folder / name).is_file() or sha256_of(folder / name) != expected:
-            raise damaged(folder / name, "the model's file is missing or differs from its recorded hash")
 
 
 def _files(stage: Mapping[str, Any]) -> set[str]:

@@ -184,7 +184,7 @@ def as_json(model: "CatBoost") -> dict[str, Any]:
 def read_forests(told: Mapping[str, Any]) -> Forests:
     """Return the trees, of numbers and one-hot categories, that CatBoost has exported.
 
-    Raises: ValueError or KeyError for trees of another kind.
+    Raises: ValueError or LookupError for trees of another kind.
     """
     trees = told["oblivious_trees"]
     few = len(trees) < 2 * FIRST_TREES
@@ -196,7 +196,7 @@ def read_forests(told: Mapping[str, Any]) -> Forests:
 def read_forest(told: Mapping[str, Any]) -> Forest:
     """Return the trees, of numbers and one-hot categories, that CatBoost has exported.
 
-    Raises: ValueError or KeyError for trees of another kind.
+    Raises: ValueError or LookupError for trees of another kind.
     """
     trees, (scale, (bias,)) = told["oblivious_trees"], told["scale_and_bias"]
     splits = [tree["splits"] or [] for tree in trees]  # null: a tree of one leaf

@@ -136,7 +136,7 @@ def _write_ids(ids: pl.Series, folder: Path, name: str) -> None:
 
 
 def _read_ids(folder: Path, name: str, id_type: str, count: int) -> pl.Series:
-    """Return ids, `count` different ones of that type; of more no more than one is read."""
+    """Return ids, `count` different ones of that type; a longer file is not read to its end."""
     path = folder / f"{name}_ids.parquet"
     ids = pl.read_parquet(path, n_rows=count + 1)["id"]
     if len(ids) != count:

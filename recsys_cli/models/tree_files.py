@@ -161,6 +161,9 @@ def _check_features(features: Features) -> None:
         feature["feature_index"] != number for side in sides for number, feature in enumerate(side)
     ):
         raise ValueError("the features of the trees are in no order")
+    names = [feature["feature_id"] for side in sides for feature in side]
+    if len(set(names)) != len(names):
+        raise ValueError("two features of the trees have one name")
     for number in features.get("float_features", []):
         if not _ascend(np.array(number.get("borders") or [], np.float64).astype(np.float32)):
             raise ValueError(f"the borders of {number['feature_id']!r} do not ascend")
@@ -168,14 +171,14 @@ def _check_features(features: Features) -> None:
 
 def _check_splits(trees: Trees) -> None:
     """Raises: ValueError or LookupError unless a split asks for what there is, and each way has its leaf."""
-    asked = questions_of(trees["features_info"])
+    asked = dict(enumerate(questions_of(trees["features_info"])))
     numbers, categories = ([one["feature_id"] for one in side] for side in _sides(trees["features_info"]))
     for tree in trees["oblivious_trees"]:
         leaves = 1 << len(tree["splits"] or [])
         if len(tree["leaf_values"]) != leaves or len(tree["leaf_weights"]) != leaves:
             raise ValueError("the trees have splits without leaves")
         for split in tree["splits"] or []:
-            if asked[split["split_index"]] != _question(split, numbers, categories):
+            if asked.get(split["split_index"]) != _question(split, numbers, categories):
                 raise ValueError("a split asks for what the features do not have")
 
 

@@ -15,8 +15,9 @@ import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
-from recsys_cli.utils.errors import ExitCode
-from recsys_cli.utils.files import write_sealed_json
+from recsys_cli.models.bundle import read_bundle
+from recsys_cli.utils.errors import ExitCode, ModelError
+from recsys_cli.utils.files import read_sealed_json, write_sealed_json
 
 Refused = Callable[..., str]
 Damage = Callable[[Path], object]
@@ -335,6 +336,31 @@ def test_no_strange_trees_reach_catboost(
     harm(trees)
     forged(workspace, "ranker.json", json.dumps(trees).encode())
     assert str(model(workspace)) in refused(ExitCode.MODEL, *command, "--date", DAY)
+
+
+def test_two_features_of_one_name_are_refused(workspace: Path, refused: Refused) -> None:
+    trees = json.loads((model(workspace) / "ranker.json").read_text())
+    one, other, *_ = trees["features_info"]["float_features"]
+    one["feature_id"] = other["feature_id"]
+    forged(workspace, "ranker.json", json.dumps(trees).encode())
+    assert "two features of the trees have one name" in refused(ExitCode.MODEL, "score", "--date", DAY)
+
+
+def test_ids_with_a_hole_that_the_manifest_vouches_for_are_refused_or_sound(workspace: Path) -> None:
+    """At some places such a hole lets polars panic, which is no Exception."""
+    folder = model(workspace)
+    manifest, sound = read_sealed_json(folder / "manifest.json"), (folder / "ease_ids.parquet").read_bytes()
+    refusals = 0
+    for place in range(0, len(sound) - 8, 16):
+        holed = sound[:place] + bytes(16) + sound[place + 16 :]
+        (folder / "ease_ids.parquet").write_bytes(holed)
+        manifest["files"]["ease_ids.parquet"] = hashlib.sha256(holed).hexdigest()
+        write_sealed_json(folder / "manifest.json", manifest)
+        try:
+            read_bundle(folder)
+        except ModelError:
+            refusals += 1
+    assert refusals > len(sound) // 32
 
 
 IDS: dict[str, tuple[str, Callable[[pl.Series], pl.Series]]] = {

@@ -38,11 +38,12 @@ def test_a_sound_workspace_has_no_problem(workspace: Path, capsys: pytest.Captur
     assert "polars" in out and "settings/settings.toml" in out and "no problem" in err
 
 
-def test_the_program_gives_blas_one_thread(workspace: Path) -> None:
+@pytest.mark.parametrize("given", [{}, {"OPENBLAS_NUM_THREADS": "2"}, {"OPENBLAS_NUM_THREADS": ""}])
+def test_the_program_gives_blas_one_thread(workspace: Path, given: dict[str, str]) -> None:
     """How many share a sum decides its last digits, and those without work keep a core busy."""
     command = [sys.executable, "-m", "recsys_cli", "-C", str(workspace), "doctor", "--json"]
     bare = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-    told = subprocess.run(command, env=bare, capture_output=True, check=True).stdout
+    told = subprocess.run(command, env=bare | given, capture_output=True, check=True).stdout
     (blas,) = [one["value"] for one in json.loads(told)["findings"] if one["what"] == "blas"]
     assert "openblas" in blas and set(re.findall(r"(\d+) threads", blas)) == {"1"}
 

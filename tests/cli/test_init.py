@@ -8,6 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recsys_cli.cli.app import main
+from recsys_cli.utils.errors import ExitCode
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = ("--users", "60", "--items", "30", "--days", "20")
 CSV = "who,sku,date\n1,a,2026-01-01\n2,b,2026-01-02\n"
@@ -145,3 +148,12 @@ def test_other_settings_are_kept_with_an_error(recsys: Run, tmp_path: Path) -> N
     assert done.returncode == 2
     assert "other settings" in done.stderr
     assert settings.read_text(encoding="utf-8") == "[default]\n"
+
+
+@pytest.mark.parametrize("command", [("init", "{}"), ("-C", "{}", "doctor"), ("-C", "{}", "check", "--json")])
+def test_a_folder_whose_name_is_no_text_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "w\udcff"
+    assert main([part.format(folder) for part in command]) == ExitCode.USAGE
+    assert "\\udcff' is not UTF-8 text" in capsys.readouterr().err and not folder.exists()

@@ -135,7 +135,7 @@ def test_a_stopped_run_says_so_and_either_engine_goes_on(
 ) -> None:
     assert score(crowded) == ExitCode.OK
     here = lists(crowded)
-    with ranking(crowded, cluster, chunk_users=16) as run:
+    with ranking(crowded, cluster, chunk_users=64) as run:
         wait_for_a_part(crowded, run)
         run.send_signal(number)
         out, told = run.communicate()

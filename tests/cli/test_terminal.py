@@ -24,6 +24,7 @@ def test_json_is_safe_to_show_and_parses_back(half: str) -> None:
     assert not {"\x1b", "\u202e", "\u2028", "\r"} & set(text)
     assert "é" in text and '\n  "numbers": [\n    1e-' in text
     assert json.loads(text) == value
+    assert json.loads(json_text({"none": [float("nan"), float("-inf")]})) == {"none": [None, None]}
 
 
 def test_data_goes_to_stdout_and_messages_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
