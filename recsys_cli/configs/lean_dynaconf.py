@@ -1,24 +1,8 @@
-"""What is used of Dynaconf, without the web frameworks: it would import them wherever they are installed."""
+"""What is used of Dynaconf, without the web frameworks that it serves."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from recsys_cli.utils.absent import absent
 
-
-@contextmanager
-def _absent(*names: str) -> Iterator[None]:
-    """Let packages seem not to be installed."""
-    there = {name: sys.modules[name] for name in names if name in sys.modules}
-    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]  # to import a None is an ImportError
-    try:
-        yield
-    finally:
-        for name in names:
-            del sys.modules[name]
-        sys.modules.update(there)
-
-
-with _absent("flask", "jinja2"):
+with absent("flask", "jinja2"):
     from dynaconf import Dynaconf
     from dynaconf.constants import TOML_EXTENSIONS
     from dynaconf.loaders.base import BaseLoader

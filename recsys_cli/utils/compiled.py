@@ -10,10 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 
+from recsys_cli.utils.absent import absent
 from recsys_cli.utils.files import private_folder
+
+with absent("cffi", "yaml"):
+    import numba
+    import numba.core.typing.cffi_utils  # else it looks for cffi when a loop is first called
 
 Cells = tuple[np.ndarray, np.ndarray, np.ndarray]  # a CSR matrix: starts of the rows, columns, values
 _NUMBA: Any = numba.config  # it makes its names when it is imported
