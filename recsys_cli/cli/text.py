@@ -18,7 +18,7 @@ def escaped(text: str) -> str:
 
 
 def readable(text: str, where: str) -> str:
-    """Return an argument that may hold ids; bytes that are no text reach Python as lone surrogates.
+    """Return an id or a name from outside if it is text; other bytes reach Python as lone surrogates.
 
     Raises: UsageError.
     """
