@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recsys_cli.cli.running import Running, running, stage_rows
-from recsys_cli.cli.session import session_of
+from recsys_cli.cli.session import Session, session_of
+from recsys_cli.cli.stage_display import shown_stages
 from recsys_cli.cli.terminal import Terminal
 from recsys_cli.cli.verdicts import show_budget, show_models
 from recsys_cli.utils.dates import parse_day
@@ -66,7 +68,7 @@ def evaluate(
 
         defaults = under_way.workspace.settings.evaluation
         request = EvaluationRequest(day, days or defaults.days, k or defaults.k)
-        report = _evaluated(under_way, terminal, requests_back(request, cuts), _names(without))
+        report = _evaluated(under_way, session, requests_back(request, cuts), _names(without))
         under_way.facts.update(report.as_json())
     if session.options.as_json:
         terminal.show_json(report.as_json())
@@ -80,19 +82,21 @@ def _names(options: Sequence[str] | None) -> list[str]:
 
 
 def _evaluated(
-    under_way: Running, terminal: Terminal, requests: Sequence["EvaluationRequest"], without: Sequence[str]
+    under_way: Running, session: Session, requests: Sequence["EvaluationRequest"], without: Sequence[str]
 ) -> "EvaluationReport":
     from recsys_cli.pipelines.evaluate import report_of, set_exams, sit_exam
     from recsys_cli.pipelines.leaving_out import check_left_out, settings_without
 
     run, settings = under_way.run, under_way.workspace.settings
     workspace = replace(under_way.workspace, settings=settings_without(settings, without))
-    exams = set_exams(workspace, requests, run)
+    show = partial(shown_stages, session.terminal, stages=run.stages, verbosity=session.options.verbosity)
+    with show("Reading the tables"):
+        exams = set_exams(workspace, requests, run)
     check_left_out(settings, without, exams[0].tables)
     verdicts = []
     for exam in exams:
-        with terminal.progress(f"Training on events before {exam.request.day}", "steps") as progress:
-            verdicts.append(sit_exam(exam, workspace, run, progress))
+        with show(f"Training on events before {exam.request.day}"):
+            verdicts.append(sit_exam(exam, workspace, run))
     return report_of(exams, verdicts, without)
 
 

@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,8 +16,10 @@ from recsys_cli.cli.text import readable
 from recsys_cli.utils.errors import UsageError
 
 if TYPE_CHECKING:
+    from recsys_cli.cli.terminal import Terminal
     from recsys_cli.pipelines.init import InitReport
 
+_LEAST_WIDTH = 30  # characters: a narrower terminal breaks the lines itself
 _KION_SIZE = 50_000  # from so many users on, the demo is as sparse as KION
 
 
@@ -199,6 +202,7 @@ def _show(session: Session, report: "InitReport") -> None:
                 "settings_kept": report.settings_kept,
                 "data": report.data,
                 "guesses": [asdict(guess) for guess in report.guesses],
+                "unused": [asdict(column) for column in report.unused],
                 "next": commands,
             }
         )
@@ -207,13 +211,40 @@ def _show(session: Session, report: "InitReport") -> None:
     if report.guesses:
         say("guessed from the columns' names, types and values:")
         for guess in report.guesses:
-            say(f"  {guess.table:<13} {guess.setting:<18} {guess.value}")
+            _say_row(session.terminal, f"  {guess.table:<13} {guess.setting:<18} ", guess.value)
+    if report.unused:
+        say("not used:")
+        for table, text in _unused_rows(report):
+            _say_row(session.terminal, f"  {table:<13} ", text)
     say(f"{'kept' if report.settings_kept else 'wrote'} {report.settings_file}")
     if report.data != "none":
         say(f"{report.data} {report.workspace / 'data'}: interactions, users and items")
     say("next:")
     for command in commands:
         say(f"  {command}")
+
+
+def _unused_rows(report: "InitReport") -> Iterator[tuple[str, str]]:
+    """Yield a row for all columns of the events together, and one for each column of users and items."""
+    events = [column for column in report.unused if column.table == "interactions"]
+    if events:
+        names = (f"{one.column} ({one.reason}: {one.fix})" if one.fix else one.column for one in events)
+        yield "interactions", ", ".join(names)
+    for column in report.unused:
+        if column not in events:
+            yield column.table, f"{column.column}: {column.reason}; {column.fix}"
+
+
+def _say_row(terminal: "Terminal", head: str, text: str) -> None:
+    """Show one line; on a terminal what does not fit stands below `text`, parted between words."""
+    console, lines = terminal.messages, [text]
+    if console.is_terminal:
+        width = max(console.width - len(head), _LEAST_WIDTH)
+        shown = terminal.fit_to_show(text)
+        lines = textwrap.wrap(shown, width, break_long_words=False, break_on_hyphens=False)
+    for line in lines:
+        terminal.say(head + line)
+        head = " " * len(head)
 
 
 def _next_commands(report: "InitReport") -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loguru import logger
 
+from recsys_cli.cli import stage_display
 from recsys_cli.cli.terminal import Terminal
 from recsys_cli.configs.masking import Secrets
 from recsys_cli.utils.errors import OutputError
@@ -23,7 +24,10 @@ _STYLES: Final = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow"}
 
 
 def log_to_terminal(terminal: Terminal, verbosity: int) -> None:
-    """Send records to stderr: warnings and above; -v information, -vv debugging, -q errors alone."""
+    """Send records to stderr: warnings and above; -v information, -vv debugging, -q errors alone.
+
+    What the stage display logs it shows itself.
+    """
 
     def show(message: "Message") -> None:
         record = message.record
@@ -34,7 +38,15 @@ def log_to_terminal(terminal: Terminal, verbosity: int) -> None:
 
     level = "ERROR" if terminal.quiet else ("WARNING", "INFO", "DEBUG")[min(verbosity, 2)]
     logger.remove()
-    logger.add(show, level=level, format="{message}", colorize=False, diagnose=False, backtrace=False)
+    logger.add(
+        show,
+        level=level,
+        filter={stage_display.__name__: False},
+        format="{message}",
+        colorize=False,
+        diagnose=False,
+        backtrace=False,
+    )
 
 
 @contextmanager

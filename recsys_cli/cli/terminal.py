@@ -88,6 +88,10 @@ class Terminal:
                 block.append(f"\n  {label}: {self.fit_to_show(text)}")
         self._line(block)
 
+    def redraws(self) -> bool:
+        """Return whether messages go to a terminal on which a line can be drawn again."""
+        return sys.stderr is not None and sys.stderr.isatty() and not self.messages.is_dumb_terminal
+
     def show_line(self, text: str) -> None:
         """Write a sentence to stdout; a terminal gets it in lines that end at a word."""
         self.data.print(Text(escaped(text)))
@@ -132,7 +136,7 @@ class Terminal:
         tell = label if callable(label) else lambda: label
         if self.quiet:
             yield silent
-        elif sys.stderr is not None and sys.stderr.isatty() and not self.messages.is_dumb_terminal:
+        elif self.redraws():
             with self._bar() as display:
                 task = display.add_task(escaped(tell()), total=None, rate="")
                 started = time.monotonic()

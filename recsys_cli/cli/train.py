@@ -7,6 +7,7 @@ import typer
 from recsys_cli.cli.arguments import ScoringDate, chosen_day
 from recsys_cli.cli.running import running, stage_rows
 from recsys_cli.cli.session import session_of
+from recsys_cli.cli.stage_display import shown_stages
 from recsys_cli.cli.terminal import Terminal
 from recsys_cli.cli.verdicts import show_budget, show_models
 from recsys_cli.utils.errors import CheckFailedError
@@ -41,15 +42,10 @@ def train(
     with running(session, "train", day) as under_way:
         from recsys_cli.pipelines.train import train_model
 
-        with terminal.progress(f"Training on events before {day}", "steps") as progress:
-            report = train_model(
-                under_way.workspace,
-                day,
-                under_way.run,
-                promoted=promote,
-                warm=warm_start,
-                progress=progress,
-            )
+        workspace, run = under_way.workspace, under_way.run
+        title, verbosity = f"Training on events before {day}", session.options.verbosity
+        with shown_stages(terminal, title, run.stages, verbosity=verbosity):
+            report = train_model(workspace, day, run, promoted=promote, warm=warm_start)
         under_way.facts.update(model_version=report.version, date=str(day))
     if session.options.as_json:
         told = {**report.manifest, "promoted": report.promoted, "path": str(report.folder)}

@@ -63,6 +63,9 @@ class FeatureTableSettings(TableSettings):
     list_features: list[str] = Field(
         [], description="text features that hold several values, split at list_separator"
     )
+    category_features: list[str] = Field(
+        [], description="features whose numbers name a category, such as manufacturer_id: read as text"
+    )
     flag_features: dict[str, list[str]] = Field(
         {}, description="a list feature made of 0/1 columns: name = columns"
     )
@@ -135,7 +138,14 @@ class RankerSettings(Section):
     validation_share: float = Field(
         0.15, ge=0.01, le=0.9, description="share of users kept for early stopping"
     )
-    max_train_users: PositiveInt = Field(200_000, description="users a label window at most")
+    max_train_users: PositiveInt = Field(
+        100_000,
+        description="users whom label windows, holdout and calibration look at, a random sample; popularity "
+        "and similarities come from all, and so does the final LightFM",
+    )
+    max_train_rows: int = Field(
+        1_000_000, ge=1_000, description="rows that the ranker learns from, of all label windows together"
+    )
     random_state: Seed = 42
 
 

@@ -1,5 +1,6 @@
 """Users and items: a row an id, with the declared features."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import polars as pl
@@ -88,7 +89,7 @@ def _schema_problems(table: FeatureTableSettings, schema: pl.Schema, where: str,
         for name, source in wanted.items()
         if source not in schema
     ]
-    problems += _name_problems(table, where)
+    problems += _name_problems(table, where) + _category_problems(table, schema, where)
     declared = [*table.features, *(column for columns in table.flag_features.values() for column in columns)]
     for column in dict.fromkeys(declared):
         if column not in schema:
@@ -114,6 +115,23 @@ def _name_problems(table: FeatureTableSettings, where: str) -> list[Problem]:
         *(Problem(where, f"feature {name!r} is declared twice", fix) for name in twice),
         *(Problem(where, f"{name!r} is no feature: the name has its own meaning", fix) for name in taken),
     ]
+
+
+def _category_problems(table: FeatureTableSettings, schema: pl.Schema, where: str) -> list[Problem]:
+    """Report category features that are no feature of the table, or hold several values."""
+    problems = []
+    for name in dict.fromkeys(table.category_features):
+        if name not in table.features:
+            close = get_close_matches(name, table.features, n=1, cutoff=0.4)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            what = f"category feature {name!r} is not among the features{hint}"
+            fix = "correct the table's `category_features` in the settings, or name it in its `features` too"
+            problems.append(Problem(where, what, fix))
+        elif name in table.list_features or isinstance(schema.get(name), pl.List):
+            what = f"category feature {name!r} holds several values"
+            fix = "take it out of the table's `category_features`: the values of a list are categories"
+            problems.append(Problem(where, what, fix))
+    return problems
 
 
 def _columns(table: FeatureTableSettings, schema: pl.Schema, key: str, exclude: str) -> list[pl.Expr]:
@@ -199,6 +217,8 @@ def _finite(entities: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[Prob
 
 def _feature(name: str, kind: pl.DataType, table: FeatureTableSettings) -> pl.Expr:
     column = pl.col(name)
+    if name in table.category_features:
+        return _category(column, kind)
     if name in table.list_features:
         return (
             column.cast(pl.String).str.split(table.list_separator).list.eval(pl.element().str.strip_chars())
@@ -208,6 +228,17 @@ def _feature(name: str, kind: pl.DataType, table: FeatureTableSettings) -> pl.Ex
     if kind == pl.Boolean or kind.is_numeric():
         return column.cast(pl.Float32)
     return column.cast(pl.String)
+
+
+def _category(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Return the values as text; a whole number is the same text stored as an integer, float or decimal."""
+    if kind.is_float():
+        column = pl.when(column.is_finite()).then(column)
+    text = column.cast(pl.String)
+    if not (kind.is_float() or kind.is_decimal()):
+        return text
+    whole = column.cast(pl.Int64, strict=False)
+    return pl.when(whole == column).then(whole.cast(pl.String)).otherwise(text)
 
 
 def _flags(names: list[str]) -> pl.Expr:

@@ -109,23 +109,66 @@ class FeatureTables:
         return frame.lazy()
 
 
-def build_features(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
+@dataclass(frozen=True)
+class SampleFeatures(FeatureTables):
+    """Features of some users of a day; what is asked of all users is answered from all of their events.
+
+    Attributes:
+        everybody: the tables of all users, as of the day; their internal indices are others than the sample's.
+    """
+
+    everybody: Tables | None = None
+
+    def lazy(self, table: str) -> pl.LazyFrame:
+        """Return one of the tables as a lazy frame: "users" and "pairs" have a row for all, less columns."""
+        tables = self.everybody
+        if tables is None or table not in ("users", "pairs"):
+            return super().lazy(table)
+        if table == "users":
+            return tables.users.lazy()
+        return tables.events.lazy().group_by(USER, ITEM).agg(_age(tables).min())
+
+
+def build_features(
+    tables: Tables, settings: FeaturesSettings, sample: Tables | None = None
+) -> FeatureTables:
     """Build the partition of `tables.day` from the events before it.
+
+    Args:
+        sample: the same tables of some users alone, as of the same day: the features are theirs; those of the
+            items come from everybody's events all the same.
 
     Raises: SettingsError for declared features that bear the name of an aggregate; KeyError where external
         candidates are on and those of the day were not read.
     """
     _refuse_clashes(tables, settings)
-    age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
-    events = tables.events.select(USER, ITEM, WEIGHT, age.cast(pl.Float32).alias(DAYS_AGO))
+    some = tables if sample is None else sample
+    events = _aged(some)
     pairs = _pairs(events, settings.half_life_days)
-    items = _items(tables, events, pairs, settings)
-    users = _users(tables, events, pairs, settings)
-    affinity = _affinity(pairs, tables.items, settings.max_categories)
-    external = None if tables.external is None else tables.external[tables.day]
-    return FeatureTables(
-        tables.day, declared(tables.users), declared(tables.items), users, items, pairs, affinity, external
+    reach = pairs.select(USER, ITEM, EVENTS)
+    if some is not tables:
+        reach = tables.events.group_by(USER, ITEM).agg(pl.len().cast(pl.UInt32).alias(EVENTS))
+    return SampleFeatures(
+        day=tables.day,
+        user_features=declared(tables.users),
+        item_features=declared(tables.items),
+        users=_users(some, events, pairs, settings),
+        items=_items(tables, events if some is tables else _aged(tables), reach, settings),
+        pairs=pairs,
+        affinity=_affinity(pairs, tables.items, settings.max_categories),
+        external=None if some.external is None else some.external[tables.day],
+        everybody=None if some is tables else tables,
     )
+
+
+def _age(tables: Tables) -> pl.Expr:
+    """Return how many days before the cut each event lies, f32."""
+    age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
+    return age.cast(pl.Float32).alias(DAYS_AGO)
+
+
+def _aged(tables: Tables) -> pl.DataFrame:
+    return tables.events.select(USER, ITEM, WEIGHT, _age(tables))
 
 
 def columns_alone(tables: Tables, settings: FeaturesSettings) -> FeatureTables:

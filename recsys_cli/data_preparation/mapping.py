@@ -1,9 +1,11 @@
 """What the user's own columns mean: guessed from their names, types and values."""
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -14,7 +16,7 @@ from recsys_cli.configs.sections import (
     TableSettings,
 )
 from recsys_cli.data_preparation.dialect import sniff_dialect
-from recsys_cli.data_preparation.feature_columns import guess_features
+from recsys_cli.data_preparation.feature_columns import FeatureGuess, guess_features
 from recsys_cli.data_preparation.sources import collect_source, is_parquet, scan_source, source_files
 from recsys_cli.data_preparation.timestamps import guess_timestamp, is_day
 from recsys_cli.utils.columns import (
@@ -50,6 +52,9 @@ _OWN_KEY = {USERS: USER_ID, ITEMS: ITEM_ID}
 _REQUIRED = {INTERACTIONS: (USER_ID, ITEM_ID, TIMESTAMP), USERS: (USER_ID,), ITEMS: (ITEM_ID,)}
 _OPTIONAL = {INTERACTIONS: (WEIGHT,), USERS: (), ITEMS: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
 _SAMPLE_ROWS = 200_000
+_MAY_WEIGH = re.compile(
+    r"(^|[\W_])(quantity|qty|units|count|plays|views|clicks|dur|duration|seconds|minutes)$", re.IGNORECASE
+)
 _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 
 
@@ -60,6 +65,29 @@ class Guess:
     table: str
     setting: str
     value: str
+
+
+@dataclass(frozen=True)
+class UnusedColumn:
+    """A column that the settings leave out.
+
+    Attributes:
+        reason: why it is left out.
+        fix: how to use it all the same; "" for events' columns that have no use.
+    """
+
+    table: str
+    column: str
+    reason: str
+    fix: str
+
+
+class GuessedData(NamedTuple):
+    """Settings that read the tables, what they rest on, and the columns that they leave out."""
+
+    data: DataSettings
+    guesses: list[Guess]
+    unused: list[UnusedColumn]
 
 
 @dataclass(frozen=True)
@@ -74,8 +102,8 @@ class _Source:
 
 def guess_data(
     paths: Mapping[str, str], workspace: Path, named: Sequence[tuple[str, str]] = ()
-) -> tuple[DataSettings, list[Guess]]:
-    """Return settings that read the tables, and what they rest on.
+) -> GuessedData:
+    """Return settings that read the tables, what they rest on and what they leave out.
 
     Args:
         paths: table name = file, folder or glob, relative to the workspace or absolute.
@@ -87,13 +115,14 @@ def guess_data(
     """
     sources = [_open(name, path, workspace) for name, path in paths.items()]
     _require_known(named, sources)
-    tables = {source.name: _mapped(source, named) for source in sources}
+    mapped = {source.name: _mapped(source, named) for source in sources}
+    tables = {name: table for name, (table, _) in mapped.items()}
     id_types = {
         f"{key}_type": "integer" if _all_integers(sources, tables, key, workspace) else "text"
         for key in (USER_ID, ITEM_ID)
     }
     data = DataSettings.model_validate({**id_types, **tables})
-    return data, list(_told(data))
+    return GuessedData(data, list(_told(data)), [one for _, unused in mapped.values() for one in unused])
 
 
 def _open(name: str, path: str, workspace: Path) -> _Source:
@@ -134,19 +163,37 @@ def _require_known(named: Sequence[tuple[str, str]], sources: Sequence[_Source])
             )
 
 
-def _mapped(source: _Source, named: Sequence[tuple[str, str]]) -> TableSettings:
-    """Return the table's settings with its columns mapped."""
+def _mapped(source: _Source, named: Sequence[tuple[str, str]]) -> tuple[TableSettings, list[UnusedColumn]]:
+    """Return the table's settings with its columns mapped, and the columns that they leave out."""
     found = {
         contract: _column_of(contract, source, named)
         for contract in (*_REQUIRED[source.name], *_OPTIONAL[source.name])
     }
     columns = {contract: column for contract, column in found.items() if column}
     _require_columns(source, columns)
+    spare = source.sample.drop(columns.values())
     if source.name == INTERACTIONS:
         more: Mapping[str, object] = guess_timestamp(source.sample[columns[TIMESTAMP]])
+        unused = [_unused_of_events(column, may_weigh=WEIGHT not in columns) for column in spare]
     else:
-        more = guess_features(source.sample.drop(columns.values()))
-    return source.table.model_copy(update={"columns": columns, **more})
+        guess = guess_features(spare, f"data.{source.name}")
+        more, unused = guess.settings, _unused_of_entities(source, guess)
+    return source.table.model_copy(update={"columns": columns, **more}), unused
+
+
+def _unused_of_entities(source: _Source, guess: FeatureGuess) -> list[UnusedColumn]:
+    seen = f" (of the first {_SAMPLE_ROWS:,} rows)" if len(source.sample) == _SAMPLE_ROWS else ""
+    return [
+        UnusedColumn(source.name, name, unfit.reason + seen, unfit.fix) for name, unfit in guess.unfit.items()
+    ]
+
+
+def _unused_of_events(column: pl.Series, *, may_weigh: bool) -> UnusedColumn:
+    is_amount = column.dtype.is_numeric() and not column.has_nulls() and bool((column >= 0).all())
+    if may_weigh and is_amount and _MAY_WEIGH.search(column.name):
+        option = f"--map {shlex.quote(f'{WEIGHT}={column.name}')}"
+        return UnusedColumn(INTERACTIONS, column.name, "may be a weight", option)
+    return UnusedColumn(INTERACTIONS, column.name, "no column of the contract", "")
 
 
 def _column_of(contract: str, source: _Source, named: Sequence[tuple[str, str]]) -> str | None:

@@ -243,7 +243,9 @@ def _scan_csv(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
 
 
 def _text_columns(table: TableSettings) -> list[str]:
-    return [table.columns.get(name, name) for name in (USER_ID, ITEM_ID)]
+    """Return the columns whose values are names: "007" stays "007"."""
+    categories = table.category_features if isinstance(table, FeatureTableSettings) else []
+    return [*(table.columns.get(name, name) for name in (USER_ID, ITEM_ID)), *categories]
 
 
 def _known_types(table: TableSettings, source: Path | bytes, files: list[Path]) -> pl.Schema:

@@ -17,6 +17,8 @@ from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WE
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.uris import place_of
 
+_PLACE = "place"
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -49,6 +51,27 @@ class Tables:
         events = self.events.filter(pl.col(TIMESTAMP) < day_start(day, self.timezone))
         return replace(self, day=day, events=events)
 
+    def of_users(self, users: np.ndarray) -> "Tables":
+        """Return the tables of some users alone; their internal indices count anew from 0, in the same order.
+
+        Items stay as they are. External candidates of other users are left out.
+
+        Args:
+            users: internal indices, u32, ascending, each once.
+        """
+        if len(users) == len(self.users):
+            return self
+        places = pl.DataFrame({USER: users, _PLACE: np.arange(len(users), dtype=np.uint32)})
+        external = self.external or {}
+        return replace(
+            self,
+            events=_reindexed(self.events, places),
+            users=self.users[users],
+            external=None
+            if self.external is None
+            else {day: _reindexed(frame, places) for day, frame in external.items()},
+        )
+
     def content_hash(self) -> str:
         """Return the SHA-256 of the events, of all that is known of users and items, and of `external`."""
         digest = sha256()
@@ -58,6 +81,12 @@ class Tables:
         for frame in (self.users, self.items, *(external[day] for day in sorted(external))):
             digest.update(f"{frame.schema}\n{frame.write_ndjson()}".encode())
         return digest.hexdigest()
+
+
+def _reindexed(frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the users in `places`, with their new index; the order of the rows stays."""
+    kept = frame.join(places, on=USER, how="inner", maintain_order="left")
+    return kept.with_columns(pl.col(_PLACE).alias(USER)).drop(_PLACE)
 
 
 def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = "") -> Tables:

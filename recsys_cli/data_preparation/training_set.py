@@ -21,12 +21,20 @@ def window_pairs(tables: Tables, start: date, days: int) -> pl.DataFrame:
     return inside.select(USER, ITEM).unique().sort(USER, ITEM)
 
 
-def with_negatives(frame: pl.DataFrame, positives: pl.DataFrame, n_negatives: int, seed: int) -> pl.DataFrame:
-    """Keep every positive candidate and at most `n_negatives` others a user; add the column `label`.
+def draw_negatives(
+    candidates: pl.DataFrame, positives: pl.DataFrame, n_negatives: int, seed: int
+) -> pl.DataFrame:
+    """Return `row` and `label` of every positive candidate and of at most `n_negatives` others a user.
 
-    Users none of whose candidates are positive are left out. The order of the rows stays.
+    Users none of whose candidates are positive are left out. The draw depends on the pair and the seed alone.
+
+    Args:
+        candidates: distinct user, item.
+        positives: distinct user, item.
+
+    Returns: row u32, the places of the candidates that stay, ascending; label i8.
     """
-    labelled = frame.join(
+    labelled = candidates.join(
         positives.with_columns(pl.lit(1, dtype=pl.Int8).alias("label")),
         on=[USER, ITEM],
         how="left",
@@ -36,7 +44,8 @@ def with_negatives(frame: pl.DataFrame, positives: pl.DataFrame, n_negatives: in
     lottery = pl.struct(USER, ITEM).hash(seed=seed)
     place = lottery.rank("ordinal").over(USER, "label")
     keep = (pl.col("label") == 1) | (place <= n_negatives)
-    return labelled.filter(keep & (pl.col("label").max().over(USER) == 1))
+    drawn = labelled.with_row_index("row").filter(keep & (pl.col("label").max().over(USER) == 1))
+    return drawn.select("row", "label")
 
 
 def in_validation(user_ids: pl.Series, share: float, seed: int) -> pl.Series:

@@ -23,7 +23,7 @@ def share_trees(
     each of the 2^d sets of its splits, in d 2^d steps; of these, a column's value is the Shapley value.
 
     Args:
-        bins: a row a row, a column a slot.
+        bins: a row a row, a column a slot; of the type of the splits' borders, u8 or u16.
         columns: of each slot; below `width`.
         splits: slot, border and starts as in `Forest`.
         leaves, weights: the value and the training weight of each leaf, from `offsets` on those of a tree.

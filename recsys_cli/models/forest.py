@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.models.contribution_loops import share_trees
-from recsys_cli.models.forest_loops import TOGETHER, count_borders, sum_trees
+from recsys_cli.models.forest_loops import MOST_IN_A_BYTE, TOGETHER, count_borders, sum_trees
 from recsys_cli.models.tree_files import Question, questions_of
 from recsys_cli.utils.files import as_system_error
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FIRST_TREES = 100  # that choose a shortlist
 _DEEPEST = 16
-_MOST_BORDERS = 255
+_MOST_BORDERS = 65_535  # of a slot: its bins are u16
 _ONES = 0xFFFFFFFFFFFFFFFF
 
 
@@ -43,7 +43,10 @@ class Slot:
     is_category: bool
 
     def bins(self, values: np.ndarray) -> np.ndarray:
-        """Return the bin of each value, u8: the number of borders below it, 0 for NaN; 1 for the category."""
+        """Return the bin of each value: the number of borders below it, 0 for NaN; 1 for the category.
+
+        u8 where there are at most 255 borders, else u16.
+        """
         if self.is_category:
             return np.asarray(values == self.borders[0], dtype=np.uint8)
         return np.asarray(count_borders(np.ascontiguousarray(values, dtype=np.float32), self.borders))
@@ -57,6 +60,7 @@ class Forest:
         slots: what is asked, in the order of the rows of the bins.
         slot, border, bit, starts: of each split, and where each tree's splits begin; a split adds `bit` to
             the leaf's number where the bin exceeds `border`.
+        border: u8 where every slot has at most 255 borders, else u16; all bins are of its type.
         leaves: f64, of all trees; weights: of the training rows in each; offsets: where each tree's begin.
 
     Trees of a single leaf 0 fill up the last `TOGETHER`.
@@ -76,9 +80,9 @@ class Forest:
         return np.flatnonzero([slot.column in columns for slot in self.slots])
 
     def bins(self, columns: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
-        """Return (rows, slots that ask for one of the columns) u8."""
+        """Return (rows, slots that ask for one of the columns), of the type of `border`."""
         places = self.places(columns)
-        bins = np.empty((rows, len(places)), dtype=np.uint8)
+        bins = np.empty((rows, len(places)), dtype=self.border.dtype)
         for column, place in enumerate(places):
             slot = self.slots[place]
             bins[:, column] = slot.bins(columns[slot.column])
@@ -123,7 +127,7 @@ class BoundForest:
     """A forest over one day's items.
 
     Attributes:
-        items: (items, item slots) u8.
+        items: bins, (items, item slots), of the type of the forest's `border`.
         item_slots: which slots ask for an item's columns.
     """
 
@@ -148,7 +152,7 @@ class BoundForest:
         forest = self.forest
         user_slots, pair_slots = forest.places(users), forest.places(columns)
         size = len(next(iter(users.values()), ()))
-        pair_bins = np.empty((len(pair_slots), len(items)), dtype=np.uint8)
+        pair_bins = np.empty((len(pair_slots), len(items)), dtype=forest.border.dtype)
         for row, place in enumerate(pair_slots):
             slot = forest.slots[place]
             pair_bins[row] = slot.bins(columns[slot.column])
@@ -256,19 +260,24 @@ def _slots(
 ) -> tuple[tuple[Slot, ...], np.ndarray, np.ndarray]:
     """Return the slots, and of each question its slot and the place of its border among the slot's.
 
+    The places are u8 where every slot has at most 255 borders, else u16.
+
     Args:
         asked: places of questions; those that are nowhere in it have no slot.
+
+    Raises: ValueError where a column has more than 65,535 borders.
     """
     slots: list[Slot] = []
-    slot_of, border_of = np.zeros(len(questions), np.int64), np.zeros(len(questions), np.uint8)
+    slot_of, border_of = np.zeros(len(questions), np.int64), np.zeros(len(questions), np.uint16)
     for (column, value), group in groupby(np.unique(asked), key=lambda place: questions[place][:2]):
         own = list(group)
         if len(own) > _MOST_BORDERS:
-            raise ValueError("a column has more borders than a byte can count")
+            raise ValueError(f"{column!r} has {len(own):,} borders, more than {_MOST_BORDERS:,}")
         slot_of[own], border_of[own] = len(slots), np.arange(len(own))
         known = [questions[place].border for place in own] if value is None else [_codes()[value]]
         slots.append(Slot(column, np.array(known, dtype=np.float32), value is not None))
-    return tuple(slots), slot_of, border_of
+    most = max((len(slot.borders) for slot in slots), default=0)
+    return tuple(slots), slot_of, border_of.astype(np.uint8 if most <= MOST_IN_A_BYTE else np.uint16)
 
 
 @cache

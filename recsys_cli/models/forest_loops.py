@@ -7,18 +7,46 @@ import numpy as np
 from recsys_cli.utils.compiled import compiled
 
 TOGETHER = 4  # trees whose leaves are added in one go
+MOST_IN_A_BYTE = 255  # borders of a slot whose bins are u8
 _ROWS = 1_024  # at a time: their bins and sums stay in the nearest caches
 
 
-@compiled
 def count_borders(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
-    """Return, u8, how many of the borders each value exceeds; NaN exceeds none."""
+    """Return how many of the borders each value exceeds; NaN exceeds none.
+
+    Args:
+        values, borders: f32; the borders ascend, at most 65,535.
+
+    Returns: u8 where there are at most `MOST_IN_A_BYTE` borders, else u16.
+    """
+    if len(borders) <= MOST_IN_A_BYTE:
+        return _compare_with_all(values, borders)
+    return _search(values, borders)
+
+
+@compiled
+def _compare_with_all(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
+    """Return, u8, how many of the borders each value exceeds, one border at a time."""
     counts = np.zeros(len(values), dtype=np.uint8)
     for start in range(0, len(values), 1024):  # stays in the nearest cache
         part, own = values[start : start + 1024], counts[start : start + 1024]
         for border in borders:
             for place in range(len(part)):
                 own[place] += np.uint8(part[place] > border)
+    return counts
+
+
+@compiled
+def _search(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
+    """Return, u16, how many of the borders each value exceeds, by a binary search; there is a border."""
+    counts = np.empty(len(values), dtype=np.uint16)
+    for place in range(len(values)):
+        value, low, size = values[place], 0, len(borders)
+        while size > 1:
+            half = size >> 1
+            low += half if value > borders[low + half - 1] else 0
+            size -= half
+        counts[place] = low + (value > borders[low])
     return counts
 
 
@@ -37,13 +65,14 @@ def sum_trees(
 
     Args:
         users, items: bins, a row a user of the chunk, or an item that there is; pairs: a column a pair.
+            All are of the type of the splits' borders, u8 or u16.
         slots: the slots of users, items and pairs.
         rows: the place of the user in the chunk and the item of each pair.
         splits: slot, border, bit and starts as in `Forest`; of `TOGETHER` trees, or a multiple of it.
     """
     split_slot, borders, bits, starts = splits
     size = len(slots[0]) + len(slots[1]) + len(slots[2])
-    bins = np.empty((size, _ROWS), dtype=np.uint8)
+    bins = np.empty((size, _ROWS), dtype=borders.dtype)
     found, sums = np.empty((TOGETHER, _ROWS), dtype=bits.dtype), np.empty(_ROWS, dtype=np.float64)
     scores = np.empty(len(rows[0]), dtype=np.float32)
     for first in range(0, len(scores), _ROWS):

@@ -89,12 +89,18 @@ def judge_day(
     users = truth[USER].unique().sort().to_numpy()
     segments = _segments(features, users)
     warm = _warm(segments, features)
-    ranked = _ranked(day, ranker, shortlist, _chunks(users, chunk_users, progress), threads)
-    lists = {name: _listed(ranked, f"{name}_rank", k) for name in names}
-    lists[BLEND] = _blended(ranked, names, k)
-    lists[TWO_STAGES] = _listed(ranked, RANK, k)
-    vectors, pairs = item_vectors(features), features.pairs
-    catalogue = int(features.items[ELIGIBLE].sum())
+    bound = ranker.on(day.tables.items)
+
+    def ranked_of(chunk: np.ndarray) -> _RankedUsers:
+        ranked = rank_users(chunk, day, bound, shortlist).ranks()
+        return _RankedUsers(_lists(ranked, names, k), _found(ranked, truth, names))
+
+    parts = list(mapped(ranked_of, _chunks(users, chunk_users, progress), threads))
+    lists = {name: pl.concat(part.lists[name] for part in parts) for name in parts[0].lists}
+    vectors, catalogue = item_vectors(features), int(features.items[ELIGIBLE].sum())
+    had = features.lazy("pairs")
+    everybody = int(had.select(pl.col(USER).n_unique()).collect().item())
+    owners = had.group_by(ITEM).agg(pl.len().alias("users")).collect()
     return Verdict(
         by_user={
             name: user_metrics(frame, truth, k).join(segments, on=USER, how="left", maintain_order="left")
@@ -103,13 +109,38 @@ def judge_day(
         variety={
             name: {
                 COVERAGE: catalogue_coverage(frame, k, catalogue),
-                NOVELTY: mean_inv_user_freq(frame, pairs, k),
+                NOVELTY: mean_inv_user_freq(frame, owners, everybody, k),
                 DIVERSITY: intra_list_diversity(frame, vectors, k),
             }
             for name, frame in lists.items()
         },
-        budget=_budget(ranked, truth.join(warm, on=USER, how="semi"), names, k),
+        budget=_budget(
+            pl.concat(part.found for part in parts), truth.join(warm, on=USER, how="semi"), names, k
+        ),
     )
+
+
+@dataclass(frozen=True)
+class _RankedUsers:
+    """What is kept of the candidates of a chunk of users.
+
+    Attributes:
+        lists: contestant → user, item, rank of the first k places.
+        found: user, rank and NAME_rank of the candidates that the users took.
+    """
+
+    lists: Mapping[str, pl.DataFrame]
+    found: pl.DataFrame
+
+
+def _lists(ranked: pl.DataFrame, names: list[str], k: int) -> dict[str, pl.DataFrame]:
+    lists = {name: _listed(ranked, f"{name}_rank", k) for name in names}
+    return lists | {BLEND: _blended(ranked, names, k), TWO_STAGES: _listed(ranked, RANK, k)}
+
+
+def _found(ranked: pl.DataFrame, truth: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    taken = ranked.join(truth, on=[USER, ITEM], how="semi")
+    return taken.select(USER, ITEM, RANK, *(f"{name}_rank" for name in names))
 
 
 def measures_of(by_user: pl.DataFrame) -> dict[str, float]:
@@ -120,19 +151,6 @@ def measures_of(by_user: pl.DataFrame) -> dict[str, float]:
 def popularity_names(by_user: Mapping[str, pl.DataFrame]) -> list[str]:
     """Return the contestants that are recent popularity."""
     return [name for name in by_user if name.startswith("popular_")]
-
-
-def _ranked(
-    day: ServingDay, ranker: Ranker, shortlist: int, chunks: Iterator[np.ndarray], threads: int
-) -> pl.DataFrame:
-    """Return all candidates of the users with the ranker's rank and each source's."""
-    columns = (USER, ITEM, RANK, *(f"{generator.name}_rank" for generator in day.generators))
-    bound = ranker.on(day.tables.items)
-
-    def ranked_of(chunk: np.ndarray) -> pl.DataFrame:
-        return rank_users(chunk, day, bound, shortlist).frame(day).select(columns)
-
-    return pl.concat(mapped(ranked_of, chunks, threads))
 
 
 def _chunks(users: np.ndarray, size: int, progress: Progress) -> Iterator[np.ndarray]:
@@ -177,8 +195,8 @@ def _warm(segments: pl.DataFrame, features: FeatureTables) -> pl.DataFrame:
     return warm
 
 
-def _budget(ranked: pl.DataFrame, truth: pl.DataFrame, names: list[str], k: int) -> Budget:
-    found = ranked.join(truth, on=[USER, ITEM], how="semi")
+def _budget(found: pl.DataFrame, truth: pl.DataFrame, names: list[str], k: int) -> Budget:
+    found = found.join(truth, on=[USER, ITEM], how="semi")
     proposed = {name: pl.col(f"{name}_rank").is_not_nan() for name in names}
     counts = found.select(
         pl.sum_horizontal(proposed.values()).alias("sources"),

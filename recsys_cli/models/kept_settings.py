@@ -24,6 +24,7 @@ _AT_WARM_START: Final = _OF_TODAY | {  # the new trees and their label window
     "ranker.label_days",
     "ranker.n_negatives",
     "ranker.max_train_users",
+    "ranker.max_train_rows",
 }
 _DELIVERY: Final = ("candidates.external.path", "candidates.external.columns")  # where there is a delivery
 

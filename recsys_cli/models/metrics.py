@@ -16,6 +16,7 @@ RECALL = "Recall"
 PRECISION = "Precision"
 HIT_RATE = "HitRate"
 MRR = "MRR"
+_BLOCK = 16_384  # users whose lists' words are added up at a time
 PER_USER = (MAP, NDCG, RECALL, PRECISION, HIT_RATE, MRR)
 RECTOOLS_MAP, RECTOOLS_NDCG = "MAP of RecTools", "NDCG of RecTools"
 
@@ -69,17 +70,17 @@ def catalogue_coverage(lists: pl.DataFrame, k: int, catalogue_size: int) -> floa
     return lists.filter(pl.col(RANK) <= k)[ITEM].n_unique() / catalogue_size
 
 
-def mean_inv_user_freq(lists: pl.DataFrame, pairs: pl.DataFrame, k: int) -> float:
+def mean_inv_user_freq(lists: pl.DataFrame, owners: pl.DataFrame, users: int, k: int) -> float:
     """Return the lists' novelty, in bits: the mean over recommended items of -log2(item's users / users).
 
     Args:
-        pairs: distinct user, item before the cut; an item without users counts as one that has one.
+        owners: item, users: how many users had the item before the cut; one without counts as if it had one.
+        users: how many users had any item.
 
     Source: Castells, Hurley and Vargas (2015), Novelty and Diversity in Recommender Systems; RecTools' name.
     """
-    items = pairs.group_by(ITEM).agg(pl.len().alias("users"))
-    shown = lists.filter(pl.col(RANK) <= k).join(items, on=ITEM, how="left", maintain_order="left")
-    share = pl.col("users").fill_null(1) / pairs[USER].n_unique()
+    shown = lists.filter(pl.col(RANK) <= k).join(owners, on=ITEM, how="left", maintain_order="left")
+    share = pl.col("users").fill_null(1) / users
     bits: float | None = shown.select(-share.log(2).mean()).item()
     return bits or 0.0
 
@@ -104,12 +105,18 @@ def intra_list_diversity(lists: pl.DataFrame, vectors: sparse.csr_matrix, k: int
     members = sparse.csr_matrix(
         (np.ones(len(rows)), (rows, items[described])), shape=(len(counts), vectors.shape[0])
     )
-    sums = members @ vectors
-    alike = np.asarray(sums.multiply(sums).sum(axis=1)).ravel() - counts
+    alike = np.concatenate(
+        [_squared_lengths(members[start : start + _BLOCK] @ vectors) for start in range(0, len(counts), _BLOCK)]
+    )
+    alike -= counts
     several = counts > 1
     if not several.any():
         return 0.0
     return float((1 - alike[several] / (counts[several] * (counts[several] - 1))).mean())
+
+
+def _squared_lengths(rows: sparse.csr_matrix) -> np.ndarray:
+    return np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
 
 
 def bootstrap_interval(

@@ -18,7 +18,7 @@ from recsys_cli.models.candidates.stage import EXACT, CandidateStage, Source, Us
 from recsys_cli.models.encoding import FeatureEncoder
 from recsys_cli.models.join import ItemTables, RankerTables, item_tables, join_features
 from recsys_cli.models.ranker import BoundRanker, Ranker, Scored
-from recsys_cli.utils.columns import ITEM_ID, RANK, RAW_SCORE, SCORE, USER_ID
+from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, USER, USER_ID
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,34 @@ class Ranked:
         """Return the same of all candidates, with every feature; off the shortlist they have no score."""
         raw, scores = np.full((2, len(self)), np.nan, dtype=np.float32)
         raw[self.scored.rows], scores[self.scored.rows] = self.scored.raw, self.scores
-        pairs = self.candidates.pairs
-        order = np.lexsort((-self.scored.first, -raw, pairs.rows))
-        ranks = np.arange(1, len(self) + 1) - pairs.indptr[pairs.rows]
+        order, ranks = self._order(raw)
         return join_features(self.candidates, day.tables)[order].with_columns(
             pl.Series(RAW_SCORE, raw[order]).fill_nan(None),
             pl.Series(SCORE, scores[order]).fill_nan(None),
-            pl.Series(RANK, ranks.astype(np.uint16)),
+            pl.Series(RANK, ranks),
         )
+
+    def ranks(self) -> pl.DataFrame:
+        """Return user, item, rank and NAME_rank of each source, f32, of all candidates, a user's best first."""
+        raw = np.full(len(self), np.nan, dtype=np.float32)
+        raw[self.scored.rows] = self.scored.raw
+        order, ranks = self._order(raw)
+        candidates = self.candidates
+        sources = [f"{name}_rank" for name in candidates.names]
+        return pl.DataFrame(
+            {
+                USER: candidates.users[candidates.pairs.rows[order]],
+                ITEM: candidates.pairs.items[order].astype(np.uint32),
+                RANK: ranks,
+                **{name: candidates.columns[name][order] for name in sources},
+            }
+        )
+
+    def _order(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of all candidates, a user's best first, and the rank of each, u16 from 1."""
+        pairs = self.candidates.pairs
+        order = np.lexsort((-self.scored.first, -raw, pairs.rows))
+        return order, (np.arange(1, len(self) + 1) - pairs.indptr[pairs.rows]).astype(np.uint16)
 
 
 def candidates_of(users: np.ndarray, day: ServingDay) -> Candidates:

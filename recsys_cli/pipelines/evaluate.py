@@ -16,17 +16,16 @@ from recsys_cli.data_preparation.problems import raise_errors
 from recsys_cli.data_preparation.tables import Tables, inspect_tables
 from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.judging import Verdict, judge_day
-from recsys_cli.models.training import train_two_stage
+from recsys_cli.models.training.two_stage_training import train_two_stage
 from recsys_cli.models.two_stage import open_day
 from recsys_cli.pipelines.inputs import read_inputs
 from recsys_cli.pipelines.run_record import Run
-from recsys_cli.pipelines.train import workshop
+from recsys_cli.pipelines.training_context import passing_context
 from recsys_cli.pipelines.truth import Known, covered_days, truth_of
 from recsys_cli.pipelines.verdicts import verdict_facts
 from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER, USER_ID
+from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.errors import InputError, UsageError
-from recsys_cli.utils.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -130,24 +129,32 @@ def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam
     return Exam(request, tables, truth, covered)
 
 
-def sit_exam(exam: Exam, workspace: Workspace, run: Run, progress: Progress = silent) -> Verdict:
+def sit_exam(exam: Exam, workspace: Workspace, run: Run) -> Verdict:
     """Learn both stages as `train` does, rank by the scoring path, and judge the lists; no model is kept.
 
     Raises: InputError when the history is too short; ModelError when there is nothing to learn from.
     """
-    settings = workspace.settings
-    model = train_two_stage(exam.tables, workshop(workspace, run), progress).model
-    with run.stages.stage("judge"):
-        features = build_features(exam.tables, settings.features)
+    settings, tables = workspace.settings, exam.tables
+    with passing_context(workspace, run) as context:
+        model = train_two_stage(tables, context).model
+    users = exam.truth[USER].unique().sort()
+    places = pl.DataFrame({USER: users}).with_row_index("place")
+    truth = exam.truth.join(places, on=USER, maintain_order="left")
+    with run.stages.stage("features"):
+        features = build_features(tables, settings.features, tables.of_users(users.to_numpy()))
+    with run.stages.stage("open candidate models"):
+        day = open_day(model.stage, features, workspace.threads)
+    with run.stages.stage("judge") as progress:
         return judge_day(
-            open_day(model.stage, features, workspace.threads),
+            day,
             features,
             model.ranker,
-            exam.truth,
+            truth.select(pl.col("place").alias(USER), ITEM),
             k=exam.request.k,
             shortlist=settings.scoring.shortlist_of(exam.request.k),
             chunk_users=settings.scoring.chunk_users,
             threads=workspace.threads,
+            progress=progress,
         )
 
 

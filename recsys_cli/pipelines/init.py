@@ -10,7 +10,7 @@ from typing import Literal
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.templates import guessed_text, preset_text
-from recsys_cli.data_preparation.mapping import Guess, guess_data
+from recsys_cli.data_preparation.mapping import Guess, UnusedColumn, guess_data
 from recsys_cli.data_preparation.sample import DemoShape, foreign_tables, generate, has_demo
 from recsys_cli.data_preparation.sample_catalogue import LAST_DAY
 from recsys_cli.data_preparation.timestamps import day_after
@@ -38,6 +38,7 @@ class InitReport:
         data: what became of the demo's tables.
         guesses: what the mapping of generic tables rests on.
         day: the first day that can be scored with every event known.
+        unused: columns of generic tables that the settings leave out.
     """
 
     workspace: Path
@@ -46,6 +47,7 @@ class InitReport:
     data: Literal["none", "generated", "kept"]
     guesses: tuple[Guess, ...]
     day: date | None
+    unused: tuple[UnusedColumn, ...] = ()
 
     @property
     def settings_file(self) -> Path:
@@ -83,10 +85,10 @@ def init_generic(
     Raises: UsageError if other settings are there; InputError for a table that cannot be mapped.
     """
     inside = {name: _seen_from(workspace, path) for name, path in paths.items()}
-    data, guesses = guess_data(inside, workspace, named)
+    data, guesses, unused = guess_data(inside, workspace, named)
     day = day_after(data.interactions, workspace)
     kept = _write_new(workspace, guessed_text(data))
-    return InitReport(workspace, "generic", kept, "none", tuple(guesses), day)
+    return InitReport(workspace, "generic", kept, "none", tuple(guesses), day, tuple(unused))
 
 
 def init_movielens(workspace: Path, source: str) -> InitReport:

@@ -14,17 +14,17 @@ from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.bundle import Bundle, read_manifest, write_bundle
 from recsys_cli.models.kept_settings import left_by_warm_start, warm_start_settings
 from recsys_cli.models.registry import check_pointer, promote, shortfall
-from recsys_cli.models.training import Training, TrainingWindow, Workshop, train_two_stage
-from recsys_cli.models.warm_start import warm_start
-from recsys_cli.pipelines.fit_cache import FitCache
+from recsys_cli.models.training.two_stage_training import Training, train_two_stage
+from recsys_cli.models.training.warm_start import warm_start
+from recsys_cli.models.training.window_rows import WindowRows
 from recsys_cli.pipelines.inputs import read_inputs, with_external
 from recsys_cli.pipelines.run_record import Run, library_versions
 from recsys_cli.pipelines.serving import open_base
+from recsys_cli.pipelines.training_context import resumable_context
 from recsys_cli.pipelines.verdicts import exam_facts
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import check_writable, staging_folder
 from recsys_cli.utils.locks import locked
-from recsys_cli.utils.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainReport:
     place: str
     promoted: bool
     shortfall: str
-    windows: list[TrainingWindow]
+    windows: list[WindowRows]
     manifest: dict[str, Any]
 
 
@@ -52,7 +52,6 @@ def train_model(
     *,
     promoted: bool = True,
     warm: bool = False,
-    progress: Progress = silent,
 ) -> TrainReport:
     """Learn both stages from everything before `day`, write the version and promote it if it earns it.
 
@@ -69,15 +68,17 @@ def train_model(
         with run.stages.stage("read"):
             cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
             tables = read_inputs(workspace, day, external_days=[] if warm else cuts)
-        shop, base = workshop(workspace, run), None
+        base = None
         if warm:
             base = open_base(workspace, tables)
             _tell_what_is_left(base, settings)
             settings = warm_start_settings(base, settings)
             tables = with_external(tables, workspace, [base.model.trained_through])
-            training = warm_start(base.model, tables, shop, progress)
+            context = resumable_context(workspace, run, tables, settings, base)
+            training = warm_start(base.model, tables, context)
         else:
-            training = train_two_stage(tables, shop, progress)
+            context = resumable_context(workspace, run, tables, settings)
+            training = train_two_stage(tables, context)
         with run.stages.stage("save"):
             facts = _facts(training, settings, run, len(tables.events)) | _origin(base)
             facts["settings"] = _recorded(settings, workspace.secrets)
@@ -89,6 +90,7 @@ def train_model(
         missing = shortfall(manifest) if promoted else ""
         if promoted and not missing:
             promote(workspace.models, version)
+        context.checkpoint.remove()
     promoted = promoted and not missing
     place = workspace.models.place_of(version)
     return TrainReport(version, folder, place, promoted, missing, training.windows, manifest)
@@ -118,11 +120,6 @@ def _origin(base: Bundle | None) -> dict[str, Any]:
     return {"warm_start_of": base.version, "full_training": full}
 
 
-def workshop(workspace: Workspace, run: Run) -> Workshop:
-    """Return what every step of a training in this workspace shares."""
-    return Workshop(workspace.settings, workspace.threads, run.stages, FitCache(workspace.fits))
-
-
 def _facts(training: Training, settings: Settings, run: Run, events: int) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
@@ -143,12 +140,12 @@ def _recorded(settings: Settings, secrets: Collection[str]) -> dict[str, Any]:
     return {name: section for name, section in told.items() if name not in ("data", "output")}
 
 
-def _window_facts(window: TrainingWindow) -> dict[str, Any]:
+def _window_facts(window: WindowRows) -> dict[str, Any]:
     return {
         "first_day": str(window.cut),
         "candidates_trained_through": str(window.cut),
         "users": window.users,
         "rows": window.rows,
         "positives": window.positives,
-        "positives_in_window": window.reachable,
+        "positives_in_window": window.positives_in_window,
     }

@@ -17,13 +17,13 @@ from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.data_preparation.training_set import label_cuts
 from recsys_cli.models.judging import TWO_STAGES
 from recsys_cli.models.metrics import NDCG
-from recsys_cli.models.training import rehearse
+from recsys_cli.models.training.two_stage_training import train_until_holdout
 from recsys_cli.pipelines.evaluate import EvaluationRequest, Exam, requests_back, set_exams
 from recsys_cli.pipelines.inputs import with_external
 from recsys_cli.pipelines.run_record import Run
 from recsys_cli.pipelines.search_space import space_of, values_of
 from recsys_cli.pipelines.study import Search, open_search
-from recsys_cli.pipelines.train import workshop
+from recsys_cli.pipelines.training_context import passing_context
 from recsys_cli.pipelines.verdicts import verdict_facts
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.errors import InputError, ModelError, UsageError
@@ -178,9 +178,11 @@ def _try_next(trials: Search, plan: TuningPlan) -> bool:
 
 def _ndcg(plan: TuningPlan, settings: Settings) -> float:
     """Return the mean NDCG@k of the two stages over the warm users of the trials' windows."""
-    shop = workshop(replace(plan.workspace, settings=settings), plan.run)
-    k = settings.evaluation.k
-    verdicts = [rehearse(tables, shop).verdict for tables in plan.known]
+    workspace, k = replace(plan.workspace, settings=settings), settings.evaluation.k
+    verdicts = []
+    for tables in plan.known:
+        with passing_context(workspace, plan.run) as context:
+            verdicts.append(train_until_holdout(tables, context).verdict)
     return float(verdict_facts(verdicts, k)["models"][TWO_STAGES][f"{NDCG}@{k}"])
 
 

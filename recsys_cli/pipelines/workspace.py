@@ -43,6 +43,11 @@ class Workspace:
         """The folder of kept fits."""
         return self.models.folder / ".fits"
 
+    @property
+    def training_steps(self) -> Path:
+        """The folder of the finished steps of trainings that have not ended."""
+        return self.models.folder / ".training"
+
     @cached_property
     def published(self) -> Results:
         """All published recommendations, by `date=D`."""

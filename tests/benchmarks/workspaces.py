@@ -17,7 +17,7 @@ DAY = "2026-07-01"
 LIGHT = {  # training effort alone: what is scored stays as big
     "candidates.lightfm.epochs": 2,
     "ranker.label_windows": 2,
-    "ranker.max_train_users": 5_000,
+    "ranker.max_train_users": 20_000,
 }
 TREES = {"ranker.members": 1, "ranker.iterations": 300, "ranker.early_stopping_rounds": 300}
 ALONE = {  # LightFM as the only source

@@ -1,7 +1,10 @@
 import bz2
 import gzip
 import json
+import os
+import pty
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +60,57 @@ def test_json_is_one_object(recsys: Run, tmp_path: Path) -> None:
     assert (told["schema_version"], told["preset"], told["data"]) == (1, "generic", "none")
     assert {"table": "interactions", "setting": "user_id", "value": "who"} in told["guesses"]
     assert told["next"][0] == "recsys -C w train --date 2026-01-03"
+
+
+PEOPLE = "id,bio\n1,likes tea\n2,likes rain\n3,likes snow\n"
+BIO = "bio: free text: a value of its own in every row; name it in data.users.features to use it all the same"
+
+
+def with_spare_columns(folder: Path) -> tuple[str, ...]:
+    """Write tables with columns that init leaves out, and return its options."""
+    events = "who,sku,date,basket,quantity\n1,a,2026-01-01,x,2\n2,b,2026-01-02,y,1\n"
+    (folder / "events.csv").write_text(events, encoding="utf-8")
+    (folder / "people.csv").write_text(PEOPLE, encoding="utf-8")
+    return ("w", "--interactions", "events.csv", "--users", "people.csv", "--map", "user_id=who")
+
+
+def test_columns_that_are_left_out_are_listed_with_a_way_to_use_them(recsys: Run, tmp_path: Path) -> None:
+    options = with_spare_columns(tmp_path)
+    said = recsys("init", *options).stderr.splitlines()
+    start = said.index("not used:")
+    assert said[start + 1 : start + 3] == [
+        "  interactions  basket, quantity (may be a weight: --map weight=quantity)",
+        f"  users         {BIO}",
+    ]
+    told = json.loads(recsys("init", *options, "--json").stdout)["unused"]
+    assert told[-1] == {
+        "table": "users",
+        "column": "bio",
+        "reason": "free text: a value of its own in every row",
+        "fix": "name it in data.users.features to use it all the same",
+    }
+    assert [one["column"] for one in told] == ["basket", "quantity", "bio"]
+    quiet = recsys("--quiet", "init", *options)
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_on_a_terminal_long_lines_go_on_below_their_text(tmp_path: Path) -> None:
+    options = with_spare_columns(tmp_path)
+    screen, stderr = pty.openpty()
+    with os.fdopen(screen, "rb", buffering=0) as output:
+        env = os.environ | {"COLUMNS": "60", "TERM": "xterm"}
+        command = [sys.executable, "-m", "recsys_cli", "init", *options]
+        done = subprocess.run(command, cwd=tmp_path, env=env, stderr=stderr, timeout=60, check=False)
+        os.close(stderr)
+        said = output.read(65_536).decode().splitlines()
+    assert done.returncode == 0
+    start = said.index("not used:")
+    assert said[start + 3 : start + 6] == [
+        "  users         bio: free text: a value of its own in every",
+        "                row; name it in data.users.features to use",
+        "                it all the same",
+    ]
+    assert max(map(len, said)) <= 60
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from recsys_cli.configs.sections import DataSettings, InteractionsSettings
 from recsys_cli.data_preparation.dialect import sniff_dialect
 from recsys_cli.data_preparation.feature_columns import guess_features
-from recsys_cli.data_preparation.mapping import Guess, guess_data
+from recsys_cli.data_preparation.mapping import Guess, GuessedData, UnusedColumn, guess_data
 from recsys_cli.data_preparation.tables import read_tables
 from recsys_cli.data_preparation.timestamps import day_after, guess_timestamp
 from recsys_cli.utils.errors import InputError, UsageError
@@ -23,6 +24,10 @@ EVENTS = pl.DataFrame(
 
 def guessed(folder: Path, *named: tuple[str, str], **tables: pl.DataFrame | str) -> DataSettings:
     """Write frames as parquet and text as CSV, and return the guessed settings."""
+    return everything_guessed(folder, *named, **tables).data
+
+
+def everything_guessed(folder: Path, *named: tuple[str, str], **tables: pl.DataFrame | str) -> GuessedData:
     paths = {}
     for name, table in tables.items():
         paths[name] = f"{name}.csv" if isinstance(table, str) else f"{name}.parquet"
@@ -30,31 +35,76 @@ def guessed(folder: Path, *named: tuple[str, str], **tables: pl.DataFrame | str)
             (folder / paths[name]).write_text(table, encoding="utf-8")
         else:
             table.write_parquet(folder / paths[name])
-    return guess_data(paths, folder, named)[0]
+    return guess_data(paths, folder, named)
+
+
+def of_shared_data(name: str, folder: Path) -> GuessedData:
+    return guess_data(
+        {table: f"{name}/{table}.parquet" for table in ("interactions", "users", "items")}, folder
+    )
 
 
 def test_online_retail_is_mapped(shared_data: Path) -> None:
-    names = ("interactions", "users", "items")
-    paths = {name: f"online-retail-2009/{name}.parquet" for name in names}
-    data, guesses = guess_data(paths, shared_data)
+    data, guesses, unused = of_shared_data("online-retail-2009", shared_data)
     assert data.interactions.columns == {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"}
     assert (data.user_id_type, data.item_id_type) == ("integer", "text")
     assert data.users.features == ["country"]
     assert data.items.columns == {"item_id": "item_id", "title": "title"}
     assert data.items.features == ["price"]
     assert Guess("items", "title", "title") in guesses
+    assert [(one.table, one.column) for one in unused] == [
+        ("interactions", "quantity"),
+        ("interactions", "price"),
+    ]
     assert day_after(data.interactions, shared_data) == date(2010, 12, 10)
 
 
 def test_ml_100k_is_mapped(shared_data: Path) -> None:
-    paths = {name: f"ml-100k/{name}.parquet" for name in ("interactions", "users", "items")}
-    data, _ = guess_data(paths, shared_data)
+    data, _, unused = of_shared_data("ml-100k", shared_data)
     assert data.interactions.columns == {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"}
     assert (data.user_id_type, data.item_id_type) == ("integer", "integer")
     assert data.users.features == ["age", "gender", "occupation"]
     assert data.items.features == ["release_year", "genres"]
     assert data.items.columns["title"] == "title"
-    assert data.items.list_features == []
+    assert data.items.list_features == data.items.category_features == []
+    assert unused == [
+        UnusedColumn("interactions", "rating", "no column of the contract", ""),
+        UnusedColumn(
+            "users",
+            "zip_code",
+            "795 values in 943 filled rows hardly repeat",
+            "name it in data.users.features to use it all the same",
+        ),
+    ]
+
+
+def test_every_column_of_complete_journey_is_mapped_taken_or_named(shared_data: Path) -> None:
+    data, guesses, unused = of_shared_data("complete-journey", shared_data)
+    assert data.users.columns == {"user_id": "user_id"}
+    assert data.users.features == [
+        "age",
+        "income",
+        "home_ownership",
+        "marital_status",
+        "household_size",
+        "household_comp",
+        "kids_count",
+    ]
+    assert data.items.columns == {"item_id": "item_id", "title": "title"}
+    narrow, wide = ["department", "brand"], ["manufacturer_id", "product_category", "package_size"]
+    assert data.items.features == narrow + wide
+    assert data.items.category_features == ["manufacturer_id"]
+    assert Guess("items", "category_features", "manufacturer_id") in guesses
+    assert [(one.column, one.fix) for one in unused] == [
+        ("basket_id", ""),
+        ("store_id", ""),
+        ("quantity", "--map weight=quantity"),
+        ("sales_value", ""),
+        ("retail_disc", ""),
+    ]
+    for table in (data.interactions, data.users, data.items):
+        named = {*table.columns.values(), *getattr(table, "features", ()), *(one.column for one in unused)}
+        assert set(pl.read_parquet_schema(shared_data / table.path)) <= named
 
 
 @pytest.mark.parametrize(
@@ -202,25 +252,140 @@ def test_features_are_columns_that_repeat_or_count() -> None:
         {
             "age": list(range(20, 30)) * 4,
             "score": [n / 7 for n in range(rows)],
+            "cost": pl.Series([f"{n}.50" for n in range(rows)]).cast(pl.Decimal(6, 2)),
             "member": [n % 2 == 0 for n in range(rows)],
+            "has_email": [n % 2 == 0 for n in range(rows)],
             "city": ["Rome", "Oslo"] * 20,
+            "plan": pl.Series(["free", "paid"] * 20, dtype=pl.Enum(["free", "paid"])),
             "tags": [["x"], ["y", "z"]] * 20,
             "genres": ["Drama|War", "Comedy"] * 20,
-            "row_number": list(range(rows)),
             "shop_id": [1, 2] * 20,
             "zip_code": ["10115", "20095"] * 20,
-            "bio": [f"text {n}" for n in range(rows)],
-            "born": ["1990-01-01", "1991-02-02"] * 20,
-            "joined": [date(2020, 1, 1)] * rows,
-            "constant": ["same"] * rows,
-            "empty": pl.Series([None] * rows, dtype=pl.String),
         }
     )
-    assert guess_features(table) == {
-        "features": ["age", "score", "member", "city", "tags", "genres"],
+    guess = guess_features(table, "data.users")
+    assert guess.settings == {
+        "features": table.columns,
         "list_features": ["genres"],
         "list_separator": "|",
+        "category_features": ["shop_id"],
     }
+    assert not guess.unfit
+
+
+NAME_IT = "name it in data.items.features to use it all the same"
+NAME_CATEGORY = "name it in data.items.features and category_features to use it all the same"
+ONCE = "name it in data.items.features once its values differ"
+AS_NUMBER = "turn it into a number in the source, such as an age in days, to use it"
+STORE = "store it as text, a number or a list of texts to use it"
+ROWS = range(1_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "reason", "fix"),
+    [
+        ("colour", ["red"] * 1_000, "constant", ONCE),
+        ("empty", [None] * 1_000, "no values", ONCE),
+        ("nan", [float("nan")] * 1_000, "no values", ONCE),
+        ("flag", ["yes"] * 300 + [None] * 700, "constant but for 700 empty rows", NAME_IT),
+        ("weight_g", [1.5, 2.0, *[None] * 998], "empty in all but 2 of 1,000 rows", NAME_IT),
+        ("row_number", ROWS, "a number of its own in every row", NAME_IT),
+        ("barcode", [f"B{n}" for n in ROWS], "a value of its own in every row", NAME_IT),
+        ("zip", [f"{n % 600}" for n in ROWS], "600 values in 1,000 filled rows hardly repeat", NAME_IT),
+        ("bio", [f"Item {n}" for n in ROWS], "free text: a value of its own in every row", NAME_IT),
+        (
+            "series",
+            [f"Part {n % 480}" for n in ROWS],
+            "free text: 480 values, the 200 most frequent cover 44% of filled rows",
+            NAME_IT,
+        ),
+        (
+            "size",
+            [f"{n % 500}ml" for n in ROWS],
+            "500 values, the 200 most frequent cover 40% of filled rows",
+            NAME_IT,
+        ),
+        (
+            "maker_id",
+            [n % 500 for n in ROWS],
+            "looks like an id: 500 values, the 200 most frequent cover 40% of filled rows",
+            NAME_CATEGORY,
+        ),
+        ("partId", ROWS, "looks like an id: a value of its own in every row", NAME_CATEGORY),
+        ("released", [date(2020, 1, 1 + n % 9) for n in ROWS], "days or times", AS_NUMBER),
+        ("sold", ["2020-01-01", "2020-01-02"] * 500, "days or times", AS_NUMBER),
+        ("seen", ["13/1/2020 10:00", "14/1/2020 11:30"] * 500, "days or times", AS_NUMBER),
+        ("cover", [f"s3://shop/{n % 4}.png" for n in ROWS], "links", NAME_IT),
+        ("image", ["a.png", "b.png"] * 500, "links, by the name", NAME_IT),
+        ("phone", ["1", "2"] * 500, "contact details, by the name", NAME_IT),
+        ("raw", [b"a", b"b"] * 500, "Binary has no place in a model", STORE),
+        ("vector", [[0.1, 0.2]] * 1_000, "List(Float64) has no place in a model", STORE),
+        ("title", ["a", "b"] * 500, "the name has its own meaning", "rename it in the source to use it"),
+    ],
+)
+def test_a_column_that_is_left_out_has_its_reason_and_a_way_out(
+    name: str, values: Any, reason: str, fix: str
+) -> None:
+    guess = guess_features(pl.DataFrame({name: values}), "data.items")
+    assert not guess.settings
+    assert (guess.unfit[name].reason, guess.unfit[name].fix) == (reason, fix)
+
+
+def test_more_values_than_training_keeps_are_a_feature_where_the_frequent_ones_cover_half() -> None:
+    values = [n % 149 if n % 5 < 3 else 200 + n % 251 for n in ROWS]
+    assert len(set(values)) == 399
+    table = pl.DataFrame(
+        {
+            "brand": [f"b{value}" for value in values],
+            "supplier_id": values,
+            "words": [f"w{value}, new" for value in values],
+            "pack": ["box", "bag"] * 500,
+        }
+    )
+    guess = guess_features(table, "data.items")
+    assert guess.settings == {
+        "features": ["words", "pack", "brand", "supplier_id"],
+        "list_features": ["words"],
+        "list_separator": ", ",
+        "category_features": ["supplier_id"],
+    }
+
+
+@pytest.mark.parametrize("kind", [pl.Int16, pl.UInt64, pl.Float64, pl.Decimal(9, 0)])
+def test_whole_numbers_that_name_something_are_categories(kind: Any) -> None:
+    table = pl.DataFrame({"brandId": pl.Series([7, 8, None, 9] * 5).cast(kind), "year": [1999, 2000] * 10})
+    settings = guess_features(table, "data.items").settings
+    assert settings == {"features": ["brandId", "year"], "category_features": ["brandId"]}
+
+
+@pytest.mark.parametrize("name", ["paid", "grid", "price", "rooms"])
+def test_other_numbers_are_amounts(name: str) -> None:
+    table = pl.DataFrame({name: [1, 2] * 20, "shop_code": [1.5, 2.5] * 20})
+    assert guess_features(table, "data.items").settings == {"features": [name, "shop_code"]}
+
+
+def test_columns_of_events_that_count_something_may_be_weights(tmp_path: Path) -> None:
+    events = EVENTS.with_columns(
+        quantity=pl.Series([1, 2, 3]), plays=pl.Series([1, -1, 2]), total_dur=pl.Series([1.0, None, 2.0])
+    )
+    tables = {"interactions": events.with_columns(pl.col("quantity").alias("my quantity"))}
+    fixes = {one.column: one.fix for one in everything_guessed(tmp_path, **tables).unused}
+    assert fixes == {
+        "quantity": "--map weight=quantity",
+        "my quantity": "--map 'weight=my quantity'",
+        "plays": "",
+        "total_dur": "",
+    }
+    mapped = everything_guessed(tmp_path, ("weight", "my quantity"), **tables)
+    assert {one.fix for one in mapped.unused} == {""}
+
+
+def test_reasons_speak_of_the_rows_that_were_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = pl.DataFrame({"user_id": [1, 2, 3], "city": ["Rome", "Rome", "Oslo"]})
+    assert not everything_guessed(tmp_path, interactions=EVENTS, users=users).unused
+    monkeypatch.setattr("recsys_cli.data_preparation.mapping._SAMPLE_ROWS", 2)
+    cut = everything_guessed(tmp_path, interactions=EVENTS, users=users).unused
+    assert [one.reason for one in cut] == ["constant (of the first 2 rows)"]
 
 
 def test_availability_is_mapped_where_it_holds_days(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from recsys_cli.configs.sections import DataSettings
 from recsys_cli.data_preparation.tables import Tables, inspect_tables, read_tables
+from recsys_cli.models.encoding import fit_encoder
 from recsys_cli.utils.errors import InputError
 
 DAY = date(2026, 11, 1)
@@ -164,3 +165,62 @@ def test_the_same_tables_whatever_the_order_of_the_rows(tmp_path: Path) -> None:
         known.append(read(tmp_path))
     assert known[0].events.equals(known[1].events)
     assert pl.concat([known[0].users, known[1].users]).n_unique() == len(known[0].users)
+
+
+def with_items(folder: Path, items: pl.DataFrame, **settings: Any) -> DataSettings:
+    """Write one event and the items, and return settings that read them."""
+    (folder / "events.csv").write_text("user_id,item_id,timestamp\nu,1,2026-01-01\n")
+    items.write_parquet(folder / "items.parquet")
+    table = {"path": "items.parquet", **settings}
+    return DataSettings.model_validate({"interactions": {"path": "events.csv"}, "items": table})
+
+
+ITEMS = pl.DataFrame({"item_id": ["1", "2", "3", "4"], "maker": [7, 10, None, 7], "price": [1, 2, 3, 4]})
+
+
+@pytest.mark.parametrize("kind", [pl.Int64, pl.UInt8, pl.Float32, pl.Float64, pl.Decimal(9, 2)])
+def test_numbers_of_a_category_are_text_however_they_are_stored(tmp_path: Path, kind: Any) -> None:
+    items = ITEMS.cast({"maker": kind})
+    data = with_items(tmp_path, items, features=["maker", "price"], category_features=["maker"])
+    known = read_tables(data, tmp_path, DAY, "UTC").items
+    assert known["maker"].to_list() == ["7", "10", None, "7"]
+    assert known["price"].to_list() == [1.0, 2.0, 3.0, 4.0]
+    encoder = fit_encoder(known, ("maker", "price"), max_categories=1)
+    assert encoder.values == {"maker": ("7",)}
+    assert encoder.category_codes(known, "maker").to_list() == [1, 0, 0, 1]
+
+
+def test_a_category_may_hold_fractions_text_and_no_number(tmp_path: Path) -> None:
+    items = ITEMS.with_columns(
+        maker=pl.Series([1.5, float("nan"), float("inf"), 1e30]), code=pl.Series(["07", "7", None, "x"])
+    )
+    names = ["maker", "code"]
+    known = read_tables(
+        with_items(tmp_path, items, features=names, category_features=names), tmp_path, DAY, "UTC"
+    ).items
+    assert known["maker"].to_list() == ["1.5", None, None, "1e+30"]
+    assert known["code"].to_list() == ["07", "7", None, "x"]
+
+
+def test_without_the_setting_the_same_numbers_are_amounts(tmp_path: Path) -> None:
+    known = read_tables(with_items(tmp_path, ITEMS, features=["maker"]), tmp_path, DAY, "UTC").items
+    assert known.schema["maker"] == pl.Float32
+
+
+def test_category_features_that_cannot_be_are_told_together(tmp_path: Path) -> None:
+    items = ITEMS.with_columns(tags=pl.Series([["a"]] * 4), genres=pl.Series(["x|y"] * 4))
+    data = with_items(
+        tmp_path,
+        items,
+        features=["maker", "tags", "genres"],
+        list_features=["genres"],
+        category_features=["makr", "price", "tags", "genres", "maker"],
+    )
+    _, problems = inspect_tables(data, tmp_path, DAY, "UTC")
+    assert [problem.what for problem in problems] == [
+        "category feature 'makr' is not among the features; did you mean 'maker'?",
+        "category feature 'price' is not among the features",
+        "category feature 'tags' holds several values",
+        "category feature 'genres' holds several values",
+    ]
+    assert all(problem.severity == "error" and "`category_features`" in problem.fix for problem in problems)

@@ -158,11 +158,11 @@ def test_coverage_counts_distinct_items_of_the_first_places() -> None:
 
 
 def test_novelty_is_the_mean_of_the_items_bits() -> None:
-    pairs = pairs_frame({1: [1, 2], 2: [1], 3: [1], 4: [1]})  # item 1: 4 of 4 users, item 2: 1 of 4
+    owners = pl.DataFrame({"item": [1, 2], "users": [4, 1]}, schema={"item": pl.UInt32, "users": pl.UInt32})
 
-    assert mean_inv_user_freq(lists_frame({9: [1, 2]}), pairs, 10) == pytest.approx((0 + 2) / 2)
-    assert mean_inv_user_freq(lists_frame({9: [1, 2]}), pairs, 1) == 0.0
-    assert mean_inv_user_freq(lists_frame({9: [77]}), pairs, 10) == pytest.approx(2.0)  # nobody: as one user
+    assert mean_inv_user_freq(lists_frame({9: [1, 2]}), owners, 4, 10) == pytest.approx((0 + 2) / 2)
+    assert mean_inv_user_freq(lists_frame({9: [1, 2]}), owners, 4, 1) == 0.0
+    assert mean_inv_user_freq(lists_frame({9: [77]}), owners, 4, 10) == pytest.approx(2.0)  # nobody: as one user
 
 
 def test_interval_encloses_the_mean_and_repeats_itself() -> None:

@@ -1,6 +1,7 @@
 """External candidates through the real program: a small service whose taste another team's file knows."""
 
 import json
+import itertools
 import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,10 @@ from polars.testing import assert_frame_equal
 
 from recsys_cli.cli.app import main
 from recsys_cli.configs.load import load_settings
-from recsys_cli.models.training import Workshop, label_window
+from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.context import TrainingContext
+from recsys_cli.models.training.label_window import LabelWindow, TrainingTables
+from recsys_cli.models.training.two_stage_training import lightfm_ahead
 from recsys_cli.pipelines.inputs import read_inputs
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.stages import Stages
@@ -232,11 +236,16 @@ def test_another_delivery_of_the_day_is_scored_anew(workspace: Path) -> None:
     assert manifest(workspace)["key"] != before["key"]
 
 
-def test_a_training_frame_is_made_of_its_own_cuts_delivery_alone(workspace: Path) -> None:
+def test_a_training_frame_is_made_of_its_own_cuts_delivery_alone(workspace: Path, tmp_path: Path) -> None:
+    count = itertools.count()
+
     def frame(cut: date) -> pl.DataFrame:
         there = opened(workspace)
         tables = read_inputs(there, DAY, external_days=[*CUTS, DAY])
-        return label_window(tables, cut, Workshop(there.settings, 1, Stages())).frame
+        context = TrainingContext(there.settings, 1, Stages(), Checkpoint(tmp_path / f"steps-{next(count)}"))
+        with lightfm_ahead(TrainingTables.of(tables, there.settings), CUTS, context, final=False) as lightfm:
+            known = TrainingTables.of(tables, there.settings)
+            return LabelWindow(cut, known, context, lightfm).rows().frame()
 
     before = [frame(cut) for cut in CUTS]
     assert all(one["external_rank"].is_not_nan().sum() > 0 for one in before)

@@ -144,6 +144,21 @@ def test_strange_column_names_survive(tmp_path: Path) -> None:
     assert tables_of(tmp_path, date(2026, 1, 3)).users["user_id"].to_list() == [1, 2]
 
 
+def test_generic_settings_read_numbered_categories_and_the_rest_is_reported(tmp_path: Path) -> None:
+    EVENTS.write_parquet(tmp_path / "events.parquet")
+    items = {"item_id": ['"a"', "b", "c", "d"], "maker_id": [3, 3, 4, 4], "bio": ["a a", "b b", "c c", "d d"]}
+    pl.DataFrame(items).write_parquet(tmp_path / "items.parquet")
+    paths = {name: str(tmp_path / f"{name}.parquet") for name in ("events", "items")}
+    report = init_generic(tmp_path, {"interactions": paths["events"], "items": paths["items"]})
+    settings = load_settings(tmp_path, None, ()).settings.data.items
+    assert settings.features == settings.category_features == ["maker_id"]
+    known = tables_of(tmp_path, date(2026, 1, 3)).items
+    assert known["maker_id"].to_list() == ["3", "3", "4", "4"]
+    assert [(one.table, one.column, one.reason) for one in report.unused] == [
+        ("items", "bio", "free text: a value of its own in every row")
+    ]
+
+
 def test_settings_that_differ_are_never_overwritten(tmp_path: Path) -> None:
     EVENTS.write_parquet(tmp_path / "events.parquet")
     paths = {"interactions": str(tmp_path / "events.parquet")}

@@ -8,12 +8,19 @@ from scipy import sparse
 from sparse_dot_topn import sp_matmul_topn
 
 from recsys_cli.models.candidates.similarity import SimilarityModel
+from recsys_cli.utils.progress import Progress, silent
 
 _K1, _B = 1.2, 0.75  # of BM25
+_BLOCK = 4_096  # items whose neighbours are looked for at a time
 
 
 def fit_item_knn(
-    counts: sparse.csr_matrix, ids: pl.Series, similarity: str, neighbours: int, threads: int
+    counts: sparse.csr_matrix,
+    ids: pl.Series,
+    similarity: str,
+    neighbours: int,
+    threads: int,
+    progress: Progress = silent,
 ) -> SimilarityModel:
     """Keep the largest similarities of each item, itself included.
 
@@ -25,26 +32,33 @@ def fit_item_knn(
     Source: Sarwar et al. (2001), Item-based Collaborative Filtering; Robertson and Zaragoza (2009), The
     Probabilistic Relevance Framework, for BM25.
     """
-    return SimilarityModel(ids, nearest(_WEIGHTING[similarity](counts), neighbours, threads))
+    return SimilarityModel(ids, nearest(_WEIGHTING[similarity](counts), neighbours, threads, progress))
 
 
-def nearest(vectors: sparse.csr_matrix, neighbours: int, threads: int) -> sparse.csr_matrix:
+def nearest(
+    vectors: sparse.csr_matrix, neighbours: int, threads: int, progress: Progress = silent
+) -> sparse.csr_matrix:
     """Return (items, items) f32: in each row an item's largest products above 0 with the others' vectors.
 
     Args:
         vectors: (items, dimensions).
+        progress: called with the items done.
     """
     vectors = sparse.csr_matrix(vectors, dtype=np.float32)
-    found = sp_matmul_topn(
-        vectors,
-        sparse.csr_matrix(vectors.T),
-        top_n=min(neighbours, vectors.shape[0]),
-        threshold=0.0,
-        sort=True,
-        n_threads=threads,
-    )
-    found.sort_indices()
-    return sparse.csr_matrix(found)
+    others, size, blocks = sparse.csr_matrix(vectors.T), vectors.shape[0], []
+    for start in range(0, size, _BLOCK):
+        block = sp_matmul_topn(
+            vectors[start : start + _BLOCK],
+            others,
+            top_n=min(neighbours, size),
+            threshold=0.0,
+            sort=True,
+            n_threads=threads,
+        )
+        block.sort_indices()
+        blocks.append(block)
+        progress(min(start + _BLOCK, size), size)
+    return sparse.csr_matrix(sparse.vstack(blocks, format="csr") if len(blocks) > 1 else blocks[0])
 
 
 def _bm25(counts: sparse.csr_matrix) -> sparse.csr_matrix:

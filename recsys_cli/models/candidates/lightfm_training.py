@@ -17,18 +17,24 @@ from recsys_cli.models.keeping import Arrays, ArrayStore, Shapes, not_kept
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, ModelError
+from recsys_cli.utils.progress import Progress, silent
 
 _MICROSECONDS_A_DAY = 86_400_000_000
 _ARRAYS = ("user_embeddings", "user_biases", "item_embeddings", "item_biases")
 
 
 def fit_lightfm(
-    tables: Tables, encoders: Encoders, settings: LightFMSettings, kept: ArrayStore = not_kept
+    tables: Tables,
+    encoders: Encoders,
+    settings: LightFMSettings,
+    kept: ArrayStore = not_kept,
+    progress: Progress = silent,
 ) -> LightFMModel:
     """Learn from the tables' events: users and items with an event get an identity, all share their features.
 
     Args:
         kept: returns the arrays of an earlier fit on the same events, features and settings.
+        progress: called after each epoch.
 
     Raises: InputError when no event has a weight; ModelError when the learnt vectors are not finite.
     Source: Kula (2015), Metadata Embeddings for User and Item Cold-start Recommendations;
@@ -38,12 +44,21 @@ def fit_lightfm(
     if pairs.is_empty():
         raise _without_weight(tables, settings)
     task = _task(tables, pairs, encoders)
-    learnt = kept(task.key(settings), task.shapes(settings), lambda: _learnt(settings, task, settings.epochs))
+    learnt = kept(
+        task.key(settings),
+        task.shapes(settings),
+        lambda: _learnt(settings, task, settings.epochs, progress=progress),
+    )
     return _model(task, learnt)
 
 
 def continue_lightfm(
-    base: LightFMModel, tables: Tables, encoders: Encoders, settings: LightFMSettings, since: date
+    base: LightFMModel,
+    tables: Tables,
+    encoders: Encoders,
+    settings: LightFMSettings,
+    since: date,
+    progress: Progress = silent,
 ) -> LightFMModel:
     """Carry a model's vectors over, append new users and items, learn from recent events for some epochs.
 
@@ -61,7 +76,7 @@ def continue_lightfm(
         **_carried("user", base.users, task.users[USER_ID], task.user_features.shape[1]),
         **_carried("item", base.items, task.items[ITEM_ID], task.item_features.shape[1]),
     }
-    return _model(task, _learnt(settings, task, settings.warm_epochs, start))
+    return _model(task, _learnt(settings, task, settings.warm_epochs, start, progress))
 
 
 @dataclass(frozen=True)
@@ -139,7 +154,11 @@ def _carried(name: str, side: LightFMSide, ids: pl.Series, width: int) -> dict[s
 
 
 def _learnt(
-    settings: LightFMSettings, task: _Task, epochs: int, start: Mapping[str, np.ndarray] | None = None
+    settings: LightFMSettings,
+    task: _Task,
+    epochs: int,
+    start: Mapping[str, np.ndarray] | None = None,
+    progress: Progress = silent,
 ) -> Arrays:
     """Return the vectors and biases that LightFM learns, from `start` where that is a number."""
     from lightfm import LightFM
@@ -154,9 +173,11 @@ def _learnt(
         random_state=settings.random_state,
     )
 
+    taken = (task.weights > 0).astype(np.float32).tocoo()
+
     def learn(epochs: int) -> None:
         model.fit_partial(
-            (task.weights > 0).astype(np.float32).tocoo(),
+            taken,
             sample_weight=task.weights,
             user_features=task.user_features,
             item_features=task.item_features,
@@ -169,7 +190,9 @@ def _learnt(
             learn(0)  # makes the arrays
             for name, array in (start or {}).items():
                 getattr(model, name)[...] = np.where(np.isnan(array), getattr(model, name), array)
-            learn(epochs)
+            for epoch in range(epochs):  # one by one they give what they give together
+                learn(1)
+                progress(epoch + 1, epochs)
     except ValueError as error:
         if "finite" not in str(error):
             raise

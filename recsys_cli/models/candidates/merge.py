@@ -42,6 +42,15 @@ class Candidates:
             {USER: users, ITEM: items.astype(np.uint32), SOURCES: _sources_text(sources, self.names)}
         )
 
+    def some(self, rows: np.ndarray) -> "Candidates":
+        """Return the pairs in `rows` alone, ascending places of pairs, with what is known of them."""
+        counts = np.bincount(self.pairs.rows[rows], minlength=len(self.users))
+        indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Candidates(
+            self.users, Pairs(indptr, self.pairs.items[rows]), self.sources[rows], columns, self.names
+        )
+
     def frame(self) -> pl.DataFrame:
         """Return all pairs with all columns."""
         return self.keys().with_columns(pl.Series(name, values) for name, values in self.columns.items())

@@ -15,6 +15,7 @@ from recsys_cli.utils.columns import ELIGIBLE, ITEM, USER
 from recsys_cli.utils.errors import SettingsError
 
 _PRIOR = 50.0  # events that a segment borrows from everybody
+_MOST_SEGMENTS = 200  # users with another value see everybody's popularity
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,9 @@ def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLi
     name = settings.feature or next(iter(names), None)
     if name is None:
         return None
-    values = features.lazy("users").select(pl.col(name).drop_nulls().unique().sort()).collect()[name]
-    users = features.lazy("users").select(pl.col(name)).with_row_index(USER)
+    values = _frequent(features, name)
+    known = pl.when(pl.col(name).is_in(values.to_list())).then(name)
+    users = features.lazy("users").select(known).with_row_index(USER)
     recent = features.lazy("pairs").filter(pl.col(DAYS_AGO) <= settings.window_days)
     pairs = recent.join(users, on=USER).group_by(name, ITEM).len().collect()
     rows = pairs[name].cast(pl.Enum(values)).to_physical().fill_null(len(values)).to_numpy()
@@ -128,6 +130,13 @@ def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLi
         shares,
         settings.num_candidates,
     )
+
+
+def _frequent(features: DayFeatures, name: str) -> pl.Series:
+    """Return the values that most users have, ascending: each is a row as wide as the catalogue."""
+    counts = features.lazy("users").select(pl.col(name).drop_nulls().value_counts()).unnest(name)
+    order = counts.sort("count", name, descending=[True, False]).head(_MOST_SEGMENTS)
+    return order.select(pl.col(name).sort()).collect()[name]
 
 
 def segment_features(features: DayFeatures) -> list[str]:

@@ -24,9 +24,9 @@ from recsys_cli.models.candidates.popular import popular_lists, segment_lists
 from recsys_cli.models.candidates.protocol import CandidateGenerator
 from recsys_cli.models.candidates.similarity import BoundWeights, SimilarityModel
 from recsys_cli.models.encoding import Encoders, fit_encoder
-from recsys_cli.models.keeping import ArrayStore, not_kept
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.progress import Progress, silent
 
 EXACT = "exact"
 
@@ -55,32 +55,57 @@ class CandidateStage:
     filter_viewed: bool
 
 
-def fit_candidate_stage(
-    tables: Tables, settings: Settings, threads: int, kept: ArrayStore = not_kept
-) -> CandidateStage:
-    """Learn every source that is on from the events before `tables.day`."""
-    candidates, most = settings.candidates, settings.features.max_categories
-    encoders = Encoders(
+LearntLightFM = Callable[[Tables, Encoders], LightFMModel | None]
+
+
+def fit_encoders(tables: Tables, most: int) -> Encoders:
+    """Learn the vocabularies of the declared features, at most so many values of each."""
+    return Encoders(
         fit_encoder(tables.users, declared(tables.users), most),
         fit_encoder(tables.items, declared(tables.items), most),
     )
-    lightfm = (
-        fit_lightfm(tables, encoders, candidates.lightfm, kept) if candidates.lightfm.num_candidates else None
-    )
+
+
+def fit_candidate_stage(
+    tables: Tables,
+    settings: Settings,
+    threads: int,
+    lightfm: LearntLightFM | None = None,
+    progress: Progress = silent,
+) -> CandidateStage:
+    """Learn every source that is on from the events before `tables.day`.
+
+    Args:
+        lightfm: how LightFM is learnt; by default here and now, from all users.
+    """
+    candidates, most = settings.candidates, settings.features.max_categories
+    encoders = fit_encoders(tables, most)
+    learnt = None
+    if candidates.lightfm.num_candidates:
+        learnt = (
+            fit_lightfm(tables, encoders, candidates.lightfm)
+            if lightfm is None
+            else lightfm(tables, encoders)
+        )
     return CandidateStage(
         settings=candidates,
         encoders=encoders,
         newest_event=tables.events.select(pl.col(TIMESTAMP).max()).item(),
         id_types=(str(tables.users.schema[USER_ID]), str(tables.items.schema[ITEM_ID])),
-        lightfm=lightfm,
-        similarities=_fit_similarities(tables, candidates, threads),
+        lightfm=learnt,
+        similarities=_fit_similarities(tables, candidates, threads, progress),
         max_categories=most,
         filter_viewed=settings.scoring.filter_viewed,
     )
 
 
 def continue_candidate_stage(
-    base: CandidateStage, tables: Tables, settings: Settings, threads: int, since: date
+    base: CandidateStage,
+    tables: Tables,
+    settings: Settings,
+    threads: int,
+    since: date,
+    progress: Progress = silent,
 ) -> CandidateStage:
     """Learn the sources on top of earlier ones: LightFM some epochs on events since a day, the rest anew.
 
@@ -91,7 +116,7 @@ def continue_candidate_stage(
         kept = base.settings.lightfm.model_copy(
             update={"warm_epochs": settings.candidates.lightfm.warm_epochs}
         )
-        lightfm = continue_lightfm(lightfm, tables, base.encoders, kept, since)
+        lightfm = continue_lightfm(lightfm, tables, base.encoders, kept, since, progress)
     return replace(
         base,
         newest_event=tables.events.select(pl.col(TIMESTAMP).max()).item(),
@@ -164,7 +189,7 @@ def pair_matrix(features: FeatureTables, cells: pl.Expr) -> sparse.csr_matrix:
 
 
 def _fit_similarities(
-    tables: Tables, settings: CandidatesSettings, threads: int
+    tables: Tables, settings: CandidatesSettings, threads: int, progress: Progress = silent
 ) -> dict[str, SimilarityModel]:
     counts, ids = _counts(tables)
     knn, ease = settings.item_knn, settings.ease
@@ -172,7 +197,7 @@ def _fit_similarities(
     for name in knn.similarities:
         wanted = {name: knn.num_candidates, name + RECENT: knn.recent_candidates}
         if any(count and source not in knn.without for source, count in wanted.items()):
-            fitted[name] = fit_item_knn(counts, ids, name, knn.neighbours, threads)
+            fitted[name] = fit_item_knn(counts, ids, name, knn.neighbours, threads, progress)
     if (ease.num_candidates or ease.recent_candidates) and len(ids) <= ease.max_items:
         fitted[EASE] = fit_ease(counts, ids, ease)
     return fitted

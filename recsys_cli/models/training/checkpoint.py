@@ -1,0 +1,73 @@
+"""Finished steps of a training on disk: a killed training that is started again goes on from them."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from loguru import logger
+
+from recsys_cli.utils.files import put_folder, read_sealed_json, sha256_of, staging_folder, write_sealed_json
+
+_FACTS: Final = "step.json"
+
+
+@dataclass(frozen=True)
+class FinishedStep:
+    """What a step left: the files in its folder, and its facts, a JSON object."""
+
+    folder: Path
+    facts: Mapping[str, Any]
+
+
+class Checkpoint:
+    """A folder of finished steps, a folder each, made for one training: the same inputs and settings.
+
+    Example:
+        step = checkpoint.step("borders", lambda folder: write_borders(folder))
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def has(self, name: str) -> bool:
+        """Tell whether a step is finished, as far as its name tells."""
+        return (self._root / name / _FACTS).is_file()
+
+    def step(self, name: str, make: Callable[[Path], Mapping[str, Any]]) -> FinishedStep:
+        """Return a finished step; where it is missing or damaged, `make` fills its folder and returns its facts.
+
+        Raises: OutputError where it cannot be written.
+        """
+        folder = self._root / name
+        found = _read(folder)
+        if found is not None:
+            logger.info("{} is taken from the training that was stopped", name)
+            return found
+        with staging_folder(self._root) as staged:
+            facts = dict(make(staged))
+            files = {file.name: sha256_of(file) for file in sorted(staged.iterdir())}
+            write_sealed_json(staged / _FACTS, {"facts": facts, "files": files})
+            put_folder(staged, folder)
+        return FinishedStep(folder, facts)
+
+    def remove(self) -> None:
+        """Remove all steps: the training has become a model."""
+        shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _read(folder: Path) -> FinishedStep | None:
+    """Return a step whose files are whole, None where there is none or any was changed."""
+    if folder.is_symlink() or not (folder / _FACTS).is_file():
+        return None
+    try:
+        record = read_sealed_json(folder / _FACTS)
+        for name, expected in record["files"].items():
+            file = folder / Path(name).name
+            if file.is_symlink() or sha256_of(file) != expected:
+                raise ValueError(f"{name} was changed after it was written")
+        return FinishedStep(folder, record["facts"])
+    except (OSError, ValueError, LookupError, AttributeError) as error:
+        logger.warning("the kept step {} cannot be used and is made again: {}", folder, error)
+        return None

@@ -1,0 +1,38 @@
+"""What every step of a training shares."""
+
+from dataclasses import dataclass
+
+from recsys_cli.configs.sections import Settings
+from recsys_cli.models.keeping import ArrayStore, not_kept
+from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.ranker_training import Fitting
+from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.stages import Stages
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """What every step of a training shares.
+
+    Attributes:
+        checkpoint: where finished steps are kept, of this training alone.
+        kept: fits that several trainings share.
+        max_rows: of the ranker's rows over all label windows: as in the settings, or what the memory allows.
+    """
+
+    settings: Settings
+    threads: int
+    stages: Stages
+    checkpoint: Checkpoint
+    kept: ArrayStore = not_kept
+    max_rows: int | None = None
+
+    @property
+    def window_rows(self) -> int:
+        """How many rows a label window gives at most."""
+        ranking = self.settings.ranker
+        return max(1, (self.max_rows or ranking.max_train_rows) // ranking.label_windows)
+
+    def fitting(self, progress: Progress = silent) -> Fitting:
+        """Return how the ranker's members are learnt."""
+        return Fitting(self.settings.ranker, self.threads, self.checkpoint, progress)

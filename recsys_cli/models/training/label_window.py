@@ -1,0 +1,241 @@
+"""A label window: what scoring would have had on its first day, and the ranker's rows that come of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.features import FeatureTables, build_features
+from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.data_preparation.training_set import draw_negatives, in_validation, window_pairs
+from recsys_cli.models.candidates.lightfm import LightFMModel
+from recsys_cli.models.candidates.stage import CandidateStage, fit_candidate_stage
+from recsys_cli.models.join import join_features
+from recsys_cli.models.training.checkpoint import FinishedStep
+from recsys_cli.models.training.context import TrainingContext
+from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows, chunk_file
+from recsys_cli.models.two_stage import ServingDay, candidates_of, open_day
+from recsys_cli.utils.columns import ITEM, SOURCES, USER, USER_ID
+from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.parallel import mapped
+from recsys_cli.utils.progress import Progress
+
+LightFMOf = Callable[[date, Progress], LightFMModel]  # as of a day
+
+
+@dataclass(frozen=True)
+class TrainingTables:
+    """What a training learns from.
+
+    Attributes:
+        everybody: all users, items and events.
+        sample: the same of the users that label windows, holdout and calibration look at.
+    """
+
+    everybody: Tables
+    sample: Tables
+
+    @classmethod
+    def of(cls, tables: Tables, settings: Settings) -> "TrainingTables":
+        """Draw the sample: everybody, or so many users as `ranker.max_train_users` says, whatever they did."""
+        most, size = settings.ranker.max_train_users, len(tables.users)
+        if size <= most:
+            return cls(tables, tables)
+        drawn = np.random.default_rng(settings.ranker.random_state).choice(size, most, replace=False)
+        return cls(tables, tables.of_users(np.sort(drawn).astype(np.uint32)))
+
+    def as_of(self, day: date) -> "TrainingTables":
+        """Return the tables as they were at the start of an earlier day."""
+        everybody = self.everybody.as_of(day)
+        same = self.sample is self.everybody
+        return TrainingTables(everybody, everybody if same else self.sample.as_of(day))
+
+
+@dataclass(frozen=True)
+class LabelWindow:
+    """The days from `cut` on, up to `ranker.label_days`, and what was known before them.
+
+    What is costly is made when it is first asked for; users have the internal indices of the sample.
+
+    Attributes:
+        tables: of all days.
+        lightfm: gives LightFM as of a day, to learn the candidate models.
+        trained: candidate models that have seen nothing from `cut` on; they are not learnt.
+    """
+
+    cut: date
+    tables: TrainingTables
+    context: TrainingContext
+    lightfm: LightFMOf | None = None
+    trained: CandidateStage | None = None
+
+    @cached_property
+    def before(self) -> TrainingTables:
+        """The tables as of the window's first day.
+
+        Raises: InputError where there is no event.
+        """
+        before = self.tables.as_of(self.cut)
+        if before.everybody.events.is_empty():
+            raise InputError(
+                f"no event lies before {self.cut}, the first day of a label window",
+                where="ranker.label_days, ranker.label_windows",
+                fix="give a later --date, or shorten the label windows",
+            )
+        return before
+
+    @cached_property
+    def positives(self) -> pl.DataFrame:
+        """The distinct user, item that count as taken in the window.
+
+        Raises: InputError where there is none.
+        """
+        positives = label_pairs(self.tables.sample, self.cut, self.context.settings)
+        if positives.is_empty():
+            raise InputError(
+                f"no event that counts lies in the label window from {self.cut} on",
+                where="ranker.label_days, ranker.label_windows",
+                fix="give an earlier --date, deliver newer interactions, or lengthen the label windows",
+            )
+        return positives
+
+    @cached_property
+    def features(self) -> FeatureTables:
+        """What scoring would have known on the first day."""
+        with self.context.stages.stage("features"):
+            before, settings = self.before, self.context.settings.features
+            return build_features(before.everybody, settings, before.sample)
+
+    @cached_property
+    def stage(self) -> CandidateStage:
+        """The candidate models that scoring would have had on the first day."""
+        if self.trained is not None:
+            return self.trained
+        assert self.lightfm is not None
+        return fitted_stage(self.before.everybody, self.context, self.lightfm)
+
+    @cached_property
+    def day(self) -> ServingDay:
+        """The first day, ready to serve the sample's users."""
+        features, stage = self.features, self.stage
+        with self.context.stages.stage("open candidate models"):
+            return open_day(stage, features, self.context.threads)
+
+    def rows(self) -> WindowRows:
+        """Return the ranker's rows, kept on disk; a user's are adjacent.
+
+        Raises: InputError where nothing lies before the window or in it; OutputError where there is no room.
+        """
+        step = self.context.checkpoint.step(rows_step(self.cut), self._write_rows)
+        return _as_rows(self.cut, step)
+
+    def _write_rows(self, folder: Path) -> Mapping[str, Any]:
+        positives, day = self.positives, self.day
+        facts: dict[str, Any] = {"users": 0, "rows": 0, "positives": 0, "files": 0, "columns": []}
+        with self.context.stages.stage("training rows") as progress:
+            for frame in self._chunks(day, progress):
+                frame.write_parquet(chunk_file(folder, facts["files"]), compression="lz4", statistics=False)
+                facts["files"] += 1
+                facts["users"] += frame[USER].n_unique()
+                facts["rows"] += len(frame)
+                facts["positives"] += int(frame[LABEL].sum())
+                facts["columns"] = frame.columns
+        return facts | {"positives_in_window": len(positives)}
+
+    def _chunks(self, day: ServingDay, progress: Progress) -> Iterator[pl.DataFrame]:
+        """Yield rows of users in a random order, until there are enough: of the last ones as many as may be."""
+        users, size = self._shuffled_users(), self.context.settings.scoring.chunk_users
+        chunks = (np.sort(users[start : start + size]) for start in range(0, len(users), size))
+        left = self.context.window_rows
+        for number, frame in enumerate(mapped(partial(self._labelled, day), chunks, self.context.threads)):
+            some = _first_users(frame, left)
+            if len(some):
+                yield some
+            left -= len(some)
+            shares = min((number + 1) * size, len(users)) / len(users), 1 - left / self.context.window_rows
+            progress(round(max(shares) * len(users)), len(users))
+            if len(some) < len(frame) or left <= 0:
+                progress(len(users), len(users))
+                return
+
+    def _shuffled_users(self) -> np.ndarray:
+        users = self.positives[USER].unique().sort().to_numpy()
+        order = np.random.default_rng(self.context.settings.ranker.random_state)
+        return order.permutation(users)
+
+    def _labelled(self, day: ServingDay, users: np.ndarray) -> pl.DataFrame:
+        """Return the drawn candidates of users, labelled and grouped, with every feature."""
+        ranking, sample = self.context.settings.ranker, self.tables.sample
+        candidates = candidates_of(users, day)
+        keys = candidates.keys()
+        drawn = draw_negatives(
+            keys.select(USER, ITEM), self.positives, ranking.n_negatives, ranking.random_state
+        )
+        frame = join_features(candidates.some(drawn["row"].to_numpy()), day.tables).drop(SOURCES)
+        kept = in_validation(
+            sample.users[USER_ID].gather(frame[USER]), ranking.validation_share, ranking.random_state
+        )
+        return frame.with_columns(drawn[LABEL], kept.alias(VALIDATION), _group(self.cut, sample.day))
+
+
+def rows_step(cut: date) -> str:
+    """Return the name of the step that makes a window's rows."""
+    return f"rows-{cut}"
+
+
+def label_pairs(tables: Tables, cut: date, settings: Settings) -> pl.DataFrame:
+    """Return the distinct user, item that count as taken in the window from `cut` on.
+
+    A window reaches to `tables.day` at most. Where viewed items are left out of the lists, pairs that the user
+    had before do not count.
+    """
+    days = min(settings.ranker.label_days, (tables.day - cut) // timedelta(days=1))
+    pairs = window_pairs(tables, cut, days)
+    if not settings.scoring.filter_viewed:
+        return pairs
+    return pairs.join(tables.as_of(cut).events, on=[USER, ITEM], how="anti", maintain_order="left")
+
+
+def fitted_stage(tables: Tables, context: TrainingContext, lightfm: LightFMOf) -> CandidateStage:
+    """Learn every source from the events before `tables.day`, LightFM by `lightfm`."""
+    settings = context.settings
+    learnt: LightFMModel | None = None
+    if settings.candidates.lightfm.num_candidates:
+        with context.stages.stage("LightFM") as progress:
+            learnt = lightfm(tables.day, progress)
+    with context.stages.stage("similarities") as progress:
+        return fit_candidate_stage(tables, settings, context.threads, lambda *_: learnt, progress)
+
+
+def _as_rows(cut: date, step: FinishedStep) -> WindowRows:
+    facts = step.facts
+    return WindowRows(
+        cut=cut,
+        folder=step.folder,
+        files=facts["files"],
+        columns=tuple(facts["columns"]),
+        users=facts["users"],
+        rows=facts["rows"],
+        positives=facts["positives"],
+        positives_in_window=facts["positives_in_window"],
+    )
+
+
+def _first_users(frame: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Return the rows of the first users whose rows together are `most` at most."""
+    if len(frame) <= most:
+        return frame
+    group = frame[GROUP].to_numpy()
+    ends = np.flatnonzero(np.append(group[1:] != group[:-1], True)) + 1
+    return frame.head(int(ends[ends <= most].max(initial=0)))
+
+
+def _group(cut: date, day: date) -> pl.Expr:
+    """Return a number of the user at this cut: a ranking loss compares nothing across them."""
+    return (pl.col(USER).cast(pl.UInt64) * 100_000 + (day - cut).days).alias(GROUP)

@@ -1,0 +1,77 @@
+"""LightFM's fits of a training, learnt ahead of their use: one has one thread, so several run side by side."""
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillRunning
+from contextlib import contextmanager
+from datetime import date
+
+from recsys_cli.models.candidates.lightfm import LightFMModel
+from recsys_cli.utils.progress import Progress
+
+Fit = Callable[[Progress], LightFMModel]  # told of its epochs
+_SECONDS = 0.2  # between two looks at a fit that is waited for
+
+
+class _StoppedError(Exception):
+    """The training has ended before this fit."""
+
+
+class LightFMFits:
+    """Fits by the day that they are made for.
+
+    Those of the days in `ahead` begin at once, in this order; the others, and all of them where there is one thread,
+    when they are asked for.
+    """
+
+    def __init__(self, fits: Mapping[date, Fit], ahead: Collection[date], threads: int) -> None:
+        self._fits = fits
+        self._stopped = threading.Event()
+        self._epochs: dict[date, tuple[int, int]] = {}
+        self._pool = ThreadPoolExecutor(threads)
+        self._futures: dict[date, Future[LightFMModel]] = {}
+        if threads > 1:
+            self._futures = {day: self._pool.submit(fits[day], self._epoch_of(day)) for day in ahead}
+
+    def result(self, day: date, progress: Progress) -> LightFMModel:
+        """Return the fit of a day, once.
+
+        Raises: what the fit raises.
+        """
+        future = self._futures.pop(day, None)
+        if future is None:
+            return self._fits[day](progress)
+        while True:
+            try:
+                return future.result(_SECONDS)
+            except StillRunning:
+                if future.done():  # the fit's own error
+                    raise
+                if day in self._epochs:
+                    progress(*self._epochs[day])
+
+    def stop(self) -> None:
+        """Drop the fits that have not begun, and end the others behind their epoch."""
+        self._stopped.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _epoch_of(self, day: date) -> Progress:
+        def moved(done: int, total: int) -> None:
+            if self._stopped.is_set():
+                raise _StoppedError
+            self._epochs[day] = done, total
+
+        return moved
+
+
+@contextmanager
+def fits_ahead(
+    fits: Mapping[date, Fit], ahead: Collection[date], threads: int
+) -> Iterator[LightFMFits]:
+    """Yield the fits, under way; what is not done at the end of the block is dropped."""
+    under_way = LightFMFits(fits, ahead, threads)
+    try:
+        yield under_way
+    finally:
+        under_way.stop()

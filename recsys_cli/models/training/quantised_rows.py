@@ -1,0 +1,214 @@
+"""The ranker's rows as bytes: each number stands as its bin among borders that the whole training shares.
+
+CatBoost learns from the bins, with a border between each two of them; the trees that it gives are then put in terms of
+the real borders. A row takes a byte a column, where CatBoost's own way takes four and draws other borders for
+every member.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.models.forest_loops import count_borders
+from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows
+
+if TYPE_CHECKING:
+    from catboost import Pool
+
+_MOST_BORDERS = 254  # of a column: its bins fill a byte
+_BORDER_ROWS = 200_000  # that the borders come from, as CatBoost has it
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class QuantisedRows:
+    """The rows of one or more label windows.
+
+    Attributes:
+        columns: names of the features; categories: those of them that hold codes of categories.
+        borders: of each numeric column, f32, ascending.
+        bins: (columns, rows) u8: how many borders a number exceeds, 0 for NaN; a category's code.
+        label: i8, 1 where the user took the item; group: u64, a user at a cut, its rows are adjacent.
+        validation: whether the user belongs to those kept for early stopping.
+        ends: the place behind the last row of each window.
+    """
+
+    columns: tuple[str, ...]
+    categories: tuple[str, ...]
+    borders: Mapping[str, np.ndarray]
+    bins: np.ndarray
+    label: np.ndarray
+    group: np.ndarray
+    validation: np.ndarray
+    ends: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def first_windows(self, count: int) -> "QuantisedRows":
+        """Return the rows of the first windows; nothing is copied."""
+        end = self.ends[count - 1]
+        return replace(
+            self,
+            bins=self.bins[:, :end],
+            label=self.label[:end],
+            group=self.group[:end],
+            validation=self.validation[:end],
+            ends=self.ends[:count],
+        )
+
+    def chosen(self, rows: np.ndarray) -> "QuantisedRows":
+        """Return some rows, given as a mask, as if all were of one window."""
+        return replace(
+            self,
+            bins=self.bins[:, rows],
+            label=self.label[rows],
+            group=self.group[rows],
+            validation=self.validation[rows],
+            ends=(int(rows.sum()),),
+        )
+
+    def pool(self, *, weighted: bool, baseline: np.ndarray | None = None) -> "Pool":
+        """Return what CatBoost learns from: its borders are those between two bins.
+
+        Args:
+            weighted: whether rows have weights, see `row_weights`.
+            baseline: f64, raw scores to start from.
+        """
+        import pandas as pd  # CatBoost reads bytes as they lie from a pandas frame alone
+        from catboost import Pool
+
+        pool = Pool(
+            pd.DataFrame(dict(zip(self.columns, self.bins, strict=True)), copy=False),
+            label=self.label,
+            weight=row_weights(self.label, self.group) if weighted else None,
+            group_id=self.group,
+            baseline=baseline,
+            cat_features=list(self.categories),
+        )
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "borders.tsv"
+            file.write_text("".join(self._bin_borders()), encoding="utf-8")
+            pool.quantize(input_borders=str(file))
+        return pool
+
+    def _bin_borders(self) -> Iterator[str]:
+        for place, column in enumerate(self.columns):
+            for number in range(len(self.borders.get(column, ()))):
+                yield f"{place}\t{number + 0.5}\n"
+
+    def with_real_borders(self, trees: Mapping[str, Any]) -> dict[str, Any]:
+        """Return trees that were learnt from the bins, as CatBoost exports them, in terms of the real numbers."""
+        numbers = trees["features_info"].get("float_features") or []
+        real = [self.borders[one["feature_id"]].astype(np.float64).tolist() for one in numbers]
+        features = [
+            {**one, "borders": [own[int(border)] for border in one.get("borders") or []]}
+            for one, own in zip(numbers, real, strict=True)
+        ]
+        return {
+            **trees,
+            "features_info": {**trees["features_info"], "float_features": features},
+            "oblivious_trees": [_with_real_splits(tree, real) for tree in trees["oblivious_trees"]],
+        }
+
+
+def _with_real_splits(tree: Mapping[str, Any], real: Sequence[Sequence[float]]) -> dict[str, Any]:
+    splits = [
+        (
+            {**split, "border": real[split["float_feature_index"]][int(split["border"])]}
+            if split["split_type"] == "FloatFeature"
+            else split
+        )
+        for split in tree["splits"] or []
+    ]
+    return {**tree, "splits": splits or None}
+
+
+def row_weights(label: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return weights of mean 1, f64: a user of many positives counts more than one of few, not in proportion.
+
+    Lists are judged by user; in proportion, a few busy newcomers would decide what everybody is shown.
+    """
+    starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    positives = np.add.reduceat(label.astype(np.int64), starts)
+    weights = np.repeat(1.0 / np.sqrt(positives), np.diff(np.append(starts, len(group))))
+    return np.asarray(weights / weights.mean())
+
+
+def quantise(
+    windows: Sequence[WindowRows], columns: tuple[str, ...], categories: tuple[str, ...]
+) -> QuantisedRows:
+    """Read the windows' rows a chunk at a time into one array of bytes.
+
+    The borders come from all windows' rows, or from 200,000 that are drawn from them.
+    """
+    return with_borders(windows, columns, categories, _borders(windows, columns, categories))
+
+
+def with_borders(
+    windows: Sequence[WindowRows],
+    columns: tuple[str, ...],
+    categories: tuple[str, ...],
+    borders: Mapping[str, np.ndarray],
+) -> QuantisedRows:
+    """Read the windows' rows as `quantise` does, with given borders."""
+    size = sum(window.rows for window in windows)
+    bins = np.empty((len(columns), size), dtype=np.uint8)
+    label, group = np.empty(size, dtype=np.int8), np.empty(size, dtype=np.uint64)
+    validation, start, ends = np.empty(size, dtype=np.bool_), 0, []
+    for window in windows:
+        for chunk in window.chunks([*columns, LABEL, GROUP, VALIDATION]):
+            rows = slice(start, start + len(chunk))
+            for place, column in enumerate(columns):
+                bins[place, rows] = _binned(chunk[column], borders.get(column))
+            label[rows], group[rows] = chunk[LABEL].to_numpy(), chunk[GROUP].to_numpy()
+            validation[rows] = chunk[VALIDATION].to_numpy()
+            start = rows.stop
+        ends.append(start)
+    return QuantisedRows(columns, categories, borders, bins, label, group, validation, tuple(ends))
+
+
+def _binned(values: pl.Series, borders: np.ndarray | None) -> np.ndarray:
+    if borders is None:
+        return values.cast(pl.UInt8).to_numpy()
+    numbers = values.cast(pl.Float32).fill_null(np.nan).to_numpy(writable=True)
+    return np.asarray(count_borders(numbers, borders))
+
+
+def _borders(
+    windows: Sequence[WindowRows], columns: Sequence[str], categories: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Return the borders of the numeric columns, as CatBoost draws them."""
+    from catboost import Pool
+
+    numbers = [column for column in columns if column not in categories]
+    pool = Pool(_drawn(windows, numbers))
+    pool.quantize(border_count=_MOST_BORDERS)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "borders.tsv"
+        pool.save_quantization_borders(str(file))
+        lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
+    found: dict[str, list[float]] = {column: [] for column in numbers}
+    for place, border, *_ in lines:
+        found[numbers[int(place)]].append(float(border))
+    return {column: np.unique(np.array(own, dtype=np.float32)) for column, own in found.items()}
+
+
+def _drawn(windows: Sequence[WindowRows], columns: Sequence[str]) -> pl.DataFrame:
+    """Return all rows, or some drawn from them, f32."""
+    size = sum(window.rows for window in windows)
+    places = np.arange(size)
+    if size > _BORDER_ROWS:
+        places = np.sort(np.random.default_rng(_SEED).choice(size, _BORDER_ROWS, replace=False))
+    parts, start = [], 0
+    for window in windows:
+        for chunk in window.chunks(columns):
+            inside = places[np.searchsorted(places, start) : np.searchsorted(places, start + len(chunk))]
+            parts.append(chunk[inside - start].cast(pl.Float32))
+            start += len(chunk)
+    return pl.concat(parts)

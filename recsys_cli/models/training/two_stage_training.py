@@ -1,0 +1,176 @@
+"""Training both stages: on the earlier label windows, evaluated on the last one, then again on all of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+from loguru import logger
+
+from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.data_preparation.training_set import label_cuts
+from recsys_cli.models.candidates.lightfm import LightFMModel
+from recsys_cli.models.candidates.lightfm_training import fit_lightfm
+from recsys_cli.models.candidates.stage import fit_encoders
+from recsys_cli.models.encoding import Encoders
+from recsys_cli.models.join import category_columns, feature_group
+from recsys_cli.models.judging import Verdict
+from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.training.context import TrainingContext
+from recsys_cli.models.training.holdout import HOLDOUT, evaluate_on_holdout
+from recsys_cli.models.training.label_window import (
+    LabelWindow,
+    LightFMOf,
+    TrainingTables,
+    fitted_stage,
+    rows_step,
+)
+from recsys_cli.models.training.lightfm_fits import fits_ahead
+from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
+from recsys_cli.models.training.ranker_training import fit_ranker, refit_ranker
+from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows
+from recsys_cli.models.two_stage import TwoStageModel
+from recsys_cli.utils.columns import ITEM, USER
+from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.progress import Progress
+
+_NO_FEATURES = (USER, ITEM, LABEL, GROUP, VALIDATION)
+
+
+@dataclass(frozen=True)
+class HoldoutTraining:
+    """A training up to its holdout.
+
+    Attributes:
+        rows: the ranker's rows of all windows.
+        judged: a ranker that has not seen the last window.
+        verdict: how it did there.
+    """
+
+    windows: list[WindowRows]
+    rows: QuantisedRows
+    judged: Ranker
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training gave.
+
+    Attributes:
+        verdict: how a model that had not seen the last label window did in it.
+        importance: each ranker feature's share, in percent.
+    """
+
+    model: TwoStageModel
+    windows: list[WindowRows]
+    verdict: Verdict
+    importance: Mapping[str, float]
+
+
+def train_until_holdout(tables: Tables, context: TrainingContext) -> HoldoutTraining:
+    """Learn both stages before the last label window and judge them in it.
+
+    Raises: InputError when the history is too short; ModelError when there is nothing to learn from, or a
+        window has leaked into what was made before it; SettingsError when the ranker has no feature.
+    """
+    known, cuts = TrainingTables.of(tables, context.settings), _cuts(tables, context)
+    with lightfm_ahead(known, cuts, context, final=False) as lightfm:
+        return _until_holdout(known, cuts, context, lightfm)
+
+
+def train_two_stage(tables: Tables, context: TrainingContext) -> Training:
+    """Learn both stages from everything before `tables.day`.
+
+    Raises: as `train_until_holdout` does.
+    """
+    known, cuts = TrainingTables.of(tables, context.settings), _cuts(tables, context)
+    with lightfm_ahead(known, cuts, context, final=True) as lightfm:
+        past = _until_holdout(known, cuts, context, lightfm)
+        with context.stages.stage("ranker") as progress:
+            ranker = refit_ranker(past.rows, past.judged, context.fitting(progress))
+        stage = fitted_stage(tables, context, lightfm)
+    model = TwoStageModel(stage, ranker, tables.day)
+    return Training(model, past.windows, past.verdict, ranker.importance())
+
+
+def feature_columns(
+    names: Sequence[str], encoders: Encoders, groups: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the ranker's features in the groups, and of those that hold codes of categories.
+
+    Args:
+        names: columns of the ranker's rows.
+
+    Raises: SettingsError when the groups have no feature.
+    """
+    features = (name for name in names if name not in _NO_FEATURES)
+    columns = tuple(name for name in features if feature_group(name) in groups)
+    if not columns:
+        raise SettingsError(
+            f"no feature is left for the ranker in the groups: {', '.join(groups) or 'none'}",
+            where="ranker.feature_groups",
+            fix="name more groups",
+        )
+    known = category_columns(encoders)
+    return columns, tuple(name for name in columns if name in known)
+
+
+def _cuts(tables: Tables, context: TrainingContext) -> list[date]:
+    ranking = context.settings.ranker
+    return label_cuts(tables.day, ranking.label_days, ranking.label_windows)
+
+
+def _until_holdout(
+    known: TrainingTables, cuts: Sequence[date], context: TrainingContext, lightfm: LightFMOf
+) -> HoldoutTraining:
+    windows = [_rows(LabelWindow(cut, known, context, lightfm)) for cut in cuts[:-1]]
+    last = LabelWindow(cuts[-1], known, context, lightfm)
+    windows.append(_rows(last))
+    with context.stages.stage("quantise"):
+        encoders = fit_encoders(known.everybody, context.settings.features.max_categories)
+        groups = context.settings.ranker.feature_groups
+        rows = quantise(windows, *feature_columns(windows[-1].columns, encoders, groups))
+    with context.stages.stage("ranker") as progress:
+        ranker = fit_ranker(rows.first_windows(len(cuts) - 1), context.fitting(progress))
+    holdout = evaluate_on_holdout(ranker, last, context)
+    return HoldoutTraining(windows, rows, holdout.ranker, holdout.verdict)
+
+
+def _rows(window: LabelWindow) -> WindowRows:
+    rows = window.rows()
+    logger.info("label window from {}: {} rows, {} positives", rows.cut, rows.rows, rows.positives)
+    return rows
+
+
+@contextmanager
+def lightfm_ahead(
+    known: TrainingTables, cuts: Sequence[date], context: TrainingContext, *, final: bool
+) -> Iterator[LightFMOf]:
+    """Yield what gives LightFM as of a day; what no finished step makes needless is learnt ahead.
+
+    Args:
+        final: whether it is asked for of `tables.day`, too, for all users.
+    """
+    settings, day_of_all = context.settings, known.everybody.day
+    if not settings.candidates.lightfm.num_candidates:
+        yield _never
+        return
+    encoders = fit_encoders(known.everybody, settings.features.max_categories)
+
+    def fit(day: date, progress: Progress) -> LightFMModel:
+        tables = known.everybody if day == day_of_all else known.sample
+        return fit_lightfm(tables.as_of(day), encoders, settings.candidates.lightfm, context.kept, progress)
+
+    days = [*cuts, day_of_all]
+    first = [cut for cut in cuts if not context.checkpoint.has(rows_step(cut))]
+    if cuts[-1] not in first and not context.checkpoint.has(HOLDOUT):
+        first.append(cuts[-1])
+    first += [day_of_all] if final else []
+    with fits_ahead({day: partial(fit, day) for day in days}, first, context.threads) as ahead:
+        yield ahead.result
+
+
+def _never(_day: date, _progress: Progress) -> LightFMModel:
+    raise LookupError("LightFM is off")
