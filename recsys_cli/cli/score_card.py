@@ -1,4 +1,4 @@
-"""What `recsys score` shows of a run, or of a plan, on a terminal."""
+"""What `recsys score` shows of a run on a terminal, and what it and `recsys train` show of a plan."""
 
 from typing import Any
 
@@ -44,14 +44,35 @@ def show_plan(terminal: Terminal, plan: dict[str, Any]) -> None:
     """Show what a run will take."""
     rows = [
         ("users", f"{plan['users']:,}"),
-        ("seconds", f"{plan['seconds']:.1f}"),
-        ("peak memory", f"{plan['peak_bytes'] / 1e9:.2f} GB"),
-        ("disk", f"{plan['disk_bytes'] / 1e6:.1f} MB"),
+        *_needs(plan),
         ("users a chunk", f"{plan['chunk_users']:,}"),
         ("sampled", f"{plan['sampled_users']:,} users"),
     ]
     terminal.show_table(f"Plan of {plan['date']}: nothing was published", ("what", "figure"), rows)
     terminal.say(f"next: recsys score --date {plan['date']}")
+
+
+def show_training_plan(terminal: Terminal, plan: dict[str, Any]) -> None:
+    """Show what a training will take."""
+    rows = [
+        ("users", f"{plan['users']:,}"),
+        *_needs(plan),
+        ("ranker rows", f"{plan['rows']:,}"),
+        ("ranker iterations", f"{plan['iterations']:,}, of all members"),
+        ("LightFM fits side by side", f"{plan['lightfm_fits']}"),
+        ("sampled", f"{plan['sampled_users']:,} users"),
+    ]
+    title = f"Plan of a training on events before {plan['date']}: no model was made"
+    terminal.show_table(title, ("what", "figure"), rows)
+    terminal.say(f"next: recsys train --date {plan['date']}")
+
+
+def _needs(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("seconds", f"{plan['seconds']:.1f}"),
+        ("peak memory", f"{plan['peak_bytes'] / 1e9:.2f} GB"),
+        ("disk", f"{plan['disk_bytes'] / 1e6:.1f} MB"),
+    ]
 
 
 def _gates(figures: dict[str, float]) -> str:

@@ -1,18 +1,23 @@
 """`recsys train`: a new model version."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recsys_cli.cli.arguments import ScoringDate, chosen_day
-from recsys_cli.cli.running import running, stage_rows
-from recsys_cli.cli.session import session_of
+from recsys_cli.cli.running import Running, running, stage_rows
+from recsys_cli.cli.score import Planned
+from recsys_cli.cli.score_card import show_training_plan
+from recsys_cli.cli.session import Session, session_of
 from recsys_cli.cli.stage_display import shown_stages
 from recsys_cli.cli.terminal import Terminal
 from recsys_cli.cli.verdicts import show_budget, show_models
-from recsys_cli.utils.errors import CheckFailedError
+from recsys_cli.utils.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import date as Day
+
     from recsys_cli.pipelines.train import TrainReport
 
 _FEATURES = 12  # shown of the most important ones
@@ -30,35 +35,74 @@ WarmStart = Annotated[
 
 
 def train(
-    ctx: typer.Context, date: ScoringDate = None, promote: Promote = True, warm_start: WarmStart = False
+    ctx: typer.Context,
+    date: ScoringDate = None,
+    promote: Promote = True,
+    warm_start: WarmStart = False,
+    plan: Planned = False,
 ) -> None:
     """Train both stages on everything before the date: a new model version.
 
     Example: recsys train --date 2026-07-01
     """
     session = session_of(ctx)
-    terminal = session.terminal
     day = chosen_day(session, date)
+    if plan and warm_start:
+        raise UsageError(
+            "--plan tells what a full training takes; a warm start takes seconds",
+            where="--plan --warm-start",
+            fix="leave out one of them",
+        )
     with running(session, "train", day) as under_way:
-        from recsys_cli.pipelines.train import train_model
-
-        workspace, run = under_way.workspace, under_way.run
-        title, verbosity = f"Training on events before {day}", session.options.verbosity
-        with shown_stages(terminal, title, run.stages, verbosity=verbosity):
-            report = train_model(workspace, day, run, promoted=promote, warm=warm_start)
-        under_way.facts.update(model_version=report.version, date=str(day))
+        if plan:
+            _plan(session, under_way, day)
+            return
+        report = _trained(session, under_way, day, promoted=promote, warm=warm_start)
     if session.options.as_json:
         told = {**report.manifest, "promoted": report.promoted, "path": str(report.folder)}
-        terminal.show_json(terminal.secrets.hide_in(told))
+        session.terminal.show_json(session.terminal.secrets.hide_in(told))
     elif not session.options.quiet:
-        _show(terminal, report, stage_rows(under_way))
-        terminal.say(f"next: recsys score --date {day}")
+        _show(session.terminal, report, stage_rows(under_way))
+        session.terminal.say(f"next: recsys score --date {day}")
     if report.shortfall:
         raise CheckFailedError(
             f"model {report.version} is kept but not promoted: {report.shortfall}",
             where=f"{report.place}/manifest.json",
             fix=f"mend data or settings and train again, or `recsys models promote {report.version} --force`",
         )
+
+
+def _plan(session: Session, under_way: Running, day: "Day") -> None:
+    from recsys_cli.pipelines.train_plan import plan_training
+
+    run, title = under_way.run, f"Planning a training on events before {day}"
+    with shown_stages(session.terminal, title, run.stages, verbosity=session.options.verbosity):
+        plan = asdict(plan_training(under_way.workspace, day, run))
+    under_way.facts.update(date=str(day), plan=plan)
+    told = {"schema_version": 1, "date": str(day), **plan}
+    if session.options.as_json:
+        session.terminal.show_json(told)
+    else:
+        show_training_plan(session.terminal, told)
+
+
+def _trained(
+    session: Session, under_way: Running, day: "Day", *, promoted: bool, warm: bool
+) -> "TrainReport":
+    """Train within a run, and hold what it took against its plan, where there is one."""
+    from recsys_cli.pipelines.plan import compared
+    from recsys_cli.pipelines.train import train_model
+    from recsys_cli.pipelines.training_context import kept_training_plan
+
+    workspace, run = under_way.workspace, under_way.run
+    title = f"Training on events before {day}"
+    with shown_stages(session.terminal, title, run.stages, verbosity=session.options.verbosity):
+        report = train_model(workspace, day, run, promoted=promoted, warm=warm)
+    under_way.facts.update(model_version=report.version, date=str(day))
+    plan = kept_training_plan(workspace, day, report.key)
+    if plan is not None:
+        under_way.facts.update(plan=compared(plan))
+    return report
 
 
 def _show(terminal: Terminal, report: "TrainReport", stages: list[tuple[str, str, str]]) -> None:

@@ -210,7 +210,9 @@ _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 class RuntimeSettings(Section):
     threads: int = Field(0, ge=0, le=1024, description="0, or more than there are: all cores; BLAS has one")
     max_memory: str = Field(
-        "", description='what scoring may take, such as "2GB": bounds the chunks; empty: no bound'
+        "",
+        description='what score and train may take, such as "2GB": bounds the chunks of users, the rows that '
+        "the ranker learns from and the LightFM fits that run side by side; empty: no bound",
     )
 
     @field_validator("max_memory")

@@ -31,6 +31,7 @@ EVENTS = "events"
 FEATURE = "feature"
 VALUE = "value"
 SHARE = "share"
+_FIRST, _SECOND = "first", "second"
 _MICROSECONDS_A_DAY = 86_400_000_000
 
 
@@ -143,17 +144,15 @@ def build_features(
     """
     _refuse_clashes(tables, settings)
     some = tables if sample is None else sample
+    items = _items(tables, settings)
     events = _aged(some)
     pairs = _pairs(events, settings.half_life_days)
-    reach = pairs.select(USER, ITEM, EVENTS)
-    if some is not tables:
-        reach = tables.events.group_by(USER, ITEM).agg(pl.len().cast(pl.UInt32).alias(EVENTS))
     return SampleFeatures(
         day=tables.day,
         user_features=declared(tables.users),
         item_features=declared(tables.items),
         users=_users(some, events, pairs, settings),
-        items=_items(tables, events if some is tables else _aged(tables), reach, settings),
+        items=items,
         pairs=pairs,
         affinity=_affinity(pairs, tables.items, settings.max_categories),
         external=None if some.external is None else some.external[tables.day],
@@ -277,19 +276,30 @@ def _mean(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.Float64).mean().cast(pl.Float32).alias(f"user_mean_{name}")
 
 
-def _items(
-    tables: Tables, events: pl.DataFrame, pairs: pl.DataFrame, settings: FeaturesSettings
-) -> pl.DataFrame:
-    activity = events.group_by(ITEM).agg(_windows("item", settings))
-    reach = pairs.group_by(ITEM).agg(
-        pl.len().cast(pl.Float32).alias("item_users"),
-        (pl.col(EVENTS) > 1).mean().cast(pl.Float32).alias("item_repeat_share"),
-    )
+def _items(tables: Tables, settings: FeaturesSettings) -> pl.DataFrame:
+    activity = _with_repeats(_aged(tables)).group_by(ITEM).agg(*_windows("item", settings), *_reach())
     items = tables.items.with_row_index(ITEM)
-    for frame in (activity, reach):
-        items = items.join(frame, on=ITEM, how="left", validate="1:1", maintain_order="left")
+    items = items.join(activity, on=ITEM, how="left", validate="1:1", maintain_order="left")
     items = items.drop(ITEM).with_columns(pl.col("^item_(events.*|users)$").fill_null(0.0))
     return items.with_columns(_trend(settings), _item_age(tables.day), eligible(tables.day).alias(ELIGIBLE))
+
+
+def _with_repeats(events: pl.DataFrame) -> pl.DataFrame:
+    """Add of each event whether it is a pair's first, and whether its second; a pair's events are adjacent."""
+    again = (pl.col(USER) == pl.col(USER).shift(1)) & (pl.col(ITEM) == pl.col(ITEM).shift(1))
+    again = again.fill_null(False)
+    return events.with_columns(
+        (~again).alias(_FIRST), (again & ~again.shift(1).fill_null(False)).alias(_SECOND)
+    )
+
+
+def _reach() -> tuple[pl.Expr, pl.Expr]:
+    """Return how many users an item has, and the share of them who have it more than once."""
+    users = pl.col(_FIRST).sum()
+    return (
+        users.cast(pl.Float32).alias("item_users"),
+        (pl.col(_SECOND).sum() / users).cast(pl.Float32).alias("item_repeat_share"),
+    )
 
 
 def _trend(settings: FeaturesSettings) -> pl.Expr:

@@ -106,7 +106,10 @@ def intra_list_diversity(lists: pl.DataFrame, vectors: sparse.csr_matrix, k: int
         (np.ones(len(rows)), (rows, items[described])), shape=(len(counts), vectors.shape[0])
     )
     alike = np.concatenate(
-        [_squared_lengths(members[start : start + _BLOCK] @ vectors) for start in range(0, len(counts), _BLOCK)]
+        [
+            _squared_lengths(members[start : start + _BLOCK] @ vectors)
+            for start in range(0, len(counts), _BLOCK)
+        ]
     )
     alike -= counts
     several = counts > 1

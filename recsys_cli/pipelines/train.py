@@ -20,7 +20,8 @@ from recsys_cli.models.training.window_rows import WindowRows
 from recsys_cli.pipelines.inputs import read_inputs, with_external
 from recsys_cli.pipelines.run_record import Run, library_versions
 from recsys_cli.pipelines.serving import open_base
-from recsys_cli.pipelines.training_context import resumable_context
+from recsys_cli.pipelines.training_context import resumable_context, training_key
+from recsys_cli.pipelines.training_memory import training_bounds
 from recsys_cli.pipelines.verdicts import exam_facts
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import check_writable, staging_folder
@@ -32,11 +33,13 @@ class TrainReport:
     """A new model version.
 
     Attributes:
+        key: of the training, as in its plan.
         folder: on this disk; place: where it belongs, as a message shows it.
         shortfall: why it was not promoted although that was asked for; empty where it was.
     """
 
     version: str
+    key: str
     folder: Path
     place: str
     promoted: bool
@@ -74,11 +77,12 @@ def train_model(
             _tell_what_is_left(base, settings)
             settings = warm_start_settings(base, settings)
             tables = with_external(tables, workspace, [base.model.trained_through])
-            context = resumable_context(workspace, run, tables, settings, base)
-            training = warm_start(base.model, tables, context)
-        else:
-            context = resumable_context(workspace, run, tables, settings)
-            training = train_two_stage(tables, context)
+        bounds = training_bounds(tables, settings, workspace.threads)
+        key = training_key(workspace, tables, settings, bounds, base)
+        context = resumable_context(workspace, run, key, bounds)
+        training = (
+            train_two_stage(tables, context) if base is None else warm_start(base.model, tables, context)
+        )
         with run.stages.stage("save"):
             facts = _facts(training, settings, run, len(tables.events)) | _origin(base)
             facts["settings"] = _recorded(settings, workspace.secrets)
@@ -93,7 +97,7 @@ def train_model(
         context.checkpoint.remove()
     promoted = promoted and not missing
     place = workspace.models.place_of(version)
-    return TrainReport(version, folder, place, promoted, missing, training.windows, manifest)
+    return TrainReport(version, key, folder, place, promoted, missing, training.windows, manifest)
 
 
 def _tell_what_is_left(base: Bundle, settings: Settings) -> None:

@@ -89,6 +89,10 @@ class Workspace:
         """Return where the plan of a day's scoring is kept."""
         return self.runs / ".plans" / f"date={day}.json"
 
+    def training_plan(self, day: date) -> Path:
+        """Return where the plan of a training on the events before a day is kept."""
+        return self.runs / ".plans" / f"train-{day}.json"
+
     def lock(self, name: str) -> Path:
         """Return the path of a lock file."""
         return self.runs / ".locks" / f"{name}.lock"

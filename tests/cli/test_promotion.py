@@ -89,7 +89,7 @@ def test_the_manifest_tells_how_the_model_did_and_of_what_it_is_made(workspace: 
     assert set(told["feature_importance"]) == set(told["ranker"]["columns"])
     assert sum(told["feature_importance"].values()) == pytest.approx(100, abs=0.5)
     assert [one["first_day"] for one in told["label_windows"]] == ["2026-02-16", "2026-02-23"]
-    assert {"candidate models", "features", "ranker", "exam"} <= set(told["seconds"])
+    assert {"LightFM", "similarities", "features", "ranker", "holdout"} <= set(told["seconds"])
 
 
 def published(workspace: Path) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Training never sees what it is asked to foretell."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,19 +13,20 @@ from polars.testing import assert_frame_equal
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features import build_features
 from recsys_cli.data_preparation.tables import Tables, read_tables
-from recsys_cli.data_preparation.training_set import label_cuts, window_pairs, with_negatives
+from recsys_cli.data_preparation.training_set import draw_negatives, label_cuts, window_pairs
 from recsys_cli.models.bundle import read_bundle, write_bundle
 from recsys_cli.models.candidates.stage import fit_candidate_stage
 from recsys_cli.models.judging import TWO_STAGES
-from recsys_cli.models.leakage import check_leakage
-from recsys_cli.models.ranker import fit_ranker
-from recsys_cli.models.training import (
-    LabelWindow,
+from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.context import TrainingContext
+from recsys_cli.models.training.label_window import LabelWindow, TrainingTables, label_pairs
+from recsys_cli.models.training.leakage_check import check_leakage
+from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
+from recsys_cli.models.training.ranker_training import fit_ranker
+from recsys_cli.models.training.two_stage_training import (
     Training,
-    Workshop,
     feature_columns,
-    label_pairs,
-    label_window,
+    lightfm_ahead,
     train_two_stage,
 )
 from recsys_cli.models.two_stage import open_day, rank_users
@@ -82,29 +84,52 @@ def tables(settings: Settings) -> Tables:
 
 
 @pytest.fixture(scope="module")
-def shop(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return Workshop(settings, 2, Stages(), FitCache(tmp_path_factory.mktemp("fits")))
+def context(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> TrainingContext:
+    folder = tmp_path_factory.mktemp("training")
+    return TrainingContext(settings, 2, Stages(), Checkpoint(folder / "steps"), FitCache(folder / "fits"))
 
 
 @pytest.fixture(scope="module")
-def training(tables: Tables, shop: Workshop) -> Training:
-    return train_two_stage(tables, shop)
+def training(tables: Tables, context: TrainingContext) -> Training:
+    return train_two_stage(tables, context)
+
+
+def window_of(tables: Tables, cut: date, context: TrainingContext) -> LabelWindow:
+    """Return a label window whose candidate models are learnt when they are asked for."""
+    known = TrainingTables.of(tables, context.settings)
+    one = replace(context, threads=1)
+    with lightfm_ahead(known, [EARLIER, CUT], one, final=False) as lightfm:
+        return LabelWindow(cut, known, context, lightfm)
 
 
 @pytest.fixture(scope="module")
-def windows(tables: Tables, shop: Workshop) -> list[LabelWindow]:
-    return [label_window(tables, cut, shop) for cut in (EARLIER, CUT)]
+def windows(tables: Tables, context: TrainingContext) -> list[LabelWindow]:
+    return [window_of(tables, cut, context) for cut in (EARLIER, CUT)]
+
+
+WithRanker = Callable[..., TrainingContext]
 
 
 @pytest.fixture(scope="module")
-def every_candidate(tables: Tables, shop: Workshop) -> pl.DataFrame:
-    """The earlier window's frame with all candidates of its users."""
-    return label_window(tables, EARLIER, with_ranker(shop, n_negatives=10_000)).frame
+def with_ranker(context: TrainingContext, tmp_path_factory: pytest.TempPathFactory) -> WithRanker:
+    """Return a context with other settings of the ranker, and with finished steps of its own."""
+
+    def changed(**changes: object) -> TrainingContext:
+        ranker = context.settings.ranker.model_copy(update=changes)
+        settings = context.settings.model_copy(update={"ranker": ranker})
+        return replace(context, settings=settings, checkpoint=Checkpoint(tmp_path_factory.mktemp("steps")))
+
+    return changed
 
 
-def with_ranker(shop: Workshop, **changes: object) -> Workshop:
-    ranker = shop.settings.ranker.model_copy(update=changes)
-    return replace(shop, settings=shop.settings.model_copy(update={"ranker": ranker}))
+@pytest.fixture(scope="module")
+def every_candidate(tables: Tables, with_ranker: WithRanker) -> LabelWindow:
+    """The earlier window with all candidates of its users among its rows."""
+    return window_of(tables, EARLIER, with_ranker(n_negatives=10_000))
+
+
+def quantised(window: LabelWindow, columns: tuple[str, ...], categories: tuple[str, ...]) -> QuantisedRows:
+    return quantise([window.rows()], columns, categories)
 
 
 def shuffled_after(tables: Tables, cut: date) -> Tables:
@@ -114,14 +139,18 @@ def shuffled_after(tables: Tables, cut: date) -> Tables:
     return replace(tables, events=tables.events.with_columns(item))
 
 
-def test_the_window_shapes_the_labels_alone(tables: Tables, shop: Workshop) -> None:
+def test_the_window_shapes_the_labels_alone(tables: Tables, with_ranker: WithRanker) -> None:
     """With the items of the window's events shuffled, the same candidates get the same features."""
-    everything = with_ranker(shop, n_negatives=1_000)
-    frames = [label_window(known, CUT, everything).frame for known in (tables, shuffled_after(tables, CUT))]
+    frames = [
+        window_of(known, CUT, with_ranker(n_negatives=1_000)).rows().frame()
+        for known in (tables, shuffled_after(tables, CUT))
+    ]
     assert not frames[0]["label"].equals(frames[1]["label"])
     both = set(frames[0]["user"]) & set(frames[1]["user"])
     assert len(both) > 20
-    kept = [frame.filter(pl.col("user").is_in(list(both))).drop("label") for frame in frames]
+    kept = [
+        frame.filter(pl.col("user").is_in(list(both))).drop("label").sort("user", "item") for frame in frames
+    ]
     assert_frame_equal(kept[0], kept[1], check_exact=True)
 
 
@@ -131,14 +160,15 @@ def test_positives_are_the_windows_own_new_pairs(tables: Tables, windows: list[L
     later = tables.events.filter(pl.col("timestamp").is_between(start, day_start(DAY, "UTC"), "left"))
     before = tables.events.filter(pl.col("timestamp") < start)
     pairs = set(later.select("user", "item").iter_rows()) - set(before.select("user", "item").iter_rows())
-    assert window.summary().reachable == len(pairs)
-    told = {(row["user"], row["item"]): row["label"] for row in window.frame.iter_rows(named=True)}
+    frame = window.rows().frame()
+    assert window.rows().positives_in_window == len(pairs)
+    told = {(row["user"], row["item"]): row["label"] for row in frame.iter_rows(named=True)}
     assert all((label == 1) == (pair in pairs) for pair, label in told.items())
-    per_user = window.frame.group_by("user").agg(
+    per_user = frame.group_by("user").agg(
         pl.col("label").sum(), (pl.col("label") == 0).sum().alias("negatives")
     )
     assert per_user["label"].min() >= 1 and per_user["negatives"].max() == 20
-    assert (window.frame["group"].rle().struct.field("value")).is_unique().all()  # its rows are adjacent
+    assert (frame["group"].rle().struct.field("value")).is_unique().all()  # its rows are adjacent
 
 
 def test_repeats_count_where_they_may_be_recommended(tables: Tables, settings: Settings) -> None:
@@ -158,11 +188,11 @@ def test_repeats_count_where_they_may_be_recommended(tables: Tables, settings: S
 
 
 def test_a_person_stays_on_one_side_of_the_validation_split(windows: list[LabelWindow]) -> None:
-    frame = pl.concat([window.frame for window in windows])
+    frame = pl.concat([window.rows().frame() for window in windows])
     assert frame.group_by("user").agg(pl.col("validation").n_unique())["validation"].max() == 1
     assert 0.05 < frame.unique("user")["validation"].mean() < 0.3
     assert frame.group_by("group").agg(pl.col("user").n_unique())["user"].max() == 1
-    assert frame["group"].n_unique() == sum(window.frame["user"].n_unique() for window in windows)
+    assert frame["group"].n_unique() == sum(window.rows().users for window in windows)
 
 
 def test_label_windows_end_at_the_training_day(tables: Tables) -> None:
@@ -175,8 +205,13 @@ def test_label_windows_end_at_the_training_day(tables: Tables) -> None:
 def test_negatives_are_drawn_alike_whatever_the_chunk() -> None:
     frame = pl.DataFrame({"user": [1] * 6 + [2] * 6, "item": [*range(6), *range(6)]}).cast(pl.UInt32)
     positives = pl.DataFrame({"user": [1, 2, 2], "item": [3, 0, 99]}).cast(pl.UInt32)
-    drawn = with_negatives(frame, positives, 2, seed=5)
-    alone = [with_negatives(frame.filter(pl.col("user") == user), positives, 2, seed=5) for user in (1, 2)]
+
+    def draw(some: pl.DataFrame) -> pl.DataFrame:
+        drawn = draw_negatives(some, positives, 2, seed=5)
+        return some[drawn["row"]].with_columns(drawn["label"])
+
+    drawn = draw(frame)
+    alone = [draw(frame.filter(pl.col("user") == user)) for user in (1, 2)]
     assert_frame_equal(drawn, pl.concat(alone))
     assert drawn.group_by("user").agg(pl.col("label").sum(), pl.len()).sort("user").rows() == [
         (1, 1, 3),
@@ -185,12 +220,14 @@ def test_negatives_are_drawn_alike_whatever_the_chunk() -> None:
 
 
 def test_the_exam_asks_a_ranker_that_has_not_seen_its_window(
-    shop: Workshop, windows: list[LabelWindow], training: Training
+    context: TrainingContext, with_ranker: WithRanker, windows: list[LabelWindow], training: Training
 ) -> None:
     """A ranker of the earlier window alone, calibrated or not, gives the lists that the exam judged."""
     earlier, last = windows
-    columns, categories = feature_columns(earlier.frame, last.stage, shop.settings.ranker.feature_groups)
-    ranker = fit_ranker(earlier.frame, columns, categories, shop.settings.ranker, 2)
+    names, groups = earlier.rows().columns, context.settings.ranker.feature_groups
+    columns, categories = feature_columns(names, last.stage.encoders, groups)
+    rows = quantise([earlier.rows(), last.rows()], columns, categories).first_windows(1)  # borders are shared
+    ranker = fit_ranker(rows, with_ranker().fitting())
     users = last.positives[USER].unique().sort().to_numpy()
     ranked = rank_users(users, last.day, ranker.on(last.day.tables.items), 0).top(10)
     hit = ranked.join(last.positives, on=["user", "item"], how="semi").group_by("user").len()
@@ -201,63 +238,73 @@ def test_the_exam_asks_a_ranker_that_has_not_seen_its_window(
     assert [window.cut for window in training.windows] == [EARLIER, CUT]
 
 
-@pytest.mark.parametrize(("loss", "most"), [("QuerySoftMax", 0.2), ("Logloss", 0.4)])
+@pytest.mark.parametrize("loss", ["QuerySoftMax", "Logloss"])
 def test_shuffled_labels_bring_the_lists_down_to_chance(
-    every_candidate: pl.DataFrame, shop: Workshop, windows: list[LabelWindow], loss: str, most: float
+    every_candidate: LabelWindow,
+    context: TrainingContext,
+    with_ranker: WithRanker,
+    windows: list[LabelWindow],
+    loss: str,
 ) -> None:
-    """Labels dealt out anew among all of a user's candidates teach nothing: any order is as good.
+    """Labels dealt out anew among all rows teach nothing: any order is as good.
 
-    Logloss compares users too, and those who take much are newcomers with popular candidates: a little of
-    that stays.
+    Dealt out within each user they would still tell Logloss who takes much, and with it what such users take.
     """
     last, known = windows[-1], every_candidate
-    settings = with_ranker(shop, loss_function=loss, members=1).settings.ranker
-    users = last.frame[USER].unique().sort().to_numpy()
-    columns, categories = feature_columns(known, last.stage, settings.feature_groups)
+    users = last.rows().frame()[USER].unique().sort().to_numpy()
+    groups = context.settings.ranker.feature_groups
+    columns, categories = feature_columns(known.rows().columns, last.stage.encoders, groups)
+    rows = quantised(known, columns, categories)
 
-    def gain(frame: pl.DataFrame) -> pl.Series:
+    def gain(rows: QuantisedRows) -> pl.Series:
         """Hits in each user's first ten places in the last window, beyond those of a random order."""
-        ranker = fit_ranker(frame, columns, categories, settings, 2)
+        ranker = fit_ranker(rows, with_ranker(loss_function=loss, members=1).fitting())
         every = rank_users(users, last.day, ranker.on(last.day.tables.items), 0).frame(last.day)
         ranked = every.join(last.positives.with_columns(taken=1.0), on=["user", "item"], how="left")
         taken = pl.col("taken").fill_null(0.0)
         hits = taken.filter(pl.col("rank") <= 10).sum() - 10 * taken.mean()
         return ranked.group_by("user", maintain_order=True).agg(hits.alias("gain"))["gain"]
 
-    learnt = gain(known)
-    dealt = [known.with_columns(pl.col("label").shuffle(seed=seed).over("group")) for seed in range(8)]
+    learnt = gain(rows)
+    dealt = [
+        replace(rows, label=np.random.default_rng(seed).permutation(rows.label)) for seed in range(8)
+    ]
     assert learnt.mean() > 4 * learnt.std() / np.sqrt(len(learnt))
-    assert abs(np.mean([gain(frame).mean() for frame in dealt])) < most * learnt.mean()
+    assert abs(np.mean([gain(one).mean() for one in dealt])) < 0.25 * learnt.mean()
 
 
 def test_the_alarm_is_silent_where_nothing_leaks(
-    tables: Tables, shop: Workshop, windows: list[LabelWindow]
+    tables: Tables, context: TrainingContext, windows: list[LabelWindow]
 ) -> None:
     last = windows[-1]
-    users = last.frame[USER].unique().sort()
-    check_leakage(tables, CUT, last.stage, last.day, users, shop.settings.features, 2)
+    known = TrainingTables(tables, tables)
+    check_leakage(known, CUT, last.stage, last.day, context.settings.features, 2)
+
+
+def test_the_alarm_is_silent_for_a_sample_of_the_users(tables: Tables, with_ranker: WithRanker) -> None:
+    some = with_ranker(max_train_users=500)
+    window = window_of(tables, CUT, some)
+    assert len(window.features.users) == 500 < len(tables.users)
+    check_leakage(window.tables, CUT, window.stage, window.day, some.settings.features, 2)
 
 
 def test_the_alarm_tells_of_candidate_models_that_saw_the_window(
-    tables: Tables, shop: Workshop, windows: list[LabelWindow]
+    tables: Tables, context: TrainingContext, windows: list[LabelWindow]
 ) -> None:
-    late = fit_candidate_stage(tables.as_of(CUT + timedelta(days=1)), shop.settings, 2)
+    late = fit_candidate_stage(tables.as_of(CUT + timedelta(days=1)), context.settings, 2)
     day = open_day(late, windows[-1].features, 2)
-    users = windows[-1].frame[USER].unique().sort()
     with pytest.raises(ModelError, match="the candidate models have learnt from an event of 1998-03-26"):
-        check_leakage(tables, CUT, late, day, users, shop.settings.features, 2)
+        check_leakage(TrainingTables(tables, tables), CUT, late, day, context.settings.features, 2)
 
 
 def test_the_alarm_tells_of_features_that_saw_the_window(
-    tables: Tables, shop: Workshop, windows: list[LabelWindow]
+    tables: Tables, context: TrainingContext, windows: list[LabelWindow]
 ) -> None:
     last = windows[-1]
-    late = build_features(tables.as_of(CUT + timedelta(days=1)), shop.settings.features)
-    users = last.frame[USER].unique().sort()
+    late = build_features(tables.as_of(CUT + timedelta(days=1)), context.settings.features)
+    day = open_day(last.stage, late, 2)
     with pytest.raises(ModelError, match="features change without the window's events"):
-        check_leakage(
-            tables, CUT, last.stage, open_day(last.stage, late, 2), users, shop.settings.features, 2
-        )
+        check_leakage(TrainingTables(tables, tables), CUT, last.stage, day, context.settings.features, 2)
 
 
 class NeverCut(Tables):
@@ -267,51 +314,55 @@ class NeverCut(Tables):
         return replace(self, day=day)
 
 
-def test_a_training_asks_the_alarm(tables: Tables, shop: Workshop) -> None:
+def test_a_training_asks_the_alarm(tables: Tables, context: TrainingContext, with_ranker: WithRanker) -> None:
     leaking = NeverCut(tables.day, tables.timezone, tables.events, tables.users, tables.items)
-    scoring = shop.settings.scoring.model_copy(update={"filter_viewed": False})
-    repeats = replace(shop, settings=shop.settings.model_copy(update={"scoring": scoring}))
+    scoring = context.settings.scoring.model_copy(update={"filter_viewed": False})
+    repeats = replace(with_ranker(), settings=context.settings.model_copy(update={"scoring": scoring}))
     with pytest.raises(ModelError, match="leakage: the label window from 1998-03-26 on has leaked"):
         train_two_stage(leaking, repeats)
 
 
-def test_only_the_groups_of_the_settings_reach_the_ranker(shop: Workshop, windows: list[LabelWindow]) -> None:
-    frame, stage = windows[-1].frame, windows[-1].stage
-    some, _ = feature_columns(frame, stage, ["ranks", "items"])
+def test_only_the_groups_of_the_settings_reach_the_ranker(
+    context: TrainingContext, windows: list[LabelWindow]
+) -> None:
+    names, encoders = windows[-1].rows().columns, windows[-1].stage.encoders
+    some, _ = feature_columns(names, encoders, ["ranks", "items"])
     assert {"lightfm_rank", "popular_segment_rank", "item_events_7d", "item_release_year"} <= set(some)
     assert all(name.endswith("_rank") or name.startswith("item_") for name in some)
-    groups = shop.settings.ranker.feature_groups
+    groups = context.settings.ranker.feature_groups
     on = [group for group in groups if group != "pairs"]  # history is for repeats alone
     with pytest.raises(SettingsError, match="no feature is left for the ranker in the groups: pairs"):
-        feature_columns(frame, stage, ["pairs"])
-    parts = [set(feature_columns(frame, stage, [group])[0]) for group in on]
-    every, categories = feature_columns(frame, stage, groups)
+        feature_columns(names, encoders, ["pairs"])
+    parts = [set(feature_columns(names, encoders, [group])[0]) for group in on]
+    every, categories = feature_columns(names, encoders, groups)
     assert set().union(*parts) == set(every) and sum(map(len, parts)) == len(every)
-    assert set(frame.columns) - set(every) == {"user", "item", "sources", "label", "group", "validation"}
+    assert set(names) - set(every) == {"user", "item", "label", "group", "validation"}
     assert categories == ("user_gender", "item_release_year")
 
 
 @pytest.mark.parametrize("loss", ["QuerySoftMax", "YetiRank", "PairLogit"])
-def test_every_loss_learns_an_order(shop: Workshop, windows: list[LabelWindow], loss: str) -> None:
-    frame = pl.concat([window.frame for window in windows])
-    columns, categories = feature_columns(frame, windows[-1].stage, ["scores", "items"])
-    settings = with_ranker(shop, loss_function=loss, iterations=15).settings.ranker
-    raw = fit_ranker(frame, columns, categories, settings, 2).model.predict(frame.select(columns))
+def test_every_loss_learns_an_order(with_ranker: WithRanker, windows: list[LabelWindow], loss: str) -> None:
+    rows = [window.rows() for window in windows]
+    frame = pl.concat([one.frame() for one in rows])
+    columns, categories = feature_columns(frame.columns, windows[-1].stage.encoders, ["scores", "items"])
+    fitting = with_ranker(loss_function=loss, iterations=15).fitting()
+    raw = fit_ranker(quantise(rows, columns, categories), fitting).model.predict(frame.select(columns))
     means = frame.with_columns(raw=raw).group_by("label").agg(pl.col("raw").mean()).sort("label")["raw"]
     assert means[1] > means[0]
 
 
 @pytest.mark.parametrize("loss", ["QuerySoftMax", "YetiRank", "PairLogit"])
-def test_a_whole_training_with_every_loss(tables: Tables, shop: Workshop, loss: str) -> None:
-    trained = train_two_stage(tables, with_ranker(shop, loss_function=loss, iterations=5, members=2))
+def test_a_whole_training_with_every_loss(tables: Tables, with_ranker: WithRanker, loss: str) -> None:
+    trained = train_two_stage(tables, with_ranker(loss_function=loss, iterations=5, members=2))
     assert set(trained.importance) == set(trained.model.ranker.columns)
     assert sum(trained.importance.values()) == pytest.approx(100)
 
 
 def test_the_same_training_gives_the_same_files_with_and_without_kept_fits(
-    training: Training, tables: Tables, shop: Workshop, tmp_path: Path
+    training: Training, tables: Tables, context: TrainingContext, tmp_path: Path
 ) -> None:
-    again = train_two_stage(tables, Workshop(shop.settings, 2, Stages()))
+    fresh = TrainingContext(context.settings, 2, Stages(), Checkpoint(tmp_path / "steps"))
+    again = train_two_stage(tables, fresh)
     for name, trained in (("a", training.model), ("b", again.model)):
         (tmp_path / name).mkdir()
         write_bundle(trained, tmp_path / name, {})
@@ -333,7 +384,7 @@ def test_a_damaged_file_is_never_loaded(training: Training, tmp_path: Path) -> N
         (tmp_path / name).write_bytes(whole)
 
 
-def test_too_short_a_history_is_told(tables: Tables, shop: Workshop) -> None:
+def test_too_short_a_history_is_told(tables: Tables, with_ranker: WithRanker) -> None:
     first = tables.events.select(pl.col("timestamp").min().dt.date()).item() + timedelta(days=1)
     with pytest.raises(InputError, match="no event lies before"):
-        train_two_stage(tables.as_of(first), shop)
+        train_two_stage(tables.as_of(first), with_ranker())

@@ -18,6 +18,7 @@ from recsys_cli.models.training.leakage_check import check_leakage
 from recsys_cli.models.training.window_rows import LABEL
 from recsys_cli.models.two_stage import rank_users
 from recsys_cli.utils.columns import ITEM, USER
+from recsys_cli.utils.files import as_system_error
 from recsys_cli.utils.parallel import chunks_of, mapped
 from recsys_cli.utils.progress import Progress
 
@@ -49,7 +50,9 @@ def evaluate_on_holdout(ranker: Ranker, window: LabelWindow, context: TrainingCo
     def write(folder: Path) -> Mapping[str, Any]:
         day = window.day
         with context.stages.stage("leakage check"):
-            check_leakage(window.tables, window.cut, window.stage, day, context.settings.features, context.threads)
+            check_leakage(
+                window.tables, window.cut, window.stage, day, context.settings.features, context.threads
+            )
         with context.stages.stage("calibration") as progress:
             judged = replace(ranker, calibration=_calibrated(ranker, window, context, progress))
         with context.stages.stage("holdout") as progress:
@@ -103,10 +106,9 @@ def _judged(ranker: Ranker, window: LabelWindow, context: TrainingContext, progr
 
 def _write(folder: Path, calibration: Calibration, verdict: Verdict) -> dict[str, Any]:
     """Write what a verdict says of each user, and return the rest."""
-    named = [
-        frame.with_columns(pl.lit(name).alias(_CONTESTANT)) for name, frame in verdict.by_user.items()
-    ]
-    pl.concat(named).write_parquet(folder / _BY_USER)
+    named = [frame.with_columns(pl.lit(name).alias(_CONTESTANT)) for name, frame in verdict.by_user.items()]
+    with as_system_error(folder / _BY_USER, pl.exceptions.ComputeError):
+        pl.concat(named).write_parquet(folder / _BY_USER)
     return {
         "calibration": asdict(calibration),
         "contestants": list(verdict.by_user),

@@ -19,7 +19,7 @@ from recsys_cli.models.candidates.stage import CandidateStage, fit_candidate_sta
 from recsys_cli.models.join import join_features
 from recsys_cli.models.training.checkpoint import FinishedStep
 from recsys_cli.models.training.context import TrainingContext
-from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows, chunk_file
+from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows, write_chunk
 from recsys_cli.models.two_stage import ServingDay, candidates_of, open_day
 from recsys_cli.utils.columns import ITEM, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import InputError
@@ -105,6 +105,10 @@ class LabelWindow:
             )
         return positives
 
+    def check(self) -> None:
+        """Raises: InputError where nothing lies before the window or in it."""
+        assert not self.before.everybody.events.is_empty() and not self.positives.is_empty()
+
     @cached_property
     def features(self) -> FeatureTables:
         """What scoring would have known on the first day."""
@@ -136,11 +140,12 @@ class LabelWindow:
         return _as_rows(self.cut, step)
 
     def _write_rows(self, folder: Path) -> Mapping[str, Any]:
+        self.check()
         positives, day = self.positives, self.day
         facts: dict[str, Any] = {"users": 0, "rows": 0, "positives": 0, "files": 0, "columns": []}
         with self.context.stages.stage("training rows") as progress:
             for frame in self._chunks(day, progress):
-                frame.write_parquet(chunk_file(folder, facts["files"]), compression="lz4", statistics=False)
+                write_chunk(frame, folder, facts["files"])
                 facts["files"] += 1
                 facts["users"] += frame[USER].n_unique()
                 facts["rows"] += len(frame)

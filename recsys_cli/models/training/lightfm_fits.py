@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import date
 
 from recsys_cli.models.candidates.lightfm import LightFMModel
+from recsys_cli.models.keeping import Arrays, ArrayStore, Shapes
 from recsys_cli.utils.progress import Progress
 
 Fit = Callable[[Progress], LightFMModel]  # told of its epochs
@@ -65,10 +66,24 @@ class LightFMFits:
         return moved
 
 
+class FitsAtATime:
+    """An ArrayStore for fits that begin side by side: so many at most are made at a time, the others wait.
+
+    What is kept already is returned as `kept` does.
+    """
+
+    def __init__(self, kept: ArrayStore, most: int) -> None:
+        self._kept = kept
+        self._free = threading.Semaphore(most)
+
+    def __call__(self, key: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
+        """Return the arrays of an earlier fit, or make and keep them once a place is free."""
+        with self._free:
+            return self._kept(key, shapes, make)
+
+
 @contextmanager
-def fits_ahead(
-    fits: Mapping[date, Fit], ahead: Collection[date], threads: int
-) -> Iterator[LightFMFits]:
+def fits_ahead(fits: Mapping[date, Fit], ahead: Collection[date], threads: int) -> Iterator[LightFMFits]:
     """Yield the fits, under way; what is not done at the end of the block is dropped."""
     under_way = LightFMFits(fits, ahead, threads)
     try:

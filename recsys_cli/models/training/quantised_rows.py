@@ -147,16 +147,7 @@ def quantise(
 
     The borders come from all windows' rows, or from 200,000 that are drawn from them.
     """
-    return with_borders(windows, columns, categories, _borders(windows, columns, categories))
-
-
-def with_borders(
-    windows: Sequence[WindowRows],
-    columns: tuple[str, ...],
-    categories: tuple[str, ...],
-    borders: Mapping[str, np.ndarray],
-) -> QuantisedRows:
-    """Read the windows' rows as `quantise` does, with given borders."""
+    borders = _borders(windows, columns, categories)
     size = sum(window.rows for window in windows)
     bins = np.empty((len(columns), size), dtype=np.uint8)
     label, group = np.empty(size, dtype=np.int8), np.empty(size, dtype=np.uint64)

@@ -82,7 +82,7 @@ def continue_ranker(rows: QuantisedRows, base: Ranker, baseline: np.ndarray, fit
     from catboost import sum_models
 
     if len(np.unique(rows.label)) < 2:
-        raise _nothing_to_learn()
+        raise nothing_to_learn()
     settings = fitting.settings
     pool = rows.pool(weighted=settings.loss_function not in _WITHOUT_WEIGHTS, baseline=baseline)
     one = replace(fitting, settings=settings.model_copy(update={"members": 1}))
@@ -181,7 +181,7 @@ def _as_model(trees: Mapping[str, Any]) -> "CatBoost":
 def _check_labels(rows: QuantisedRows, settings: RankerSettings) -> None:
     """Raises: ModelError unless there are positives and others to learn from and to stop by."""
     if len(np.unique(rows.label)) < 2:
-        raise _nothing_to_learn()
+        raise nothing_to_learn()
     sides = ~rows.validation, rows.validation
     if any(len(np.unique(rows.label[side])) < 2 for side in sides):
         learnt, kept = (len(np.unique(rows.group[side])) for side in sides)
@@ -193,7 +193,8 @@ def _check_labels(rows: QuantisedRows, settings: RankerSettings) -> None:
         )
 
 
-def _nothing_to_learn() -> ModelError:
+def nothing_to_learn() -> ModelError:
+    """Return the error of a training without rows of both labels."""
     return ModelError(
         "the label windows hold too few users whose candidates they then chose",
         where="ranker.label_days, ranker.label_windows",

@@ -28,7 +28,7 @@ from recsys_cli.models.training.label_window import (
 )
 from recsys_cli.models.training.lightfm_fits import fits_ahead
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
-from recsys_cli.models.training.ranker_training import fit_ranker, refit_ranker
+from recsys_cli.models.training.ranker_training import fit_ranker, nothing_to_learn, refit_ranker
 from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows
 from recsys_cli.models.two_stage import TwoStageModel
 from recsys_cli.utils.columns import ITEM, USER
@@ -75,7 +75,7 @@ def train_until_holdout(tables: Tables, context: TrainingContext) -> HoldoutTrai
     Raises: InputError when the history is too short; ModelError when there is nothing to learn from, or a
         window has leaked into what was made before it; SettingsError when the ranker has no feature.
     """
-    known, cuts = TrainingTables.of(tables, context.settings), _cuts(tables, context)
+    known, cuts = _checked(tables, context)
     with lightfm_ahead(known, cuts, context, final=False) as lightfm:
         return _until_holdout(known, cuts, context, lightfm)
 
@@ -85,7 +85,7 @@ def train_two_stage(tables: Tables, context: TrainingContext) -> Training:
 
     Raises: as `train_until_holdout` does.
     """
-    known, cuts = TrainingTables.of(tables, context.settings), _cuts(tables, context)
+    known, cuts = _checked(tables, context)
     with lightfm_ahead(known, cuts, context, final=True) as lightfm:
         past = _until_holdout(known, cuts, context, lightfm)
         with context.stages.stage("ranker") as progress:
@@ -117,9 +117,16 @@ def feature_columns(
     return columns, tuple(name for name in columns if name in known)
 
 
-def _cuts(tables: Tables, context: TrainingContext) -> list[date]:
-    ranking = context.settings.ranker
-    return label_cuts(tables.day, ranking.label_days, ranking.label_windows)
+def _checked(tables: Tables, context: TrainingContext) -> tuple[TrainingTables, list[date]]:
+    """Return what is learnt from and the label windows' first days.
+
+    Raises: InputError, before any work is spent, where nothing lies before a window or in it.
+    """
+    known, ranking = TrainingTables.of(tables, context.settings), context.settings.ranker
+    cuts = label_cuts(tables.day, ranking.label_days, ranking.label_windows)
+    for cut in cuts:
+        LabelWindow(cut, known, context).check()
+    return known, cuts
 
 
 def _until_holdout(
@@ -131,7 +138,10 @@ def _until_holdout(
     with context.stages.stage("quantise"):
         encoders = fit_encoders(known.everybody, context.settings.features.max_categories)
         groups = context.settings.ranker.feature_groups
-        rows = quantise(windows, *feature_columns(windows[-1].columns, encoders, groups))
+        names = next((window.columns for window in windows if window.rows), None)
+        if names is None:
+            raise nothing_to_learn()
+        rows = quantise(windows, *feature_columns(names, encoders, groups))
     with context.stages.stage("ranker") as progress:
         ranker = fit_ranker(rows.first_windows(len(cuts) - 1), context.fitting(progress))
     holdout = evaluate_on_holdout(ranker, last, context)

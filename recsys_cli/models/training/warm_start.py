@@ -12,7 +12,7 @@ from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.holdout import evaluate_on_holdout
 from recsys_cli.models.training.label_window import LabelWindow, TrainingTables
 from recsys_cli.models.training.quantised_rows import quantise
-from recsys_cli.models.training.ranker_training import continue_ranker
+from recsys_cli.models.training.ranker_training import continue_ranker, nothing_to_learn
 from recsys_cli.models.training.two_stage_training import Training
 from recsys_cli.models.training.window_rows import WindowRows
 from recsys_cli.models.two_stage import TwoStageModel
@@ -50,6 +50,8 @@ def warm_start(base: TwoStageModel, tables: Tables, context: TrainingContext) ->
 
 
 def _continued(rows: WindowRows, judged: Ranker, context: TrainingContext) -> Ranker:
+    if not rows.rows:
+        raise nothing_to_learn()
     with context.stages.stage("quantise"):
         quantised = quantise([rows], judged.columns, judged.categories)
     with context.stages.stage("ranker") as progress:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from recsys_cli.utils.files import as_system_error
+
 LABEL = "label"
 GROUP = "group"
 VALIDATION = "validation"
@@ -35,13 +37,24 @@ class WindowRows:
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """Yield the rows, a chunk at a time, in the order in which they were made."""
         for number in range(self.files):
-            yield pl.read_parquet(chunk_file(self.folder, number), columns=None if columns is None else list(columns))
+            yield pl.read_parquet(
+                _chunk_file(self.folder, number), columns=None if columns is None else list(columns)
+            )
 
     def frame(self) -> pl.DataFrame:
         """Return all rows: for windows that are known to be small."""
         return pl.concat(self.chunks())
 
 
-def chunk_file(folder: Path, number: int) -> Path:
-    """Return the path of a chunk's file."""
+def write_chunk(frame: pl.DataFrame, folder: Path, number: int) -> None:
+    """Write a chunk of rows.
+
+    Raises: OSError where there is no room.
+    """
+    file = _chunk_file(folder, number)
+    with as_system_error(file, pl.exceptions.ComputeError):
+        frame.write_parquet(file, compression="lz4", statistics=False)
+
+
+def _chunk_file(folder: Path, number: int) -> Path:
     return folder / f"{number:06}.parquet"

@@ -1,0 +1,319 @@
+"""`train --plan`: what a training will take, from pieces of it that are really done, small where they can be."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from functools import partial
+from importlib import import_module
+from os import sched_getaffinity
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.data_preparation.training_set import label_cuts
+from recsys_cli.models.bundle import write_bundle
+from recsys_cli.models.candidates.lightfm import LightFMModel
+from recsys_cli.models.candidates.lightfm_training import fit_lightfm
+from recsys_cli.models.candidates.stage import fit_encoders
+from recsys_cli.models.forest import as_json, read_forests
+from recsys_cli.models.keeping import Arrays, Shapes
+from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.training.context import TrainingContext
+from recsys_cli.models.training.holdout import evaluate_on_holdout
+from recsys_cli.models.training.label_window import LabelWindow, TrainingTables
+from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
+from recsys_cli.models.training.ranker_training import fit_ranker
+from recsys_cli.models.training.two_stage_training import feature_columns
+from recsys_cli.models.two_stage import TwoStageModel, candidate_frame
+from recsys_cli.pipelines.inputs import read_inputs
+from recsys_cli.pipelines.run_record import Run
+from recsys_cli.pipelines.training_context import member_iterations, passing_context, training_key
+from recsys_cli.pipelines.training_memory import training_bounds, training_memory
+from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.utils.columns import USER
+from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.files import check_writable, write_sealed_json
+from recsys_cli.utils.locks import locked
+from recsys_cli.utils.stages import Stages, peak_bytes, process_seconds
+
+_ROWS = 250_000  # of the last label window, made at most
+_WARM_UP, _ITERATIONS = 3, 15  # of CatBoost
+_LOADED = ("catboost", "lightfm", "pandas")  # by a training, when it first needs them
+_USERS = 64  # whose candidates are made first: that loads what is compiled
+_HELD_OUT = 7  # every so many-th list is held out where the ranker is tried
+_GROUP_BITS = np.uint64(50)  # a group's number is smaller
+
+Made = TypeVar("Made")
+Instant = tuple[float, float]  # seconds of the clock, and of all cores
+Step = tuple["Cost", int | None]  # of a training, and the number of the LightFM fit that it waits for
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training will take that finds nothing already learnt, on a machine as busy as now.
+
+    The ranker's members are taken to learn for all of `ranker.iterations`, unless an earlier model under the
+    same settings of the ranker has stopped sooner.
+
+    Attributes:
+        key: of the training that it is made for.
+        seconds: of the whole process; peak_bytes: of memory.
+        disk_bytes: of the finished steps, LightFM's kept fits and the model.
+        users: that label windows look at; sampled_users: those whose rows the prediction comes from.
+        rows: that the ranker learns from; iterations: of all of its members, both times.
+        lightfm_fits: that run side by side at most.
+    """
+
+    key: str
+    seconds: float
+    peak_bytes: int
+    disk_bytes: int
+    users: int
+    sampled_users: int
+    rows: int
+    iterations: int
+    lightfm_fits: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a piece of work takes alone, and the cores that it keeps busy meanwhile."""
+
+    seconds: float
+    cores: float = 1.0
+
+    def __mul__(self, factor: float) -> "Cost":
+        return Cost(self.seconds * factor, self.cores)
+
+
+def plan_training(workspace: Workspace, day: date, run: Run) -> TrainingPlan:
+    """Try the pieces of a training, leave no model, and return what all of it will take; the plan is kept.
+
+    Raises: as `train_model` does: it works under the same lock.
+    """
+    settings, threads = workspace.settings, workspace.threads
+    check_writable(workspace.models.folder)
+    with locked(workspace.lock("models"), "the models"):
+        with run.stages.stage("read"):
+            cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
+            tables = read_inputs(workspace, day, external_days=cuts)
+            bounds = training_bounds(tables, settings, threads)
+            key = training_key(workspace, tables, settings, bounds)
+        opened = process_seconds()
+        with run.stages.stage("trial"), passing_context(workspace, run, bounds) as context:
+            trial = _tried(TrainingTables.of(tables, settings), cuts, context, member_iterations(workspace))
+    memory, (steps, fits) = training_memory(tables, settings, threads), trial.timeline()
+    elapsed = elapsed_seconds(steps, fits, bounds.fits, len(sched_getaffinity(0)))
+    plan = TrainingPlan(
+        key=key,
+        seconds=round(opened + elapsed, 2),
+        peak_bytes=peak_bytes() + memory.lightfm(bounds.fits),
+        disk_bytes=trial.disk_bytes + memory.finished_fits,
+        users=min(len(tables.users), settings.ranker.max_train_users),
+        sampled_users=trial.users,
+        rows=sum(trial.rows),
+        iterations=settings.ranker.members * sum(trial.iterations),
+        lightfm_fits=bounds.fits,
+    )
+    write_sealed_json(workspace.training_plan(day), asdict(plan))
+    return plan
+
+
+def elapsed_seconds(steps: Sequence[Step], fits: Sequence[Cost], side_by_side: int, cores: int) -> float:
+    """Return how long steps take one after the other while LightFM's fits run beside them, in their order.
+
+    All that runs at a time shares the cores evenly.
+    """
+    left, elapsed = [fit.seconds for fit in fits], 0.0
+    for cost, fit in steps:
+        work = cost.seconds
+        while work > 0 or (fit is not None and left[fit] > 0):
+            waits = fit is not None and left[fit] > 0
+            running = [number for number, seconds in enumerate(left) if seconds > 0][:side_by_side]
+            busy = sum(fits[number].cores for number in running) + (0.0 if waits else cost.cores)
+            span = min([left[number] for number in running] + ([] if waits else [work]))
+            elapsed += span * max(1.0, busy / cores)
+            work -= 0.0 if waits else span
+            for number in running:
+                left[number] -= span
+    return elapsed
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What the pieces took, and what they say of the whole.
+
+    Attributes:
+        costs: of the pieces by name; iterations: of a member of the ranker, for the holdout and at the end.
+        shares: events before each label window, and before the day, in proportion to those before the last one.
+        rows: that each label window is expected to give; users: whose rows were made.
+        disk_bytes: of the finished steps and the model, LightFM's fits aside.
+    """
+
+    costs: Mapping[str, Cost]
+    members: int
+    iterations: tuple[int, int]
+    shares: Sequence[float]
+    rows: Sequence[int]
+    users: int
+    disk_bytes: int
+
+    def timeline(self) -> tuple[list[Step], list[Cost]]:
+        """Return the steps of the whole training, and LightFM's fits."""
+        costs, last = self.costs, len(self.rows)
+        fits = [*(costs["window fit"] * share for share in self.shares[:-1]), costs["final fit"]]
+        steps: list[Step] = [(costs[name], None) for name in ("load", "windows", "first users")]
+        for number, (share, rows) in enumerate(zip(self.shares, self.rows, strict=False)):
+            steps += [(costs["features"] * share, None), (costs["similarities"] * share, number)]
+            steps += [(costs["open"], None), (costs["rows"] * rows, None)]
+        steps.append((costs["quantise"] * sum(self.rows), None))
+        steps += self._ranker(sum(self.rows[:-1]), self.iterations[0])
+        steps.append((costs["holdout"], None))
+        steps += self._ranker(sum(self.rows), self.iterations[1])
+        return [*steps, (costs["similarities"] * self.shares[-1], last), (costs["save"], None)], fits
+
+    def _ranker(self, rows: int, iterations: int) -> list[Step]:
+        part = rows / sum(self.rows)
+        return [
+            (self.costs["pool"] * part, None),
+            (self.costs["iteration"] * (self.members * iterations * part), None),
+        ]
+
+
+def _tried(
+    known: TrainingTables, cuts: Sequence[date], context: TrainingContext, iterations: tuple[int, int]
+) -> _Trial:
+    """Do each piece of a training once.
+
+    Raises: as a training does; InputError where the last label window gives no rows.
+    """
+    costs: dict[str, Cost] = {}
+    settings, most, context = context.settings, context.window_rows, replace(context, stages=Stages())
+    _timed(costs, "load", lambda: [import_module(name) for name in _LOADED])
+    sizes = _timed(costs, "windows", lambda: [_size(LabelWindow(cut, known, context)) for cut in cuts])
+    shares = [events / sizes[-1][1] for _, events in [*sizes, (0, len(known.everybody.events))]]
+    lightfm = _lightfm_tried(known, cuts[-1], context, shares[-1], costs)
+    some = replace(context, max_rows=min(most, _ROWS) * len(cuts))
+    window = LabelWindow(cuts[-1], known, some, lambda *_: cast(LightFMModel, lightfm))
+    _timed(costs, "features", lambda: window.features)
+    _timed(costs, "similarities", lambda: window.stage)
+    _timed(costs, "open", lambda: window.day)
+    users = window.positives[USER].unique().sort().to_numpy()
+    _timed(costs, "first users", lambda: candidate_frame(users[:_USERS], window.day))
+    made = _timed(costs, "rows", window.rows)
+    if not made.rows:
+        raise InputError(
+            f"nobody took a candidate in the label window from {window.cut} on",
+            where="ranker.label_days, ranker.label_windows",
+            fix="give another --date, deliver more history, or lengthen the label windows",
+        )
+    per_user = made.rows / min(len(users), made.files * settings.scoring.chunk_users)
+    rows = [min(most, max(1, round(per_user * count))) for count, _ in sizes]
+    columns = feature_columns(made.columns, window.stage.encoders, settings.ranker.feature_groups)
+    quantised = _timed(costs, "quantise", lambda: quantise([made], *columns))
+    ranker = _ranker_tried(_tiled(quantised, sum(rows)), context, costs)
+    ranker = _grown(ranker, settings.ranker.members * iterations[1])
+    _timed(costs, "holdout", lambda: evaluate_on_holdout(ranker, window, some))
+    saved = partial(_saved, TwoStageModel(window.stage, ranker, window.cut))
+    model = _timed(costs, "save", lambda: context.checkpoint.step("model", saved).folder)
+    for name in ("rows", "quantise"):
+        costs[name] *= 1 / made.rows
+    disk = _bytes_in(made.folder) * sum(rows) / made.rows + _bytes_in(model)
+    return _Trial(costs, settings.ranker.members, iterations, shares, rows, made.users, round(disk))
+
+
+def _lightfm_tried(
+    known: TrainingTables, cut: date, context: TrainingContext, share: float, costs: dict[str, Cost]
+) -> LightFMModel | None:
+    """Learn LightFM of a label window for an epoch, and that of all users where these are more.
+
+    Args:
+        share: all events in proportion to those before the cut.
+    """
+    if not context.settings.candidates.lightfm.num_candidates:
+        costs |= {"window fit": Cost(0.0), "final fit": Cost(0.0)}
+        return None
+    costs["window fit"], model = _epoch_tried(known.sample.as_of(cut), context)
+    costs["final fit"] = costs["window fit"] * share
+    if known.sample is not known.everybody:
+        costs["final fit"], _ = _epoch_tried(known.everybody, context)
+    return model
+
+
+def _epoch_tried(tables: Tables, context: TrainingContext) -> tuple[Cost, LightFMModel]:
+    """Learn LightFM for an epoch; return the cost of all epochs, and the model."""
+    settings, times = context.settings.candidates.lightfm, [_now()]
+
+    def made(_key: str, _shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
+        times.append(_now())
+        arrays = make()
+        times.append(_now())
+        return arrays
+
+    encoders = fit_encoders(tables, context.settings.features.max_categories)
+    model = fit_lightfm(tables, encoders, settings.model_copy(update={"epochs": 1}), made)
+    before, epoch = _cost(times[0], times[1]), _cost(times[1], times[2])
+    return Cost(before.seconds + settings.epochs * epoch.seconds, epoch.cores), model
+
+
+def _ranker_tried(rows: QuantisedRows, context: TrainingContext, costs: dict[str, Cost]) -> Ranker:
+    """Learn one member for some iterations."""
+    few, times = _WARM_UP + _ITERATIONS, list[Instant]()
+    less = {"members": 1, "iterations": few, "early_stopping_rounds": few}
+    fitting = context.fitting(lambda *_: times.append(_now()))
+    fitting = replace(fitting, settings=fitting.settings.model_copy(update=less))
+    ranker = _timed(costs, "pool", lambda: fit_ranker(rows, fitting, "trial"))
+    costs["iteration"] = _cost(times[_WARM_UP - 1], times[few - 1]) * (1 / _ITERATIONS)
+    pool = costs["pool"].seconds - few * costs["iteration"].seconds
+    costs["pool"] = replace(costs["pool"], seconds=max(0.0, pool))
+    return ranker
+
+
+def _tiled(rows: QuantisedRows, size: int) -> QuantisedRows:
+    """Return so many rows, the same again and again as those of other users."""
+    tiles, places = np.divmod(np.arange(size), len(rows))
+    group = rows.group[places] + (tiles.astype(np.uint64) << _GROUP_BITS)
+    lists = np.cumsum(np.append(False, group[1:] != group[:-1]))
+    return replace(rows.chosen(places), group=group, validation=lists % _HELD_OUT == 0, ends=(size,))
+
+
+def _grown(ranker: Ranker, trees: int) -> Ranker:
+    """Return a ranker of so many trees, the same again and again: it takes as long as a learnt one."""
+    from catboost import sum_models
+
+    copies = max(1, round(trees / max(1, ranker.model.tree_count_)))
+    model = sum_models([ranker.model] * copies, weights=[1 / copies] * copies)
+    return replace(ranker, forests=read_forests(as_json(model)), open_model=lambda: model)
+
+
+def _saved(model: TwoStageModel, folder: Path) -> dict[str, Any]:
+    return {"version": write_bundle(model, folder, {})}
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def _size(window: LabelWindow) -> tuple[int, int]:
+    """Return the users who took something in a label window, and the events before it."""
+    return window.positives[USER].n_unique(), len(window.before.everybody.events)
+
+
+def _timed(costs: dict[str, Cost], name: str, work: Callable[[], Made]) -> Made:
+    """Return what a piece of work makes; its cost is kept under the name."""
+    began = _now()
+    made = work()
+    costs[name] = _cost(began, _now())
+    return made
+
+
+def _now() -> Instant:
+    return perf_counter(), process_time()
+
+
+def _cost(began: Instant, ended: Instant) -> Cost:
+    seconds = max(ended[0] - began[0], 1e-9)
+    return Cost(seconds, (ended[1] - began[1]) / seconds)
