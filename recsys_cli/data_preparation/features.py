@@ -130,9 +130,7 @@ class SampleFeatures(FeatureTables):
         return tables.events.lazy().group_by(USER, ITEM).agg(_age(tables).min())
 
 
-def build_features(
-    tables: Tables, settings: FeaturesSettings, sample: Tables | None = None
-) -> FeatureTables:
+def build_features(tables: Tables, settings: FeaturesSettings, sample: Tables | None = None) -> FeatureTables:
     """Build the partition of `tables.day` from the events before it.
 
     Args:

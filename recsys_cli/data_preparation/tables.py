@@ -67,9 +67,11 @@ class Tables:
             self,
             events=_reindexed(self.events, places),
             users=self.users[users],
-            external=None
-            if self.external is None
-            else {day: _reindexed(frame, places) for day, frame in external.items()},
+            external=(
+                None
+                if self.external is None
+                else {day: _reindexed(frame, places) for day, frame in external.items()}
+            ),
         )
 
     def content_hash(self) -> str:

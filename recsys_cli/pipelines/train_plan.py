@@ -1,4 +1,4 @@
-"""`train --plan`: what a training will take, from pieces of it that are really done, small where they can be."""
+"""`train --plan`: what a training will take, told by pieces of it, small ones where that is enough."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,9 +24,11 @@ from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.holdout import evaluate_on_holdout
 from recsys_cli.models.training.label_window import LabelWindow, TrainingTables
+from recsys_cli.models.training.lightfm_fits import Cost, Step, elapsed_seconds
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
 from recsys_cli.models.training.ranker_training import fit_ranker
 from recsys_cli.models.training.two_stage_training import feature_columns
+from recsys_cli.models.training.window_rows import WindowRows
 from recsys_cli.models.two_stage import TwoStageModel, candidate_frame
 from recsys_cli.pipelines.inputs import read_inputs
 from recsys_cli.pipelines.run_record import Run
@@ -48,7 +50,6 @@ _GROUP_BITS = np.uint64(50)  # a group's number is smaller
 
 Made = TypeVar("Made")
 Instant = tuple[float, float]  # seconds of the clock, and of all cores
-Step = tuple["Cost", int | None]  # of a training, and the number of the LightFM fit that it waits for
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,6 @@ class TrainingPlan:
     lightfm_fits: int
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Seconds that a piece of work takes alone, and the cores that it keeps busy meanwhile."""
-
-    seconds: float
-    cores: float = 1.0
-
-    def __mul__(self, factor: float) -> "Cost":
-        return Cost(self.seconds * factor, self.cores)
-
-
 def plan_training(workspace: Workspace, day: date, run: Run) -> TrainingPlan:
     """Try the pieces of a training, leave no model, and return what all of it will take; the plan is kept.
 
@@ -110,7 +100,7 @@ def plan_training(workspace: Workspace, day: date, run: Run) -> TrainingPlan:
     plan = TrainingPlan(
         key=key,
         seconds=round(opened + elapsed, 2),
-        peak_bytes=peak_bytes() + memory.lightfm(bounds.fits),
+        peak_bytes=peak_bytes() + memory.similarities + memory.lightfm(bounds.fits),
         disk_bytes=trial.disk_bytes + memory.finished_fits,
         users=min(len(tables.users), settings.ranker.max_train_users),
         sampled_users=trial.users,
@@ -122,33 +112,13 @@ def plan_training(workspace: Workspace, day: date, run: Run) -> TrainingPlan:
     return plan
 
 
-def elapsed_seconds(steps: Sequence[Step], fits: Sequence[Cost], side_by_side: int, cores: int) -> float:
-    """Return how long steps take one after the other while LightFM's fits run beside them, in their order.
-
-    All that runs at a time shares the cores evenly.
-    """
-    left, elapsed = [fit.seconds for fit in fits], 0.0
-    for cost, fit in steps:
-        work = cost.seconds
-        while work > 0 or (fit is not None and left[fit] > 0):
-            waits = fit is not None and left[fit] > 0
-            running = [number for number, seconds in enumerate(left) if seconds > 0][:side_by_side]
-            busy = sum(fits[number].cores for number in running) + (0.0 if waits else cost.cores)
-            span = min([left[number] for number in running] + ([] if waits else [work]))
-            elapsed += span * max(1.0, busy / cores)
-            work -= 0.0 if waits else span
-            for number in running:
-                left[number] -= span
-    return elapsed
-
-
 @dataclass(frozen=True)
 class _Trial:
     """What the pieces took, and what they say of the whole.
 
     Attributes:
         costs: of the pieces by name; iterations: of a member of the ranker, for the holdout and at the end.
-        shares: events before each label window, and before the day, in proportion to those before the last one.
+        shares: events before each label window, and before the day, relative to those before the last one.
         rows: that each label window is expected to give; users: whose rows were made.
         disk_bytes: of the finished steps and the model, LightFM's fits aside.
     """
@@ -198,11 +168,24 @@ def _tried(
     lightfm = _lightfm_tried(known, cuts[-1], context, shares[-1], costs)
     some = replace(context, max_rows=min(most, _ROWS) * len(cuts))
     window = LabelWindow(cuts[-1], known, some, lambda *_: cast(LightFMModel, lightfm))
+    made = _rows_tried(window, costs)
+    per_user = made.rows / min(sizes[-1][0], made.files * settings.scoring.chunk_users)
+    rows = [min(most, max(1, round(per_user * users))) for users, _ in sizes]
+    ranker = _grown(_ranker_tried(window, sum(rows), costs), settings.ranker.members * iterations[1])
+    _timed(costs, "holdout", lambda: evaluate_on_holdout(ranker, window, some))
+    saved = partial(_saved, TwoStageModel(window.stage, ranker, window.cut))
+    model = _timed(costs, "save", lambda: context.checkpoint.step("model", saved).folder)
+    disk = round(_bytes_in(made.folder) * sum(rows) / made.rows) + _bytes_in(model)
+    return _Trial(costs, settings.ranker.members, iterations, shares, rows, made.users, disk)
+
+
+def _rows_tried(window: LabelWindow, costs: dict[str, Cost]) -> WindowRows:
+    """Open a label window and make its rows; "rows" is the cost of one."""
     _timed(costs, "features", lambda: window.features)
     _timed(costs, "similarities", lambda: window.stage)
     _timed(costs, "open", lambda: window.day)
-    users = window.positives[USER].unique().sort().to_numpy()
-    _timed(costs, "first users", lambda: candidate_frame(users[:_USERS], window.day))
+    first = window.positives[USER].unique().sort().head(_USERS).to_numpy()
+    _timed(costs, "first users", lambda: candidate_frame(first, window.day))
     made = _timed(costs, "rows", window.rows)
     if not made.rows:
         raise InputError(
@@ -210,19 +193,8 @@ def _tried(
             where="ranker.label_days, ranker.label_windows",
             fix="give another --date, deliver more history, or lengthen the label windows",
         )
-    per_user = made.rows / min(len(users), made.files * settings.scoring.chunk_users)
-    rows = [min(most, max(1, round(per_user * count))) for count, _ in sizes]
-    columns = feature_columns(made.columns, window.stage.encoders, settings.ranker.feature_groups)
-    quantised = _timed(costs, "quantise", lambda: quantise([made], *columns))
-    ranker = _ranker_tried(_tiled(quantised, sum(rows)), context, costs)
-    ranker = _grown(ranker, settings.ranker.members * iterations[1])
-    _timed(costs, "holdout", lambda: evaluate_on_holdout(ranker, window, some))
-    saved = partial(_saved, TwoStageModel(window.stage, ranker, window.cut))
-    model = _timed(costs, "save", lambda: context.checkpoint.step("model", saved).folder)
-    for name in ("rows", "quantise"):
-        costs[name] *= 1 / made.rows
-    disk = _bytes_in(made.folder) * sum(rows) / made.rows + _bytes_in(model)
-    return _Trial(costs, settings.ranker.members, iterations, shares, rows, made.users, round(disk))
+    costs["rows"] *= 1 / made.rows
+    return made
 
 
 def _lightfm_tried(
@@ -259,13 +231,17 @@ def _epoch_tried(tables: Tables, context: TrainingContext) -> tuple[Cost, LightF
     return Cost(before.seconds + settings.epochs * epoch.seconds, epoch.cores), model
 
 
-def _ranker_tried(rows: QuantisedRows, context: TrainingContext, costs: dict[str, Cost]) -> Ranker:
-    """Learn one member for some iterations."""
-    few, times = _WARM_UP + _ITERATIONS, list[Instant]()
+def _ranker_tried(window: LabelWindow, size: int, costs: dict[str, Cost]) -> Ranker:
+    """Learn one member for some iterations from so many rows; "quantise" is the cost of one of these."""
+    made, context, times = window.rows(), window.context, list[Instant]()
+    columns = feature_columns(made.columns, window.stage.encoders, context.settings.ranker.feature_groups)
+    rows = _timed(costs, "quantise", lambda: quantise([made], *columns))
+    costs["quantise"] *= 1 / made.rows
+    few = _WARM_UP + _ITERATIONS
     less = {"members": 1, "iterations": few, "early_stopping_rounds": few}
     fitting = context.fitting(lambda *_: times.append(_now()))
     fitting = replace(fitting, settings=fitting.settings.model_copy(update=less))
-    ranker = _timed(costs, "pool", lambda: fit_ranker(rows, fitting, "trial"))
+    ranker = _timed(costs, "pool", lambda: fit_ranker(_tiled(rows, size), fitting, "trial"))
     costs["iteration"] = _cost(times[_WARM_UP - 1], times[few - 1]) * (1 / _ITERATIONS)
     pool = costs["pool"].seconds - few * costs["iteration"].seconds
     costs["pool"] = replace(costs["pool"], seconds=max(0.0, pool))

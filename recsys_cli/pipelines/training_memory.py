@@ -1,6 +1,7 @@
 """What a training takes of the memory, before it begins, and what `runtime.max_memory` leaves room for.
 
-The figures follow from tables and settings alone: under the same bound the same training gives the same model.
+The figures follow from tables and settings alone: under the same bound the same training gives the same
+model.
 """
 
 from dataclasses import dataclass
@@ -61,13 +62,15 @@ class TrainingMemory:
     """Bytes that a training takes, rather more than less.
 
     Attributes:
-        held: by libraries, tables, features, similarities and the candidates of users.
+        held: by libraries, tables, features and the candidates of users.
+        similarities: while they are learnt.
         row: of the ranker.
         window_fit, final_fit: LightFM of a label window, and of all users.
         windows: label windows.
     """
 
     held: int
+    similarities: int
     row: int
     window_fit: LightFMMemory
     final_fit: LightFMMemory
@@ -85,7 +88,7 @@ class TrainingMemory:
 
     def total(self, bounds: TrainingBounds) -> int:
         """Return the bytes of a training within bounds."""
-        return self.held + bounds.rows * self.row + self.lightfm(bounds.fits)
+        return self.held + self.similarities + bounds.rows * self.row + self.lightfm(bounds.fits)
 
 
 def training_bounds(tables: Tables, settings: Settings, threads: int) -> TrainingBounds:
@@ -120,18 +123,22 @@ def training_bounds(tables: Tables, settings: Settings, threads: int) -> Trainin
 def training_memory(tables: Tables, settings: Settings, threads: int) -> TrainingMemory:
     """Return what a training of the tables takes."""
     users, items = tables.events[USER].n_unique(), tables.events[ITEM].n_unique()
-    held = _LIBRARIES + _AN_EVENT * len(tables.events) + _A_USER * len(tables.users)
-    held += _similarity_bytes(settings, items, len(tables.items))
-    held += _candidate_bytes(tables, settings, threads)
     share, components = _sampled(tables, settings), settings.candidates.lightfm.no_components
     window_fit = final_fit = LightFMMemory()
     if settings.candidates.lightfm.num_candidates:
-        window_fit = LightFMMemory.of(
-            round(share * users), items, round(share * len(tables.events)), components
-        )
-        final_fit = LightFMMemory.of(users, items, len(tables.events), components)
+        events = len(tables.events)
+        window_fit = LightFMMemory.of(round(share * users), items, round(share * events), components)
+        final_fit = LightFMMemory.of(users, items, events, components)
     return TrainingMemory(
-        held, _row_bytes(tables, settings), window_fit, final_fit, settings.ranker.label_windows
+        held=_LIBRARIES
+        + _AN_EVENT * len(tables.events)
+        + _A_USER * len(tables.users)
+        + _candidate_bytes(tables, settings, threads),
+        similarities=_similarity_bytes(settings, items, len(tables.items)),
+        row=_row_bytes(tables, settings),
+        window_fit=window_fit,
+        final_fit=final_fit,
+        windows=settings.ranker.label_windows,
     )
 
 
@@ -165,7 +172,7 @@ def _similarity_bytes(settings: Settings, learnt: int, items: int) -> int:
 
 
 def _candidate_bytes(tables: Tables, settings: Settings, threads: int) -> int:
-    """Return what the candidates of the chunks under way take: each source's rank, score and norm, and more."""
+    """Return what the candidates of the chunks under way take, each source's rank, score and norm."""
     sources = len(sources_on(settings.candidates, filter_viewed=settings.scoring.filter_viewed))
     users = min(threads * settings.scoring.chunk_users, settings.ranker.max_train_users, len(tables.users))
     pairs = min(settings.candidates.most_candidates // 2, len(tables.items))  # half: sources agree

@@ -43,7 +43,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     [
         (("features",), 2_000, "features cannot be written: File too large", "/users.parquet\n"),
         (("score", "--plan"), 5_000, "cannot be written: File too large", f"/date={DAY}.parquet\n"),
-        (("train",), 100_000, "error: File too large", "/model.json\n"),
+        (("train",), 100_000, "cannot be written: File too large", ".parquet\n"),
     ],
     ids=["features", "score", "train"],
 )

@@ -162,7 +162,9 @@ def test_novelty_is_the_mean_of_the_items_bits() -> None:
 
     assert mean_inv_user_freq(lists_frame({9: [1, 2]}), owners, 4, 10) == pytest.approx((0 + 2) / 2)
     assert mean_inv_user_freq(lists_frame({9: [1, 2]}), owners, 4, 1) == 0.0
-    assert mean_inv_user_freq(lists_frame({9: [77]}), owners, 4, 10) == pytest.approx(2.0)  # nobody: as one user
+    assert mean_inv_user_freq(lists_frame({9: [77]}), owners, 4, 10) == pytest.approx(
+        2.0
+    )  # nobody: as one user
 
 
 def test_interval_encloses_the_mean_and_repeats_itself() -> None:

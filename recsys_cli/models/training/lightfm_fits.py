@@ -1,10 +1,11 @@
-"""LightFM's fits of a training, learnt ahead of their use: one has one thread, so several run side by side."""
+"""LightFM's fits of a training, learnt ahead of their use: on a thread each, side by side."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 
 from recsys_cli.models.candidates.lightfm import LightFMModel
@@ -22,8 +23,8 @@ class _StoppedError(Exception):
 class LightFMFits:
     """Fits by the day that they are made for.
 
-    Those of the days in `ahead` begin at once, in this order; the others, and all of them where there is one thread,
-    when they are asked for.
+    Those of the days in `ahead` begin at once, in this order; the others, and all of them where there is one
+    thread, when they are asked for.
     """
 
     def __init__(self, fits: Mapping[date, Fit], ahead: Collection[date], threads: int) -> None:
@@ -90,3 +91,37 @@ def fits_ahead(fits: Mapping[date, Fit], ahead: Collection[date], threads: int) 
         yield under_way
     finally:
         under_way.stop()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a piece of work takes alone, and the cores that it keeps busy meanwhile."""
+
+    seconds: float
+    cores: float = 1.0
+
+    def __mul__(self, factor: float) -> "Cost":
+        return Cost(self.seconds * factor, self.cores)
+
+
+Step = tuple[Cost, int | None]  # of a training, and the number of the fit that it waits for
+
+
+def elapsed_seconds(steps: Sequence[Step], fits: Sequence[Cost], side_by_side: int, cores: int) -> float:
+    """Return how long steps take one after the other while fits, so many at a time, run beside them in order.
+
+    All that runs at a time shares the cores evenly.
+    """
+    left, elapsed = [fit.seconds for fit in fits], 0.0
+    for cost, fit in steps:
+        work = cost.seconds
+        while work > 0 or (fit is not None and left[fit] > 0):
+            waits = fit is not None and left[fit] > 0
+            running = [number for number, seconds in enumerate(left) if seconds > 0][:side_by_side]
+            busy = sum(fits[number].cores for number in running) + (0.0 if waits else cost.cores)
+            span = min([left[number] for number in running] + ([] if waits else [work]))
+            elapsed += span * max(1.0, busy / cores)
+            work -= 0.0 if waits else span
+            for number in running:
+                left[number] -= span
+    return elapsed

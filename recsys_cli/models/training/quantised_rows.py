@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from catboost import Pool
 
 _MOST_BORDERS = 254  # of a column: its bins fill a byte
-_BORDER_ROWS = 200_000  # that the borders come from, as CatBoost has it
 _SEED = 0
 
 
@@ -136,18 +135,22 @@ def row_weights(label: np.ndarray, group: np.ndarray) -> np.ndarray:
     """
     starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
     positives = np.add.reduceat(label.astype(np.int64), starts)
-    weights = np.repeat(1.0 / np.sqrt(positives), np.diff(np.append(starts, len(group))))
+    weights = np.repeat(1.0 / np.sqrt(np.maximum(positives, 1)), np.diff(np.append(starts, len(group))))
     return np.asarray(weights / weights.mean())
 
 
 def quantise(
-    windows: Sequence[WindowRows], columns: tuple[str, ...], categories: tuple[str, ...]
+    windows: Sequence[WindowRows],
+    columns: tuple[str, ...],
+    categories: tuple[str, ...],
+    border_rows: int = 200_000,
 ) -> QuantisedRows:
     """Read the windows' rows a chunk at a time into one array of bytes.
 
-    The borders come from all windows' rows, or from 200,000 that are drawn from them.
+    Args:
+        border_rows: the borders come from all rows, or from so many that are drawn from them: CatBoost's number.
     """
-    borders = _borders(windows, columns, categories)
+    borders = _borders(windows, columns, categories, border_rows)
     size = sum(window.rows for window in windows)
     bins = np.empty((len(columns), size), dtype=np.uint8)
     label, group = np.empty(size, dtype=np.int8), np.empty(size, dtype=np.uint64)
@@ -172,13 +175,13 @@ def _binned(values: pl.Series, borders: np.ndarray | None) -> np.ndarray:
 
 
 def _borders(
-    windows: Sequence[WindowRows], columns: Sequence[str], categories: Sequence[str]
+    windows: Sequence[WindowRows], columns: Sequence[str], categories: Sequence[str], most: int
 ) -> dict[str, np.ndarray]:
     """Return the borders of the numeric columns, as CatBoost draws them."""
     from catboost import Pool
 
     numbers = [column for column in columns if column not in categories]
-    pool = Pool(_drawn(windows, numbers))
+    pool = Pool(_drawn(windows, numbers, most))
     pool.quantize(border_count=_MOST_BORDERS)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "borders.tsv"
@@ -190,12 +193,12 @@ def _borders(
     return {column: np.unique(np.array(own, dtype=np.float32)) for column, own in found.items()}
 
 
-def _drawn(windows: Sequence[WindowRows], columns: Sequence[str]) -> pl.DataFrame:
-    """Return all rows, or some drawn from them, f32."""
+def _drawn(windows: Sequence[WindowRows], columns: Sequence[str], most: int) -> pl.DataFrame:
+    """Return all rows, or `most` drawn from them, f32."""
     size = sum(window.rows for window in windows)
     places = np.arange(size)
-    if size > _BORDER_ROWS:
-        places = np.sort(np.random.default_rng(_SEED).choice(size, _BORDER_ROWS, replace=False))
+    if size > most:
+        places = np.sort(np.random.default_rng(_SEED).choice(size, most, replace=False))
     parts, start = [], 0
     for window in windows:
         for chunk in window.chunks(columns):

@@ -266,9 +266,7 @@ def test_shuffled_labels_bring_the_lists_down_to_chance(
         return ranked.group_by("user", maintain_order=True).agg(hits.alias("gain"))["gain"]
 
     learnt = gain(rows)
-    dealt = [
-        replace(rows, label=np.random.default_rng(seed).permutation(rows.label)) for seed in range(8)
-    ]
+    dealt = [replace(rows, label=np.random.default_rng(seed).permutation(rows.label)) for seed in range(8)]
     assert learnt.mean() > 4 * learnt.std() / np.sqrt(len(learnt))
     assert abs(np.mean([gain(one).mean() for one in dealt])) < 0.25 * learnt.mean()
 
