@@ -9,12 +9,19 @@ from scipy import sparse
 
 from recsys_cli.configs.source_names import CONTENT, SEGMENT
 from recsys_cli.data_preparation.features import DayFeatures, FeatureTables
-from recsys_cli.models.candidates.content import item_vectors
+from recsys_cli.models.candidates.content import content_weights, item_vectors
 from recsys_cli.models.candidates.merge import Candidates, propose_candidates
 from recsys_cli.models.candidates.popular import segment_features
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
 from recsys_cli.models.candidates.selection_loops import best_first
-from recsys_cli.models.candidates.stage import EXACT, CandidateStage, Source, UserSide, open_sources
+from recsys_cli.models.candidates.stage import (
+    EXACT,
+    CandidateStage,
+    ContentWeights,
+    Source,
+    UserSide,
+    open_sources,
+)
 from recsys_cli.models.encoding import FeatureEncoder
 from recsys_cli.models.join import ItemTables, RankerTables, item_tables, join_features
 from recsys_cli.models.ranker import BoundRanker, Ranker, Scored
@@ -79,15 +86,28 @@ class DayItems:
         )
 
 
-def open_items(stage: CandidateStage, features: DayFeatures, threads: int, index: str = EXACT) -> DayItems:
-    """Bind a candidate stage to the items of a day; `index`: how vectors are searched, as in the settings."""
+def open_items(
+    stage: CandidateStage,
+    features: DayFeatures,
+    threads: int,
+    index: str = EXACT,
+    content: ContentWeights = content_weights,
+) -> DayItems:
+    """Bind a candidate stage to the items of a day.
+
+    Args:
+        index: how vectors are searched, as in the settings.
+        content: gives the items' similarities by their words.
+    """
     tables = item_tables(features, stage.encoders, stage.max_categories)
-    return DayItems(stage, open_sources(stage, features, threads, index), tables)
+    return DayItems(stage, open_sources(stage, features, threads, index, content), tables)
 
 
-def open_day(stage: CandidateStage, features: FeatureTables, threads: int) -> ServingDay:
+def open_day(
+    stage: CandidateStage, features: FeatureTables, threads: int, content: ContentWeights = content_weights
+) -> ServingDay:
     """Bind a candidate stage to all items and users of a day."""
-    return open_items(stage, features, threads).of_users(features)
+    return open_items(stage, features, threads, content=content).of_users(features)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import CandidatesSettings
+from recsys_cli.configs.candidate_sections import CandidatesSettings, ContentSettings
 from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.source_names import CONTENT, EASE, RECENT
 from recsys_cli.data_preparation.features import EVENTS, RECENCY, DayFeatures, FeatureTables, declared
@@ -22,7 +22,7 @@ from recsys_cli.models.candidates.lightfm import LightFMModel
 from recsys_cli.models.candidates.lightfm_training import continue_lightfm, fit_lightfm
 from recsys_cli.models.candidates.popular import popular_lists, segment_lists
 from recsys_cli.models.candidates.protocol import CandidateGenerator
-from recsys_cli.models.candidates.similarity import BoundWeights, SimilarityModel
+from recsys_cli.models.candidates.similarity import BoundWeights, ItemWeights, SimilarityModel
 from recsys_cli.models.encoding import Encoders, fit_encoder
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.errors import SettingsError
@@ -143,15 +143,21 @@ class UserSide:
 
 
 Source = Callable[[UserSide], CandidateGenerator]  # bound to a day's items; waits for its users
+ContentWeights = Callable[[DayFeatures, ContentSettings, int], ItemWeights | None]
 
 
 def open_sources(
-    stage: CandidateStage, features: DayFeatures, threads: int, index: str = EXACT
+    stage: CandidateStage,
+    features: DayFeatures,
+    threads: int,
+    index: str = EXACT,
+    content: ContentWeights = content_weights,
 ) -> tuple[Source, ...]:
     """Bind every source that is on to the items of a day.
 
     Args:
         index: how vectors are searched, as in the settings.
+        content: gives the items' similarities by their words.
 
     Raises: SettingsError when there is none.
     """
@@ -161,7 +167,7 @@ def open_sources(
         factors = stage.lightfm.on(features.items, stage.encoders, settings.lightfm.num_candidates)
         factors = factors if index == EXACT else factors.with_index(index)
         sources.append(lambda users: factors.of_users(users.features, stage.encoders.users))
-    sources += _similar(stage, features, threads)
+    sources += _similar(stage, features, threads, content)
     if settings.popular.num_candidates:
         popular = popular_lists(features, settings.popular)
         sources += [partial(lambda lists, users: lists.of_users(users.features), lists) for lists in popular]
@@ -212,7 +218,9 @@ def _counts(tables: Tables) -> tuple[sparse.csr_matrix, pl.Series]:
     return sparse.csr_matrix((pairs[EVENTS].to_numpy(), places), shape=shape), tables.items[items][ITEM_ID]
 
 
-def _similar(stage: CandidateStage, features: DayFeatures, threads: int) -> list[Source]:
+def _similar(
+    stage: CandidateStage, features: DayFeatures, threads: int, content: ContentWeights
+) -> list[Source]:
     settings, eligible = stage.settings, features.items[ELIGIBLE].to_numpy()
     sources: list[Source] = []
 
@@ -228,7 +236,7 @@ def _similar(stage: CandidateStage, features: DayFeatures, threads: int) -> list
         add(name, weights, counts.num_candidates, recent=False)
         add(name + RECENT, weights, counts.recent_candidates, recent=True)
     if settings.content.num_candidates:
-        words = content_weights(features, settings.content, threads)
+        words = content(features, settings.content, threads)
         if words is not None:
             add(CONTENT, words.bound(eligible), settings.content.num_candidates, recent=True)
     return sources

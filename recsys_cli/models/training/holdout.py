@@ -50,9 +50,8 @@ def evaluate_on_holdout(ranker: Ranker, window: LabelWindow, context: TrainingCo
     def write(folder: Path) -> Mapping[str, Any]:
         day = window.day
         with context.stages.stage("leakage check"):
-            check_leakage(
-                window.tables, window.cut, window.stage, day, context.settings.features, context.threads
-            )
+            features, threads = context.settings.features, context.threads
+            check_leakage(window.tables, window.cut, window.stage, day, features, threads, window.content)
         with context.stages.stage("calibration") as progress:
             judged = replace(ranker, calibration=_calibrated(ranker, window, context, progress))
         with context.stages.stage("holdout") as progress:

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recsys_cli.configs.candidate_sections import ContentSettings
 from recsys_cli.configs.sections import Settings
-from recsys_cli.data_preparation.features import FeatureTables, build_features
+from recsys_cli.data_preparation.features import DayFeatures, FeatureTables, build_features
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.data_preparation.training_set import draw_negatives, in_validation, window_pairs
+from recsys_cli.models.candidates.content import content_weights
 from recsys_cli.models.candidates.lightfm import LightFMModel
-from recsys_cli.models.candidates.stage import CandidateStage, fit_candidate_stage
+from recsys_cli.models.candidates.similarity import ItemWeights
+from recsys_cli.models.candidates.stage import CandidateStage, ContentWeights, fit_candidate_stage
 from recsys_cli.models.join import join_features
 from recsys_cli.models.training.checkpoint import FinishedStep
 from recsys_cli.models.training.context import TrainingContext
@@ -67,6 +70,7 @@ class LabelWindow:
         tables: of all days.
         lightfm: gives LightFM as of a day, to learn the candidate models.
         trained: candidate models that have seen nothing from `cut` on; they are not learnt.
+        content: gives the items' similarities by their words.
     """
 
     cut: date
@@ -74,6 +78,7 @@ class LabelWindow:
     context: TrainingContext
     lightfm: LightFMOf | None = None
     trained: CandidateStage | None = None
+    content: ContentWeights = content_weights
 
     @cached_property
     def before(self) -> TrainingTables:
@@ -129,7 +134,7 @@ class LabelWindow:
         """The first day, ready to serve the sample's users."""
         features, stage = self.features, self.stage
         with self.context.stages.stage("open candidate models"):
-            return open_day(stage, features, self.context.threads)
+            return open_day(stage, features, self.context.threads, self.content)
 
     def rows(self) -> WindowRows:
         """Return the ranker's rows, kept on disk; a user's are adjacent.
@@ -192,6 +197,18 @@ class LabelWindow:
 def rows_step(cut: date) -> str:
     """Return the name of the step that makes a window's rows."""
     return f"rows-{cut}"
+
+
+def content_once() -> ContentWeights:
+    """Return what gives the same similarities to all windows: words of items are no matter of the day."""
+    made: list[ItemWeights | None] = []
+
+    def weights(features: DayFeatures, settings: ContentSettings, threads: int) -> ItemWeights | None:
+        if not made:
+            made.append(content_weights(features, settings, threads))
+        return made[0]
+
+    return weights
 
 
 def label_pairs(tables: Tables, cut: date, settings: Settings) -> pl.DataFrame:

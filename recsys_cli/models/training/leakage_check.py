@@ -11,7 +11,8 @@ from recsys_cli.configs.sections import FeaturesSettings
 from recsys_cli.data_preparation.features import build_features
 from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.data_preparation.training_set import window_pairs
-from recsys_cli.models.candidates.stage import CandidateStage
+from recsys_cli.models.candidates.content import content_weights
+from recsys_cli.models.candidates.stage import CandidateStage, ContentWeights
 from recsys_cli.models.training.label_window import TrainingTables
 from recsys_cli.models.two_stage import ServingDay, candidate_frame, open_day
 from recsys_cli.utils.columns import TIMESTAMP, USER
@@ -28,6 +29,7 @@ def check_leakage(
     day: ServingDay,
     settings: FeaturesSettings,
     threads: int,
+    content: ContentWeights = content_weights,
 ) -> None:
     """Stop where candidate models of a window have seen it, or features change once its events are removed.
 
@@ -36,6 +38,7 @@ def check_leakage(
     Args:
         tables: of all days.
         stage, day: the candidate models and the features that the rows of the window from `cut` were made of.
+        content: gives the items' similarities by their words, which no event has a part in.
 
     Raises: ModelError.
     """
@@ -45,7 +48,7 @@ def check_leakage(
     active = window_pairs(tables.sample, cut, (tables.sample.day - cut).days)[USER].unique().sort()
     users = active.head(_SAMPLE).to_numpy()
     everybody, sample = _without(tables.everybody, cut), _without(tables.sample, cut).of_users(users)
-    again = open_day(stage, build_features(everybody, settings, sample), threads)
+    again = open_day(stage, build_features(everybody, settings, sample), threads, content)
     ours = candidate_frame(users, day)
     theirs = candidate_frame(np.arange(len(users), dtype=np.uint32), again)
     theirs = theirs.with_columns(pl.lit(pl.Series(users, dtype=pl.UInt32)).gather(USER).alias(USER))

@@ -23,6 +23,7 @@ from recsys_cli.models.training.label_window import (
     LabelWindow,
     LightFMOf,
     TrainingTables,
+    content_once,
     fitted_stage,
     rows_step,
 )
@@ -132,8 +133,9 @@ def _checked(tables: Tables, context: TrainingContext) -> tuple[TrainingTables, 
 def _until_holdout(
     known: TrainingTables, cuts: Sequence[date], context: TrainingContext, lightfm: LightFMOf
 ) -> HoldoutTraining:
-    windows = [_rows(LabelWindow(cut, known, context, lightfm)) for cut in cuts[:-1]]
-    last = LabelWindow(cuts[-1], known, context, lightfm)
+    content = content_once()
+    windows = [_rows(LabelWindow(cut, known, context, lightfm, content=content)) for cut in cuts[:-1]]
+    last = LabelWindow(cuts[-1], known, context, lightfm, content=content)
     windows.append(_rows(last))
     with context.stages.stage("quantise"):
         encoders = fit_encoders(known.everybody, context.settings.features.max_categories)
