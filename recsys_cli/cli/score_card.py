@@ -62,8 +62,7 @@ def show_training_plan(terminal: Terminal, plan: dict[str, Any]) -> None:
         ("LightFM fits side by side", f"{plan['lightfm_fits']}"),
         ("sampled", f"{plan['sampled_users']:,} users"),
     ]
-    title = f"Plan of a training on events before {plan['date']}: no model was made"
-    terminal.show_table(title, ("what", "figure"), rows)
+    terminal.show_table(f"Plan of {plan['date']}: nothing was trained", ("what", "figure"), rows)
     terminal.say(f"next: recsys train --date {plan['date']}")
 
 

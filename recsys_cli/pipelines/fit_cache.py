@@ -12,14 +12,18 @@ from recsys_cli.utils.array_files import read_arrays
 from recsys_cli.utils.files import replacing
 
 _FLOAT = np.dtype(np.float32)
-_MOST_FILES = 64  # the oldest go first
+_MOST_FILES = 64
 
 
 class FitCache:
-    """A folder of `.npz` files, each named after a hash of all that decides its arrays."""
+    """A folder of `.npz` files, each named after a hash of all that decides its arrays.
 
-    def __init__(self, folder: Path) -> None:
+    The oldest go where there are more than 64, or more bytes than `most_bytes`; the newest one always stays.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int = 4 * 10**9) -> None:
         self._folder = folder
+        self._most_bytes = most_bytes
 
     def __call__(self, key: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
         """Return the arrays of an earlier fit, or make and keep them."""
@@ -36,9 +40,12 @@ class FitCache:
         return arrays
 
     def _prune(self) -> None:
-        files = sorted(self._folder.glob("*.npz"), key=lambda file: file.stat().st_mtime)
-        for file in files[:-_MOST_FILES]:
-            file.unlink(missing_ok=True)
+        found = [(file.stat(), file) for file in self._folder.glob("*.npz")]
+        held = 0
+        for number, (facts, file) in enumerate(sorted(found, key=lambda one: -one[0].st_mtime_ns)):
+            held += facts.st_size
+            if number >= _MOST_FILES or (number and held > self._most_bytes):
+                file.unlink(missing_ok=True)
 
 
 def _read(path: Path, shapes: Shapes) -> Arrays | None:

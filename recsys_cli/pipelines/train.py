@@ -26,6 +26,7 @@ from recsys_cli.pipelines.verdicts import exam_facts
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.files import check_writable, staging_folder
 from recsys_cli.utils.locks import locked
+from recsys_cli.utils.stages import peak_bytes
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def train_model(
             _tell_what_is_left(base, settings)
             settings = warm_start_settings(base, settings)
             tables = with_external(tables, workspace, [base.model.trained_through])
-        bounds = training_bounds(tables, settings, workspace.threads)
+        bounds = training_bounds(tables, settings, workspace.threads, peak_bytes())
         key = training_key(workspace, tables, settings, bounds, base)
         context = resumable_context(workspace, run, key, bounds)
         training = (

@@ -1,14 +1,16 @@
 """`train --plan`: what a training will take, told by pieces of it, small ones where that is enough."""
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from functools import partial
+from hashlib import sha256
 from importlib import import_module
 from os import sched_getaffinity
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from recsys_cli.models.keeping import Arrays, Shapes
 from recsys_cli.models.ranker import Ranker
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.holdout import evaluate_on_holdout
-from recsys_cli.models.training.label_window import LabelWindow, TrainingTables
+from recsys_cli.models.training.label_window import LabelWindow, TrainingTables, content_once
 from recsys_cli.models.training.lightfm_fits import Cost, Step, elapsed_seconds
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
 from recsys_cli.models.training.ranker_training import fit_ranker
@@ -32,7 +34,7 @@ from recsys_cli.models.training.window_rows import WindowRows
 from recsys_cli.models.two_stage import TwoStageModel, candidate_frame
 from recsys_cli.pipelines.inputs import read_inputs
 from recsys_cli.pipelines.run_record import Run
-from recsys_cli.pipelines.training_context import member_iterations, passing_context, training_key
+from recsys_cli.pipelines.training_context import expected_iterations, passing_context, training_key
 from recsys_cli.pipelines.training_memory import training_bounds, training_memory
 from recsys_cli.pipelines.workspace import Workspace
 from recsys_cli.utils.columns import USER
@@ -41,11 +43,11 @@ from recsys_cli.utils.files import check_writable, write_sealed_json
 from recsys_cli.utils.locks import locked
 from recsys_cli.utils.stages import Stages, peak_bytes, process_seconds
 
-_ROWS = 250_000  # of the last label window, made at most
 _WARM_UP, _ITERATIONS = 3, 15  # of CatBoost
 _LOADED = ("catboost", "lightfm", "pandas")  # by a training, when it first needs them
 _USERS = 64  # whose candidates are made first: that loads what is compiled
 _HELD_OUT = 7  # every so many-th list is held out where the ranker is tried
+_HASHED, _BLOCKS = 4_000_000, 40  # bytes, and how often on each core: it takes half a second at most
 _GROUP_BITS = np.uint64(50)  # a group's number is smaller
 
 Made = TypeVar("Made")
@@ -60,8 +62,7 @@ class TrainingPlan:
     same settings of the ranker has stopped sooner.
 
     Attributes:
-        key: of the training that it is made for.
-        seconds: of the whole process; peak_bytes: of memory.
+        key: of the training that it is made for; seconds: of the whole process; peak_bytes: of memory.
         disk_bytes: of the finished steps, LightFM's kept fits and the model.
         users: that label windows look at; sampled_users: those whose rows the prediction comes from.
         rows: that the ranker learns from; iterations: of all of its members, both times.
@@ -90,22 +91,22 @@ def plan_training(workspace: Workspace, day: date, run: Run) -> TrainingPlan:
         with run.stages.stage("read"):
             cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
             tables = read_inputs(workspace, day, external_days=cuts)
-            bounds = training_bounds(tables, settings, threads)
+            bounds = training_bounds(tables, settings, threads, peak_bytes())
             key = training_key(workspace, tables, settings, bounds)
         opened = process_seconds()
         with run.stages.stage("trial"), passing_context(workspace, run, bounds) as context:
-            trial = _tried(TrainingTables.of(tables, settings), cuts, context, member_iterations(workspace))
+            trial = _tried(TrainingTables.of(tables, settings), cuts, context, expected_iterations(workspace))
     memory, (steps, fits) = training_memory(tables, settings, threads), trial.timeline()
-    elapsed = elapsed_seconds(steps, fits, bounds.fits, len(sched_getaffinity(0)))
+    elapsed = elapsed_seconds(steps, fits, bounds.fits if threads > 1 else 0, trial.cores)
     plan = TrainingPlan(
         key=key,
         seconds=round(opened + elapsed, 2),
         peak_bytes=peak_bytes() + memory.similarities + memory.lightfm(bounds.fits),
-        disk_bytes=trial.disk_bytes + memory.finished_fits,
+        disk_bytes=trial.disk_bytes + memory.finished_fits + memory.final_fit.model - memory.window_fit.model,
         users=min(len(tables.users), settings.ranker.max_train_users),
         sampled_users=trial.users,
         rows=sum(trial.rows),
-        iterations=settings.ranker.members * sum(trial.iterations),
+        iterations=sum(trial.iterations),
         lightfm_fits=bounds.fits,
     )
     write_sealed_json(workspace.training_plan(day), asdict(plan))
@@ -117,40 +118,38 @@ class _Trial:
     """What the pieces took, and what they say of the whole.
 
     Attributes:
-        costs: of the pieces by name; iterations: of a member of the ranker, for the holdout and at the end.
+        costs: of the pieces by name; iterations: of the ranker's members, for the holdout and at the end.
         shares: events before each label window, and before the day, relative to those before the last one.
         rows: that each label window is expected to give; users: whose rows were made.
-        disk_bytes: of the finished steps and the model, LightFM's fits aside.
+        disk_bytes: of the finished steps and the model, LightFM's fits aside; cores: that the process gets.
     """
 
     costs: Mapping[str, Cost]
-    members: int
     iterations: tuple[int, int]
     shares: Sequence[float]
     rows: Sequence[int]
     users: int
     disk_bytes: int
+    cores: float
 
     def timeline(self) -> tuple[list[Step], list[Cost]]:
         """Return the steps of the whole training, and LightFM's fits."""
         costs, last = self.costs, len(self.rows)
-        fits = [*(costs["window fit"] * share for share in self.shares[:-1]), costs["final fit"]]
-        steps: list[Step] = [(costs[name], None) for name in ("load", "windows", "first users")]
+        fits = [costs["window fit"] * share for share in self.shares]
+        fits = [costs.get("final fit", fits[last]), *fits[:last]]
+        steps: list[Step] = [(costs[name], None) for name in ("load", "windows", "words", "first users")]
         for number, (share, rows) in enumerate(zip(self.shares, self.rows, strict=False)):
-            steps += [(costs["features"] * share, None), (costs["similarities"] * share, number)]
+            steps += [(costs["features"] * share, None), (costs["similarities"] * share, number + 1)]
             steps += [(costs["open"], None), (costs["rows"] * rows, None)]
-        steps.append((costs["quantise"] * sum(self.rows), None))
+        steps += [(costs["quantise"] * sum(self.rows), 0)]  # the ranker waits for the final fit
         steps += self._ranker(sum(self.rows[:-1]), self.iterations[0])
         steps.append((costs["holdout"], None))
         steps += self._ranker(sum(self.rows), self.iterations[1])
-        return [*steps, (costs["similarities"] * self.shares[-1], last), (costs["save"], None)], fits
+        return [*steps, (costs["similarities"] * self.shares[-1], None), (costs["save"], None)], fits
 
     def _ranker(self, rows: int, iterations: int) -> list[Step]:
         part = rows / sum(self.rows)
-        return [
-            (self.costs["pool"] * part, None),
-            (self.costs["iteration"] * (self.members * iterations * part), None),
-        ]
+        return [(self.costs["pool"] * part, None), (self.costs["iteration"] * (iterations * part), None)]
 
 
 def _tried(
@@ -161,55 +160,49 @@ def _tried(
     Raises: as a training does; InputError where the last label window gives no rows.
     """
     costs: dict[str, Cost] = {}
-    settings, most, context = context.settings, context.window_rows, replace(context, stages=Stages())
+    context = replace(context, stages=Stages())
     _timed(costs, "load", lambda: [import_module(name) for name in _LOADED])
     sizes = _timed(costs, "windows", lambda: [_size(LabelWindow(cut, known, context)) for cut in cuts])
     shares = [events / sizes[-1][1] for _, events in [*sizes, (0, len(known.everybody.events))]]
-    lightfm = _lightfm_tried(known, cuts[-1], context, shares[-1], costs)
-    some = replace(context, max_rows=min(most, _ROWS) * len(cuts))
-    window = LabelWindow(cuts[-1], known, some, lambda *_: cast(LightFMModel, lightfm))
+    lightfm = cast(LightFMModel, _lightfm_tried(known, cuts[-1], context, costs))
+    window = LabelWindow(cuts[-1], known, context, lambda *_: lightfm, content=content_once())
     made = _rows_tried(window, costs)
-    per_user = made.rows / min(sizes[-1][0], made.files * settings.scoring.chunk_users)
-    rows = [min(most, max(1, round(per_user * users))) for users, _ in sizes]
-    ranker = _grown(_ranker_tried(window, sum(rows), costs), settings.ranker.members * iterations[1])
-    _timed(costs, "holdout", lambda: evaluate_on_holdout(ranker, window, some))
-    saved = partial(_saved, TwoStageModel(window.stage, ranker, window.cut))
-    model = _timed(costs, "save", lambda: context.checkpoint.step("model", saved).folder)
-    disk = round(_bytes_in(made.folder) * sum(rows) / made.rows) + _bytes_in(model)
-    return _Trial(costs, settings.ranker.members, iterations, shares, rows, made.users, disk)
+    per_user = made.rows / min(sizes[-1][0], made.files * context.settings.scoring.chunk_users)
+    rows = [min(context.window_rows, max(1, round(per_user * users))) for users, _ in sizes]
+    ranker = _grown(_ranker_tried(window, sum(rows), costs), iterations[1])
+    _timed(costs, "holdout", lambda: evaluate_on_holdout(ranker, window, context))
+    saved = _timed(costs, "save", lambda: _saved(window, ranker))
+    parts = (made.folder, sum(rows) / made.rows), (saved, 1.0)
+    disk = round(sum(part * file.stat().st_size for folder, part in parts for file in folder.iterdir()))
+    return _Trial(costs, iterations, shares, rows, made.users, disk, _free_cores())
 
 
 def _rows_tried(window: LabelWindow, costs: dict[str, Cost]) -> WindowRows:
     """Open a label window and make its rows; "rows" is the cost of one."""
     _timed(costs, "features", lambda: window.features)
     _timed(costs, "similarities", lambda: window.stage)
+    words, threads = window.context.settings.candidates.content, window.context.threads
+    _timed(costs, "words", lambda: words.num_candidates and window.content(window.features, words, threads))
     _timed(costs, "open", lambda: window.day)
     first = window.positives[USER].unique().sort().head(_USERS).to_numpy()
     _timed(costs, "first users", lambda: candidate_frame(first, window.day))
     made = _timed(costs, "rows", window.rows)
     if not made.rows:
-        raise InputError(
-            f"nobody took a candidate in the label window from {window.cut} on",
-            where="ranker.label_days, ranker.label_windows",
-            fix="give another --date, deliver more history, or lengthen the label windows",
-        )
+        what = f"nobody took a candidate in the label window from {window.cut} on"
+        fix = "give another --date, deliver more history, or lengthen the label windows"
+        raise InputError(what, where="ranker.label_days, ranker.label_windows", fix=fix)
     costs["rows"] *= 1 / made.rows
     return made
 
 
 def _lightfm_tried(
-    known: TrainingTables, cut: date, context: TrainingContext, share: float, costs: dict[str, Cost]
+    known: TrainingTables, cut: date, context: TrainingContext, costs: dict[str, Cost]
 ) -> LightFMModel | None:
-    """Learn LightFM of a label window for an epoch, and that of all users where these are more.
-
-    Args:
-        share: all events in proportion to those before the cut.
-    """
+    """Learn LightFM of a label window for an epoch, and that of all users where these are more."""
     if not context.settings.candidates.lightfm.num_candidates:
-        costs |= {"window fit": Cost(0.0), "final fit": Cost(0.0)}
+        costs["window fit"] = Cost(0.0)
         return None
     costs["window fit"], model = _epoch_tried(known.sample.as_of(cut), context)
-    costs["final fit"] = costs["window fit"] * share
     if known.sample is not known.everybody:
         costs["final fit"], _ = _epoch_tried(known.everybody, context)
     return model
@@ -243,8 +236,7 @@ def _ranker_tried(window: LabelWindow, size: int, costs: dict[str, Cost]) -> Ran
     fitting = replace(fitting, settings=fitting.settings.model_copy(update=less))
     ranker = _timed(costs, "pool", lambda: fit_ranker(_tiled(rows, size), fitting, "trial"))
     costs["iteration"] = _cost(times[_WARM_UP - 1], times[few - 1]) * (1 / _ITERATIONS)
-    pool = costs["pool"].seconds - few * costs["iteration"].seconds
-    costs["pool"] = replace(costs["pool"], seconds=max(0.0, pool))
+    costs["pool"] *= max(0.0, 1 - few * costs["iteration"].seconds / costs["pool"].seconds)
     return ranker
 
 
@@ -265,17 +257,27 @@ def _grown(ranker: Ranker, trees: int) -> Ranker:
     return replace(ranker, forests=read_forests(as_json(model)), open_model=lambda: model)
 
 
-def _saved(model: TwoStageModel, folder: Path) -> dict[str, Any]:
-    return {"version": write_bundle(model, folder, {})}
-
-
-def _bytes_in(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir())
+def _saved(window: LabelWindow, ranker: Ranker) -> Path:
+    """Write a model of the label window, and return its folder."""
+    model = TwoStageModel(window.stage, ranker, window.cut)
+    step = window.context.checkpoint.step(
+        "model", lambda folder: {"version": write_bundle(model, folder, {})}
+    )
+    return step.folder
 
 
 def _size(window: LabelWindow) -> tuple[int, int]:
     """Return the users who took something in a label window, and the events before it."""
+    window.check()
     return window.positives[USER].n_unique(), len(window.before.everybody.events)
+
+
+def _free_cores() -> float:
+    """Return how many cores this process gets now where it has work for all: so it hashes on each of them."""
+    cores, block, began = len(sched_getaffinity(0)), bytes(_HASHED), _now()
+    with ThreadPoolExecutor(cores) as pool:
+        deque(pool.map(sha256, [block] * (_BLOCKS * cores)), maxlen=0)
+    return max(1.0, _cost(began, _now()).cores)
 
 
 def _timed(costs: dict[str, Cost], name: str, work: Callable[[], Made]) -> Made:

@@ -77,8 +77,8 @@ def kept_training_plan(workspace: Workspace, day: date, key: str) -> dict[str, A
     return plan if plan.get("key") == key else None
 
 
-def member_iterations(workspace: Workspace) -> tuple[int, int]:
-    """Return how many iterations a member of the ranker is expected to learn for the holdout, and at the end.
+def expected_iterations(workspace: Workspace) -> tuple[int, int]:
+    """Return how many iterations the ranker's members together learn for the holdout, and at the end.
 
     The newest full training under the same settings of the ranker tells; without one, none stops early.
     """
@@ -90,9 +90,10 @@ def member_iterations(workspace: Workspace) -> tuple[int, int]:
     for manifest in manifests:
         same = manifest["settings"]["ranker"] == ranking.model_dump(mode="json")
         if same and not manifest["warm_start_of"]:
-            last = max(1, round(manifest["trees"] / ranking.members))
-            return min(ranking.iterations, last + ranking.early_stopping_rounds), last
-    return ranking.iterations, ranking.iterations
+            trees = int(manifest["trees"])
+            most = ranking.members * ranking.iterations
+            return min(most, trees + ranking.members * ranking.early_stopping_rounds), trees
+    return ranking.members * ranking.iterations, ranking.members * ranking.iterations
 
 
 def _context(

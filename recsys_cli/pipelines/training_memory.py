@@ -16,16 +16,15 @@ from recsys_cli.data_preparation.tables import Tables
 from recsys_cli.data_preparation.training_set import label_cuts, window_pairs
 from recsys_cli.utils.columns import ITEM, USER
 from recsys_cli.utils.errors import SettingsError
-from recsys_cli.utils.stages import peak_bytes
 
 _LEAST_ROWS = 10_000  # of the ranker: fewer would teach it little
 # Bytes, measured on four data sets of 0.1 to 5 million events:
-_LIBRARIES = 400_000_000
+_LIBRARIES = 480_000_000  # CatBoost's own buffers among them
 _AN_EVENT = 300  # while tables are read and features made
 _A_USER = 500
 _A_PAIR = 64  # of LightFM, while it is learnt
 _A_NEIGHBOUR = 24  # learnt, transposed and bound to a day
-_A_DENSE_CELL = 36  # EASE: two matrices of f64 at a time, f32 of two days
+_A_DENSE_CELL = 30  # EASE: two matrices of f64 at a time, f32 of two days
 _A_COLUMN = 8  # of a row: its byte, and what CatBoost makes of it
 _A_ROW = 100  # label, group, weight, and CatBoost's gradients
 
@@ -91,10 +90,13 @@ class TrainingMemory:
         return self.held + self.similarities + bounds.rows * self.row + self.lightfm(bounds.fits)
 
 
-def training_bounds(tables: Tables, settings: Settings, threads: int) -> TrainingBounds:
+def training_bounds(tables: Tables, settings: Settings, threads: int, taken: int = 0) -> TrainingBounds:
     """Return how far a training goes: as the settings say, or what `runtime.max_memory` leaves room for.
 
     LightFM's fits give way before the ranker's rows do: they cost time, rows cost quality.
+
+    Args:
+        taken: bytes that the process has had by now, at its peak.
 
     Raises: SettingsError, with what is needed, where the least has no room.
     """
@@ -103,7 +105,7 @@ def training_bounds(tables: Tables, settings: Settings, threads: int) -> Trainin
         return asked
     memory = training_memory(tables, settings, threads)
     rows = min(asked.rows, _possible_rows(tables, settings))
-    needed = max(memory.total(TrainingBounds(min(rows, _LEAST_ROWS), 1)), peak_bytes())
+    needed = max(memory.total(TrainingBounds(min(rows, _LEAST_ROWS), 1)), taken)
     if needed > most:
         raise _no_room(needed)
     fits = max(

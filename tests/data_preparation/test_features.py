@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -132,3 +133,25 @@ def test_a_day_is_the_local_day() -> None:
 def _parts(events: list[tuple[int, int, str]]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     parts = tables(events)
     return parts.events, parts.users, parts.items
+
+
+@pytest.mark.parametrize("chosen", [[0], [1, 2], [0, 2], [0, 1, 2]])
+def test_features_of_some_users_are_those_among_all(built: FeatureTables, chosen: list[int]) -> None:
+    """The users' own come from their events alone; items, and what is asked of everybody, from all events."""
+    everybody = tables(EVENTS)
+    sample = everybody.of_users(np.array(chosen, dtype=np.uint32))
+    some = build_features(everybody, FeaturesSettings(windows_days=[7, 30]), sample)
+
+    assert_frame_equal(some.items, built.items)
+    assert_frame_equal(some.users, built.users[chosen])
+    places = pl.DataFrame({"user": chosen, "place": range(len(chosen))}).cast(pl.UInt32)
+    for name in ("pairs", "affinity"):
+        own = getattr(built, name).join(places, on="user", maintain_order="left")
+        expected = own.with_columns(pl.col("place").alias("user")).drop("place")
+        assert_frame_equal(getattr(some, name), expected)
+    for name, columns in (("users", ["user_id", "age"]), ("pairs", ["user", "item", "days_ago"])):
+        order = columns[:2]
+        assert_frame_equal(
+            some.lazy(name).select(columns).sort(order).collect(),
+            built.lazy(name).select(columns).sort(order).collect(),
+        )

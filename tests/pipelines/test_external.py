@@ -1,7 +1,7 @@
 """External candidates through the real program: a small service whose taste another team's file knows."""
 
-import json
 import itertools
+import json
 import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -243,9 +243,9 @@ def test_a_training_frame_is_made_of_its_own_cuts_delivery_alone(workspace: Path
         there = opened(workspace)
         tables = read_inputs(there, DAY, external_days=[*CUTS, DAY])
         context = TrainingContext(there.settings, 1, Stages(), Checkpoint(tmp_path / f"steps-{next(count)}"))
-        with lightfm_ahead(TrainingTables.of(tables, there.settings), CUTS, context, final=False) as lightfm:
+        with lightfm_ahead(TrainingTables.of(tables, there.settings), CUTS, context, final=False) as fits:
             known = TrainingTables.of(tables, there.settings)
-            return LabelWindow(cut, known, context, lightfm).rows().frame()
+            return LabelWindow(cut, known, context, fits.result).rows().frame()
 
     before = [frame(cut) for cut in CUTS]
     assert all(one["external_rank"].is_not_nan().sum() > 0 for one in before)

@@ -113,3 +113,15 @@ def test_the_oldest_fits_go_first(tmp_path: Path) -> None:
         cache(f"fit-{number}", SHAPES, fit)
     assert len(list(tmp_path.glob("*.npz"))) == 64
     assert (tmp_path / "fit-65.npz").exists()
+
+
+def test_the_oldest_fits_go_where_they_take_too_much(tmp_path: Path) -> None:
+    _, fit = numbered()
+    FitCache(tmp_path)("one", SHAPES, fit)
+    size = (tmp_path / "one.npz").stat().st_size
+    cache = FitCache(tmp_path, most_bytes=2 * size)
+    for name in ("two", "three", "four"):
+        cache(name, SHAPES, fit)
+    assert sorted(file.stem for file in tmp_path.glob("*.npz")) == ["four", "three"]
+    FitCache(tmp_path, most_bytes=1)("five", SHAPES, fit)
+    assert [file.stem for file in tmp_path.glob("*.npz")] == ["five"]

@@ -36,7 +36,7 @@ class Checkpoint:
         return (self._root / name / _FACTS).is_file()
 
     def step(self, name: str, make: Callable[[Path], Mapping[str, Any]]) -> FinishedStep:
-        """Return a finished step; where it is missing or damaged, `make` fills its folder and returns its facts.
+        """Return a finished step; where it is missing or damaged, `make` fills a folder and returns facts.
 
         Raises: OutputError where it cannot be written.
         """

@@ -46,7 +46,7 @@ class TrainingTables:
 
     @classmethod
     def of(cls, tables: Tables, settings: Settings) -> "TrainingTables":
-        """Draw the sample: everybody, or so many users as `ranker.max_train_users` says, whatever they did."""
+        """Draw the sample: everybody, or `ranker.max_train_users` users, whatever they did."""
         most, size = settings.ranker.max_train_users, len(tables.users)
         if size <= most:
             return cls(tables, tables)
@@ -159,7 +159,7 @@ class LabelWindow:
         return facts | {"positives_in_window": len(positives)}
 
     def _chunks(self, day: ServingDay, progress: Progress) -> Iterator[pl.DataFrame]:
-        """Yield rows of users in a random order, until there are enough: of the last ones as many as may be."""
+        """Yield rows of users in a random order, until there are as many as may be."""
         users, size = self._shuffled_users(), self.context.settings.scoring.chunk_users
         chunks = (np.sort(users[start : start + size]) for start in range(0, len(users), size))
         left = self.context.window_rows
@@ -214,8 +214,8 @@ def content_once() -> ContentWeights:
 def label_pairs(tables: Tables, cut: date, settings: Settings) -> pl.DataFrame:
     """Return the distinct user, item that count as taken in the window from `cut` on.
 
-    A window reaches to `tables.day` at most. Where viewed items are left out of the lists, pairs that the user
-    had before do not count.
+    A window reaches to `tables.day` at most. Where viewed items are left out of the lists, pairs that the
+    user had before do not count.
     """
     days = min(settings.ranker.label_days, (tables.day - cut) // timedelta(days=1))
     pairs = window_pairs(tables, cut, days)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from contextlib import contextmanager
@@ -52,6 +53,14 @@ class LightFMFits:
                     raise
                 if day in self._epochs:
                     progress(*self._epochs[day])
+
+    def wait(self, progress: Progress) -> None:
+        """Wait for all fits that are under way; an error of theirs is raised where the fit is asked for."""
+        waiting = list(self._futures.items())
+        while not all(future.done() for _, future in waiting):
+            futures.wait([future for _, future in waiting], _SECONDS)
+            epochs = [self._epochs[day] for day, _ in waiting if day in self._epochs]
+            progress(sum(done for done, _ in epochs), sum(total for _, total in epochs))
 
     def stop(self) -> None:
         """Drop the fits that have not begun, and end the others behind their epoch."""
@@ -107,10 +116,13 @@ class Cost:
 Step = tuple[Cost, int | None]  # of a training, and the number of the fit that it waits for
 
 
-def elapsed_seconds(steps: Sequence[Step], fits: Sequence[Cost], side_by_side: int, cores: int) -> float:
-    """Return how long steps take one after the other while fits, so many at a time, run beside them in order.
+def elapsed_seconds(steps: Sequence[Step], fits: Sequence[Cost], side_by_side: int, cores: float) -> float:
+    """Return how long steps take one after the other while fits run beside them, in their order.
 
     All that runs at a time shares the cores evenly.
+
+    Args:
+        side_by_side: how many fits run at a time; 0: each begins when a step waits for it.
     """
     left, elapsed = [fit.seconds for fit in fits], 0.0
     for cost, fit in steps:
@@ -118,6 +130,8 @@ def elapsed_seconds(steps: Sequence[Step], fits: Sequence[Cost], side_by_side: i
         while work > 0 or (fit is not None and left[fit] > 0):
             waits = fit is not None and left[fit] > 0
             running = [number for number, seconds in enumerate(left) if seconds > 0][:side_by_side]
+            if fit is not None and waits and not side_by_side:
+                running = [fit]
             busy = sum(fits[number].cores for number in running) + (0.0 if waits else cost.cores)
             span = min([left[number] for number in running] + ([] if waits else [work]))
             elapsed += span * max(1.0, busy / cores)

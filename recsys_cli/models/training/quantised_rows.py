@@ -1,8 +1,8 @@
 """The ranker's rows as bytes: each number stands as its bin among borders that the whole training shares.
 
-CatBoost learns from the bins, with a border between each two of them; the trees that it gives are then put in terms of
-the real borders. A row takes a byte a column, where CatBoost's own way takes four and draws other borders for
-every member.
+CatBoost learns from the bins, with a border between each two of them; the trees that it gives are then put in
+terms of the real borders. A row takes a byte a column, where CatBoost's own way takes four and draws other
+borders for every member.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,7 +102,7 @@ class QuantisedRows:
                 yield f"{place}\t{number + 0.5}\n"
 
     def with_real_borders(self, trees: Mapping[str, Any]) -> dict[str, Any]:
-        """Return trees that were learnt from the bins, as CatBoost exports them, in terms of the real numbers."""
+        """Return trees over the bins, as CatBoost exports them, in terms of the real numbers."""
         numbers = trees["features_info"].get("float_features") or []
         real = [self.borders[one["feature_id"]].astype(np.float64).tolist() for one in numbers]
         features = [
@@ -148,7 +148,7 @@ def quantise(
     """Read the windows' rows a chunk at a time into one array of bytes.
 
     Args:
-        border_rows: the borders come from all rows, or from so many that are drawn from them: CatBoost's number.
+        border_rows: the borders come from all rows, or from so many drawn ones: CatBoost's number.
     """
     borders = _borders(windows, columns, categories, border_rows)
     size = sum(window.rows for window in windows)

@@ -31,7 +31,7 @@ _TREES = "trees.json"
 
 @dataclass(frozen=True)
 class Fitting:
-    """How members are learnt: where finished ones are kept, with how many threads, and who is shown how far."""
+    """How members are learnt, where finished ones are kept, and who is shown how far it is."""
 
     settings: RankerSettings
     threads: int
@@ -186,10 +186,11 @@ def _check_labels(rows: QuantisedRows, settings: RankerSettings) -> None:
     if any(len(np.unique(rows.label[side])) < 2 for side in sides):
         learnt, kept = (len(np.unique(rows.group[side])) for side in sides)
         raise ModelError(
-            f"of {learnt + kept} lists with a chosen candidate, {learnt} are to learn from and {kept} are kept "
-            "for early stopping: either side needs some, with candidates that were chosen and others",
+            f"of {learnt + kept} lists with a chosen candidate, {learnt} are to learn from and {kept} are "
+            "kept for early stopping: either side needs some, with candidates that were chosen and others",
             where=f"ranker.validation_share = {settings.validation_share}",
-            fix="set ranker.validation_share nearer to its default, 0.15, or give more history or longer windows",
+            fix="set ranker.validation_share nearer to its default, 0.15, or give more history or longer "
+            "windows",
         )
 
 

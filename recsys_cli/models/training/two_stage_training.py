@@ -1,4 +1,4 @@
-"""Training both stages: on the earlier label windows, evaluated on the last one, then again on all of them."""
+"""Training both stages: on the earlier label windows, judged on the last one, then again on all of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,13 +21,12 @@ from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.holdout import HOLDOUT, evaluate_on_holdout
 from recsys_cli.models.training.label_window import (
     LabelWindow,
-    LightFMOf,
     TrainingTables,
     content_once,
     fitted_stage,
     rows_step,
 )
-from recsys_cli.models.training.lightfm_fits import fits_ahead
+from recsys_cli.models.training.lightfm_fits import LightFMFits, fits_ahead
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
 from recsys_cli.models.training.ranker_training import fit_ranker, nothing_to_learn, refit_ranker
 from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows
@@ -77,8 +76,8 @@ def train_until_holdout(tables: Tables, context: TrainingContext) -> HoldoutTrai
         window has leaked into what was made before it; SettingsError when the ranker has no feature.
     """
     known, cuts = _checked(tables, context)
-    with lightfm_ahead(known, cuts, context, final=False) as lightfm:
-        return _until_holdout(known, cuts, context, lightfm)
+    with lightfm_ahead(known, cuts, context, final=False) as fits:
+        return _until_holdout(known, cuts, context, fits)
 
 
 def train_two_stage(tables: Tables, context: TrainingContext) -> Training:
@@ -87,11 +86,11 @@ def train_two_stage(tables: Tables, context: TrainingContext) -> Training:
     Raises: as `train_until_holdout` does.
     """
     known, cuts = _checked(tables, context)
-    with lightfm_ahead(known, cuts, context, final=True) as lightfm:
-        past = _until_holdout(known, cuts, context, lightfm)
+    with lightfm_ahead(known, cuts, context, final=True) as fits:
+        past = _until_holdout(known, cuts, context, fits)
         with context.stages.stage("ranker") as progress:
             ranker = refit_ranker(past.rows, past.judged, context.fitting(progress))
-        stage = fitted_stage(tables, context, lightfm)
+        stage = fitted_stage(tables, context, fits.result)
     model = TwoStageModel(stage, ranker, tables.day)
     return Training(model, past.windows, past.verdict, ranker.importance())
 
@@ -131,12 +130,14 @@ def _checked(tables: Tables, context: TrainingContext) -> tuple[TrainingTables, 
 
 
 def _until_holdout(
-    known: TrainingTables, cuts: Sequence[date], context: TrainingContext, lightfm: LightFMOf
+    known: TrainingTables, cuts: Sequence[date], context: TrainingContext, fits: LightFMFits
 ) -> HoldoutTraining:
     content = content_once()
-    windows = [_rows(LabelWindow(cut, known, context, lightfm, content=content)) for cut in cuts[:-1]]
-    last = LabelWindow(cuts[-1], known, context, lightfm, content=content)
+    windows = [_rows(LabelWindow(cut, known, context, fits.result, content=content)) for cut in cuts[:-1]]
+    last = LabelWindow(cuts[-1], known, context, fits.result, content=content)
     windows.append(_rows(last))
+    with context.stages.stage("LightFM") as progress:
+        fits.wait(progress)  # CatBoost's threads wait for each other: one that lacks its core holds up all
     with context.stages.stage("quantise"):
         encoders = fit_encoders(known.everybody, context.settings.features.max_categories)
         groups = context.settings.ranker.feature_groups
@@ -159,7 +160,7 @@ def _rows(window: LabelWindow) -> WindowRows:
 @contextmanager
 def lightfm_ahead(
     known: TrainingTables, cuts: Sequence[date], context: TrainingContext, *, final: bool
-) -> Iterator[LightFMOf]:
+) -> Iterator[LightFMFits]:
     """Yield what gives LightFM as of a day; what no finished step makes needless is learnt ahead.
 
     Args:
@@ -167,7 +168,7 @@ def lightfm_ahead(
     """
     settings, day_of_all = context.settings, known.everybody.day
     if not settings.candidates.lightfm.num_candidates:
-        yield _never
+        yield LightFMFits({}, [], context.threads)
         return
     encoders = fit_encoders(known.everybody, settings.features.max_categories)
 
@@ -176,13 +177,9 @@ def lightfm_ahead(
         return fit_lightfm(tables.as_of(day), encoders, settings.candidates.lightfm, context.kept, progress)
 
     days = [*cuts, day_of_all]
-    first = [cut for cut in cuts if not context.checkpoint.has(rows_step(cut))]
+    first = [day_of_all] if final else []  # it takes longest
+    first += [cut for cut in cuts if not context.checkpoint.has(rows_step(cut))]
     if cuts[-1] not in first and not context.checkpoint.has(HOLDOUT):
         first.append(cuts[-1])
-    first += [day_of_all] if final else []
     with fits_ahead({day: partial(fit, day) for day in days}, first, context.threads) as ahead:
-        yield ahead.result
-
-
-def _never(_day: date, _progress: Progress) -> LightFMModel:
-    raise LookupError("LightFM is off")
+        yield ahead

@@ -98,8 +98,8 @@ def window_of(tables: Tables, cut: date, context: TrainingContext) -> LabelWindo
     """Return a label window whose candidate models are learnt when they are asked for."""
     known = TrainingTables.of(tables, context.settings)
     one = replace(context, threads=1)
-    with lightfm_ahead(known, [EARLIER, CUT], one, final=False) as lightfm:
-        return LabelWindow(cut, known, context, lightfm)
+    with lightfm_ahead(known, [EARLIER, CUT], one, final=False) as fits:
+        return LabelWindow(cut, known, context, fits.result)
 
 
 @pytest.fixture(scope="module")

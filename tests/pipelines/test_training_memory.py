@@ -1,0 +1,171 @@
+"""`runtime.max_memory` holds for a training: fewer fits side by side, then fewer rows, then a refusal."""
+
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys_cli.configs.load import load_settings
+from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.tables import Tables, read_tables
+from recsys_cli.models.training.lightfm_fits import FitsAtATime
+from recsys_cli.pipelines.training_memory import (
+    LightFMMemory,
+    TrainingBounds,
+    TrainingMemory,
+    training_bounds,
+    training_memory,
+)
+from recsys_cli.utils.errors import ExitCode, SettingsError
+
+Recsys = Callable[..., subprocess.CompletedProcess[str]]
+DAY = date(1998, 3, 20)
+LIGHT = (
+    "candidates.lightfm.epochs=2",
+    "candidates.lightfm.no_components=16",
+    "ranker.label_windows=2",
+    "ranker.iterations=20",
+    "ranker.members=1",
+)
+PLENTY = "1TB"
+
+
+@pytest.fixture(scope="module")
+def root(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of MovieLens 100K that trains lightly."""
+    folder = tmp_path_factory.mktemp("ml-100k")
+    (folder / "settings").mkdir()
+    (folder / "settings/settings.toml").write_text(
+        "[default.data]\n"
+        + "".join(
+            f"[default.data.{name}]\npath = '{shared_data}/ml-100k/{name}.parquet'\n"
+            for name in ("interactions", "users", "items")
+        )
+    )
+    return folder
+
+
+def settings_with(root: Path, max_memory: str) -> Settings:
+    """Return the light settings with a bound of the memory."""
+    return load_settings(root, None, (*LIGHT, f"runtime.max_memory={max_memory}")).settings
+
+
+@pytest.fixture(scope="module")
+def tables(root: Path) -> Tables:
+    settings = settings_with(root, "")
+    return read_tables(settings.data, root, DAY, settings.timezone)
+
+
+def megabytes(amount: int) -> str:
+    return f"{amount / 1e6:.6f}MB"
+
+
+def test_the_bytes_of_a_training_by_hand() -> None:
+    fit = LightFMMemory.of(users=600, items=400, pairs=100, components=9)
+    assert fit == LightFMMemory(model=40_000, learning=80_000 + 6_400)
+    small, large = LightFMMemory(10, 20), LightFMMemory(100, 200)
+    memory = TrainingMemory(1_000, 500, row=3, window_fit=small, final_fit=large, windows=2)
+    assert memory.finished_fits == 10 + 10 + 100
+    assert [memory.lightfm(fits) for fits in (1, 2, 3, 9)] == [120 + 200, 120 + 220, 120 + 240, 120 + 240]
+    assert memory.total(TrainingBounds(rows=7, fits=1)) == 1_000 + 500 + 21 + 320
+
+
+def test_without_a_bound_the_settings_hold(root: Path, tables: Tables) -> None:
+    for plenty in ("", PLENTY):
+        settings = settings_with(root, plenty)
+        assert training_bounds(tables, settings, 4) == TrainingBounds(settings.ranker.max_train_rows, 4)
+
+
+def test_fits_give_way_before_rows_do(root: Path, tables: Tables) -> None:
+    settings = settings_with(root, PLENTY)
+    memory = training_memory(tables, settings, 4)
+    steps = []
+    for most in np.linspace(
+        memory.total(TrainingBounds(10_000, 1)), memory.total(TrainingBounds(60_000, 4)), 40
+    ):
+        bounded = settings_with(root, megabytes(int(most) + 1))
+        bounds = training_bounds(tables, bounded, 4)
+        assert bounds == training_bounds(tables, bounded, 4)
+        assert bounds.rows == settings.ranker.max_train_rows or (
+            bounds.fits == 1 and memory.total(bounds) <= most + 1
+        )
+        steps.append(bounds)
+    assert steps[0] == TrainingBounds(10_000, 1) and steps[-1].fits == 4
+    assert [one.rows for one in steps] == sorted(one.rows for one in steps)
+    assert [one.fits for one in steps] == sorted(one.fits for one in steps)
+    assert len({one.rows for one in steps}) > 5
+
+
+def test_the_least_that_has_no_room_is_told(root: Path, tables: Tables) -> None:
+    with pytest.raises(
+        SettingsError, match=r"leaves no room for this training: about .* GB are needed"
+    ) as told:
+        training_bounds(tables, settings_with(root, "1MB"), 4)
+    enough = re.search(r"set at least ([\d.]+GB)", told.value.fix)
+    assert enough is not None
+    assert training_bounds(tables, settings_with(root, enough[1]), 4).rows >= 10_000
+
+
+def test_so_many_fits_at_a_time_are_made_and_what_is_kept_is_returned() -> None:
+    made, under_way, most, lock = [], [0], [0], threading.Lock()
+
+    def kept(key: str, _shapes: Mapping[str, tuple[int, ...]], make: Callable[[], object]) -> object:
+        return {} if key == "kept" else make()
+
+    def make() -> dict[str, np.ndarray]:
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        threading.Event().wait(0.05)
+        with lock:
+            under_way[0] -= 1
+            made.append(1)
+        return {"a": np.zeros(1)}
+
+    store = FitsAtATime(kept, 2)  # type: ignore[arg-type]
+    threads = [threading.Thread(target=store, args=(str(one), {}, make)) for one in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 6 and most[0] == 2
+    assert store("kept", {}, make) == {} and len(made) == 6
+
+
+def test_a_bounded_training_learns_from_fewer_rows_and_stays_below(
+    root: Path, tables: Tables, recsys: Recsys
+) -> None:
+    options = [word for one in LIGHT for word in ("--set", one)]
+
+    def train(max_memory: str, *words: str) -> subprocess.CompletedProcess[str]:
+        bound = ("--set", f"runtime.max_memory={max_memory}")
+        return recsys("-C", root, "--json", *options, *bound, "train", "--date", DAY, *words)
+
+    refused = train("1MB")
+    assert refused.returncode == ExitCode.USAGE and "where: runtime.max_memory" in refused.stderr
+    assert not list((root / "models").glob("*"))
+    enough = re.search(r"set at least ([\d.]+GB)", refused.stderr)
+    assert enough is not None
+
+    planned = train(enough[1], "--plan")
+    tight, whole = train(enough[1], "--no-promote"), train("", "--no-promote")
+
+    for done in (planned, tight, whole):
+        assert done.returncode == ExitCode.OK, done.stderr
+    memory = training_memory(tables, settings_with(root, ""), 2)
+    rows = [sum(one["rows"] for one in json.loads(done.stdout)["label_windows"]) for done in (tight, whole)]
+    assert rows[0] <= 10_000 + 10_000_000 / memory.row < rows[1]
+    assert 0 < json.loads(planned.stdout)["rows"] <= 10_000 + 10_000_000 / memory.row
+    assert "runtime.max_memory: the ranker learns from" in tight.stderr
+    record = next(
+        told
+        for path in (root / "runs").glob("*/run.json")
+        if (told := json.loads(path.read_text())).get("plan", {}).get("predicted_seconds")
+    )
+    assert record["plan"]["peak_bytes"] < float(enough[1][:-2]) * 1e9
