@@ -90,7 +90,7 @@ def _evaluated(
     run, settings = under_way.run, under_way.workspace.settings
     workspace = replace(under_way.workspace, settings=settings_without(settings, without))
     show = partial(shown_stages, session.terminal, stages=run.stages, verbosity=session.options.verbosity)
-    with show("Reading the tables"):
+    with show("Reading the tables", summary=False):
         exams = set_exams(workspace, requests, run)
     check_left_out(settings, without, exams[0].tables)
     verdicts = []

@@ -35,6 +35,7 @@ def shown_stages(
     verbosity: int = 0,
     line_every: float | None = None,
     log_every: float = _SECONDS_BETWEEN_RECORDS,
+    summary: bool = True,
 ) -> Iterator[None]:
     """Show and log how the stages go on while the block runs, and its seconds once it is done.
 
@@ -45,6 +46,7 @@ def shown_stages(
         title: what the block does, before the name of the stage.
         line_every: seconds between lines off a terminal; by default they follow from `verbosity`.
         log_every: seconds between records in the log.
+        summary: whether the seconds are shown once it is done.
     """
     display = StageDisplay(terminal, title)
     with ExitStack() as until_end:
@@ -56,7 +58,8 @@ def shown_stages(
             until_end.enter_context(_repeated(line_every or seconds, display.say))
         until_end.enter_context(_watched(stages, display))
         yield
-    terminal.say(f"{title}: {display.seconds():.1f} s")
+    if summary:
+        terminal.say(f"{title}: {display.seconds():.1f} s")
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ class SampleFeatures(FeatureTables):
     """Features of some users of a day; what is asked of all users is answered from all of their events.
 
     Attributes:
-        everybody: the tables of all users, as of the day; their internal indices are others than the sample's.
+        everybody: the tables of all users, as of the day; their internal indices are not the sample's.
     """
 
     everybody: Tables | None = None
@@ -283,7 +283,7 @@ def _items(tables: Tables, settings: FeaturesSettings) -> pl.DataFrame:
 
 
 def _with_repeats(events: pl.DataFrame) -> pl.DataFrame:
-    """Add of each event whether it is a pair's first, and whether its second; a pair's events are adjacent."""
+    """Add whether an event is its pair's first, and whether its second; a pair's events are adjacent."""
     again = (pl.col(USER) == pl.col(USER).shift(1)) & (pl.col(ITEM) == pl.col(ITEM).shift(1))
     again = again.fill_null(False)
     return events.with_columns(

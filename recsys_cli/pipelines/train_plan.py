@@ -43,7 +43,7 @@ from recsys_cli.utils.files import check_writable, write_sealed_json
 from recsys_cli.utils.locks import locked
 from recsys_cli.utils.stages import Stages, peak_bytes, process_seconds
 
-_WARM_UP, _ITERATIONS = 3, 15  # of CatBoost
+_WARM_UP, _ITERATIONS = 3, 18  # of CatBoost; the first ones are not timed
 _LOADED = ("catboost", "lightfm", "pandas")  # by a training, when it first needs them
 _USERS = 64  # whose candidates are made first: that loads what is compiled
 _HELD_OUT = 7  # every so many-th list is held out where the ranker is tried
@@ -101,7 +101,8 @@ def plan_training(workspace: Workspace, day: date, run: Run) -> TrainingPlan:
     plan = TrainingPlan(
         key=key,
         seconds=round(opened + elapsed, 2),
-        peak_bytes=peak_bytes() + memory.similarities + memory.lightfm(bounds.fits),
+        peak_bytes=memory.finished_fits
+        + max(trial.peaks[0] + memory.learning(bounds.fits), trial.peaks[1] + memory.similarities),
         disk_bytes=trial.disk_bytes + memory.finished_fits + memory.final_fit.model - memory.window_fit.model,
         users=min(len(tables.users), settings.ranker.max_train_users),
         sampled_users=trial.users,
@@ -122,6 +123,7 @@ class _Trial:
         shares: events before each label window, and before the day, relative to those before the last one.
         rows: that each label window is expected to give; users: whose rows were made.
         disk_bytes: of the finished steps and the model, LightFM's fits aside; cores: that the process gets.
+        peaks: bytes of memory, before the ranker and with it.
     """
 
     costs: Mapping[str, Cost]
@@ -131,6 +133,7 @@ class _Trial:
     users: int
     disk_bytes: int
     cores: float
+    peaks: tuple[int, int]
 
     def timeline(self) -> tuple[list[Step], list[Cost]]:
         """Return the steps of the whole training, and LightFM's fits."""
@@ -166,7 +169,7 @@ def _tried(
     shares = [events / sizes[-1][1] for _, events in [*sizes, (0, len(known.everybody.events))]]
     lightfm = cast(LightFMModel, _lightfm_tried(known, cuts[-1], context, costs))
     window = LabelWindow(cuts[-1], known, context, lambda *_: lightfm, content=content_once())
-    made = _rows_tried(window, costs)
+    made, peak = _rows_tried(window, costs), peak_bytes()
     per_user = made.rows / min(sizes[-1][0], made.files * context.settings.scoring.chunk_users)
     rows = [min(context.window_rows, max(1, round(per_user * users))) for users, _ in sizes]
     ranker = _grown(_ranker_tried(window, sum(rows), costs), iterations[1])
@@ -174,7 +177,7 @@ def _tried(
     saved = _timed(costs, "save", lambda: _saved(window, ranker))
     parts = (made.folder, sum(rows) / made.rows), (saved, 1.0)
     disk = round(sum(part * file.stat().st_size for folder, part in parts for file in folder.iterdir()))
-    return _Trial(costs, iterations, shares, rows, made.users, disk, _free_cores())
+    return _Trial(costs, iterations, shares, rows, made.users, disk, _free_cores(), (peak, peak_bytes()))
 
 
 def _rows_tried(window: LabelWindow, costs: dict[str, Cost]) -> WindowRows:
@@ -230,13 +233,12 @@ def _ranker_tried(window: LabelWindow, size: int, costs: dict[str, Cost]) -> Ran
     columns = feature_columns(made.columns, window.stage.encoders, context.settings.ranker.feature_groups)
     rows = _timed(costs, "quantise", lambda: quantise([made], *columns))
     costs["quantise"] *= 1 / made.rows
-    few = _WARM_UP + _ITERATIONS
-    less = {"members": 1, "iterations": few, "early_stopping_rounds": few}
+    less = {"members": 1, "iterations": _ITERATIONS, "early_stopping_rounds": _ITERATIONS}
     fitting = context.fitting(lambda *_: times.append(_now()))
     fitting = replace(fitting, settings=fitting.settings.model_copy(update=less))
     ranker = _timed(costs, "pool", lambda: fit_ranker(_tiled(rows, size), fitting, "trial"))
-    costs["iteration"] = _cost(times[_WARM_UP - 1], times[few - 1]) * (1 / _ITERATIONS)
-    costs["pool"] *= max(0.0, 1 - few * costs["iteration"].seconds / costs["pool"].seconds)
+    costs["iteration"] = _cost(times[_WARM_UP - 1], times[_ITERATIONS - 1]) * (1 / (_ITERATIONS - _WARM_UP))
+    costs["pool"] *= max(0.0, 1 - _ITERATIONS * costs["iteration"].seconds / costs["pool"].seconds)
     return ranker
 
 

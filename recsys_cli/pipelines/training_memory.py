@@ -80,20 +80,18 @@ class TrainingMemory:
         """Bytes of LightFM's models, in memory and on disk."""
         return self.windows * self.window_fit.model + self.final_fit.model
 
-    def lightfm(self, fits: int) -> int:
-        """Return the bytes of LightFM where so many fits are learnt side by side, and finished ones wait."""
-        beside = min(fits - 1, self.windows) * self.window_fit.learning
-        return self.finished_fits + self.final_fit.learning + beside
+    def learning(self, fits: int) -> int:
+        """Return the bytes that LightFM takes, its models aside, while so many fits are under way."""
+        return self.final_fit.learning + min(fits - 1, self.windows) * self.window_fit.learning
 
     def total(self, bounds: TrainingBounds) -> int:
-        """Return the bytes of a training within bounds."""
-        return self.held + self.similarities + bounds.rows * self.row + self.lightfm(bounds.fits)
+        """Return the bytes of a training within bounds; the ranker waits until LightFM's fits are done."""
+        work = max(self.learning(bounds.fits), bounds.rows * self.row)
+        return self.held + self.similarities + self.finished_fits + work
 
 
 def training_bounds(tables: Tables, settings: Settings, threads: int, taken: int = 0) -> TrainingBounds:
     """Return how far a training goes: as the settings say, or what `runtime.max_memory` leaves room for.
-
-    LightFM's fits give way before the ranker's rows do: they cost time, rows cost quality.
 
     Args:
         taken: bytes that the process has had by now, at its peak.
@@ -108,10 +106,8 @@ def training_bounds(tables: Tables, settings: Settings, threads: int, taken: int
     needed = max(memory.total(TrainingBounds(min(rows, _LEAST_ROWS), 1)), taken)
     if needed > most:
         raise _no_room(needed)
-    fits = max(
-        [1, *(some for some in range(2, threads + 1) if memory.total(TrainingBounds(rows, some)) <= most)]
-    )
-    room = (most - memory.total(TrainingBounds(0, fits))) // memory.row
+    fits = max(some for some in range(1, threads + 1) if memory.total(TrainingBounds(0, some)) <= most)
+    room = (most - memory.held - memory.similarities - memory.finished_fits) // memory.row
     bounds = TrainingBounds(asked.rows if room >= rows else room, fits)
     if bounds != asked:
         logger.warning(

@@ -92,10 +92,13 @@ def contents(workspace: Path) -> Callable[[], dict[str, bytes]]:
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
-    """Return the bytes of every file of the workspace, those of its run records and locks aside."""
+    """Return the bytes of every file of the workspace.
+
+    Run records and locks are left out, and the steps that a training that failed keeps for the next one.
+    """
     files = (path for path in root.rglob("*") if path.is_file())
     found = {str(path.relative_to(root)): path.read_bytes() for path in files}
-    return {name: held for name, held in found.items() if not name.startswith("runs/")}
+    return {name: held for name, held in found.items() if not name.startswith(("runs/", "models/.training/"))}
 
 
 def _tables(rng: np.random.Generator) -> dict[str, pl.DataFrame]:

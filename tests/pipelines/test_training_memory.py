@@ -1,4 +1,4 @@
-"""`runtime.max_memory` holds for a training: fewer fits side by side, then fewer rows, then a refusal."""
+"""`runtime.max_memory` holds for a training: fewer fits side by side, fewer rows, or a refusal."""
 
 import json
 import re
@@ -62,7 +62,14 @@ def tables(root: Path) -> Tables:
     return read_tables(settings.data, root, DAY, settings.timezone)
 
 
-def megabytes(amount: int) -> str:
+def with_components(settings: Settings, components: int) -> Settings:
+    """Return the settings with a LightFM of other width."""
+    lightfm = settings.candidates.lightfm.model_copy(update={"no_components": components})
+    candidates = settings.candidates.model_copy(update={"lightfm": lightfm})
+    return settings.model_copy(update={"candidates": candidates})
+
+
+def megabytes(amount: float) -> str:
     return f"{amount / 1e6:.6f}MB"
 
 
@@ -72,8 +79,9 @@ def test_the_bytes_of_a_training_by_hand() -> None:
     small, large = LightFMMemory(10, 20), LightFMMemory(100, 200)
     memory = TrainingMemory(1_000, 500, row=3, window_fit=small, final_fit=large, windows=2)
     assert memory.finished_fits == 10 + 10 + 100
-    assert [memory.lightfm(fits) for fits in (1, 2, 3, 9)] == [120 + 200, 120 + 220, 120 + 240, 120 + 240]
-    assert memory.total(TrainingBounds(rows=7, fits=1)) == 1_000 + 500 + 21 + 320
+    assert [memory.learning(fits) for fits in (1, 2, 3, 9)] == [200, 220, 240, 240]
+    assert memory.total(TrainingBounds(rows=7, fits=1)) == 1_000 + 500 + 120 + 200
+    assert memory.total(TrainingBounds(rows=100, fits=1)) == 1_000 + 500 + 120 + 300
 
 
 def test_without_a_bound_the_settings_hold(root: Path, tables: Tables) -> None:
@@ -82,24 +90,26 @@ def test_without_a_bound_the_settings_hold(root: Path, tables: Tables) -> None:
         assert training_bounds(tables, settings, 4) == TrainingBounds(settings.ranker.max_train_rows, 4)
 
 
-def test_fits_give_way_before_rows_do(root: Path, tables: Tables) -> None:
-    settings = settings_with(root, PLENTY)
-    memory = training_memory(tables, settings, 4)
-    steps = []
-    for most in np.linspace(
-        memory.total(TrainingBounds(10_000, 1)), memory.total(TrainingBounds(60_000, 4)), 40
-    ):
-        bounded = settings_with(root, megabytes(int(most) + 1))
-        bounds = training_bounds(tables, bounded, 4)
-        assert bounds == training_bounds(tables, bounded, 4)
-        assert bounds.rows == settings.ranker.max_train_rows or (
-            bounds.fits == 1 and memory.total(bounds) <= most + 1
-        )
-        steps.append(bounds)
-    assert steps[0] == TrainingBounds(10_000, 1) and steps[-1].fits == 4
-    assert [one.rows for one in steps] == sorted(one.rows for one in steps)
-    assert [one.fits for one in steps] == sorted(one.fits for one in steps)
-    assert len({one.rows for one in steps}) > 5
+def test_rows_and_fits_grow_with_the_memory(root: Path, tables: Tables) -> None:
+    memory = training_memory(tables, settings_with(root, ""), 4)
+    least, most = (memory.total(bounds) for bounds in (TrainingBounds(10_000, 1), TrainingBounds(60_000, 4)))
+    found = []
+    for amount in np.linspace(least + 1, most, 40):
+        bounds = training_bounds(tables, settings_with(root, megabytes(amount)), 4)
+        assert memory.total(bounds) <= amount + 1 or bounds.rows == 1_000_000
+        found.append(bounds)
+    assert found[0].rows == 10_000 and found[-1] == TrainingBounds(1_000_000, 4)
+    assert [one.rows for one in found] == sorted(one.rows for one in found)
+    assert [one.fits for one in found] == sorted(one.fits for one in found)
+    assert len({one.rows for one in found}) > 5
+
+
+def test_fits_need_memory_too(root: Path, tables: Tables) -> None:
+    wide = with_components(settings_with(root, ""), 1024)
+    memory = training_memory(tables, wide, 4)
+    amount = megabytes(memory.total(TrainingBounds(0, 2)) + 1)
+    bounded = with_components(settings_with(root, amount), 1024)
+    assert training_bounds(tables, bounded, 4).fits == 2
 
 
 def test_the_least_that_has_no_room_is_told(root: Path, tables: Tables) -> None:

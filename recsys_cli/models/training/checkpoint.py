@@ -1,7 +1,9 @@
 """Finished steps of a training on disk: a killed training that is started again goes on from them."""
 
 import shutil
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +13,7 @@ from loguru import logger
 from recsys_cli.utils.files import put_folder, read_sealed_json, sha256_of, staging_folder, write_sealed_json
 
 _FACTS: Final = "step.json"
+_KEPT_SECONDS: Final = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,13 @@ class Checkpoint:
         return FinishedStep(folder, facts)
 
     def remove(self) -> None:
-        """Remove all steps: the training has become a model."""
+        """Remove all steps: the training has become a model. Others' steps go once they are a week old."""
         shutil.rmtree(self._root, ignore_errors=True)
+        with suppress(OSError):
+            for other in self._root.parent.iterdir():
+                if time.time() - other.stat().st_mtime > _KEPT_SECONDS:
+                    shutil.rmtree(other, ignore_errors=True)
+            self._root.parent.rmdir()  # others' newer steps keep it
 
 
 def _read(folder: Path) -> FinishedStep | None:

@@ -1,4 +1,4 @@
-"""The holdout: a ranker that has not seen the last label window is calibrated on it, and its lists are judged."""
+"""The holdout: a ranker that has not seen the last label window is calibrated and judged on it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
