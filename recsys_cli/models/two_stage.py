@@ -147,7 +147,7 @@ class Ranked:
         )
 
     def ranks(self) -> pl.DataFrame:
-        """Return user, item, rank and each source's NAME_rank, f32, of all candidates, a user's best first."""
+        """Return user, item, rank and each source's NAME_rank, f32, of candidates, a user's best first."""
         raw = np.full(len(self), np.nan, dtype=np.float32)
         raw[self.scored.rows] = self.scored.raw
         order, ranks = self._order(raw)
