@@ -6,18 +6,25 @@ from typing import Annotated
 
 import typer
 
-from recsys_cli.cli.backfill import backfill
-from recsys_cli.cli.check import check
-from recsys_cli.cli.config import show_config
-from recsys_cli.cli.diff import diff
-from recsys_cli.cli.doctor import doctor
-from recsys_cli.cli.evaluate import evaluate
-from recsys_cli.cli.explain import explain
-from recsys_cli.cli.features import features
-from recsys_cli.cli.init import init
-from recsys_cli.cli.logs import log_to_terminal
-from recsys_cli.cli.models import models
-from recsys_cli.cli.options import (
+from recsys_cli.cli.commands.backfill import backfill
+from recsys_cli.cli.commands.check import check
+from recsys_cli.cli.commands.config import show_config
+from recsys_cli.cli.commands.diff import diff
+from recsys_cli.cli.commands.doctor import doctor
+from recsys_cli.cli.commands.evaluate import evaluate
+from recsys_cli.cli.commands.explain import explain
+from recsys_cli.cli.commands.features import features
+from recsys_cli.cli.commands.init import init
+from recsys_cli.cli.commands.models import models
+from recsys_cli.cli.commands.report import report
+from recsys_cli.cli.commands.runs import runs
+from recsys_cli.cli.commands.score import score
+from recsys_cli.cli.commands.train import train
+from recsys_cli.cli.commands.tune import tune
+from recsys_cli.cli.commands.verify import verify
+from recsys_cli.cli.display.logs import log_to_terminal
+from recsys_cli.cli.exit_status import Outcome
+from recsys_cli.cli.global_options import (
     AsJson,
     Directory,
     Environment,
@@ -27,14 +34,7 @@ from recsys_cli.cli.options import (
     Quiet,
     Verbose,
 )
-from recsys_cli.cli.outcome import Outcome
-from recsys_cli.cli.report import report
-from recsys_cli.cli.runs import runs
-from recsys_cli.cli.score import score
 from recsys_cli.cli.session import Session, session_of
-from recsys_cli.cli.train import train
-from recsys_cli.cli.tune import tune
-from recsys_cli.cli.verify import verify
 
 app = typer.Typer(
     name="recsys",

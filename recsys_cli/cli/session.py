@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recsys_cli.cli.options import GlobalOptions
-from recsys_cli.cli.terminal import Terminal
-from recsys_cli.cli.text import readable
+from recsys_cli.cli.display.safe_text import readable
+from recsys_cli.cli.display.terminal import Terminal
+from recsys_cli.cli.global_options import GlobalOptions
 
 if TYPE_CHECKING:
-    from recsys_cli.configs.load import LoadedSettings
+    from recsys_cli.configs.loader import LoadedSettings
 
 _SETTINGS_FILE = Path("settings/settings.toml")
 
@@ -40,8 +40,8 @@ class Session:
 
         Raises: SettingsError.
         """
-        from recsys_cli.configs.load import load_settings
-        from recsys_cli.utils.stores import use_options
+        from recsys_cli.configs.loader import load_settings
+        from recsys_cli.utils.storage.object_store import use_options
 
         loaded = load_settings(self.workspace(), self.options.environment, self.options.overrides)
         use_options(loaded.settings.storage.model_dump())

@@ -14,10 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from recsys_cli.cli.terminal import Terminal
-from recsys_cli.cli.text import escaped
+from recsys_cli.cli.display.safe_text import escaped
+from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.stages import Stage, Stages
+from recsys_cli.utils.stage_timer import Stage, Stages
 
 _SECONDS_BETWEEN_LINES: Final = 60.0
 _SECONDS_WHEN_VERBOSE: Final = 9.0  # a line comes within ten seconds on a busy machine, too

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import reduce
 from typing import Any
 
-from recsys_cli.configs.masking import MASK
 from recsys_cli.configs.schema import KeyPath
+from recsys_cli.configs.secrets import MASK
 from recsys_cli.configs.sections import Settings
 
 

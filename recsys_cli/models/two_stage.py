@@ -8,12 +8,11 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.configs.source_names import CONTENT, SEGMENT
-from recsys_cli.data_preparation.features import DayFeatures, FeatureTables
-from recsys_cli.models.candidates.content import content_weights, item_vectors
+from recsys_cli.data_preparation.features.day_features import DayFeatures, FeatureTables
 from recsys_cli.models.candidates.merge import Candidates, propose_candidates
-from recsys_cli.models.candidates.popular import segment_features
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
-from recsys_cli.models.candidates.selection_loops import best_first
+from recsys_cli.models.candidates.sources.content import content_weights, item_vectors
+from recsys_cli.models.candidates.sources.popular import segment_features
 from recsys_cli.models.candidates.stage import (
     EXACT,
     CandidateStage,
@@ -22,9 +21,10 @@ from recsys_cli.models.candidates.stage import (
     UserSide,
     open_sources,
 )
-from recsys_cli.models.encoding import FeatureEncoder
-from recsys_cli.models.join import ItemTables, RankerTables, item_tables, join_features
-from recsys_cli.models.ranker import BoundRanker, Ranker, Scored
+from recsys_cli.models.feature_encoding import FeatureEncoder
+from recsys_cli.models.kernels.top_k import best_first
+from recsys_cli.models.reranking.feature_join import ItemTables, RankerTables, item_tables, join_features
+from recsys_cli.models.reranking.ranker import BoundRanker, Ranker, Scored
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, USER, USER_ID
 
 

@@ -6,20 +6,24 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from recsys_cli.data_preparation.external import index_external, inspect_external
-from recsys_cli.data_preparation.features import columns_alone, eligibility_problems, newest_event_age
-from recsys_cli.data_preparation.freshness import freshness_problems
-from recsys_cli.data_preparation.problems import Problem
-from recsys_cli.data_preparation.tables import Tables, inspect_tables
-from recsys_cli.data_preparation.training_set import label_cuts
-from recsys_cli.models.bundle import Bundle
-from recsys_cli.models.registry import is_pointed, promoted_version
+from recsys_cli.data_preparation.features.day_features import (
+    columns_alone,
+    eligibility_problems,
+    newest_event_age,
+)
+from recsys_cli.data_preparation.features.labels import label_cuts
+from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
+from recsys_cli.data_preparation.tables.external_candidates import index_external, inspect_external
+from recsys_cli.data_preparation.tables.freshness import freshness_problems
+from recsys_cli.data_preparation.tables.problems import Problem
 from recsys_cli.models.two_stage import misfits, silent_sources
-from recsys_cli.pipelines.serving import kept_settings_problems, open_bundle
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.models.versions.bundle import Bundle
+from recsys_cli.models.versions.registry import is_pointed, promoted_version
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.promoted_model import kept_settings_problems, open_bundle
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
-from recsys_cli.utils.uris import place_of
+from recsys_cli.utils.storage.uris import place_of
 
 _SECONDS_A_DAY = 86_400
 

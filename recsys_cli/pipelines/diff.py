@@ -8,11 +8,11 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from recsys_cli.pipelines.file_checks import read_facts
-from recsys_cli.pipelines.list_changes import OVERLAP, RBO, changes_between
-from recsys_cli.pipelines.publication import published_manifest
-from recsys_cli.pipelines.published import published_file, run_settings, titles_on
-from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
+from recsys_cli.pipelines.publication.comparison import OVERLAP, RBO, changes_between
+from recsys_cli.pipelines.publication.lookup import published_file, run_settings, titles_on
+from recsys_cli.pipelines.publication.recommendations_file import published_manifest
+from recsys_cli.pipelines.publication.validation import read_facts
+from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ITEM_ID, TITLE
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import InputError

@@ -10,14 +10,14 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
-from recsys_cli.data_preparation.sources import source_sizes
-from recsys_cli.models.registry import promoted_version
-from recsys_cli.pipelines.run_record import library_versions
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.data_preparation.readers.local_files import source_sizes
+from recsys_cli.models.versions.registry import promoted_version
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.run_record import library_versions
 from recsys_cli.utils.errors import RecsysError
-from recsys_cli.utils.files import may_be_made
-from recsys_cli.utils.results import Results
-from recsys_cli.utils.uris import is_uri, shown
+from recsys_cli.utils.storage.atomic_files import may_be_made
+from recsys_cli.utils.storage.result_store import Results
+from recsys_cli.utils.storage.uris import is_uri, shown
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,20 @@ from loguru import logger
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.source_names import sources_on
-from recsys_cli.data_preparation.external import external_files
-from recsys_cli.data_preparation.features import build_features
-from recsys_cli.data_preparation.problems import raise_errors
-from recsys_cli.data_preparation.tables import Tables, inspect_tables
-from recsys_cli.data_preparation.training_set import label_cuts
-from recsys_cli.models.judging import Verdict, judge_day
+from recsys_cli.data_preparation.features.day_features import build_features
+from recsys_cli.data_preparation.features.labels import label_cuts
+from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
+from recsys_cli.data_preparation.tables.external_candidates import external_files
+from recsys_cli.data_preparation.tables.problems import raise_errors
+from recsys_cli.models.evaluation.daily_evaluation import Verdict, judge_day
 from recsys_cli.models.training.two_stage_training import train_two_stage
 from recsys_cli.models.two_stage import open_day
-from recsys_cli.pipelines.inputs import read_inputs
-from recsys_cli.pipelines.run_record import Run
-from recsys_cli.pipelines.training_context import passing_context
-from recsys_cli.pipelines.truth import Known, covered_days, truth_of
-from recsys_cli.pipelines.verdicts import verdict_facts
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.pipelines.evaluation.ground_truth import Known, covered_days, truth_of
+from recsys_cli.pipelines.evaluation.summary import verdict_facts
+from recsys_cli.pipelines.training.context import passing_context
+from recsys_cli.pipelines.workspace.inputs import read_inputs
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.errors import InputError, UsageError
 

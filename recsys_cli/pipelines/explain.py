@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features import DAYS_AGO, EVENTS, FeatureTables
+from recsys_cli.data_preparation.features.day_features import DAYS_AGO, EVENTS, FeatureTables
 from recsys_cli.models.two_stage import ServingDay, open_items, rank_users
-from recsys_cli.pipelines.explained_day import ExplainedDay, open_explained_day, published_list
-from recsys_cli.pipelines.explained_item import ALONE, RankedUser, explain_item, left_out, plain
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.pipelines.explanation.item_stages import ALONE, RankedUser, explain_item, left_out, plain
+from recsys_cli.pipelines.explanation.published_context import (
+    ExplainedDay,
+    open_explained_day,
+    published_list,
+)
+from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, SOURCES, TITLE, USER_ID
 
 _LATEST_EVENTS = 10

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.templates import guessed_text, preset_text
-from recsys_cli.data_preparation.mapping import Guess, UnusedColumn, guess_data
-from recsys_cli.data_preparation.sample import DemoShape, foreign_tables, generate, has_demo
-from recsys_cli.data_preparation.sample_catalogue import LAST_DAY
-from recsys_cli.data_preparation.timestamps import day_after
+from recsys_cli.configs.toml_templates import guessed_text, preset_text
+from recsys_cli.data_preparation.column_guessing.column_mapping import Guess, UnusedColumn, guess_data
+from recsys_cli.data_preparation.column_guessing.timestamps import day_after
+from recsys_cli.data_preparation.demo_data.catalogue import LAST_DAY
+from recsys_cli.data_preparation.demo_data.generate import DemoShape, foreign_tables, generate, has_demo
 from recsys_cli.utils.errors import InputError, UsageError
-from recsys_cli.utils.files import replacing
 from recsys_cli.utils.progress import Progress, silent
-from recsys_cli.utils.uris import is_uri
+from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.uris import is_uri
 
 SETTINGS = Path("settings/settings.toml")
 _ARCHIVES = {

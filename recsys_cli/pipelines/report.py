@@ -7,17 +7,22 @@ from typing import Any
 
 import polars as pl
 
-from recsys_cli.pipelines.drift import drift_of, feature_drift
-from recsys_cli.pipelines.feature_store import stored_partition
-from recsys_cli.pipelines.list_figures import item_counts, popularity_curve, read_scores, score_histogram
-from recsys_cli.pipelines.published import publications, run_settings, titles_on
-from recsys_cli.pipelines.report_card import Window, report_cards
-from recsys_cli.pipelines.run_list import KILLED, read_runs
-from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
+from recsys_cli.pipelines.monitoring.drift import drift_of, feature_drift
+from recsys_cli.pipelines.monitoring.past_performance import Window, report_cards
+from recsys_cli.pipelines.publication.lookup import publications, run_settings, titles_on
+from recsys_cli.pipelines.publication.statistics import (
+    item_counts,
+    popularity_curve,
+    read_scores,
+    score_histogram,
+)
+from recsys_cli.pipelines.workspace.feature_store import stored_partition
+from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
+from recsys_cli.pipelines.workspace.run_history import KILLED, read_runs
 from recsys_cli.utils.columns import ITEM_ID, SCORE, TITLE
 from recsys_cli.utils.dates import parse_instant
 from recsys_cli.utils.errors import RecsysError, UsageError
-from recsys_cli.utils.files import read_json
+from recsys_cli.utils.storage.atomic_files import read_json
 
 _Publications = dict[date, dict[str, Any]]
 _TOP_ITEMS = 10

@@ -8,23 +8,23 @@ from typing import Any
 
 from loguru import logger
 
-from recsys_cli.pipelines.carrying import Carried, changed_users, earlier_lists
-from recsys_cli.pipelines.disk_space import check_room
-from recsys_cli.pipelines.feature_store import check_unchanged
-from recsys_cli.pipelines.gates import Waiting, pass_gates
-from recsys_cli.pipelines.preflight import all_problems
-from recsys_cli.pipelines.publication import check_file, publish, published_manifest
-from recsys_cli.pipelines.ranking import Ranking
-from recsys_cli.pipelines.run_record import Run
-from recsys_cli.pipelines.score_counts import ScoreCounts
-from recsys_cli.pipelines.score_job import Job, ScoreRequest, open_job
-from recsys_cli.pipelines.unfinished import Unfinished, open_unfinished, remove_forgotten
-from recsys_cli.pipelines.workspace import RECOMMENDATIONS, Workspace
+from recsys_cli.pipelines.publication.recommendations_file import check_file, publish, published_manifest
+from recsys_cli.pipelines.scoring.checkpoint import Unfinished, open_unfinished, remove_forgotten
+from recsys_cli.pipelines.scoring.disk_space import check_room
+from recsys_cli.pipelines.scoring.incremental import Carried, changed_users, earlier_lists
+from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
+from recsys_cli.pipelines.scoring.local_engine import Ranking
+from recsys_cli.pipelines.scoring.preflight import all_problems
+from recsys_cli.pipelines.scoring.publish_gates import Waiting, pass_gates
+from recsys_cli.pipelines.scoring.statistics import ScoreCounts
+from recsys_cli.pipelines.workspace.feature_store import check_unchanged
+from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
+from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.columns import ELIGIBLE
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.files import check_writable
-from recsys_cli.utils.locks import locked
 from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.storage.atomic_files import check_writable
+from recsys_cli.utils.storage.locks import locked
 
 
 @dataclass(frozen=True)

@@ -10,23 +10,23 @@ from loguru import logger
 
 from recsys_cli.configs.dotted_keys import recorded
 from recsys_cli.configs.sections import Settings
-from recsys_cli.data_preparation.training_set import label_cuts
-from recsys_cli.models.bundle import Bundle, read_manifest, write_bundle
-from recsys_cli.models.kept_settings import left_by_warm_start, warm_start_settings
-from recsys_cli.models.registry import check_pointer, promote, shortfall
+from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.models.training.two_stage_training import Training, train_two_stage
 from recsys_cli.models.training.warm_start import warm_start
 from recsys_cli.models.training.window_rows import WindowRows
-from recsys_cli.pipelines.inputs import read_inputs, with_external
-from recsys_cli.pipelines.run_record import Run, library_versions
-from recsys_cli.pipelines.serving import open_base
-from recsys_cli.pipelines.training_context import resumable_context, training_key
-from recsys_cli.pipelines.training_memory import training_bounds
-from recsys_cli.pipelines.verdicts import exam_facts
-from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.files import check_writable, staging_folder
-from recsys_cli.utils.locks import locked
-from recsys_cli.utils.stages import peak_bytes
+from recsys_cli.models.versions.bundle import Bundle, read_manifest, write_bundle
+from recsys_cli.models.versions.registry import check_pointer, promote, shortfall
+from recsys_cli.models.versions.trained_settings import left_by_warm_start, warm_start_settings
+from recsys_cli.pipelines.evaluation.summary import exam_facts
+from recsys_cli.pipelines.training.context import resumable_context, training_key
+from recsys_cli.pipelines.training.memory import training_bounds
+from recsys_cli.pipelines.workspace.inputs import read_inputs, with_external
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.promoted_model import open_base
+from recsys_cli.pipelines.workspace.run_record import Run, library_versions
+from recsys_cli.utils.stage_timer import peak_bytes
+from recsys_cli.utils.storage.atomic_files import check_writable, staging_folder
+from recsys_cli.utils.storage.locks import locked
 
 
 @dataclass(frozen=True)

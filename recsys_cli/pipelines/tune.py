@@ -12,23 +12,23 @@ from optuna.distributions import distribution_to_json
 
 from recsys_cli.configs.dotted_keys import with_values, without
 from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.templates import settings_text
-from recsys_cli.data_preparation.tables import Tables
-from recsys_cli.data_preparation.training_set import label_cuts
-from recsys_cli.models.judging import TWO_STAGES
-from recsys_cli.models.metrics import NDCG
+from recsys_cli.configs.toml_templates import settings_text
+from recsys_cli.data_preparation.features.labels import label_cuts
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES
+from recsys_cli.models.evaluation.metrics import NDCG
 from recsys_cli.models.training.two_stage_training import train_until_holdout
 from recsys_cli.pipelines.evaluate import EvaluationRequest, Exam, requests_back, set_exams
-from recsys_cli.pipelines.inputs import with_external
-from recsys_cli.pipelines.run_record import Run
-from recsys_cli.pipelines.search_space import space_of, values_of
-from recsys_cli.pipelines.study import Search, open_search
-from recsys_cli.pipelines.training_context import passing_context
-from recsys_cli.pipelines.verdicts import verdict_facts
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.pipelines.evaluation.summary import verdict_facts
+from recsys_cli.pipelines.training.context import passing_context
+from recsys_cli.pipelines.tuning.search_space import space_of, values_of
+from recsys_cli.pipelines.tuning.study import Search, open_search
+from recsys_cli.pipelines.workspace.inputs import with_external
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.errors import InputError, ModelError, UsageError
-from recsys_cli.utils.files import check_writable, replacing, sha256_of_json
-from recsys_cli.utils.locks import locked
+from recsys_cli.utils.storage.atomic_files import check_writable, replacing, sha256_of_json
+from recsys_cli.utils.storage.locks import locked
 
 _JUDGEMENT = 2  # trials' time that the judgement at the end takes: today's settings and the winner
 

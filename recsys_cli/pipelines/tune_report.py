@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from recsys_cli.configs.dotted_keys import with_values
-from recsys_cli.models.judging import TWO_STAGES, Verdict
-from recsys_cli.models.metrics import MAP, NDCG
+from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES, Verdict
+from recsys_cli.models.evaluation.metrics import MAP, NDCG
 from recsys_cli.pipelines.evaluate import sit_exam
+from recsys_cli.pipelines.evaluation.summary import Comparison, compare_two_stages, verdict_facts
 from recsys_cli.pipelines.tune import TuningPlan, Winner
-from recsys_cli.pipelines.verdicts import Comparison, compare_two_stages, verdict_facts
 from recsys_cli.utils.progress import Progress, silent
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from recsys_cli.pipelines.file_checks import file_problems, read_facts
-from recsys_cli.pipelines.publication import write_sidecars
-from recsys_cli.pipelines.workspace import MANIFEST, SUCCESS
-from recsys_cli.utils.files import read_sealed_json, sha256_of
+from recsys_cli.pipelines.publication.recommendations_file import write_sidecars
+from recsys_cli.pipelines.publication.validation import file_problems, read_facts
+from recsys_cli.pipelines.workspace.layout import MANIFEST, SUCCESS
+from recsys_cli.utils.storage.atomic_files import read_sealed_json, sha256_of
 
 
 @dataclass(frozen=True)

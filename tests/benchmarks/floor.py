@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.bundle import read_bundle
-from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.reranking.ranker import Ranker
+from recsys_cli.models.versions.bundle import read_bundle
 
 USERS, CANDIDATES, K = 20_000, 100, 10
 BLOCK = 1_024

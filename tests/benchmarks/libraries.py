@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     import polars as pl
     from catboost import Pool
 
-    from recsys_cli.data_preparation.tables import Tables
+    from recsys_cli.data_preparation.tables.contract import Tables
     from recsys_cli.models.training.label_window import TrainingTables
     from recsys_cli.models.training.window_rows import WindowRows
-    from recsys_cli.pipelines.workspace import Workspace
+    from recsys_cli.pipelines.workspace.layout import Workspace
 
 _MATRICES = ("weights", "user_features", "item_features")
 _MODEL = ("no_components", "loss", "learning_rate", "max_sampled", "user_alpha", "item_alpha", "random_state")
@@ -40,12 +40,12 @@ def keep_inputs(folder: Path, root: Path, day: date, overrides: Sequence[str]) -
 
     Raises: ValueError where it is not what that training had.
     """
-    from recsys_cli.configs.load import load_settings
-    from recsys_cli.data_preparation.training_set import label_cuts
-    from recsys_cli.models.bundle import read_manifest
+    from recsys_cli.configs.loader import load_settings
+    from recsys_cli.data_preparation.features.labels import label_cuts
     from recsys_cli.models.training.label_window import TrainingTables
-    from recsys_cli.pipelines.inputs import read_inputs
-    from recsys_cli.pipelines.workspace import Workspace
+    from recsys_cli.models.versions.bundle import read_manifest
+    from recsys_cli.pipelines.workspace.inputs import read_inputs
+    from recsys_cli.pipelines.workspace.layout import Workspace
 
     settings = load_settings(root, None, overrides).settings
     workspace = Workspace(root.absolute(), settings)
@@ -60,7 +60,7 @@ def _keep_lightfm(
     folder: Path, workspace: "Workspace", known: "TrainingTables", cuts: Sequence[date]
 ) -> None:
     """Write the matrices of every fit, the final one last."""
-    from recsys_cli.models.candidates.lightfm_training import _task, _weighted_pairs
+    from recsys_cli.models.candidates.sources.lightfm_training import _task, _weighted_pairs
     from recsys_cli.models.candidates.stage import fit_encoders
 
     settings, day = workspace.settings.candidates.lightfm, known.everybody.day
@@ -135,12 +135,12 @@ def _window_rows(
     manifest: Mapping[str, Any],
 ) -> list["pl.DataFrame"]:
     """Return the rows of each label window: LightFM's fits are those that the training kept."""
+    from recsys_cli.models.candidates.fit_cache import FitCache
     from recsys_cli.models.training.checkpoint import Checkpoint
     from recsys_cli.models.training.context import TrainingContext
     from recsys_cli.models.training.label_window import LabelWindow
     from recsys_cli.models.training.two_stage_training import lightfm_ahead
-    from recsys_cli.pipelines.fit_cache import FitCache
-    from recsys_cli.utils.stages import Stages
+    from recsys_cli.utils.stage_timer import Stages
 
     steps, fits = Checkpoint(folder / "steps"), FitCache(workspace.fits)
     context = TrainingContext(workspace.settings, workspace.threads, Stages(), steps, fits)

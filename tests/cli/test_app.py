@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_cli.cli.options import hoisted
+from recsys_cli.cli.global_options import hoisted
 from recsys_cli.utils.errors import ExitCode
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -128,7 +128,7 @@ def test_a_bug_names_the_log_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings/settings.toml").write_text("")
     body = (
-        "from datetime import date; from recsys_cli.cli.running import running\n"
+        "from datetime import date; from recsys_cli.cli.recorded_run import running\n"
         "    with running(session, 'act', date(2026, 7, 1)): {}['x']"
     )
     run = act(body, "-C", str(tmp_path))

@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from recsys_cli.cli.app import main
-from recsys_cli.pipelines import carrying, ranking
+from recsys_cli.pipelines.scoring import incremental, local_engine
 from recsys_cli.utils.errors import ExitCode
 
 BEFORE, DAY = "2026-03-02", "2026-03-03"

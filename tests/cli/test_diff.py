@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_cli.cli.app import main
-from recsys_cli.pipelines.list_changes import PERSISTENCE, changes_between, compared_lists
+from recsys_cli.pipelines.publication.comparison import PERSISTENCE, changes_between, compared_lists
 from recsys_cli.utils.errors import ExitCode
 
 DAY, NEXT = "2026-03-02", "2026-03-03"
@@ -77,7 +77,7 @@ def test_ranges_of_users_change_no_figure(a: Lists, b: Lists, users: int) -> Non
         files = Path(name, "a.parquet"), Path(name, "b.parquet")
         for file, lists in zip(files, (a, b), strict=True):
             frame(lists).write_parquet(file)
-        patch.setattr("recsys_cli.pipelines.list_changes._USERS", users)
+        patch.setattr("recsys_cli.pipelines.publication.comparison._USERS", users)
         told = changes_between(*files, 3)
     both = a.keys() & b.keys()
     assert (told.users, told.only_a, told.only_b) == (len(both), len(a) - len(both), len(b) - len(both))

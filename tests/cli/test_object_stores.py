@@ -17,14 +17,14 @@ import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
-from recsys_cli.configs.load import load_settings
-from recsys_cli.pipelines.run_record import begin_run
+from recsys_cli.configs.loader import load_settings
 from recsys_cli.pipelines.score import score_users
-from recsys_cli.pipelines.score_job import ScoreRequest
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.pipelines.scoring.job import ScoreRequest
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.run_record import begin_run
 from recsys_cli.utils.errors import ExitCode, InputError
-from recsys_cli.utils.files import sealed
-from recsys_cli.utils.results import CURRENT
+from recsys_cli.utils.storage.atomic_files import sealed
+from recsys_cli.utils.storage.result_store import CURRENT
 from tests.stores import S3, SECRET, s3_server
 
 DAY, RUNS = "2026-03-02", 20
@@ -169,17 +169,17 @@ def test_a_reader_of_the_published_path_sees_whole_files_alone(published_workspa
 
 KILLED = """
 import os, signal, sys
-from recsys_cli.utils import results, stores
+from recsys_cli.utils.storage import object_store, result_store
 from recsys_cli.cli.app import main
 name, last = sys.argv[1], int(sys.argv[2])
-honest, calls = getattr(stores.Store, name), 0
+honest, calls = getattr(object_store.Store, name), 0
 def dying(*args, **kwargs):
     global calls
     calls += 1
     if calls == last:
         os.kill(os.getpid(), signal.SIGKILL)
     return honest(*args, **kwargs)
-setattr(stores.Store, name, dying)
+setattr(object_store.Store, name, dying)
 main(sys.argv[3:])
 """
 

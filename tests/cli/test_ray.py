@@ -15,7 +15,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from recsys_cli.cli.app import main
-from recsys_cli.pipelines import ray_engine
+from recsys_cli.pipelines.scoring import ray_engine
 from recsys_cli.utils.errors import ExitCode
 
 DAY = "2026-03-02"

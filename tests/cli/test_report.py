@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_cli.cli.app import main
-from recsys_cli.pipelines.drift import drift_of, stability_index
-from recsys_cli.pipelines.list_figures import item_counts, popularity_curve, score_histogram
+from recsys_cli.pipelines.monitoring.drift import drift_of, stability_index
+from recsys_cli.pipelines.publication.statistics import item_counts, popularity_curve, score_histogram
 from recsys_cli.utils.errors import ExitCode
 
 DAY, NEXT = "2026-03-02", "2026-03-03"

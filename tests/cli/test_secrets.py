@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
-from recsys_cli.configs.masking import Secrets, shown
+from recsys_cli.configs.secrets import Secrets, shown
 from recsys_cli.utils.errors import ExitCode
 
 Refused = Callable[..., str]

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from recsys_cli.cli.logs import log_to_file, log_to_terminal
+from recsys_cli.cli.display.logs import log_to_file, log_to_terminal
+from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.stage_display import Turn, duration, shown_stages
-from recsys_cli.cli.terminal import Terminal
-from recsys_cli.configs.masking import Secrets
-from recsys_cli.utils.stages import Stages
+from recsys_cli.configs.secrets import Secrets
+from recsys_cli.utils.stage_timer import Stages
 
 OFTEN = 0.05  # seconds between lines
 SEVERAL = 0.4  # seconds in which several lines come, on a busy machine too

@@ -18,8 +18,8 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
-from recsys_cli.utils.files import staging_folder
-from recsys_cli.utils.locks import locked
+from recsys_cli.utils.storage.atomic_files import staging_folder
+from recsys_cli.utils.storage.locks import locked
 
 Contents = Callable[[], dict[str, bytes]]
 DAY = "2026-03-02"
@@ -27,7 +27,7 @@ PATIENCE = 60  # seconds until a test gives up
 HOLDER = """
 import sys
 from pathlib import Path
-from recsys_cli.utils.locks import locked
+from recsys_cli.utils.storage.locks import locked
 with locked(Path(sys.argv[1]), "the tests"):
     print("held", flush=True)
     sys.stdin.read()

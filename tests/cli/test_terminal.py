@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from recsys_cli.cli.logs import log_to_file, log_to_terminal
-from recsys_cli.cli.terminal import Terminal
-from recsys_cli.cli.text import escaped, json_text
-from recsys_cli.configs.masking import Secrets
+from recsys_cli.cli.display.logs import log_to_file, log_to_terminal
+from recsys_cli.cli.display.safe_text import escaped, json_text
+from recsys_cli.cli.display.terminal import Terminal
+from recsys_cli.configs.secrets import Secrets
 from recsys_cli.utils.errors import OutputError
 
 HOSTILE = "{0.__class__} [red]x[/] \x1b[2J\r\n\u202e\u2028 é 👨‍👩‍👧"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_cli.cli.app import app
-from recsys_cli.cli.options import hoisted
-from recsys_cli.cli.words import explain_command, named
+from recsys_cli.cli.display.phrases import explain_command, named
+from recsys_cli.cli.global_options import hoisted
 
 IDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
 

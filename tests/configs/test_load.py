@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_cli.configs.load import load_settings
+from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.schema import close_keys, known_keys
 from recsys_cli.utils.errors import SettingsError
 

@@ -10,7 +10,11 @@ import pytest
 from loguru import logger
 
 from recsys_cli.configs.candidate_sections import ExternalSettings
-from recsys_cli.data_preparation.external import external_files, inspect_external, read_external
+from recsys_cli.data_preparation.tables.external_candidates import (
+    external_files,
+    inspect_external,
+    read_external,
+)
 from recsys_cli.utils.errors import InputError
 
 DAY, EARLIER, LATER = date(2026, 3, 2), date(2026, 2, 16), date(2026, 3, 16)

@@ -8,9 +8,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from recsys_cli.configs.sections import FeaturesSettings
-from recsys_cli.data_preparation.entities import EXCLUDED
-from recsys_cli.data_preparation.features import FeatureTables, build_features
-from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.data_preparation.features.day_features import FeatureTables, build_features
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.data_preparation.tables.entities import EXCLUDED
 
 DAY = date(2026, 3, 31)
 

@@ -6,11 +6,16 @@ import polars as pl
 import pytest
 
 from recsys_cli.configs.sections import DataSettings, InteractionsSettings
-from recsys_cli.data_preparation.dialect import sniff_dialect
-from recsys_cli.data_preparation.feature_columns import guess_features
-from recsys_cli.data_preparation.mapping import Guess, GuessedData, UnusedColumn, guess_data
-from recsys_cli.data_preparation.tables import read_tables
-from recsys_cli.data_preparation.timestamps import day_after, guess_timestamp
+from recsys_cli.data_preparation.column_guessing.column_mapping import (
+    Guess,
+    GuessedData,
+    UnusedColumn,
+    guess_data,
+)
+from recsys_cli.data_preparation.column_guessing.feature_columns import guess_features
+from recsys_cli.data_preparation.column_guessing.timestamps import day_after, guess_timestamp
+from recsys_cli.data_preparation.readers.csv_dialect import sniff_dialect
+from recsys_cli.data_preparation.tables.contract import read_tables
 from recsys_cli.utils.errors import InputError, UsageError
 
 EVENTS = pl.DataFrame(
@@ -383,7 +388,7 @@ def test_columns_of_events_that_count_something_may_be_weights(tmp_path: Path) -
 def test_reasons_speak_of_the_rows_that_were_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users = pl.DataFrame({"user_id": [1, 2, 3], "city": ["Rome", "Rome", "Oslo"]})
     assert not everything_guessed(tmp_path, interactions=EVENTS, users=users).unused
-    monkeypatch.setattr("recsys_cli.data_preparation.mapping._SAMPLE_ROWS", 2)
+    monkeypatch.setattr("recsys_cli.data_preparation.column_guessing.column_mapping._SAMPLE_ROWS", 2)
     cut = everything_guessed(tmp_path, interactions=EVENTS, users=users).unused
     assert [one.reason for one in cut] == ["constant (of the first 2 rows)"]
 

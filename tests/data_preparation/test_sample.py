@@ -5,9 +5,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_cli.data_preparation.sample import DemoShape, foreign_tables, generate, has_demo
-from recsys_cli.data_preparation.sample_draws import WeightedRows
-from recsys_cli.data_preparation.sample_titles import invent_titles
+from recsys_cli.data_preparation.demo_data.generate import DemoShape, foreign_tables, generate, has_demo
+from recsys_cli.data_preparation.demo_data.titles import invent_titles
+from recsys_cli.data_preparation.demo_data.weighted_draws import WeightedRows
 from recsys_cli.utils.errors import UsageError
 
 SHAPE = DemoShape(users=3_000, items=600, days=120, seed=7, events_per_user=20.0)

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from recsys_cli.configs.sections import DataSettings
-from recsys_cli.data_preparation.tables import Tables, inspect_tables, read_tables
-from recsys_cli.models.encoding import fit_encoder
+from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables, read_tables
+from recsys_cli.models.feature_encoding import fit_encoder
 from recsys_cli.utils.errors import InputError
 
 DAY = date(2026, 11, 1)

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from recsys_cli.configs.sections import TableSettings
-from recsys_cli.data_preparation.sources import scan_source, source_files
+from recsys_cli.data_preparation.readers.local_files import scan_source, source_files
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.stores import use_options
+from recsys_cli.utils.storage.object_store import use_options
 
 SMALL, LARGE, PRIVATE, CUT, OTHER, GONE, BUSY = (
     f"{name:_<25}" for name in ("small", "large", "private", "cut", "other", "gone", "busy")

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.data_preparation.tables.contract import Tables
 
 DAY = date(2026, 3, 31)
 Event = tuple[int, int, float]  # user, item, days before DAY

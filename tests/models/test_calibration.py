@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from recsys_cli.models.calibration import Calibration, fit_calibration
+from recsys_cli.models.reranking.calibration import Calibration, fit_calibration
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(0.7, -2.0), (2.0, 0.5)])

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from recsys_cli.models.encoding import fit_encoder
+from recsys_cli.models.feature_encoding import fit_encoder
 
 FRAME = pl.DataFrame(
     {

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from catboost import CatBoost, Pool, sum_models
 
-from recsys_cli.models.forest import (
+from recsys_cli.models.kernels.tree_scores import count_borders
+from recsys_cli.models.reranking.tree_ensemble import (
     FIRST_TREES,
     Forests,
     as_json,
@@ -17,7 +18,6 @@ from recsys_cli.models.forest import (
     read_forest,
     read_forests,
 )
-from recsys_cli.models.forest_loops import count_borders
 
 USERS, ITEMS = 40, 30
 COLUMNS = ["user_age", "user_city", "item_price", "item_kind", "lightfm_score", "lightfm_rank"]

@@ -9,15 +9,22 @@ import pytest
 from catboost import CatBoost, Pool
 from scipy import sparse
 
-from recsys_cli.data_preparation.features import FeatureTables
-from recsys_cli.models.calibration import Calibration
+from recsys_cli.data_preparation.features.day_features import FeatureTables
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
-from recsys_cli.models.forest import as_json, read_forests
-from recsys_cli.models.join import RankerTables
-from recsys_cli.models.judging import BLEND, TWO_STAGES, Budget, Verdict, judge_day, measures_of
-from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.evaluation.daily_evaluation import (
+    BLEND,
+    TWO_STAGES,
+    Budget,
+    Verdict,
+    judge_day,
+    measures_of,
+)
+from recsys_cli.models.reranking.calibration import Calibration
+from recsys_cli.models.reranking.feature_join import RankerTables
+from recsys_cli.models.reranking.ranker import Ranker
+from recsys_cli.models.reranking.tree_ensemble import as_json, read_forests
 from recsys_cli.models.two_stage import ServingDay
-from recsys_cli.pipelines.verdicts import verdict_facts
+from recsys_cli.pipelines.evaluation.summary import verdict_facts
 
 WARM, BUSY, COLD = 0, 1, 2
 ITEMS = 6

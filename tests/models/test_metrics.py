@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from scipy import sparse
 
-from recsys_cli.models.metrics import (
+from recsys_cli.models.evaluation.metrics import (
     HIT_RATE,
     MAP,
     MRR,

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from recsys_cli.models.candidates.lightfm import LightFMGenerator, LightFMItems, LightFMSide
-from recsys_cli.models.own_items import own_item_auc
+from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator, LightFMItems, LightFMSide
+from recsys_cli.models.evaluation.own_item_auc import own_item_auc
 from recsys_cli.models.two_stage import ServingDay
 
 NOBODY = LightFMSide(pl.Series("user_id", [], dtype=pl.String), np.zeros((0, 6), "f4"), np.zeros(0, "f4"))

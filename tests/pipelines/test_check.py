@@ -19,12 +19,12 @@ from recsys_cli.configs.sections import (
     RankerSettings,
     Settings,
 )
-from recsys_cli.data_preparation.problems import Problem
-from recsys_cli.models.registry import promote, promoted_version
+from recsys_cli.data_preparation.tables.problems import Problem
+from recsys_cli.models.versions.registry import promote, promoted_version
 from recsys_cli.pipelines.check import check_workspace
-from recsys_cli.pipelines.run_record import begin_run
 from recsys_cli.pipelines.train import train_model
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.run_record import begin_run
 from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID
 from recsys_cli.utils.errors import ExitCode
 

@@ -16,14 +16,14 @@ from recsys_cli.configs.sections import (
     ScoringSettings,
     Settings,
 )
-from recsys_cli.models.metrics import NDCG, PER_USER, user_metrics
-from recsys_cli.models.registry import promote
+from recsys_cli.models.evaluation.metrics import NDCG, PER_USER, user_metrics
+from recsys_cli.models.versions.registry import promote
 from recsys_cli.pipelines.evaluate import EvaluationRequest, Exam, report_of, set_exam, sit_exam
-from recsys_cli.pipelines.run_record import Run, begin_run
 from recsys_cli.pipelines.score import score_users
-from recsys_cli.pipelines.score_job import ScoreRequest
+from recsys_cli.pipelines.scoring.job import ScoreRequest
 from recsys_cli.pipelines.train import train_model
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.run_record import Run, begin_run
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.errors import ExitCode, InputError, UsageError
 

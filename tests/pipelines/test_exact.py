@@ -9,13 +9,13 @@ import pytest
 from catboost import Pool
 
 from recsys_cli.cli.app import main
-from recsys_cli.configs.load import load_settings
+from recsys_cli.configs.loader import load_settings
 from recsys_cli.models.candidates.protocol import Pairs
-from recsys_cli.models.forest import FIRST_TREES
+from recsys_cli.models.reranking.tree_ensemble import FIRST_TREES
 from recsys_cli.models.two_stage import ServingDay, candidate_frame, open_items
 from recsys_cli.pipelines.explain import explain_user
-from recsys_cli.pipelines.serving import open_bundle, open_fitting_features
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.promoted_model import open_bundle, open_fitting_features
 
 DAY = date(1998, 4, 9)
 K, SHORTLIST = 10, 100

@@ -13,14 +13,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from recsys_cli.cli.app import main
-from recsys_cli.configs.load import load_settings
+from recsys_cli.configs.loader import load_settings
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.label_window import LabelWindow, TrainingTables
 from recsys_cli.models.training.two_stage_training import lightfm_ahead
-from recsys_cli.pipelines.inputs import read_inputs
-from recsys_cli.pipelines.workspace import Workspace
-from recsys_cli.utils.stages import Stages
+from recsys_cli.pipelines.workspace.inputs import read_inputs
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.utils.stage_timer import Stages
 
 DAY, CUTS = date(2026, 3, 2), (date(2026, 2, 16), date(2026, 2, 23))
 USERS, ITEMS, WANTED = 60, 40, 7

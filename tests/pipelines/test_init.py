@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsys_cli.configs.load import load_settings
+from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.templates import preset_text
-from recsys_cli.data_preparation.sample import DemoShape
-from recsys_cli.data_preparation.tables import Tables, read_tables
+from recsys_cli.configs.toml_templates import preset_text
+from recsys_cli.data_preparation.demo_data.generate import DemoShape
+from recsys_cli.data_preparation.tables.contract import Tables, read_tables
 from recsys_cli.pipelines.init import init_demo, init_generic, init_kion, init_movielens
 from recsys_cli.utils.errors import InputError, UsageError
 

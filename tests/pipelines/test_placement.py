@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys_cli.pipelines.placement import placed
+from recsys_cli.pipelines.scoring.ray_node_files import placed
 
 
 def place(files: Mapping[str, bytes]) -> Path:

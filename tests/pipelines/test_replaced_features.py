@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
-from recsys_cli.configs.load import load_settings
-from recsys_cli.pipelines.feature_store import open_features
-from recsys_cli.pipelines.run_record import begin_run
+from recsys_cli.configs.loader import load_settings
 from recsys_cli.pipelines.score import score_users
-from recsys_cli.pipelines.score_job import ScoreRequest
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.pipelines.scoring.job import ScoreRequest
+from recsys_cli.pipelines.workspace.feature_store import open_features
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.run_record import begin_run
 from recsys_cli.utils.errors import ExitCode, InputError
 
 DAY = date(2026, 7, 1)

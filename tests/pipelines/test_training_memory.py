@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys_cli.configs.load import load_settings
+from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.sections import Settings
-from recsys_cli.data_preparation.tables import Tables, read_tables
+from recsys_cli.data_preparation.tables.contract import Tables, read_tables
 from recsys_cli.models.training.lightfm_fits import FitsAtATime
-from recsys_cli.pipelines.training_memory import (
+from recsys_cli.pipelines.training.memory import (
     LightFMMemory,
     TrainingBounds,
     TrainingMemory,

@@ -15,16 +15,16 @@ import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
-from recsys_cli.cli.terminal import Terminal
-from recsys_cli.configs.load import load_settings
+from recsys_cli.cli.display.terminal import Terminal
+from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.sections import Settings
-from recsys_cli.pipelines.run_record import begin_run
-from recsys_cli.pipelines.search_space import SPACE, space_of, values_of
 from recsys_cli.pipelines.tune import Standing, TuneRequest, TuningPlan, Winner, plan_tuning, search
-from recsys_cli.pipelines.workspace import Workspace
+from recsys_cli.pipelines.tuning.search_space import SPACE, space_of, values_of
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.run_record import begin_run
 from recsys_cli.utils.durations import parse_duration
 from recsys_cli.utils.errors import ExitCode, InputError, ModelError, UsageError
-from recsys_cli.utils.locks import locked
+from recsys_cli.utils.storage.locks import locked
 
 DAY = date(2026, 3, 2)
 WEEK = timedelta(days=7)
@@ -152,7 +152,7 @@ def test_trials_that_fail_are_told_and_the_search_goes_on(
         return 0.5
 
     monkeypatch.setattr(VALUE, value)
-    monkeypatch.setattr("recsys_cli.cli.tune.parse_duration", lambda *_: 2)
+    monkeypatch.setattr("recsys_cli.cli.commands.tune.parse_duration", lambda *_: 2)
     assert main(["-C", str(root), "tune", "--date", str(DAY), "--json"]) == ExitCode.OK
     out, err = capsys.readouterr()
     told = json.loads(out)
@@ -178,7 +178,7 @@ def test_no_trial_begins_that_does_not_fit_into_the_time_left(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(0, 100_000, 100))
-    monkeypatch.setattr("recsys_cli.pipelines.study.Search.mean_seconds", lambda _: 100.0)
+    monkeypatch.setattr("recsys_cli.pipelines.tuning.study.Search.mean_seconds", lambda _: 100.0)
     monkeypatch.setattr("recsys_cli.pipelines.tune.time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(VALUE, depth_counts)
     seen: list[Standing] = []

@@ -28,8 +28,8 @@ _COMMANDS = {
     "config --json": ("config", "--json"),
 }
 _CRASHES = (
-    "recsys_cli.pipelines.score_job:open_bundle",
-    "recsys_cli.pipelines.score_job:open_fitting_features",
+    "recsys_cli.pipelines.scoring.job:open_bundle",
+    "recsys_cli.pipelines.scoring.job:open_fitting_features",
     "recsys_cli.pipelines.score:check_unchanged",
     "recsys_cli.pipelines.score:publish",
 )

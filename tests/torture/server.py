@@ -116,7 +116,7 @@ def _let_crash(module: str, function: str) -> None:
 
 def _kill_at(chunk: int) -> None:
     """Let the process be killed where it is about to rank a chunk of users, counted from 1 on."""
-    from recsys_cli.pipelines.ranking import Ranking
+    from recsys_cli.pipelines.scoring.local_engine import Ranking
 
     rank, chunks = Ranking._rank, itertools.count(1)  # pylint: disable=protected-access
 

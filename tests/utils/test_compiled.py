@@ -12,7 +12,7 @@ from types import ModuleType
 import numba
 import pytest
 
-from recsys_cli.utils.files import private_folder
+from recsys_cli.utils.storage.atomic_files import private_folder
 
 PACKAGE = Path(__file__).parents[2] / "recsys_cli"
 FILES = sorted(PACKAGE.rglob("*_loops.py"))
@@ -22,7 +22,9 @@ FILES = sorted(PACKAGE.rglob("*_loops.py"))
 def test_a_loop_calls_loops_of_its_own_file_alone(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {one for one in modules if one and one.startswith("recsys_cli")} == {"recsys_cli.utils.compiled"}
+    assert {one for one in modules if one and one.startswith("recsys_cli")} == {
+        "recsys_cli.utils.numba_kernels"
+    }
 
 
 def test_compiled_loops_are_nowhere_else() -> None:
@@ -31,7 +33,7 @@ def test_compiled_loops_are_nowhere_else() -> None:
 
 
 CODE = """
-from recsys_cli.utils.compiled import compiled
+from recsys_cli.utils.numba_kernels import compiled
 
 @compiled
 def doubled(number):

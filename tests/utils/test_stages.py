@@ -11,7 +11,7 @@ import pytest
 from loguru import logger
 
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.stages import Stage, Stages, peak_bytes
+from recsys_cli.utils.stage_timer import Stage, Stages, peak_bytes
 
 
 class Seen:
@@ -108,6 +108,10 @@ def test_a_log_that_fails_does_not_replace_the_error_of_the_block() -> None:
 
 def test_peak_memory_is_the_process_s_own_and_not_that_of_the_one_that_started_it() -> None:
     large = np.ones(100_000_000)  # 800 MB
-    command = [sys.executable, "-c", "from recsys_cli.utils.stages import peak_bytes; print(peak_bytes())"]
+    command = [
+        sys.executable,
+        "-c",
+        "from recsys_cli.utils.stage_timer import peak_bytes; print(peak_bytes())",
+    ]
     child = int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     assert child < large.nbytes / 2 < peak_bytes()

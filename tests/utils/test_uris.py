@@ -7,7 +7,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recsys_cli.utils.errors import SettingsError
-from recsys_cli.utils.uris import COPIES, bucket_and_key, copy_of, drive_id, is_uri, shown, web_folder_of
+from recsys_cli.utils.storage.uris import (
+    COPIES,
+    bucket_and_key,
+    copy_of,
+    drive_id,
+    is_uri,
+    shown,
+    web_folder_of,
+)
 
 ROOT = Path("/workspace")
 

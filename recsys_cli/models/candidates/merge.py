@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.candidates.merge_loops import merge_lists, normalised, ranks_of
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk
+from recsys_cli.models.kernels.candidate_merge import merge_lists, normalised, ranks_of
 from recsys_cli.utils.columns import ITEM, SOURCES, USER
 
 

@@ -11,19 +11,25 @@ from scipy import sparse
 from recsys_cli.configs.candidate_sections import CandidatesSettings, ContentSettings
 from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.source_names import CONTENT, EASE, RECENT
-from recsys_cli.data_preparation.features import EVENTS, RECENCY, DayFeatures, FeatureTables, declared
-from recsys_cli.data_preparation.tables import Tables
-from recsys_cli.models.candidates.content import content_weights
-from recsys_cli.models.candidates.ease import fit_ease
-from recsys_cli.models.candidates.external import external_generator
-from recsys_cli.models.candidates.history import history_generator
-from recsys_cli.models.candidates.item_knn import fit_item_knn
-from recsys_cli.models.candidates.lightfm import LightFMModel
-from recsys_cli.models.candidates.lightfm_training import continue_lightfm, fit_lightfm
-from recsys_cli.models.candidates.popular import popular_lists, segment_lists
+from recsys_cli.data_preparation.features.day_features import (
+    EVENTS,
+    RECENCY,
+    DayFeatures,
+    FeatureTables,
+    declared,
+)
+from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.protocol import CandidateGenerator
-from recsys_cli.models.candidates.similarity import BoundWeights, ItemWeights, SimilarityModel
-from recsys_cli.models.encoding import Encoders, fit_encoder
+from recsys_cli.models.candidates.sources.content import content_weights
+from recsys_cli.models.candidates.sources.ease import fit_ease
+from recsys_cli.models.candidates.sources.external import external_generator
+from recsys_cli.models.candidates.sources.history import history_generator
+from recsys_cli.models.candidates.sources.item_knn import fit_item_knn
+from recsys_cli.models.candidates.sources.lightfm import LightFMModel
+from recsys_cli.models.candidates.sources.lightfm_training import continue_lightfm, fit_lightfm
+from recsys_cli.models.candidates.sources.popular import popular_lists, segment_lists
+from recsys_cli.models.candidates.sources.similarity import BoundWeights, ItemWeights, SimilarityModel
+from recsys_cli.models.feature_encoding import Encoders, fit_encoder
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.errors import SettingsError
 from recsys_cli.utils.progress import Progress, silent

@@ -10,7 +10,13 @@ from typing import Any, Final
 
 from loguru import logger
 
-from recsys_cli.utils.files import put_folder, read_sealed_json, sha256_of, staging_folder, write_sealed_json
+from recsys_cli.utils.storage.atomic_files import (
+    put_folder,
+    read_sealed_json,
+    sha256_of,
+    staging_folder,
+    write_sealed_json,
+)
 
 _FACTS: Final = "step.json"
 _KEPT_SECONDS: Final = 7 * 24 * 3600

@@ -7,7 +7,7 @@ from recsys_cli.models.keeping import ArrayStore, not_kept
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.ranker_training import Fitting
 from recsys_cli.utils.progress import Progress, silent
-from recsys_cli.utils.stages import Stages
+from recsys_cli.utils.stage_timer import Stages
 
 
 @dataclass(frozen=True)

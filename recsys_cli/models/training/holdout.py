@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.calibration import Calibration, fit_calibration
-from recsys_cli.models.judging import Budget, Verdict, judge_day
-from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.evaluation.daily_evaluation import Budget, Verdict, judge_day
+from recsys_cli.models.reranking.calibration import Calibration, fit_calibration
+from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.training.checkpoint import FinishedStep
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.label_window import LabelWindow
@@ -18,9 +18,9 @@ from recsys_cli.models.training.leakage_check import check_leakage
 from recsys_cli.models.training.window_rows import LABEL
 from recsys_cli.models.two_stage import rank_users
 from recsys_cli.utils.columns import ITEM, USER
-from recsys_cli.utils.files import as_system_error
 from recsys_cli.utils.parallel import chunks_of, mapped
 from recsys_cli.utils.progress import Progress
+from recsys_cli.utils.storage.atomic_files import as_system_error
 
 HOLDOUT = "holdout"  # the name of the step
 _CALIBRATION_USERS = 10_000

@@ -12,14 +12,14 @@ import polars as pl
 
 from recsys_cli.configs.candidate_sections import ContentSettings
 from recsys_cli.configs.sections import Settings
-from recsys_cli.data_preparation.features import DayFeatures, FeatureTables, build_features
-from recsys_cli.data_preparation.tables import Tables
-from recsys_cli.data_preparation.training_set import draw_negatives, in_validation, window_pairs
-from recsys_cli.models.candidates.content import content_weights
-from recsys_cli.models.candidates.lightfm import LightFMModel
-from recsys_cli.models.candidates.similarity import ItemWeights
+from recsys_cli.data_preparation.features.day_features import DayFeatures, FeatureTables, build_features
+from recsys_cli.data_preparation.features.labels import draw_negatives, in_validation, window_pairs
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.sources.content import content_weights
+from recsys_cli.models.candidates.sources.lightfm import LightFMModel
+from recsys_cli.models.candidates.sources.similarity import ItemWeights
 from recsys_cli.models.candidates.stage import CandidateStage, ContentWeights, fit_candidate_stage
-from recsys_cli.models.join import join_features
+from recsys_cli.models.reranking.feature_join import join_features
 from recsys_cli.models.training.checkpoint import FinishedStep
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows, write_chunk

@@ -8,10 +8,10 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from recsys_cli.configs.sections import FeaturesSettings
-from recsys_cli.data_preparation.features import build_features
-from recsys_cli.data_preparation.tables import Tables
-from recsys_cli.data_preparation.training_set import window_pairs
-from recsys_cli.models.candidates.content import content_weights
+from recsys_cli.data_preparation.features.day_features import build_features
+from recsys_cli.data_preparation.features.labels import window_pairs
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.sources.content import content_weights
 from recsys_cli.models.candidates.stage import CandidateStage, ContentWeights
 from recsys_cli.models.training.label_window import TrainingTables
 from recsys_cli.models.two_stage import ServingDay, candidate_frame, open_day

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
-from recsys_cli.models.candidates.lightfm import LightFMModel
+from recsys_cli.models.candidates.sources.lightfm import LightFMModel
 from recsys_cli.models.keeping import Arrays, ArrayStore, Shapes
 from recsys_cli.utils.progress import Progress
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys_cli.configs.sections import RankerSettings
-from recsys_cli.models.calibration import Calibration
-from recsys_cli.models.forest import as_json, read_forests
-from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.reranking.calibration import Calibration
+from recsys_cli.models.reranking.catboost_json import open_trees
+from recsys_cli.models.reranking.ranker import Ranker
+from recsys_cli.models.reranking.tree_ensemble import as_json, read_forests
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.quantised_rows import QuantisedRows
-from recsys_cli.models.tree_files import open_trees
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.files import write_json
 from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.storage.atomic_files import write_json
 
 if TYPE_CHECKING:
     from catboost import CatBoost, Pool

@@ -8,15 +8,15 @@ from functools import partial
 
 from loguru import logger
 
-from recsys_cli.data_preparation.tables import Tables
-from recsys_cli.data_preparation.training_set import label_cuts
-from recsys_cli.models.candidates.lightfm import LightFMModel
-from recsys_cli.models.candidates.lightfm_training import fit_lightfm
+from recsys_cli.data_preparation.features.labels import label_cuts
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.sources.lightfm import LightFMModel
+from recsys_cli.models.candidates.sources.lightfm_training import fit_lightfm
 from recsys_cli.models.candidates.stage import fit_encoders
-from recsys_cli.models.encoding import Encoders
-from recsys_cli.models.join import category_columns, feature_group
-from recsys_cli.models.judging import Verdict
-from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.evaluation.daily_evaluation import Verdict
+from recsys_cli.models.feature_encoding import Encoders
+from recsys_cli.models.reranking.feature_join import category_columns, feature_group
+from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.holdout import HOLDOUT, evaluate_on_holdout
 from recsys_cli.models.training.label_window import (

@@ -5,9 +5,9 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.stage import continue_candidate_stage
-from recsys_cli.models.ranker import Ranker
+from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.holdout import evaluate_on_holdout
 from recsys_cli.models.training.label_window import LabelWindow, TrainingTables

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recsys_cli.configs.candidate_sections import ExternalSettings
-from recsys_cli.data_preparation.features import FeatureTables
-from recsys_cli.models.candidates.external import ExternalGenerator, external_generator
+from recsys_cli.data_preparation.features.day_features import FeatureTables
 from recsys_cli.models.candidates.merge import propose_candidates
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
+from recsys_cli.models.candidates.sources.external import ExternalGenerator, external_generator
 
 USERS, ITEMS, WANTED = 40, 60, 8
 SETTINGS = ExternalSettings(path="{date}.parquet", num_candidates=WANTED)

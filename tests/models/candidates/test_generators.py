@@ -13,8 +13,8 @@ from scipy import sparse
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.source_names import sources_on, without_sources
-from recsys_cli.data_preparation.features import FeatureTables, build_features
-from recsys_cli.data_preparation.tables import Tables
+from recsys_cli.data_preparation.features.day_features import FeatureTables, build_features
+from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.merge import propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, ChunkScores, Pairs, UserChunk
 from recsys_cli.models.candidates.stage import fit_candidate_stage

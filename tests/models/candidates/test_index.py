@@ -11,12 +11,12 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.configs.sections import Settings
-from recsys_cli.data_preparation.features import build_features
-from recsys_cli.data_preparation.tables import Tables
-from recsys_cli.models.candidates.lightfm import LightFMGenerator
+from recsys_cli.data_preparation.features.day_features import build_features
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator
+from recsys_cli.models.candidates.sources.vector_index import build_index
 from recsys_cli.models.candidates.stage import fit_candidate_stage
-from recsys_cli.models.candidates.vector_index import build_index
-from recsys_cli.models.index_recall import checked_recall, index_recall
+from recsys_cli.models.evaluation.index_recall import checked_recall, index_recall
 from recsys_cli.models.two_stage import open_items
 from recsys_cli.utils.errors import CheckFailedError, ExitCode
 

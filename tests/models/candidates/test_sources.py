@@ -13,12 +13,12 @@ from recsys_cli.configs.candidate_sections import (
     SegmentSettings,
 )
 from recsys_cli.configs.sections import FeaturesSettings, Settings
-from recsys_cli.data_preparation.features import build_features
-from recsys_cli.data_preparation.tables import Tables
-from recsys_cli.models.candidates.content import content_weights, item_vectors
-from recsys_cli.models.candidates.history import history_generator
-from recsys_cli.models.candidates.popular import popular_lists, segment_lists
+from recsys_cli.data_preparation.features.day_features import build_features
+from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk
+from recsys_cli.models.candidates.sources.content import content_weights, item_vectors
+from recsys_cli.models.candidates.sources.history import history_generator
+from recsys_cli.models.candidates.sources.popular import popular_lists, segment_lists
 from recsys_cli.models.candidates.stage import fit_candidate_stage
 from recsys_cli.models.two_stage import open_day
 from recsys_cli.utils.errors import InputError, SettingsError

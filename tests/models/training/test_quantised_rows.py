@@ -10,12 +10,12 @@ import pytest
 from catboost import Pool
 
 from recsys_cli.configs.sections import RankerSettings
-from recsys_cli.models.forest import as_numbers, bind_forest
+from recsys_cli.models.reranking.catboost_json import open_trees
+from recsys_cli.models.reranking.tree_ensemble import as_numbers, bind_forest
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise, row_weights
 from recsys_cli.models.training.ranker_training import Fitting, continue_ranker, fit_ranker, refit_ranker
 from recsys_cli.models.training.window_rows import WindowRows, write_chunk
-from recsys_cli.models.tree_files import open_trees
 
 COLUMNS = ("user_age", "lightfm_rank", "item_kind", "lightfm_score")
 SETTINGS = RankerSettings(iterations=30, learning_rate=0.2, members=3, depth=4, rsm=1.0)

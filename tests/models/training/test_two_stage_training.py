@@ -11,12 +11,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.data_preparation.features import build_features
-from recsys_cli.data_preparation.tables import Tables, read_tables
-from recsys_cli.data_preparation.training_set import draw_negatives, label_cuts, window_pairs
-from recsys_cli.models.bundle import read_bundle, write_bundle
+from recsys_cli.data_preparation.features.day_features import build_features
+from recsys_cli.data_preparation.features.labels import draw_negatives, label_cuts, window_pairs
+from recsys_cli.data_preparation.tables.contract import Tables, read_tables
+from recsys_cli.models.candidates.fit_cache import FitCache
 from recsys_cli.models.candidates.stage import fit_candidate_stage
-from recsys_cli.models.judging import TWO_STAGES
+from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.label_window import LabelWindow, TrainingTables, label_pairs
@@ -30,11 +30,11 @@ from recsys_cli.models.training.two_stage_training import (
     train_two_stage,
 )
 from recsys_cli.models.two_stage import open_day, rank_users
-from recsys_cli.pipelines.fit_cache import FitCache
+from recsys_cli.models.versions.bundle import read_bundle, write_bundle
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, ModelError, SettingsError
-from recsys_cli.utils.stages import Stages
+from recsys_cli.utils.stage_timer import Stages
 
 DAY, CUT, EARLIER = date(1998, 4, 9), date(1998, 3, 26), date(1998, 3, 12)
 

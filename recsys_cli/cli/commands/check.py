@@ -1,0 +1,34 @@
+"""`recsys check`: all problems at once."""
+
+import typer
+
+from recsys_cli.cli.recorded_run import open_workspace
+from recsys_cli.cli.session import session_of
+from recsys_cli.cli.shared_options import ScoringDate, chosen_day
+from recsys_cli.utils.errors import CheckFailedError
+
+
+def check(ctx: typer.Context, date: ScoringDate = None) -> None:
+    """List all that would stop or spoil a run: inputs, their age, the model, the folders; writes nothing.
+
+    Example: recsys check --date 2026-07-01
+    """
+    session = session_of(ctx)
+    terminal = session.terminal
+    day = chosen_day(session, date)
+    workspace = open_workspace(session)
+    from recsys_cli.pipelines.check import check_workspace
+
+    report = check_workspace(workspace, day)
+    if session.options.as_json:
+        terminal.show_json(terminal.secrets.hide_in(report.facts()))
+    elif report.problems:
+        rows = [(one.severity, one.where, one.what, one.fix) for one in report.problems]
+        columns = ("severity", "where", "what", "fix")
+        terminal.show_table(f"Problems on {day}", columns, terminal.secrets.hide_in(rows))
+    count = f"errors: {report.errors:,}, warnings: {len(report.problems) - report.errors:,}"
+    if report.errors:
+        raise CheckFailedError(
+            f"the check found {count}", where=str(workspace.root), fix="put right what the list says"
+        )
+    terminal.say(f"check of {day}: {count if report.problems else 'no problems'}")

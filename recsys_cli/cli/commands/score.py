@@ -1,0 +1,216 @@
+"""`recsys score`: the nightly job."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recsys_cli.cli.display.safe_text import readable
+from recsys_cli.cli.display.score_summary import show_plan, show_score
+from recsys_cli.cli.display.terminal import Terminal
+from recsys_cli.cli.recorded_run import Running, running, stage_rows
+from recsys_cli.cli.session import session_of
+from recsys_cli.cli.shared_options import ScoringDate, chosen_day
+from recsys_cli.utils.columns import LONGEST_LIST
+from recsys_cli.utils.dates import parse_day
+from recsys_cli.utils.durations import parse_duration
+from recsys_cli.utils.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import date as Day
+
+    from recsys_cli.pipelines.scoring.job import ScoreRequest
+
+
+class EngineName(StrEnum):
+    LOCAL = "local"
+    RAY = "ray"
+
+
+Users = Annotated[
+    str | None,
+    typer.Option(
+        "--users",
+        metavar="IDS|FILE",
+        help="Some users: ids with commas between them, or a file, an id a line, commas and all.",
+    ),
+]
+User = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--user", metavar="ID", help="One more user, by an id that may hold commas; may be repeated."
+    ),
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(
+        "--top-k", min=1, max=LONGEST_LIST, help="Recommendations a user, instead of scoring.top_k."
+    ),
+]
+Planned = Annotated[
+    bool, typer.Option("--plan", help="Only tell the seconds, memory and disk that it will take.")
+]
+LockWait = Annotated[
+    str | None,
+    typer.Option(
+        "--lock-wait", metavar="DURATION", help="Wait so long, as 10m, for another run of the date to end."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Score again although the date is complete.")]
+ChangedSince = Annotated[
+    str | None,
+    typer.Option(
+        "--changed-since",
+        metavar="YYYY-MM-DD",
+        help="Rank only users to whom something happened since the published run of that day; the others "
+        "keep its lists, if a sample of them is still what a full run gives.",
+    ),
+]
+Engine = Annotated[
+    EngineName, typer.Option("--engine", help="Where users are ranked: in this process, or on a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Of the Ray cluster: host:port, ray://host:port, or auto, the one of this machine.",
+    ),
+]
+
+
+def score(
+    ctx: typer.Context,
+    date: ScoringDate = None,
+    users: Users = None,
+    user: User = None,
+    top_k: TopK = None,
+    force: Force = False,
+    plan: Planned = False,
+    lock_wait: LockWait = None,
+    changed_since: ChangedSince = None,
+    engine: Engine = EngineName.LOCAL,
+    address: Address = None,
+) -> None:
+    """Recommend items to every user and publish one parquet file.
+
+    Example: recsys score --date 2026-07-01
+    """
+    session = session_of(ctx)
+    day = chosen_day(session, date)
+    asked = _asked_users(users, user or [])
+    cluster = _cluster(engine, address, plan=plan)
+    since = _since(changed_since, day, alone=asked is None and not plan)
+    wait = 0 if lock_wait is None else parse_duration(lock_wait, "--lock-wait")
+    with running(session, "score", day) as under_way:
+        from recsys_cli.pipelines.scoring.job import ScoreRequest
+
+        under_way.facts.update(date=str(day))
+        wanted = top_k or under_way.workspace.settings.scoring.top_k
+        request = ScoreRequest(day, wanted, asked, force, wait, cluster, since)
+        told = _planned(under_way, request) if plan else scored(under_way, request, session.terminal)
+    if session.options.as_json:
+        session.terminal.show_json(told)
+    elif plan:
+        show_plan(session.terminal, told)
+    elif told["already_complete"]:
+        session.terminal.say(f"already complete: {told['published']} (--force scores again)")
+    elif not session.options.quiet:
+        show_score(session.terminal, told, stage_rows(under_way))
+
+
+def _since(text: str | None, day: "Day", *, alone: bool) -> "Day | None":
+    """Return the day of --changed-since.
+
+    Raises: UsageError for one that is not before the date, or options that do not go together.
+    """
+    if text is None:
+        return None
+    since = parse_day(text, "--changed-since")
+    if since >= day:
+        raise UsageError(f"{since} is not before {day}", where="--changed-since", fix="name an earlier day")
+    if not alone:
+        raise UsageError(
+            "--changed-since chooses the users itself, and plans nothing",
+            where="--changed-since",
+            fix="leave out --users, --user and --plan, or --changed-since",
+        )
+    return since
+
+
+def _cluster(engine: EngineName, address: str | None, *, plan: bool) -> str | None:
+    """Return the address of the cluster that ranks; None: none does.
+
+    Raises: UsageError for options that do not go together.
+    """
+    if engine is EngineName.LOCAL and address is not None:
+        raise UsageError("--address is of a Ray cluster", where="--address", fix="add --engine ray")
+    if engine is EngineName.RAY and plan:
+        raise UsageError(
+            "--plan tells what this machine takes, not a cluster",
+            where="--plan --engine ray",
+            fix='leave out --engine ray; README, "Past one machine", has the cost of a core',
+        )
+    return None if engine is EngineName.LOCAL else address or "auto"
+
+
+def _planned(under_way: Running, request: "ScoreRequest") -> dict[str, Any]:
+    from recsys_cli.pipelines.scoring.plan import plan_scoring
+
+    plan = asdict(plan_scoring(under_way.workspace, request, under_way.run))
+    under_way.facts.update(plan=plan)
+    return {"schema_version": 1, "date": str(request.day), **plan}
+
+
+def scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> dict[str, Any]:
+    """Score a date within a run, and return what its manifest says, and where the file lies."""
+    from recsys_cli.pipelines.score import score_users
+    from recsys_cli.pipelines.scoring.plan import compared, kept_plan
+
+    with terminal.progress("Scoring users") as progress:
+        report = score_users(under_way.workspace, request, under_way.run, progress)
+    under_way.facts.update(report.manifest, already_complete=report.already_complete)
+    plan = kept_plan(under_way.workspace, request, report.manifest["key"])
+    if plan is not None and not report.already_complete:
+        under_way.facts.update(plan=compared(plan))
+    published = under_way.workspace.published
+    place = published.place_of(report.path.parent.name) if published.store else str(report.path)
+    return {
+        **report.manifest,
+        "path": str(report.path),
+        "published": place,
+        "already_complete": report.already_complete,
+    }
+
+
+def _asked_users(listed: str | None, single: Sequence[str]) -> list[str] | None:
+    """Return the ids of both options; None where neither is given: everybody."""
+    if listed is None and not single:
+        return None
+    ids = [readable(one, "--user") for one in single]
+    if listed is not None:
+        ids += _listed_users(readable(listed, "--users"))
+    ids = [one for one in ids if one.strip()]
+    if not ids:
+        raise UsageError(
+            "no user is named", where="--users", fix="give ids with commas, or a file with an id a line"
+        )
+    return ids
+
+
+def _listed_users(text: str) -> list[str]:
+    is_file = os.path.isfile(text)  # unlike Path's, it takes a list too long for a name
+    try:
+        return _lines(Path(text)) if is_file else [one.strip() for one in text.split(",")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the file of users cannot be read: {error}", where=text, fix="give an id a line"
+        ) from None
+
+
+def _lines(file: Path) -> list[str]:
+    return [line.removesuffix("\r") for line in file.read_text(encoding="utf-8").split("\n")]

@@ -1,0 +1,65 @@
+"""`recsys verify`: is what was published still what it was?"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recsys_cli.cli.display.safe_text import readable
+from recsys_cli.cli.recorded_run import open_workspace
+from recsys_cli.cli.session import session_of
+from recsys_cli.utils.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.verify import Verification
+    from recsys_cli.pipelines.workspace.layout import Workspace
+
+What = Annotated[
+    str | None,
+    typer.Argument(metavar="[DATE|RUN|PATH]", help="Default: the last published date.", show_default=False),
+]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Write a lost or damaged manifest of a whole file again.")
+]
+
+
+def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> None:
+    """Hash and read published recommendations again and check all that they promise.
+
+    Example: recsys verify 2026-07-01
+    """
+    session = session_of(ctx)
+    workspace = open_workspace(session)
+    from recsys_cli.pipelines import verify as pipeline
+    from recsys_cli.pipelines.publication.lookup import published_file
+
+    file = published_file(workspace, None if what is None else readable(what, "recsys verify"))
+    published = workspace.published
+    if published.folder in file.parents:
+        published.reread(file.parent.name)
+    found = pipeline.verify(file)
+    if repair and found.sidecars and not found.problems:
+        found = pipeline.repair(found)
+    if session.options.as_json:
+        told = {"problems": found.problems, "sidecars": found.sidecars, **found.facts}
+        session.terminal.show_json({"schema_version": 1, "path": str(file), **told})
+    wrong = [*found.problems, *found.sidecars]
+    if wrong:
+        raise CheckFailedError(
+            f"the recommendations are not what was published: {'; '.join(wrong)}",
+            where=str(file),
+            fix=_fix(found, workspace),
+        )
+    facts = found.facts
+    if not session.options.as_json:
+        lists = facts["users"] - facts["empty_lists"]
+        session.terminal.say(
+            f"verified: {lists:,} lists, {facts['rows']:,} rows of {facts['date']}, model "
+            f"{facts['model_version']}, sha256 {facts['sha256'][:16]}…"
+        )
+
+
+def _fix(found: "Verification", workspace: "Workspace") -> str:
+    if not found.problems:
+        return "run `recsys verify --repair`"
+    is_published = workspace.published.folder.resolve() in found.file.resolve().parents
+    return "run `recsys score --force`" if is_published else "name a file that `recsys score` has written"

@@ -1,0 +1,56 @@
+"""The report as one HTML file: it loads nothing, and foreign text stays text."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from recsys_cli.cli.display.phrases import in_digits
+from recsys_cli.cli.display.safe_text import escaped
+from recsys_cli.utils.storage.atomic_files import replacing
+
+
+def write_page(told: Mapping[str, Any], target: Path) -> None:
+    """Write the page of a report's JSON object, whole or not at all.
+
+    Raises: OutputError.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # on a home that it cannot write
+    from recsys_cli.cli.display.report_plots import plots_of
+
+    pages = Environment(
+        loader=PackageLoader("recsys_cli.cli", "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {
+        "seen": _seen,
+        "figure": _figure,
+        "whole": _whole,
+        "percent": _percent,
+        "digits": in_digits,
+    }
+    page = pages.get_template("report.html").render(told=told, plots=plots_of(told))
+    with replacing(target) as part:
+        part.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def _seen(value: Any) -> str:
+    """Return foreign text with its invisible characters written out."""
+    return escaped(str(value))
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _whole(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"

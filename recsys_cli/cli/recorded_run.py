@@ -1,0 +1,67 @@
+"""What every run of a command has: its workspace, its threads, its record and its log."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from recsys_cli.cli.display.logs import log_to_file
+from recsys_cli.cli.session import Session
+from recsys_cli.utils.errors import OutputError
+
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.workspace.layout import Workspace
+    from recsys_cli.pipelines.workspace.run_record import Run
+
+_THREAD_VARIABLES = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run under way; `facts` go into its record."""
+
+    workspace: "Workspace"
+    run: "Run"
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def open_workspace(session: Session) -> "Workspace":
+    """Return the session's workspace, with its threads set before a library counts the cores."""
+    loaded = session.loaded
+    if loaded.settings.runtime.threads:
+        for name in _THREAD_VARIABLES:
+            os.environ[name] = str(loaded.settings.runtime.threads)
+    from recsys_cli.pipelines.workspace.layout import Workspace
+
+    return Workspace(loaded.workspace, loaded.settings, loaded.secrets)
+
+
+@contextmanager
+def running(session: Session, command: str, day: date) -> Iterator[Running]:
+    """Keep the record of a run for a day, and its log, however it ends."""
+    workspace = open_workspace(session)
+    from recsys_cli.pipelines.workspace.run_record import begin_run, end_run
+
+    run = begin_run(workspace, command, day)
+    under_way = Running(workspace, run)
+    settings, secrets = session.loaded.masked_values(), session.terminal.secrets
+    session.log = run.folder / "log.jsonl"
+    with log_to_file(session.log, secrets):
+        try:
+            yield under_way
+        except BaseException as error:
+            facts = {**under_way.facts, "error": f"{type(error).__name__}: {error}"}
+            with suppress(OutputError):
+                end_run(run, "failed", settings, secrets.hide_in(facts))
+            raise
+        end_run(run, "complete", settings, secrets.hide_in(under_way.facts))
+
+
+def stage_rows(under_way: Running) -> list[tuple[str, str, str]]:
+    """Return each stage with its seconds and the peak memory by its end, as text."""
+    return [
+        (stage.name, f"{stage.seconds:.2f} s", f"{stage.peak_bytes / 1e9:.2f} GB")
+        for stage in under_way.run.stages.all()
+    ]

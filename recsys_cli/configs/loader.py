@@ -1,0 +1,123 @@
+"""One typed settings object from a workspace's files, the environment and the command line.
+
+Weakest first: built-in default, settings.toml, settings.local.toml, .secrets.toml, RECSYS_* variables, --set.
+Within a file the [default] tables come before those of the chosen environment.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from recsys_cli.configs.dotted_keys import flat, leaves
+from recsys_cli.configs.error_messages import BUILT_IN, problems_of
+from recsys_cli.configs.layers import Layer, environment_layer, nested, overlay, override_layer
+from recsys_cli.configs.secrets import MASK, Secrets, is_secret_name
+from recsys_cli.configs.sections import Settings
+from recsys_cli.configs.toml_files import DEFAULT, SECRETS_FILE, Document, read_documents
+from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.storage.uris import is_uri
+from recsys_cli.utils.storage.uris import shown as shown_uri
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """Validated settings, and for each dotted key where its value came from."""
+
+    workspace: Path
+    environment: str
+    settings: Settings
+    origins: dict[str, str]
+    secrets: frozenset[str]
+
+    def masked_values(self) -> dict[str, Any]:
+        """Return every setting by its dotted key, as it may be shown and recorded: secrets masked."""
+        return {key: MASK if key in self.secrets else _shown(value) for key, value in self._values().items()}
+
+    def secret_texts(self) -> Secrets:
+        """Return the texts that .secrets.toml set."""
+        values = self._values().items()
+        return Secrets.of(value for key, value in values if self.origins[key].startswith(SECRETS_FILE))
+
+    def _values(self) -> dict[str, Any]:
+        return flat(self.settings.model_dump(mode="json"))
+
+
+def _shown(value: Any) -> Any:
+    """Return a value without the password and the query, which may be a signature, of an address."""
+    return shown_uri(value) if isinstance(value, str) and is_uri(value) else value
+
+
+def load_settings(workspace: Path, environment: str | None, overrides: Sequence[str]) -> LoadedSettings:
+    """Layer and validate the settings of `workspace`.
+
+    Args:
+        workspace: the folder that holds settings/settings.toml.
+        environment: a table of the files; None: RECSYS_ENV, else the [default] tables alone.
+        overrides: key=value pairs with dotted keys, the strongest layer.
+
+    Raises: SettingsError, with all problems at once where the files could be read.
+    """
+    root = Path(os.path.abspath(workspace))
+    documents = read_documents(root)
+    name = _chosen(environment, documents, root)
+    layer: Layer = {}
+    for upper in (
+        *(document.layer(name) for document in documents),
+        environment_layer(os.environ),
+        override_layer(overrides),
+    ):
+        layer = overlay(layer, upper)
+    strays = [stray for document in documents for stray in document.strays()]
+    settings = _validated(layer, strays, root)
+    return _with_origins(root, name, settings, layer)
+
+
+def _chosen(asked: str | None, documents: Sequence[Document], root: Path) -> str:
+    name = (asked or os.environ.get("RECSYS_ENV") or DEFAULT).lower()
+    known = sorted({DEFAULT, *(one for document in documents for one in document.environments())})
+    if name in known:
+        return name
+    close = get_close_matches(name, known, n=1)
+    raise SettingsError(
+        f"no environment is called {name!r}; there are: {', '.join(known)}",
+        where="--env" if asked else "RECSYS_ENV",
+        fix=(
+            f"did you mean {close[0]}?"
+            if close
+            else f"choose one of these, or add [{name}] in {root / 'settings'}"
+        ),
+    )
+
+
+def _validated(layer: Layer, strays: Sequence[str], root: Path) -> Settings:
+    problems = list(strays)
+    try:
+        settings = Settings.model_validate(nested(layer))
+    except ValidationError as error:
+        problems += problems_of(error, layer)
+    else:
+        if not problems:
+            return settings
+    count = "1 setting does" if len(problems) == 1 else f"{len(problems)} settings do"
+    raise SettingsError(
+        "\n".join([f"{count} not hold", *problems]),
+        where=str(root / "settings"),
+        fix="correct or remove these keys where the brackets say they were set",
+    )
+
+
+def _with_origins(root: Path, environment: str, settings: Settings, layer: Layer) -> LoadedSettings:
+    origins: dict[str, str] = {}
+    secrets: set[str] = set()
+    for path, _ in leaves(settings.model_dump(mode="json")):
+        key = ".".join(path)
+        setting = layer.get(path)
+        origins[key] = setting.origin if setting else BUILT_IN
+        if setting.secret if setting else is_secret_name(path[-1]):
+            secrets.add(key)
+    return LoadedSettings(root, environment, settings, origins, frozenset(secrets))

@@ -1,0 +1,283 @@
+"""What the user's own columns mean: guessed from their names, types and values."""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from recsys_cli.configs.sections import (
+    DataSettings,
+    FeatureTableSettings,
+    InteractionsSettings,
+    TableSettings,
+)
+from recsys_cli.data_preparation.column_guessing.feature_columns import FeatureGuess, guess_features
+from recsys_cli.data_preparation.column_guessing.timestamps import guess_timestamp, is_day
+from recsys_cli.data_preparation.readers.csv_dialect import sniff_dialect
+from recsys_cli.data_preparation.readers.local_files import (
+    collect_source,
+    is_parquet,
+    scan_source,
+    source_files,
+)
+from recsys_cli.utils.columns import (
+    AVAILABLE_FROM,
+    AVAILABLE_UNTIL,
+    ITEM_ID,
+    TIMESTAMP,
+    TITLE,
+    USER_ID,
+    WEIGHT,
+)
+from recsys_cli.utils.errors import InputError, UsageError
+from recsys_cli.utils.storage.uris import place_of
+
+INTERACTIONS, USERS, ITEMS = "interactions", "users", "items"
+NAMES = {
+    USER_ID: """user_id user uid customer_id customer client_id client visitor_id visitor account_id member_id
+        buyer_id shopper_id subscriber_id reviewer_id viewer_id listener_id reader_id person_id profile_id
+        user_name""",
+    ITEM_ID: """item_id item iid movie_id movie product_id product sku stock_code article_id article isbn asin
+        goods_id content_id video_id film_id track_id song_id artist_id book_id offer_id show_id game_id
+        course_id news_id product_code item_code""",
+    TIMESTAMP: """timestamp datetime event_time event_timestamp event_date time date ts last_watch_dt
+        invoice_date order_date purchase_date transaction_date created_at watched_at unix_time
+        unix_review_time review_time dt t_dat""",
+    WEIGHT: "weight",
+    TITLE: """title name item_name product_name movie_title book_title product_title description
+        item_description product_description""",
+    AVAILABLE_FROM: "available_from available_since valid_from",
+    AVAILABLE_UNTIL: "available_until available_to valid_until valid_to",
+}
+_OWN_KEY = {USERS: USER_ID, ITEMS: ITEM_ID}
+_REQUIRED = {INTERACTIONS: (USER_ID, ITEM_ID, TIMESTAMP), USERS: (USER_ID,), ITEMS: (ITEM_ID,)}
+_OPTIONAL = {INTERACTIONS: (WEIGHT,), USERS: (), ITEMS: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
+_SAMPLE_ROWS = 200_000
+_MAY_WEIGH = re.compile(
+    r"(^|[\W_])(quantity|qty|units|count|plays|views|clicks|dur|duration|seconds|minutes)$", re.IGNORECASE
+)
+_PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One thing that was guessed, for the user to check."""
+
+    table: str
+    setting: str
+    value: str
+
+
+@dataclass(frozen=True)
+class UnusedColumn:
+    """A column that the settings leave out.
+
+    Attributes:
+        reason: why it is left out.
+        fix: how to use it all the same; "" for events' columns that have no use.
+    """
+
+    table: str
+    column: str
+    reason: str
+    fix: str
+
+
+class GuessedData(NamedTuple):
+    """Settings that read the tables, what they rest on, and the columns that they leave out."""
+
+    data: DataSettings
+    guesses: list[Guess]
+    unused: list[UnusedColumn]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A table under its own column names."""
+
+    name: str
+    table: TableSettings
+    sample: pl.DataFrame
+    is_csv: bool
+
+
+def guess_data(
+    paths: Mapping[str, str], workspace: Path, named: Sequence[tuple[str, str]] = ()
+) -> GuessedData:
+    """Return settings that read the tables, what they rest on and what they leave out.
+
+    Args:
+        paths: table name = file, folder or glob, relative to the workspace or absolute.
+        workspace: the folder that relative paths start from.
+        named: pairs of a contract column and the source's column that holds it; they win over guesses.
+
+    Raises: InputError for a table that cannot be read or lacks a required column; UsageError for a column
+        named in vain.
+    """
+    sources = [_open(name, path, workspace) for name, path in paths.items()]
+    _require_known(named, sources)
+    mapped = {source.name: _mapped(source, named) for source in sources}
+    tables = {name: table for name, (table, _) in mapped.items()}
+    id_types = {
+        f"{key}_type": "integer" if _all_integers(sources, tables, key, workspace) else "text"
+        for key in (USER_ID, ITEM_ID)
+    }
+    data = DataSettings.model_validate({**id_types, **tables})
+    return GuessedData(data, list(_told(data)), [one for _, unused in mapped.values() for one in unused])
+
+
+def _open(name: str, path: str, workspace: Path) -> _Source:
+    kind = InteractionsSettings if name == INTERACTIONS else FeatureTableSettings
+    try:
+        files = source_files(kind(path=path), workspace)
+    except InputError as error:
+        raise InputError(error.what, where=error.where, fix=f"correct the path after --{name}") from None
+    table = kind(path=path)
+    is_csv = not is_parquet(table, files)
+    if is_csv:
+        table = kind(path=path, **sniff_dialect(files[0])._asdict())
+    sample = collect_source(scan_source(table, workspace).head(_SAMPLE_ROWS), files)
+    if sample.is_empty():
+        raise InputError(
+            "the table has no rows",
+            where=place_of(path, workspace),
+            fix=f"deliver it with its rows, or correct the path after --{name}",
+        )
+    return _Source(name, table, sample, is_csv)
+
+
+def _require_known(named: Sequence[tuple[str, str]], sources: Sequence[_Source]) -> None:
+    """Raises: UsageError for a contract name or a column that does not exist."""
+    for contract, column in named:
+        if contract not in NAMES:
+            raise UsageError(
+                f"the contract has no column {contract!r}",
+                where=f"--map {contract}={column}",
+                fix=f"choose one of {', '.join(NAMES)}",
+            )
+        if not any(column in source.sample.columns for source in sources):
+            columns = (f"{source.name}: {', '.join(source.sample.columns)}" for source in sources)
+            raise UsageError(
+                f"no table has a column {column!r}",
+                where=f"--map {contract}={column}",
+                fix=f"choose one of the columns; {'; '.join(columns)}",
+            )
+
+
+def _mapped(source: _Source, named: Sequence[tuple[str, str]]) -> tuple[TableSettings, list[UnusedColumn]]:
+    """Return the table's settings with its columns mapped, and the columns that they leave out."""
+    found = {
+        contract: _column_of(contract, source, named)
+        for contract in (*_REQUIRED[source.name], *_OPTIONAL[source.name])
+    }
+    columns = {contract: column for contract, column in found.items() if column}
+    _require_columns(source, columns)
+    spare = source.sample.drop(columns.values())
+    if source.name == INTERACTIONS:
+        more: Mapping[str, object] = guess_timestamp(source.sample[columns[TIMESTAMP]])
+        unused = [_unused_of_events(column, may_weigh=WEIGHT not in columns) for column in spare]
+    else:
+        guess = guess_features(spare, f"data.{source.name}")
+        more, unused = guess.settings, _unused_of_entities(source, guess)
+    return source.table.model_copy(update={"columns": columns, **more}), unused
+
+
+def _unused_of_entities(source: _Source, guess: FeatureGuess) -> list[UnusedColumn]:
+    seen = f" (of the first {_SAMPLE_ROWS:,} rows)" if len(source.sample) == _SAMPLE_ROWS else ""
+    return [
+        UnusedColumn(source.name, name, unfit.reason + seen, unfit.fix) for name, unfit in guess.unfit.items()
+    ]
+
+
+def _unused_of_events(column: pl.Series, *, may_weigh: bool) -> UnusedColumn:
+    is_amount = column.dtype.is_numeric() and not column.has_nulls() and bool((column >= 0).all())
+    if may_weigh and is_amount and _MAY_WEIGH.search(column.name):
+        option = f"--map {shlex.quote(f'{WEIGHT}={column.name}')}"
+        return UnusedColumn(INTERACTIONS, column.name, "may be a weight", option)
+    return UnusedColumn(INTERACTIONS, column.name, "no column of the contract", "")
+
+
+def _column_of(contract: str, source: _Source, named: Sequence[tuple[str, str]]) -> str | None:
+    """Return the column that the user named, else the likeliest by its name, else None."""
+    columns = source.sample.columns
+    for name, column in named:
+        if name == contract and column in columns:
+            return column
+    names = NAMES[contract].split()
+    if contract == _OWN_KEY.get(source.name):
+        names.append("id")
+    fitting = [column for column in columns if _can_be(contract, source.sample[column])]
+    return _first_alike(names, fitting)
+
+
+def _can_be(contract: str, column: pl.Series) -> bool:
+    kind = column.dtype
+    if contract == TIMESTAMP:
+        return kind.is_temporal() or kind.is_integer() or kind == pl.String
+    if contract == WEIGHT:
+        return kind.is_numeric()
+    if contract == TITLE:
+        return kind == pl.String
+    if contract in (AVAILABLE_FROM, AVAILABLE_UNTIL):
+        return kind.is_temporal() or is_day(column)
+    return True
+
+
+def _first_alike(names: Iterable[str], columns: Sequence[str]) -> str | None:
+    """Return the column of the earliest name, whatever the case and the signs between the words."""
+    by_bare_name = {_bare(column): column for column in reversed(columns)}
+    return next((by_bare_name[_bare(name)] for name in names if _bare(name) in by_bare_name), None)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _require_columns(source: _Source, columns: Mapping[str, str]) -> None:
+    missing = [name for name in _REQUIRED[source.name] if name not in columns]
+    if missing:
+        raise InputError(
+            f"no column of the {source.name} looks like {' or '.join(missing)}; "
+            f"the columns are {', '.join(source.sample.columns)}",
+            where=source.table.path,
+            fix="name the column: " + " ".join(f"--map {name}=COLUMN" for name in missing),
+        )
+
+
+def _all_integers(
+    sources: Sequence[_Source], tables: Mapping[str, TableSettings], key: str, workspace: Path
+) -> bool:
+    """Tell whether every table can keep the id as an integer without losing a character of it."""
+    for source in sources:
+        table = tables[source.name]
+        if key not in table.columns:
+            continue
+        column = table.columns[key]
+        if not source.is_csv and not source.sample.schema[column].is_integer():
+            return False
+        if source.is_csv and not _plain_integers(scan_source(table, workspace).select(column), source):
+            return False
+    return True
+
+
+def _plain_integers(ids: pl.LazyFrame, source: _Source) -> bool:
+    plain = pl.all().cast(pl.String).str.contains(_PLAIN_INTEGER).all()
+    return bool(collect_source(ids.select(plain), [Path(source.table.path)]).item())
+
+
+def _told(data: DataSettings) -> Iterator[Guess]:
+    """Tell each table's columns, the way it is written and its features, then the ids' types."""
+    for name in (INTERACTIONS, USERS, ITEMS):
+        table: TableSettings = getattr(data, name)
+        for contract, column in table.columns.items():
+            yield Guess(name, contract, column)
+        written = table.model_dump(exclude_unset=True, exclude={"path", "columns", "format"})
+        for setting, value in written.items():
+            if value:
+                yield Guess(name, setting, ", ".join(value) if isinstance(value, list) else repr(value))
+    yield Guess("ids", "user_id_type", data.user_id_type)
+    yield Guess("ids", "item_id_type", data.item_id_type)

@@ -1,0 +1,137 @@
+"""The demo data: a streaming service shaped like KION, the same bytes for the same arguments."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys_cli.data_preparation.demo_data.catalogue import invent_catalogue
+from recsys_cli.data_preparation.demo_data.events import events_table, invent_audience, users_table
+from recsys_cli.data_preparation.demo_data.weighted_draws import Integers
+from recsys_cli.utils.errors import UsageError
+from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.storage.atomic_files import staging_folder, sync
+
+TABLES = ("interactions", "users", "items")
+
+_CHUNK_USERS = 50_000
+_VERSION = 1  # of the generator: raised when the same arguments give other data
+_SHAPE_KEY = b"recsys_demo"
+
+
+@dataclass(frozen=True)
+class DemoShape:
+    """The size of the demo data; KION has 962,179 users, 15,706 items and 5.7 events a user."""
+
+    users: int
+    items: int
+    days: int
+    seed: int
+    events_per_user: float = 5.7
+
+    def __post_init__(self) -> None:
+        """Raises: UsageError for a size that makes no data set."""
+        for name, least, most in (
+            ("users", 1, 100_000_000),
+            ("items", 10, 1_000_000),
+            ("days", 2, 3_650),
+            ("seed", 0, 2**63 - 1),
+            ("events_per_user", 1, 1_000),
+        ):
+            if not least <= getattr(self, name) <= most:
+                raise UsageError(
+                    f"the demo cannot have {name} = {getattr(self, name)}",
+                    where=f"--{name.replace('_', '-')}",
+                    fix=f"give a number from {least} to {most}",
+                )
+
+
+def generate(shape: DemoShape, folder: Path, progress: Progress = silent) -> None:
+    """Write interactions.parquet, users.parquet and items.parquet into `folder`; progress counts users.
+
+    The files appear once all of them are complete.
+    Raises: OutputError if the folder cannot be written.
+    """
+    with staging_folder(folder.parent) as staged:
+        _write_tables(shape, staged, progress)
+        folder.mkdir(exist_ok=True)
+        for file in _files(staged):
+            sync(file)
+            os.replace(file, folder / file.name)
+        sync(folder)
+
+
+def has_demo(shape: DemoShape, folder: Path) -> bool:
+    """Tell whether the folder holds all tables of exactly this shape."""
+    return all(_recorded(file) == _record(shape) for file in _files(folder))
+
+
+def foreign_tables(folder: Path) -> list[Path]:
+    """Return the files that stand where the demo's tables go and were not made by `generate`."""
+    return [file for file in _files(folder) if file.exists() and _recorded(file) is None]
+
+
+def _write_tables(shape: DemoShape, folder: Path, progress: Progress) -> None:
+    """Draw users and events chunk by chunk, each from a random stream of its own."""
+    chunks = range(0, shape.users, _CHUNK_USERS)
+    for_items, for_ids, *for_chunks = np.random.SeedSequence(shape.seed).spawn(2 + len(chunks))
+    catalogue = invent_catalogue(shape.items, shape.days, np.random.default_rng(for_items))
+    ids = _user_ids(shape.users, np.random.default_rng(for_ids))
+    with _TableWriter(folder, _record(shape)) as writer:
+        writer.write("items", catalogue.table)
+        for start, stream in zip(chunks, for_chunks, strict=True):
+            rng = np.random.default_rng(stream)
+            audience = invent_audience(ids[start : start + _CHUNK_USERS], rng)
+            writer.write("users", users_table(audience, rng))
+            events = events_table(audience, catalogue, shape.days, shape.events_per_user, rng)
+            writer.write("interactions", events)
+            progress(min(start + _CHUNK_USERS, shape.users), shape.users)
+
+
+def _user_ids(users: int, rng: np.random.Generator) -> Integers:
+    return rng.choice(max(1_100_000, users * 23 // 20), size=users, replace=False).astype(np.int64)
+
+
+class _TableWriter:
+    """Appends to one parquet file a table; every file records the shape that made it."""
+
+    def __init__(self, folder: Path, record: bytes) -> None:
+        self._folder = folder
+        self._record = record
+        self._writers: dict[str, Any] = {}
+
+    def __enter__(self) -> "_TableWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+    def write(self, name: str, table: pa.Table) -> None:
+        if name not in self._writers:
+            schema = table.schema.with_metadata({_SHAPE_KEY: self._record})
+            path = self._folder / f"{name}.parquet"
+            self._writers[name] = pq.ParquetWriter(path, schema, compression="zstd")
+        self._writers[name].write_table(table.replace_schema_metadata({_SHAPE_KEY: self._record}))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [folder / f"{name}.parquet" for name in TABLES]
+
+
+def _record(shape: DemoShape) -> bytes:
+    return json.dumps({"version": _VERSION, **asdict(shape)}, sort_keys=True).encode()
+
+
+def _recorded(file: Path) -> bytes | None:
+    """Return the shape that a demo file records; None for a missing or foreign one."""
+    try:
+        metadata: dict[bytes, bytes] = pq.read_schema(file).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return None
+    return metadata.get(_SHAPE_KEY)

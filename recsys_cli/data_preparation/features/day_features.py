@@ -1,0 +1,377 @@
+"""The feature store: declared columns and point-in-time aggregates of users, items and their pairs."""
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Protocol
+
+import polars as pl
+
+from recsys_cli.configs.sections import FeaturesSettings
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.data_preparation.tables.problems import Problem
+from recsys_cli.utils.columns import (
+    AVAILABLE_FROM,
+    AVAILABLE_UNTIL,
+    CONTRACT,
+    ELIGIBLE,
+    EXCLUDED,
+    ITEM,
+    TIMESTAMP,
+    USER,
+    USER_ID,
+    WEIGHT,
+)
+from recsys_cli.utils.errors import SettingsError
+
+DAYS_AGO = "days_ago"
+FIRST_DAYS_AGO = "first_days_ago"
+ACTIVE_DAYS = "active_days"
+RECENCY = "recency"
+EVENTS = "events"
+FEATURE = "feature"
+VALUE = "value"
+SHARE = "share"
+_FIRST, _SECOND = "first", "second"
+_MICROSECONDS_A_DAY = 86_400_000_000
+
+
+class DayFeatures(Protocol):
+    """A day's features, in memory or on disk: what is known without a look at every user.
+
+    Attributes:
+        items: a row an internal item index; columns as in `FeatureTables`.
+        user_schema: the columns of the users.
+        user_ids: external ids by internal user index.
+        with_external: whether there are external candidates.
+    """
+
+    @property
+    def day(self) -> date: ...
+    @property
+    def user_features(self) -> tuple[str, ...]: ...
+    @property
+    def item_features(self) -> tuple[str, ...]: ...
+    @property
+    def items(self) -> pl.DataFrame: ...
+    @property
+    def user_schema(self) -> pl.Schema: ...
+    @property
+    def user_ids(self) -> pl.Series: ...
+    @property
+    def with_external(self) -> bool: ...
+
+    def lazy(self, table: str) -> pl.LazyFrame:
+        """Return one of the tables "users", "items", "pairs", "affinity", not yet read."""
+
+
+@dataclass(frozen=True)
+class FeatureTables:
+    """The feature store's partition of one day: nothing in it was made from an event on or after that day.
+
+    Attributes:
+        day: the scoring day.
+        user_features, item_features: names of the declared columns.
+        users: a row an internal user index: user_id, declared features, aggregates (f32, null: no event).
+        items: a row an internal item index: item_id, title, availability, declared features, aggregates.
+        pairs: user, item, events u32, active_days u32, days_ago and first_days_ago f32 (since the last and
+            the first event), recency f32 (events, each halved every half-life); sorted by user and item.
+        affinity: user, feature, value, share f32: share of the user's events in a category of items.
+        external: user, item, score f32: external candidates made for the day, a user's rows adjacent, best
+            first; None where the source is off.
+    """
+
+    day: date
+    user_features: tuple[str, ...]
+    item_features: tuple[str, ...]
+    users: pl.DataFrame
+    items: pl.DataFrame
+    pairs: pl.DataFrame
+    affinity: pl.DataFrame
+    external: pl.DataFrame | None = None
+
+    @property
+    def user_schema(self) -> pl.Schema:
+        """The columns of the users."""
+        return self.users.schema
+
+    @property
+    def user_ids(self) -> pl.Series:
+        """External ids by internal user index."""
+        return self.users[USER_ID]
+
+    @property
+    def with_external(self) -> bool:
+        """Whether there are external candidates."""
+        return self.external is not None
+
+    def lazy(self, table: str) -> pl.LazyFrame:
+        """Return one of the tables as a lazy frame."""
+        frame: pl.DataFrame = getattr(self, table)
+        return frame.lazy()
+
+
+@dataclass(frozen=True)
+class SampleFeatures(FeatureTables):
+    """Features of some users of a day; what is asked of all users is answered from all of their events.
+
+    Attributes:
+        everybody: the tables of all users, as of the day; their internal indices are not the sample's.
+    """
+
+    everybody: Tables | None = None
+
+    def lazy(self, table: str) -> pl.LazyFrame:
+        """Return one of the tables as a lazy frame: "users" and "pairs" have a row for all, less columns."""
+        tables = self.everybody
+        if tables is None or table not in ("users", "pairs"):
+            return super().lazy(table)
+        if table == "users":
+            return tables.users.lazy()
+        return tables.events.lazy().group_by(USER, ITEM).agg(_age(tables).min())
+
+
+def build_features(tables: Tables, settings: FeaturesSettings, sample: Tables | None = None) -> FeatureTables:
+    """Build the partition of `tables.day` from the events before it.
+
+    Args:
+        sample: the same tables of some users alone, as of the same day: the features are theirs; those of the
+            items come from everybody's events all the same.
+
+    Raises: SettingsError for declared features that bear the name of an aggregate; KeyError where external
+        candidates are on and those of the day were not read.
+    """
+    _refuse_clashes(tables, settings)
+    some = tables if sample is None else sample
+    items = _items(tables, settings)
+    events = _aged(some)
+    pairs = _pairs(events, settings.half_life_days)
+    return SampleFeatures(
+        day=tables.day,
+        user_features=declared(tables.users),
+        item_features=declared(tables.items),
+        users=_users(some, events, pairs, settings),
+        items=items,
+        pairs=pairs,
+        affinity=_affinity(pairs, tables.items, settings.max_categories),
+        external=None if some.external is None else some.external[tables.day],
+        everybody=None if some is tables else tables,
+    )
+
+
+def _age(tables: Tables) -> pl.Expr:
+    """Return how many days before the cut each event lies, f32."""
+    age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
+    return age.cast(pl.Float32).alias(DAYS_AGO)
+
+
+def _aged(tables: Tables) -> pl.DataFrame:
+    return tables.events.select(USER, ITEM, WEIGHT, _age(tables))
+
+
+def columns_alone(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
+    """Return the day's features without a row: whether a model fits is a matter of columns."""
+    empty = replace(
+        tables,
+        events=tables.events.clear(),
+        users=tables.users.clear(),
+        items=tables.items.clear(),
+        external=None if tables.external is None else {tables.day: pl.DataFrame()},
+    )
+    return build_features(empty, settings)
+
+
+def declared(entities: pl.DataFrame) -> tuple[str, ...]:
+    """Return the names of the declared features of a users or items table."""
+    return tuple(name for name in entities.columns if name not in CONTRACT)
+
+
+def _refuse_clashes(tables: Tables, settings: FeaturesSettings) -> None:
+    """Stop at declared names that the aggregates of the same side, or the frames' own columns, bear."""
+    numbers = [f"user_mean_{name}" for name in _numeric(tables.items)]
+    clashes = [
+        f"{name} of {side}s"
+        for side, entities, more in ((USER, tables.users, numbers), (ITEM, tables.items, []))
+        for name in declared(entities)
+        if {name, f"{side}_{name}"} & {USER, ITEM, EVENTS, DAYS_AGO, *more, *_aggregates(side, settings)}
+    ]
+    if clashes:
+        raise SettingsError(
+            f"features that bear the name of a built-in one: {', '.join(clashes)}",
+            where="data.users.features, data.items.features",
+            fix="rename these columns in the source, or leave them out of the features",
+        )
+
+
+def _aggregates(side: str, settings: FeaturesSettings) -> set[str]:
+    """Return the names of the built-in features of a side."""
+    other = (f"{ITEM}s", "active_days") if side == USER else (f"{USER}s", "trend", "age_days")
+    windows = {expression.meta.output_name() for expression in _windows(side, settings)}
+    return windows | {f"{side}_{name}" for name in (*other, "repeat_share")}
+
+
+def _pairs(events: pl.DataFrame, half_life_days: float) -> pl.DataFrame:
+    ago = pl.col(DAYS_AGO)
+    return (
+        events.group_by(USER, ITEM)
+        .agg(
+            pl.len().cast(pl.UInt32).alias(EVENTS),
+            ago.ceil().n_unique().cast(pl.UInt32).alias(ACTIVE_DAYS),
+            ago.min(),
+            ago.max().alias(FIRST_DAYS_AGO),
+            pl.lit(0.5)
+            .pow(ago.sort().cast(pl.Float64) / half_life_days)
+            .sum()
+            .cast(pl.Float32)
+            .alias(RECENCY),
+        )
+        .sort(USER, ITEM)
+    )
+
+
+def _windows(prefix: str, settings: FeaturesSettings) -> list[pl.Expr]:
+    counts = [
+        (pl.col(DAYS_AGO) <= days).sum().cast(pl.Float32).alias(f"{prefix}_events_{days}d")
+        for days in settings.windows_days
+    ]
+    return [
+        *counts,
+        pl.len().cast(pl.Float32).alias(f"{prefix}_events"),
+        pl.col(DAYS_AGO).min().alias(f"{prefix}_days_since_last"),
+        pl.col(DAYS_AGO).max().alias(f"{prefix}_days_since_first"),
+        pl.col(WEIGHT).mean().alias(f"{prefix}_mean_weight"),
+    ]
+
+
+def _users(
+    tables: Tables, events: pl.DataFrame, pairs: pl.DataFrame, settings: FeaturesSettings
+) -> pl.DataFrame:
+    active_days = pl.col(DAYS_AGO).ceil().n_unique().cast(pl.Float32).alias("user_active_days")
+    activity = events.group_by(USER).agg(*_windows("user", settings), active_days)
+    variety = pairs.group_by(USER).agg(
+        pl.len().cast(pl.Float32).alias("user_items"),
+        (pl.col(EVENTS) > 1).mean().cast(pl.Float32).alias("user_repeat_share"),
+    )
+    tastes = _tastes(pairs, tables.items)
+    users = tables.users.with_row_index(USER)
+    for frame in (activity, variety, tastes):
+        users = users.join(frame, on=USER, how="left", validate="1:1", maintain_order="left")
+    return users.drop(USER).with_columns(pl.col("^user_(events.*|items)$").fill_null(0.0))
+
+
+def _tastes(pairs: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """Return the user's mean of each declared numeric item feature, a row a user with events."""
+    names = _numeric(items)
+    numbers = items.select(names).with_row_index(ITEM)
+    joined = pairs.select(USER, ITEM).join(numbers, on=ITEM, how="left")
+    return joined.group_by(USER).agg(_mean(name) for name in names)
+
+
+def _numeric(items: pl.DataFrame) -> list[str]:
+    return [name for name in declared(items) if items.schema[name].is_numeric()]
+
+
+def _mean(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Float64).mean().cast(pl.Float32).alias(f"user_mean_{name}")
+
+
+def _items(tables: Tables, settings: FeaturesSettings) -> pl.DataFrame:
+    activity = _with_repeats(_aged(tables)).group_by(ITEM).agg(*_windows("item", settings), *_reach())
+    items = tables.items.with_row_index(ITEM)
+    items = items.join(activity, on=ITEM, how="left", validate="1:1", maintain_order="left")
+    items = items.drop(ITEM).with_columns(pl.col("^item_(events.*|users)$").fill_null(0.0))
+    return items.with_columns(_trend(settings), _item_age(tables.day), eligible(tables.day).alias(ELIGIBLE))
+
+
+def _with_repeats(events: pl.DataFrame) -> pl.DataFrame:
+    """Add whether an event is its pair's first, and whether its second; a pair's events are adjacent."""
+    again = (pl.col(USER) == pl.col(USER).shift(1)) & (pl.col(ITEM) == pl.col(ITEM).shift(1))
+    again = again.fill_null(False)
+    return events.with_columns(
+        (~again).alias(_FIRST), (again & ~again.shift(1).fill_null(False)).alias(_SECOND)
+    )
+
+
+def _reach() -> tuple[pl.Expr, pl.Expr]:
+    """Return how many users an item has, and the share of them who have it more than once."""
+    users = pl.col(_FIRST).sum()
+    return (
+        users.cast(pl.Float32).alias("item_users"),
+        (pl.col(_SECOND).sum() / users).cast(pl.Float32).alias("item_repeat_share"),
+    )
+
+
+def _trend(settings: FeaturesSettings) -> pl.Expr:
+    """Return the daily rate of the shortest window over that of the longest; 1 is steady."""
+    short, long = settings.windows_days[0], settings.windows_days[-1]
+    recent, usual = pl.col(f"item_events_{short}d") / short, pl.col(f"item_events_{long}d") / long
+    return ((recent + 1 / long) / (usual + 1 / long)).cast(pl.Float32).alias("item_trend")
+
+
+def _item_age(day: date) -> pl.Expr:
+    released = (pl.lit(day) - pl.col(AVAILABLE_FROM)).dt.total_days().cast(pl.Float32)
+    return pl.coalesce(released, pl.col("item_days_since_first")).alias("item_age_days")
+
+
+def eligible(day: date) -> pl.Expr:
+    """Return whether an item may be recommended on `day`: available and not excluded."""
+    return available(day) & ~pl.col(EXCLUDED).fill_null(False)
+
+
+def available(day: date) -> pl.Expr:
+    """Return whether an item is available on `day`."""
+    started = (pl.col(AVAILABLE_FROM) <= day).fill_null(True)
+    running = (pl.col(AVAILABLE_UNTIL) >= day).fill_null(True)
+    return started & running
+
+
+def eligibility_problems(items: pl.DataFrame, day: date, where: str) -> list[Problem]:
+    """Tell when there is nothing that may be recommended on `day`."""
+    if items.select(eligible(day).any()).item():
+        return []
+    what = f"no item may be recommended on {day}: all are excluded or not available"
+    fix = "correct scoring.exclude, or the items' available_from and available_until"
+    return [Problem(where, what, fix)]
+
+
+def _affinity(pairs: pl.DataFrame, items: pl.DataFrame, max_categories: int) -> pl.DataFrame:
+    names = [name for name in declared(items) if not items.schema[name].is_numeric()]
+    parts = [_category_shares(pairs, category_values(items, name, max_categories), name) for name in names]
+    schema = {USER: pl.UInt32, FEATURE: pl.String, VALUE: pl.String, SHARE: pl.Float32}
+    return pl.concat([pl.DataFrame(schema=schema), *parts]).sort(USER, FEATURE, VALUE)
+
+
+def category_values(items: pl.DataFrame, name: str, max_categories: int) -> pl.DataFrame:
+    """Return item and value: a row for each of the item's values in the column, frequent values alone."""
+    values = items.select(pl.col(name).alias(VALUE)).with_row_index(ITEM)
+    if isinstance(items.schema[name], pl.List):
+        values = values.explode(VALUE).unique(maintain_order=True)
+    values = values.drop_nulls()
+    kept = (
+        values[VALUE]
+        .value_counts()
+        .sort("count", VALUE, descending=[True, False])[VALUE]
+        .head(max_categories)
+    )
+    return values.filter(pl.col(VALUE).is_in(kept.to_list()))
+
+
+def _category_shares(pairs: pl.DataFrame, values: pl.DataFrame, feature: str) -> pl.DataFrame:
+    totals = pairs.group_by(USER).agg(pl.col(EVENTS).sum().alias("all"))
+    return (
+        pairs.join(values, on=ITEM)
+        .group_by(USER, VALUE)
+        .agg(pl.col(EVENTS).sum())
+        .join(totals, on=USER)
+        .select(
+            USER,
+            pl.lit(feature).alias(FEATURE),
+            VALUE,
+            (pl.col(EVENTS) / pl.col("all")).cast(pl.Float32).alias(SHARE),
+        )
+    )
+
+
+def newest_event_age(tables: Tables) -> timedelta:
+    """Return how long before the cut the newest event lies."""
+    age: timedelta = tables.events.select(tables.cut - pl.col(TIMESTAMP).max()).item()
+    return age

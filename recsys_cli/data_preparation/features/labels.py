@@ -1,0 +1,53 @@
+"""Labels of a window after a cut, and the negatives that go with them."""
+
+from datetime import date, timedelta
+
+import polars as pl
+
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.utils.columns import ITEM, TIMESTAMP, USER
+from recsys_cli.utils.dates import day_start
+
+
+def label_cuts(day: date, label_days: int, label_windows: int) -> list[date]:
+    """Return the first days of the consecutive label windows before `day`, the earliest first."""
+    return [day - timedelta(days=label_days * window) for window in range(label_windows, 0, -1)]
+
+
+def window_pairs(tables: Tables, start: date, days: int) -> pl.DataFrame:
+    """Return the distinct user, item of the events in [start, start + days), sorted."""
+    first, end = (day_start(start + timedelta(days=offset), tables.timezone) for offset in (0, days))
+    inside = tables.events.filter((pl.col(TIMESTAMP) >= first) & (pl.col(TIMESTAMP) < end))
+    return inside.select(USER, ITEM).unique().sort(USER, ITEM)
+
+
+def draw_negatives(
+    candidates: pl.DataFrame, positives: pl.DataFrame, n_negatives: int, seed: int
+) -> pl.DataFrame:
+    """Return `row` and `label` of every positive candidate and of at most `n_negatives` others a user.
+
+    Users none of whose candidates are positive are left out. The draw depends on the pair and the seed alone.
+
+    Args:
+        candidates: distinct user, item.
+        positives: distinct user, item.
+
+    Returns: row u32, the places of the candidates that stay, ascending; label i8.
+    """
+    labelled = candidates.join(
+        positives.with_columns(pl.lit(1, dtype=pl.Int8).alias("label")),
+        on=[USER, ITEM],
+        how="left",
+        validate="1:1",
+        maintain_order="left",
+    ).with_columns(pl.col("label").fill_null(0))
+    lottery = pl.struct(USER, ITEM).hash(seed=seed)
+    place = lottery.rank("ordinal").over(USER, "label")
+    keep = (pl.col("label") == 1) | (place <= n_negatives)
+    drawn = labelled.with_row_index("row").filter(keep & (pl.col("label").max().over(USER) == 1))
+    return drawn.select("row", "label")
+
+
+def in_validation(user_ids: pl.Series, share: float, seed: int) -> pl.Series:
+    """Return whether each user belongs to the validation part: by id, so on the same side at every cut."""
+    return (user_ids.hash(seed=seed) % 10_000 < int(share * 10_000)).alias("validation")

@@ -1,0 +1,81 @@
+"""A day's features on disk, read a span of users at a time: memory does not grow with the users."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from recsys_cli.data_preparation.features.day_features import FeatureTables
+from recsys_cli.utils.columns import USER, USER_ID
+from recsys_cli.utils.storage.atomic_files import as_system_error
+
+USERS, ITEMS, PAIRS, AFFINITY, EXTERNAL = TABLES = ("users", "items", "pairs", "affinity", "external")
+_ROW_GROUP = 131_072  # rows that are read for a single user
+
+
+@dataclass(frozen=True)
+class StoredFeatures:
+    """The partition of one day; every table but that of the items stays on disk.
+
+    Attributes:
+        day: the scoring day.
+        user_features, item_features: names of the declared columns.
+        with_external: whether there are external candidates.
+    """
+
+    folder: Path
+    day: date
+    user_features: tuple[str, ...]
+    item_features: tuple[str, ...]
+    with_external: bool
+
+    @cached_property
+    def items(self) -> pl.DataFrame:
+        """A row an internal item index, as in `FeatureTables`."""
+        return pl.read_parquet(self._file(ITEMS))
+
+    @cached_property
+    def user_schema(self) -> pl.Schema:
+        """The columns of the users."""
+        return pl.Schema(pl.read_parquet_schema(self._file(USERS)))
+
+    @cached_property
+    def user_ids(self) -> pl.Series:
+        """External ids by internal user index."""
+        return pl.read_parquet(self._file(USERS), columns=[USER_ID])[USER_ID]
+
+    def lazy(self, table: str) -> pl.LazyFrame:
+        """Return one of the tables, not yet read."""
+        return pl.scan_parquet(self._file(table))
+
+    def span(self, first: int, last: int) -> FeatureTables:
+        """Return the features of the users from `first` up to `last`; there they count from 0."""
+        users = self.lazy(USERS).slice(first, last - first)
+        own = [self._own(table, first, last) for table in (PAIRS, AFFINITY)]
+        external = [self._own(EXTERNAL, first, last)] if self.with_external else []
+        frames = pl.collect_all([users, *own, *external])
+        return FeatureTables(
+            self.day, self.user_features, self.item_features, frames[0], self.items, *frames[1:]
+        )
+
+    def _own(self, table: str, first: int, last: int) -> pl.LazyFrame:
+        inside = self.lazy(table).filter(pl.col(USER).is_between(first, last - 1))
+        return inside.with_columns(pl.col(USER) - pl.lit(first, dtype=pl.UInt32))
+
+    def _file(self, table: str) -> Path:
+        return self.folder / f"{table}.parquet"
+
+
+def write_features(features: FeatureTables, folder: Path) -> list[str]:
+    """Write the tables that there are; return the names of the files.
+
+    Raises: OSError where they cannot be written.
+    """
+    frames = {name: getattr(features, name) for name in TABLES}
+    files = {f"{name}.parquet": frame for name, frame in frames.items() if frame is not None}
+    for name, frame in files.items():
+        with as_system_error(folder / name, pl.exceptions.ComputeError):
+            frame.write_parquet(folder / name, row_group_size=_ROW_GROUP)
+    return list(files)

@@ -1,0 +1,158 @@
+"""The three tables of the contract, read as of a cut: ids become dense internal indices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.configs.sections import DataSettings
+from recsys_cli.data_preparation.tables.entities import read_entities
+from recsys_cli.data_preparation.tables.interactions import read_interactions
+from recsys_cli.data_preparation.tables.problems import Problem, settle
+from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
+from recsys_cli.utils.dates import day_start
+from recsys_cli.utils.storage.uris import place_of
+
+_PLACE = "place"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything known before a cut.
+
+    Attributes:
+        day: the scoring day; its local start is the cut.
+        timezone: the zone whose days count.
+        events: user u32, item u32, timestamp (UTC, without zone), weight f32; sorted by all four.
+        users: a row an internal user index, in order: user_id and the declared features.
+        items: a row an internal item index, in order: item_id, title, available_from, available_until,
+            excluded, and the declared features.
+        external: a day → the external candidates made for its start, as in `read_external`; None: off.
+    """
+
+    day: date
+    timezone: str
+    events: pl.DataFrame
+    users: pl.DataFrame
+    items: pl.DataFrame
+    external: Mapping[date, pl.DataFrame] | None = None
+
+    @property
+    def cut(self) -> datetime:
+        """The first instant that does not count, in UTC."""
+        return day_start(self.day, self.timezone)
+
+    def as_of(self, day: date) -> "Tables":
+        """Return the tables as they were at the start of an earlier `day`; indices stay the same."""
+        events = self.events.filter(pl.col(TIMESTAMP) < day_start(day, self.timezone))
+        return replace(self, day=day, events=events)
+
+    def of_users(self, users: np.ndarray) -> "Tables":
+        """Return the tables of some users alone; their internal indices count anew from 0, in the same order.
+
+        Items stay as they are. External candidates of other users are left out.
+
+        Args:
+            users: internal indices, u32, ascending, each once.
+        """
+        if len(users) == len(self.users):
+            return self
+        places = pl.DataFrame({USER: users, _PLACE: np.arange(len(users), dtype=np.uint32)})
+        external = self.external or {}
+        return replace(
+            self,
+            events=_reindexed(self.events, places),
+            users=self.users[users],
+            external=(
+                None
+                if self.external is None
+                else {day: _reindexed(frame, places) for day, frame in external.items()}
+            ),
+        )
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of the events, of all that is known of users and items, and of `external`."""
+        digest = sha256()
+        for column in self.events:
+            digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
+        external = self.external or {}
+        for frame in (self.users, self.items, *(external[day] for day in sorted(external))):
+            digest.update(f"{frame.schema}\n{frame.write_ndjson()}".encode())
+        return digest.hexdigest()
+
+
+def _reindexed(frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the users in `places`, with their new index; the order of the rows stays."""
+    kept = frame.join(places, on=USER, how="inner", maintain_order="left")
+    return kept.with_columns(pl.col(_PLACE).alias(USER)).drop(_PLACE)
+
+
+def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = "") -> Tables:
+    """Read the tables with the events before `day` alone; what is odd about them is logged.
+
+    Raises: InputError that lists all problems; SettingsError for a filter or `exclude` that does not parse.
+    """
+    tables, problems = inspect_tables(data, workspace, day, timezone, exclude)
+    settle(problems)
+    assert tables is not None
+    return tables
+
+
+def inspect_tables(
+    data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = ""
+) -> tuple[Tables | None, list[Problem]]:
+    """Read the tables and tell what is wrong with them; without tables, at least one problem is an error."""
+    cut = day_start(day, timezone)
+    events, problems = read_interactions(data, workspace, cut, timezone)
+    users, user_problems = read_entities(
+        data.users, workspace, name="users", key=USER_ID, id_type=data.user_id_type
+    )
+    items, item_problems = read_entities(
+        data.items, workspace, name="items", key=ITEM_ID, id_type=data.item_id_type, exclude=exclude
+    )
+    problems += user_problems + item_problems
+    if (
+        any(problem.severity == "error" for problem in problems)
+        or events is None
+        or users is None
+        or items is None
+    ):
+        return None, problems
+    problems += _strangers(events, users, USER_ID, workspace, data.users.path)
+    problems += _strangers(events, items, ITEM_ID, workspace, data.items.path)
+    events, users = _indexed(events, users, USER_ID, USER)
+    events, items = _indexed(events, items, ITEM_ID, ITEM)
+    events = events.select(USER, ITEM, TIMESTAMP, WEIGHT).sort(USER, ITEM, TIMESTAMP, WEIGHT)
+    return Tables(day, timezone, events, users, items), problems
+
+
+def _strangers(
+    events: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: Path, path: str
+) -> list[Problem]:
+    """Tell of the events' users or items that their own table, where there is one, lacks."""
+    if not path:
+        return []
+    counts = events[key].value_counts().cast({key: pl.String})
+    unknown = counts.join(entities.select(pl.col(key).cast(pl.String)), on=key, how="anti")
+    if unknown.is_empty():
+        return []
+    share = unknown["count"].sum() / len(events)
+    what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
+    fix = f"add them to it, else they have no features; check that each {key} is written the same"
+    return [Problem(place_of(path, workspace), what, fix, "warning")]
+
+
+def _indexed(
+    events: pl.DataFrame, entities: pl.DataFrame, key: str, index: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give each id of either frame its place in the sorted ids, and `entities` a row an id."""
+    if events.schema[key] != entities.schema[key]:
+        events, entities = events.cast({key: pl.String}), entities.cast({key: pl.String})
+    ids = pl.concat([events[key].unique(), entities[key]]).unique().sort()
+    places = pl.DataFrame([ids, pl.Series(index, range(len(ids)), dtype=pl.UInt32)])
+    events = events.join(places, on=key, how="left").drop(key)
+    return events, places.select(key).join(entities, on=key, how="left", maintain_order="left")

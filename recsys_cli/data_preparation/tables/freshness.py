@@ -1,0 +1,31 @@
+"""How old inputs may be: told first, refused later."""
+
+from datetime import date
+
+from recsys_cli.configs.sections import DataSettings
+from recsys_cli.data_preparation.tables.problems import Problem, settle
+
+
+def freshness_problems(age_days: float, settings: DataSettings, day: date) -> list[Problem]:
+    """Tell when the newest event before `day` is older than the settings' thresholds."""
+    if age_days <= settings.max_age_days:
+        return []
+    refused = age_days > settings.stale_after_days
+    key = "stale_after_days" if refused else "max_age_days"
+    limit = getattr(settings, key)
+    return [
+        Problem(
+            f"data.{key}",
+            f"the newest event before {day} is {age_days:.1f} days old, the limit is {limit}",
+            "deliver newer interactions, choose an earlier --date, or raise the limit",
+            "error" if refused else "warning",
+        )
+    ]
+
+
+def check_freshness(age_days: float, settings: DataSettings, day: date) -> None:
+    """Log old inputs.
+
+    Raises: InputError if they are too old.
+    """
+    settle(freshness_problems(age_days, settings, day))

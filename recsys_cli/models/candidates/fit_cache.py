@@ -1,0 +1,63 @@
+"""Fits that several trainings share, kept on disk by what they were learnt from."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from loguru import logger
+
+from recsys_cli.models.keeping import Arrays, Shapes
+from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.npy_files import read_arrays
+
+_FLOAT = np.dtype(np.float32)
+_MOST_FILES = 64
+
+
+class FitCache:
+    """A folder of `.npz` files, each named after a hash of all that decides its arrays.
+
+    The oldest go where there are more than 64, or more bytes than `most_bytes`; the newest one always stays.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int = 4 * 10**9) -> None:
+        self._folder = folder
+        self._most_bytes = most_bytes
+
+    def __call__(self, key: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
+        """Return the arrays of an earlier fit, or make and keep them."""
+        path = self._folder / f"{key}.npz"
+        found = _read(path, shapes)
+        if found is not None:
+            path.touch()
+            return found
+        arrays = make()
+        with replacing(path) as part:
+            with part.open("wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+        self._prune()
+        return arrays
+
+    def _prune(self) -> None:
+        found = [(file.stat(), file) for file in self._folder.glob("*.npz")]
+        held = 0
+        for number, (facts, file) in enumerate(sorted(found, key=lambda one: -one[0].st_mtime_ns)):
+            held += facts.st_size
+            if number >= _MOST_FILES or (number and held > self._most_bytes):
+                file.unlink(missing_ok=True)
+
+
+def _read(path: Path, shapes: Shapes) -> Arrays | None:
+    if not path.is_file() or path.is_symlink():
+        return None
+    try:
+        arrays = read_arrays(path)
+        if {name: (array.shape, array.dtype) for name, array in arrays.items()} != {
+            name: (shape, _FLOAT) for name, shape in shapes.items()
+        }:
+            raise ValueError("its arrays are of other shapes")
+    except (OSError, ValueError, EOFError, LookupError, NotImplementedError, zipfile.BadZipFile) as error:
+        logger.warning("the kept fit {} cannot be read and is made again: {}", path, error)
+        return None
+    return arrays

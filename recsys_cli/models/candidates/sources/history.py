@@ -1,0 +1,67 @@
+"""A user's own history as a source, where repeats are allowed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from recsys_cli.configs.candidate_sections import HistorySettings
+from recsys_cli.data_preparation.features.day_features import ACTIVE_DAYS, DAYS_AGO, FeatureTables
+from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
+from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER
+
+
+@dataclass(frozen=True)
+class HistoryGenerator:
+    """The user's own items, by the days on which they were taken, then by the last of these.
+
+    Attributes:
+        scores: (users, items) days with an event, plus less than one for recency.
+        ranks: the same cells, the user's own order from 1; ineligible items have none.
+    """
+
+    scores: sparse.csr_matrix
+    ranks: sparse.csr_matrix
+    num_candidates: int
+    name: str = "history"
+    floor_is_last: bool = False
+
+    def score(self, chunk: UserChunk) -> ChunkScores:
+        """Return each user's own items."""
+        ranks = self.ranks[chunk.users].tocoo()
+        keep = np.flatnonzero(ranks.data <= self.num_candidates)
+        lists = np.full((len(chunk), min(self.num_candidates, chunk.size)), -1, dtype=np.int32)
+        lists[ranks.row[keep], ranks.data[keep].astype(np.int64) - 1] = ranks.col[keep]
+        return _HistoryScores(lists, self.scores[chunk.users])
+
+
+@dataclass(frozen=True)
+class _HistoryScores:
+    lists: np.ndarray
+    scores: sparse.csr_matrix
+
+    def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        if len(pairs) == 0:
+            return np.empty(0, dtype=np.float32)
+        return np.asarray(self.scores[pairs.rows, pairs.items], dtype=np.float32).ravel()
+
+
+def history_generator(features: FeatureTables, settings: HistorySettings) -> HistoryGenerator:
+    """Order each user's own eligible items."""
+    score = pl.col(ACTIVE_DAYS).cast(pl.Float32) + 1 / (2 + pl.col(DAYS_AGO))
+    eligible = features.items.select(pl.col(ELIGIBLE)).with_row_index(ITEM).filter(ELIGIBLE)
+    own = features.pairs.select(USER, ITEM, score.cast(pl.Float32).alias("score"))
+    ranked = own.join(eligible.select(ITEM), on=ITEM, how="semi").sort(
+        USER, "score", ITEM, descending=[False, True, False]
+    )
+    ranked = ranked.with_columns(pl.int_range(1, pl.len() + 1).over(USER).alias(RANK))
+    shape = (len(features.users), len(features.items))
+    return HistoryGenerator(
+        _matrix(own, "score", shape), _matrix(ranked, RANK, shape), settings.num_candidates
+    )
+
+
+def _matrix(pairs: pl.DataFrame, column: str, shape: tuple[int, int]) -> sparse.csr_matrix:
+    cells = pairs[column].cast(pl.Float32).to_numpy()
+    return sparse.csr_matrix((cells, (pairs[USER].to_numpy(), pairs[ITEM].to_numpy())), shape=shape)

@@ -1,0 +1,85 @@
+"""Item kNN: each item's nearest neighbours among the items that the same users have."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+from sparse_dot_topn import sp_matmul_topn
+
+from recsys_cli.models.candidates.sources.similarity import SimilarityModel
+from recsys_cli.utils.progress import Progress, silent
+
+_K1, _B = 1.2, 0.75  # of BM25
+_BLOCK = 4_096  # items whose neighbours are looked for at a time
+
+
+def fit_item_knn(
+    counts: sparse.csr_matrix,
+    ids: pl.Series,
+    similarity: str,
+    neighbours: int,
+    threads: int,
+    progress: Progress = silent,
+) -> SimilarityModel:
+    """Keep the largest similarities of each item, itself included.
+
+    Args:
+        counts: (users, items) events of each pair.
+        ids: external ids of the items.
+        similarity: "bm25" or "cosine".
+
+    Source: Sarwar et al. (2001), Item-based Collaborative Filtering; Robertson and Zaragoza (2009), The
+    Probabilistic Relevance Framework, for BM25.
+    """
+    return SimilarityModel(ids, nearest(_WEIGHTING[similarity](counts), neighbours, threads, progress))
+
+
+def nearest(
+    vectors: sparse.csr_matrix, neighbours: int, threads: int, progress: Progress = silent
+) -> sparse.csr_matrix:
+    """Return (items, items) f32: in each row an item's largest products above 0 with the others' vectors.
+
+    Args:
+        vectors: (items, dimensions).
+        progress: called with the items done.
+    """
+    vectors = sparse.csr_matrix(vectors, dtype=np.float32)
+    others, size, blocks = sparse.csr_matrix(vectors.T), vectors.shape[0], []
+    for start in range(0, size, _BLOCK):
+        block = sp_matmul_topn(
+            vectors[start : start + _BLOCK],
+            others,
+            top_n=min(neighbours, size),
+            threshold=0.0,
+            sort=True,
+            n_threads=threads,
+        )
+        block.sort_indices()
+        blocks.append(block)
+        progress(min(start + _BLOCK, size), size)
+    return sparse.csr_matrix(sparse.vstack(blocks, format="csr") if len(blocks) > 1 else blocks[0])
+
+
+def _bm25(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Weigh items as documents and users as their words."""
+    cells = sparse.coo_matrix(counts.T, dtype=np.float64)
+    items, users = cells.shape
+    rarity = np.log(items) - np.log1p(np.bincount(cells.col, minlength=users))
+    lengths = np.asarray(cells.sum(axis=1)).ravel()
+    length = 1.0 - _B + _B * lengths / max(lengths.mean(), 1e-12)
+    weights = cells.data * (_K1 + 1.0) / (_K1 * length[cells.row] + cells.data) * rarity[cells.col]
+    return sparse.csr_matrix((weights, (cells.row, cells.col)), shape=cells.shape)
+
+
+def _cosine(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    return unit_rows(sparse.csr_matrix((counts > 0).T, dtype=np.float64))
+
+
+def unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the rows at length 1; empty rows stay empty."""
+    lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    return sparse.csr_matrix(sparse.diags(1.0 / np.where(lengths > 0, lengths, 1.0)) @ matrix)
+
+
+_WEIGHTING: dict[str, Callable[[sparse.csr_matrix], sparse.csr_matrix]] = {"bm25": _bm25, "cosine": _cosine}

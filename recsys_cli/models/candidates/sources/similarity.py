@@ -1,0 +1,168 @@
+"""Items like those that a user has: item kNN, EASE and content share the serving."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
+from recsys_cli.models.kernels.pair_scores import dense_sums, sums_of_pairs
+from recsys_cli.models.kernels.top_k import best_cells, best_sums
+from recsys_cli.utils.numba_kernels import Cells
+
+Weights = sparse.csr_matrix | np.ndarray
+
+
+@dataclass(frozen=True)
+class SimilarityModel:
+    """What training learnt of each pair of items.
+
+    Attributes:
+        ids: external ids of the items, in the order of rows and columns.
+        weights: (items, items) f32, dense, or sparse without negative cells; cell (i, j) is what having i
+            says for j.
+    """
+
+    ids: pl.Series
+    weights: Weights
+
+    def is_finite(self) -> bool:
+        """Return whether all that was learnt is a number."""
+        cells = self.weights.data if sparse.issparse(self.weights) else self.weights
+        return bool(np.isfinite(cells).all())
+
+    def on(self, item_ids: pl.Series) -> "ItemWeights":
+        """Return the weights bound to a day's items."""
+        places = item_ids.rename("id").to_frame().with_row_index("item")
+        found = self.ids.rename("id").to_frame().join(places, on="id", how="left", maintain_order="left")
+        kept = np.flatnonzero(found["item"].is_not_null().to_numpy())
+        items = found["item"].drop_nulls().to_numpy().astype(np.int32)
+        weights = self.weights if len(kept) == len(self.ids) else self.weights[kept][:, kept]
+        return ItemWeights(items, weights, len(item_ids))
+
+
+@dataclass(frozen=True)
+class ItemWeights:
+    """Weights between some of a day's items.
+
+    Attributes:
+        items: internal indices of the weights' rows and columns, i32, ascending.
+        weights: as in the model.
+        size: number of the day's items.
+    """
+
+    items: np.ndarray
+    weights: Weights
+    size: int
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """The column of each of the day's items, i32, -1 where there is none."""
+        columns = np.full(self.size, -1, dtype=np.int32)
+        columns[self.items] = np.arange(len(self.items), dtype=np.int32)
+        return columns
+
+    def bound(self, eligible: np.ndarray) -> "BoundWeights":
+        """Return the weights ready to serve; `eligible`: whether each of the day's items may be proposed."""
+        if not sparse.issparse(self.weights):
+            return BoundWeights(self, None, eligible)
+        weights, counts = sparse.csr_matrix(self.weights), np.zeros(self.size + 1, dtype=np.int64)
+        counts[self.items.astype(np.int64) + 1] = np.diff(weights.indptr)
+        cells = np.cumsum(counts), self.items[weights.indices], np.array(weights.data, np.float32)
+        return BoundWeights(self, cells, eligible)
+
+
+@dataclass(frozen=True)
+class BoundWeights:
+    """Weights of a day's items; sparse ones are spread over all of them."""
+
+    weights: ItemWeights
+    cells: Cells | None
+    eligible: np.ndarray
+
+    def of_users(
+        self, name: str, taste: sparse.csr_matrix, num_candidates: int
+    ) -> "SparseSimilarity | DenseSimilarity":
+        """Return the source that sums what each of a user's items says.
+
+        Args:
+            taste: (users, items) how much each of the user's items counts.
+        """
+        own = (taste.indptr, taste.indices, taste.data)
+        if self.cells is not None:
+            return SparseSimilarity(name, own, self.cells, self.eligible, num_candidates)
+        return DenseSimilarity(name, own, self.weights, self.eligible, num_candidates)
+
+
+@dataclass(frozen=True)
+class SparseSimilarity:
+    """Sums over the neighbours of a user's items."""
+
+    name: str
+    taste: Cells
+    weights: Cells
+    eligible: np.ndarray
+    num_candidates: int
+    floor_is_last: bool = False
+
+    def score(self, chunk: UserChunk) -> ChunkScores:
+        """Return the unseen items with the largest sums above 0."""
+        viewed = chunk.viewed
+        wanted = min(self.num_candidates, chunk.size)
+        lists = best_sums(
+            self.taste,
+            self.weights,
+            chunk.users,
+            self.eligible,
+            viewed.indptr,
+            viewed.indices,
+            wanted,
+        )
+        return _SparseScores(lists, self, chunk.users)
+
+
+@dataclass(frozen=True)
+class _SparseScores:
+    lists: np.ndarray
+    source: SparseSimilarity
+    users: np.ndarray
+
+    def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        source = self.source
+        return np.asarray(sums_of_pairs(source.taste, source.weights, self.users, pairs.indptr, pairs.items))
+
+
+@dataclass(frozen=True)
+class DenseSimilarity:
+    """Sums over whole rows of weights."""
+
+    name: str
+    taste: Cells
+    weights: ItemWeights
+    eligible: np.ndarray
+    num_candidates: int
+    floor_is_last: bool = False
+
+    def score(self, chunk: UserChunk) -> ChunkScores:
+        """Return the unseen items with the largest sums above 0."""
+        weights, viewed = self.weights, chunk.viewed
+        sums = dense_sums(self.taste, weights.columns, np.asarray(weights.weights), chunk.users)
+        scores = np.where(self.eligible[weights.items], sums, np.float32(-np.inf))
+        wanted = min(self.num_candidates, scores.shape[1])
+        lists = best_cells(
+            scores, weights.items, weights.columns, viewed.indptr, viewed.indices, np.float32(0.0), wanted
+        )
+        return _DenseScores(lists, sums, weights.columns)
+
+
+@dataclass(frozen=True)
+class _DenseScores:
+    lists: np.ndarray
+    sums: np.ndarray
+    columns: np.ndarray
+
+    def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        columns = self.columns[pairs.items]
+        return np.where(columns >= 0, self.sums[pairs.rows, columns], np.float32(0.0))

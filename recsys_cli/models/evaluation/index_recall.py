@@ -1,0 +1,45 @@
+"""How much of the exact lists an approximate index finds, on a sample of users."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from recsys_cli.configs.candidate_sections import CandidatesSettings
+from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator
+from recsys_cli.models.two_stage import ServingDay
+from recsys_cli.utils.errors import CheckFailedError
+
+_SAMPLE = 256  # users
+
+
+def index_recall(day: ServingDay) -> float:
+    """Return the share of the exact lists' items that the index finds, in [0, 1]; 1 where nothing uses one.
+
+    The users are spread over those of `day`.
+    """
+    for generator in day.generators:
+        if isinstance(generator, LightFMGenerator) and generator.items.index is not None:
+            exact = replace(generator, items=replace(generator.items, index=None))
+            total = day.history.shape[0]
+            users = np.unique(np.linspace(0, total - 1, min(total, _SAMPLE)).astype(np.uint32))
+            chunk = day.chunk(users)
+            found, wanted = generator.score(chunk).lists, exact.score(chunk).lists
+            hits = [np.isin(w[w >= 0], f).sum() for w, f in zip(wanted, found, strict=True)]
+            return float(sum(hits) / max((wanted >= 0).sum(), 1))
+    return 1.0
+
+
+def checked_recall(day: ServingDay, settings: CandidatesSettings) -> float:
+    """Return the share of the exact lists that the index finds.
+
+    Raises: CheckFailedError where it is too small to publish.
+    """
+    recall = index_recall(day)
+    if recall < settings.min_index_recall:
+        raise CheckFailedError(
+            f"the {settings.index} index finds {recall:.4f} of the exact lists; "
+            f"at least {settings.min_index_recall} are asked for",
+            where="candidates.index, candidates.min_index_recall",
+            fix='nothing was published; set candidates.index = "exact", or try the other index',
+        )
+    return recall

@@ -1,0 +1,59 @@
+"""Whether what a model has learnt belongs to these users and items: it learnt from their history."""
+
+import numpy as np
+from scipy import sparse
+
+from recsys_cli.models.candidates.protocol import Pairs, UserChunk
+from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator
+from recsys_cli.models.two_stage import ServingDay
+
+_USERS, _ITEMS = 512, 10  # that are looked at: users, and items of each
+
+
+def own_item_auc(day: ServingDay) -> float | None:
+    """Return how surely LightFM ranks a user's own items above those of another user.
+
+    The area under the curve, a mean over users: about 0.5 where vectors are random or stand in another order
+    than their ids. The other items are other users' own, so that popularity alone wins nothing. Only LightFM
+    learns users, and from nothing but their items; neighbours and EASE leave an item out of its own score.
+
+    Returns: None where LightFM is off, or fewer than two users have a history.
+    """
+    lightfm = next((source for source in day.generators if isinstance(source, LightFMGenerator)), None)
+    warm = np.flatnonzero(np.diff(day.history.indptr))
+    if lightfm is None or len(warm) < 2:
+        return None
+    users = np.unique(warm[np.linspace(0, len(warm) - 1, min(len(warm), _USERS)).astype(int)])
+    auc = _auc(lightfm, users.astype(np.uint32), day.history.shape[1], *_compared_items(day.history, users))
+    return auc if np.isfinite(auc) else None
+
+
+def _compared_items(
+    history: sparse.csr_matrix, users: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return some items of each user, and those of the next user that the first one has not had."""
+    rng = np.random.default_rng(0)
+    all_own = [history.indices[history.indptr[user] : history.indptr[user + 1]] for user in users]
+    own = [rng.permutation(items)[:_ITEMS] for items in all_own]
+    other = [np.setdiff1d(one, items) for one, items in zip(own[1:] + own[:1], all_own, strict=True)]
+    return own, other
+
+
+def _auc(
+    source: LightFMGenerator, users: np.ndarray, size: int, own: list[np.ndarray], other: list[np.ndarray]
+) -> float:
+    items = [part for pair in zip(own, other, strict=True) for part in pair]
+    ends = np.concatenate([[0], np.cumsum([len(part) for part in items])])
+    nothing = np.zeros(0, dtype=np.float32), (np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+    nothing_viewed = sparse.csr_matrix(nothing, shape=(len(users), size))
+    pairs = Pairs(ends[::2].astype(np.int64), np.concatenate(items).astype(np.int32))
+    scores = np.split(source.score(UserChunk(users, nothing_viewed)).of_pairs(pairs), ends[1:-1])
+    areas = [_area(mine, others) for mine, others in zip(scores[::2], scores[1::2], strict=True)]
+    return float(np.mean(areas)) if (areas := [one for one in areas if np.isfinite(one)]) else float("nan")
+
+
+def _area(mine: np.ndarray, others: np.ndarray) -> float:
+    """Return the share of pairs in which the first is larger, equal ones half; NaN where there is no pair."""
+    mine, others = mine[np.isfinite(mine), None], others[np.isfinite(others)]
+    wins = (mine > others) + 0.5 * (mine == others)
+    return float(wins.mean()) if wins.size else float("nan")

@@ -1,0 +1,49 @@
+"""Recent popularity as lists of its own: what any list must beat."""
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from recsys_cli.configs.candidate_sections import PopularSettings
+from recsys_cli.data_preparation.features.day_features import DayFeatures
+from recsys_cli.models.candidates.protocol import UserChunk
+from recsys_cli.models.candidates.sources.popular import PopularGenerator, popular_lists
+from recsys_cli.utils.columns import ITEM, RANK, USER
+
+
+def popularity_lists(
+    features: DayFeatures, left_out: pl.DataFrame, users: np.ndarray, windows: list[int], k: int
+) -> dict[str, pl.DataFrame]:
+    """Return, by the source's name, user, item and rank of the k most popular items of each window.
+
+    Args:
+        left_out: distinct user, item that no list may hold.
+        users: internal indices, ascending.
+        windows: in days, each one that the features were made for; at least one.
+    """
+    chunk = UserChunk(np.arange(len(users), dtype=np.uint32), _matrix(left_out, users, len(features.items)))
+    everybody = np.zeros(len(users), dtype=np.int32)
+    tops = {}
+    for one in popular_lists(features, PopularSettings(windows_days=windows, num_candidates=k)):
+        source = PopularGenerator(one.name, everybody, one.orders, one.shares, k)
+        tops[one.name] = _frame(users, source.score(chunk).lists)
+    return tops
+
+
+def _matrix(pairs: pl.DataFrame, users: np.ndarray, items: int) -> sparse.csr_matrix:
+    """Return a (users, items) matrix with a cell a pair."""
+    rows, columns = np.searchsorted(users, pairs[USER].to_numpy()), pairs[ITEM].to_numpy()
+    cells = np.ones(len(pairs), dtype=np.float32)
+    return sparse.csr_matrix((cells, (rows, columns)), shape=(len(users), items))
+
+
+def _frame(users: np.ndarray, lists: np.ndarray) -> pl.DataFrame:
+    places = lists.shape[1]
+    frame = pl.DataFrame(
+        {
+            USER: np.repeat(users.astype(np.uint32), places),
+            ITEM: lists.ravel(),
+            RANK: np.tile(np.arange(1, places + 1, dtype=np.uint16), len(users)),
+        }
+    )
+    return frame.filter(pl.col(ITEM) >= 0).with_columns(pl.col(ITEM).cast(pl.UInt32))

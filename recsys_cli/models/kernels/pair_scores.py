@@ -1,0 +1,87 @@
+"""The compiled loops that score given pairs of users and items.
+
+Every user is worked on alone and in one order, so a score depends on no chunk and no number of threads.
+"""
+
+# pylint: disable=too-many-locals, consider-using-enumerate  # loops as the compiler wants them
+
+import numpy as np
+
+from recsys_cli.utils.numba_kernels import Cells, compiled, compiled_sums
+
+
+@compiled
+def sums_of_pairs(
+    taste: Cells, weights: Cells, users: np.ndarray, indptr: np.ndarray, items: np.ndarray
+) -> np.ndarray:
+    """Return, f32, the sum of what each user's items say for each of the pairs.
+
+    Args:
+        taste: (all users, items); weights: (items, items).
+        users: the rows of `taste`; indptr, items: the items of each.
+    """
+    taste_rows, taste_items, tastes = taste
+    weight_rows, weight_items, cells = weights
+    values = np.empty(len(items), dtype=np.float32)
+    sums = np.zeros(len(weight_rows) - 1, dtype=np.float32)
+    for place in range(len(users)):
+        first, last = taste_rows[users[place]], taste_rows[users[place] + 1]
+        for cell in range(first, last):
+            item = taste_items[cell]
+            for neighbour in range(weight_rows[item], weight_rows[item + 1]):
+                sums[weight_items[neighbour]] += tastes[cell] * cells[neighbour]
+        for pair in range(indptr[place], indptr[place + 1]):
+            values[pair] = sums[items[pair]]
+        for cell in range(first, last):
+            item = taste_items[cell]
+            for neighbour in range(weight_rows[item], weight_rows[item + 1]):
+                sums[weight_items[neighbour]] = 0.0
+    return values
+
+
+@compiled
+def dense_sums(taste: Cells, rows: np.ndarray, weights: np.ndarray, users: np.ndarray) -> np.ndarray:
+    """Return (users, columns) f32: each user's sum of the rows of `weights`, one after the other.
+
+    Args:
+        rows: the row of `weights` that belongs to each item, -1 for none.
+    """
+    taste_rows, taste_items, tastes = taste
+    sums = np.zeros((len(users), weights.shape[1]), dtype=np.float32)
+    for place in range(len(users)):
+        own = sums[place]
+        for cell in range(taste_rows[users[place]], taste_rows[users[place] + 1]):
+            row = rows[taste_items[cell]]
+            if row >= 0:
+                weight, values = tastes[cell], weights[row]
+                for column in range(len(own)):
+                    own[column] += weight * values[column]
+    return sums
+
+
+@compiled_sums
+def products_of_pairs(
+    queries: np.ndarray, base: np.ndarray, indptr: np.ndarray, items: np.ndarray
+) -> np.ndarray:
+    """Return, f32, the product of each user's query with the vectors of its items."""
+    values = np.empty(len(items), dtype=np.float32)
+    for place in range(len(queries)):
+        query = queries[place]
+        for pair in range(indptr[place], indptr[place + 1]):
+            vector = base[items[pair]]
+            total = np.float32(0.0)
+            for dimension in range(len(query)):
+                total += query[dimension] * vector[dimension]
+            values[pair] = total
+    return values
+
+
+@compiled
+def cells_of_pairs(table: np.ndarray, rows: np.ndarray, indptr: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Return, f32, of each pair the cell of `table` in the user's row and the item's column."""
+    values = np.empty(len(items), dtype=np.float32)
+    for place in range(len(rows)):
+        row = table[rows[place]]
+        for pair in range(indptr[place], indptr[place + 1]):
+            values[pair] = row[items[pair]]
+    return values

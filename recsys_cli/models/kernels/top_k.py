@@ -1,0 +1,274 @@
+"""The compiled loops that choose a user's best: by scores, by sums over neighbours, in a given order.
+
+Every user is worked on alone and in one order, so a list depends on no chunk and no number of threads.
+Lists of items have the shape (users, wanted), i32, best first, -1 behind the last; equal scores go by item.
+"""
+
+# pylint: disable=too-many-locals, consider-using-enumerate  # loops as the compiler wants them
+
+from typing import Any
+
+import numpy as np
+
+from recsys_cli.utils.numba_kernels import Cells, compiled
+
+_LOW = np.uint64(0xFFFFFFFF)
+_SIGN = np.uint32(0x80000000)
+_BUCKETS = 512
+_CROWD = 64  # keys of one bucket that insertion still sorts quickly
+
+
+@compiled
+def best_cells(
+    scores: np.ndarray,
+    items: np.ndarray,
+    columns: np.ndarray,
+    indptr: np.ndarray,
+    viewed: np.ndarray,
+    above: np.float32,
+    wanted: int,
+) -> np.ndarray:
+    """Return the unviewed items with the largest scores above `above`; viewed cells become -infinity.
+
+    Args:
+        scores: (users, columns) f32.
+        items: item of each column, ascending; columns: column of each item, -1 for none.
+        indptr, viewed: what each user has viewed, as in a CSR matrix.
+    """
+    users, width = scores.shape
+    best = np.full((users, wanted), -1, dtype=np.int32)
+    stride = max(1, min(width, 8 * wanted))
+    maxima, sizes = np.empty(stride, dtype=np.float32), np.empty(_BUCKETS, dtype=np.int64)
+    keys = np.empty(width, dtype=np.uint64)
+    for user in range(users):
+        row = scores[user]
+        for place in range(indptr[user], indptr[user + 1]):
+            if columns[viewed[place]] >= 0:
+                row[columns[viewed[place]]] = -np.inf
+        limit = np.float32(above)
+        if stride > wanted:
+            limit = max(limit, _lower_bound(row, maxima, sizes, wanted))
+        else:
+            maxima[:] = np.inf
+        count = 0
+        for start in range(stride):
+            if maxima[start] < limit:
+                continue
+            for column in range(start, width, stride):
+                if row[column] >= limit and row[column] > above:
+                    keys[count] = _key(row[column], items[column])
+                    count += 1
+        _take_best(keys, count, best[user])
+    return best
+
+
+@compiled
+def _lower_bound(row: np.ndarray, maxima: np.ndarray, sizes: np.ndarray, wanted: int) -> np.float32:
+    """Return a value that at least `wanted` cells reach; `maxima` become those of strided cells.
+
+    It is one of the maxima, close to the wanted-th largest of them.
+    """
+    stride = len(maxima)
+    maxima[:] = row[:stride]
+    for start in range(stride, len(row), stride):
+        part = row[start : start + stride]
+        for place in range(len(part)):
+            maxima[place] = part[place] if part[place] > maxima[place] else maxima[place]
+    top = np.uint64(0)
+    for place in range(stride):
+        top = max(top, _key(maxima[place], 0))
+    sizes[:] = 0
+    for place in range(stride):
+        sizes[_bucket(top, _key(maxima[place], 0))] += 1
+    last, total = 0, sizes[0]
+    while total < wanted:
+        last += 1
+        total += sizes[last]
+    bound = np.float32(np.inf)
+    for place in range(stride):
+        if maxima[place] < bound and _bucket(top, _key(maxima[place], 0)) <= last:
+            bound = maxima[place]
+    return bound
+
+
+@compiled
+def best_sums(
+    taste: Cells,
+    weights: Cells,
+    users: np.ndarray,
+    eligible: np.ndarray,
+    indptr: np.ndarray,
+    viewed: np.ndarray,
+    wanted: int,
+) -> np.ndarray:
+    """Return the eligible, unviewed items with the largest sums above 0 over what each user's items say.
+
+    Args:
+        taste: (all users, items); weights: (items, items), none of its cells negative.
+        users: the rows of `taste` to be served; `indptr` and `viewed` go by their places.
+    """
+    taste_rows, taste_items, tastes = taste
+    weight_rows, weight_items, cells = weights
+    size = len(eligible)
+    best = np.full((len(users), wanted), -1, dtype=np.int32)
+    sums, marks = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.int64)
+    touched, keys = np.empty(size + 1, dtype=np.int32), np.empty(size + 1, dtype=np.uint64)
+    for place in range(len(users)):
+        count = 0
+        for cell in range(taste_rows[users[place]], taste_rows[users[place] + 1]):
+            item = taste_items[cell]
+            for neighbour in range(weight_rows[item], weight_rows[item + 1]):
+                other = weight_items[neighbour]
+                sums[other] += tastes[cell] * cells[neighbour]
+                touched[count] = other  # without a branch: it would be guessed wrong half the time
+                count += 1 - marks[other]
+                marks[other] = 1
+        for cell in range(indptr[place], indptr[place + 1]):
+            sums[viewed[cell]] = 0.0
+        found = 0
+        for step in range(count):
+            other = touched[step]
+            keys[found] = _key(sums[other], other)
+            found += np.int64(sums[other] > 0.0) & eligible[other]
+            sums[other] = 0.0
+            marks[other] = 0
+        _take_best(keys, found, best[place])
+    return best
+
+
+@compiled
+def first_unviewed(
+    orders: np.ndarray, rows: np.ndarray, indptr: np.ndarray, viewed: np.ndarray, size: int, wanted: int
+) -> np.ndarray:
+    """Return the first items of each user's order that it has not viewed.
+
+    Args:
+        orders: (orders, length) items, best first, -1 behind the last.
+        rows: which order each user has.
+        size: number of items that there are.
+    """
+    best = np.full((len(rows), wanted), -1, dtype=np.int32)
+    marks = np.zeros(size, dtype=np.uint8)
+    for place in range(len(rows)):
+        for cell in range(indptr[place], indptr[place + 1]):
+            marks[viewed[cell]] = 1
+        count = 0
+        for item in orders[rows[place]]:
+            if item < 0 or count == wanted:
+                break
+            if marks[item] == 0:
+                best[place, count] = item
+                count += 1
+        for cell in range(indptr[place], indptr[place + 1]):
+            marks[viewed[cell]] = 0
+    return best
+
+
+@compiled
+def best_first(scores: np.ndarray, indptr: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of each user's `limit` largest scores, best first, and their ranks from 1.
+
+    Equal scores keep their order.
+    """
+    users, longest, total = len(indptr) - 1, 0, 0
+    for user in range(users):
+        longest = max(longest, indptr[user + 1] - indptr[user])
+        total += min(limit, indptr[user + 1] - indptr[user])
+    places, ranks = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.uint16)
+    keys, best = np.empty(longest, dtype=np.uint64), np.empty(min(limit, longest), dtype=np.int32)
+    filled = 0
+    for user in range(users):
+        first, count = indptr[user], indptr[user + 1] - indptr[user]
+        for row in range(count):
+            keys[row] = _key(scores[first + row], row)
+        _take_best(keys, count, best)
+        for rank in range(min(limit, count)):
+            places[filled], ranks[filled] = first + best[rank], rank + 1
+            filled += 1
+    return places, ranks
+
+
+@compiled
+def _key(score: np.float32, item: int) -> np.uint64:
+    """Return a number that grows with the score and, among equal ones, falls with the item."""
+    bits = np.float32(score + np.float32(0.0)).view(np.uint32)
+    bits = ~bits if bits & _SIGN else bits | _SIGN
+    return (np.uint64(bits) << np.uint64(32)) | (_LOW - np.uint64(item))
+
+
+@compiled
+def _take_best(keys: np.ndarray, count: int, best: np.ndarray) -> None:
+    """Write the items of the largest of the first `count` keys, in order; reorders `keys`.
+
+    Buckets of nearby scores, 128 of them for a halving, leave little to be sorted.
+    """
+    wanted = min(len(best), count)
+    if wanted == 0:
+        return
+    top = np.uint64(0)
+    for place in range(count):
+        top = max(top, keys[place])
+    sizes = np.zeros(_BUCKETS + 1, dtype=np.int64)
+    for place in range(count):
+        sizes[_bucket(top, keys[place]) + 1] += 1
+    last, total, largest = 0, sizes[1], sizes[1]
+    while total < wanted:
+        last += 1
+        total += sizes[last + 1]
+        largest = max(largest, sizes[last + 1])
+    if largest > _CROWD:
+        _nth_largest(keys[:count], wanted)
+        chosen = np.sort(keys[:wanted])[::-1]
+    else:
+        for bucket in range(last + 1):
+            sizes[bucket + 1] += sizes[bucket]
+        chosen = np.empty(total, dtype=np.uint64)
+        for place in range(count):
+            bucket = _bucket(top, keys[place])
+            if bucket <= last:
+                chosen[sizes[bucket]] = keys[place]
+                sizes[bucket] += 1
+        _sort_nearly_sorted(chosen)
+    for place in range(wanted):
+        best[place] = np.int32(_LOW - (chosen[place] & _LOW))
+
+
+@compiled
+def _bucket(top: np.uint64, key: np.uint64) -> Any:
+    return min(np.int64((top - key) >> np.uint64(48)), _BUCKETS - 1)
+
+
+@compiled
+def _nth_largest(values: np.ndarray, nth: int) -> Any:
+    """Return the nth largest value, counted from 1; reorders `values`."""
+    low, high, place = 0, len(values) - 1, nth - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        left, right = low, high
+        while left <= right:
+            while values[left] > pivot:
+                left += 1
+            while values[right] < pivot:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if place <= right:
+            high = right
+        elif place >= left:
+            low = left
+        else:
+            break
+    return values[place]
+
+
+@compiled
+def _sort_nearly_sorted(keys: np.ndarray) -> None:
+    """Sort, the largest first, keys of which none is far from its place."""
+    for place in range(1, len(keys)):
+        key, before = keys[place], place - 1
+        while before >= 0 and keys[before] < key:
+            keys[before + 1] = keys[before]
+            before -= 1
+        keys[before + 1] = key

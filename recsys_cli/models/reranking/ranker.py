@@ -1,0 +1,127 @@
+"""The second stage: CatBoost over the joined candidates."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.models.candidates.merge import Candidates
+from recsys_cli.models.kernels.top_k import best_first
+from recsys_cli.models.reranking.calibration import Calibration
+from recsys_cli.models.reranking.feature_join import RankerTables, pair_columns
+from recsys_cli.models.reranking.tree_ensemble import BoundForest, Forests, as_numbers, bind_forest
+from recsys_cli.utils.errors import ModelError
+
+if TYPE_CHECKING:
+    from catboost import CatBoost  # 1.5 s to import: loaded only to train
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """A trained CatBoost model with the columns that it reads.
+
+    Attributes:
+        forests: the trees, to score with.
+        open_model: gives the same trees as CatBoost has them, to go on with.
+        columns: names of the features, in the order of training.
+        categories: those of them that hold codes of categories.
+        calibration: from raw scores to probabilities.
+        score: what users see, "probability" or "raw".
+    """
+
+    forests: Forests
+    open_model: Callable[[], "CatBoost"]
+    columns: tuple[str, ...]
+    categories: tuple[str, ...]
+    calibration: Calibration
+    score: str
+
+    def on(self, items: pl.DataFrame) -> "BoundRanker":
+        """Return the ranker bound to a day's items, in its own columns."""
+        all_trees, first = self.forests.all, self.forests.first
+        return BoundRanker(
+            self, bind_forest(all_trees, items), None if first is None else bind_forest(first, items)
+        )
+
+    @cached_property
+    def model(self) -> "CatBoost":
+        """The trees as CatBoost has them."""
+        return self.open_model()
+
+    def scores(self, raw: np.ndarray) -> np.ndarray:
+        """Return what users see, f32: never in another order than the raw scores."""
+        return self.calibration.probabilities(raw) if self.score == "probability" else raw
+
+    def importance(self) -> dict[str, float]:
+        """Return each feature's share, in percent, of what the trees change in a score, the largest first."""
+        values = self.model.get_feature_importance(type="PredictionValuesChange")
+        return dict(sorted(zip(self.columns, map(float, values), strict=True), key=lambda pair: -pair[1]))
+
+    def contributions(self, frame: pl.DataFrame) -> np.ndarray:
+        """Return SHAP values, (rows, columns + 1), the base value last; a row sums to its raw score."""
+        return self.forests.all.contributions(as_numbers(frame.select(self.columns)))
+
+
+@dataclass(frozen=True)
+class BoundRanker:
+    """A ranker over one day's users and items."""
+
+    ranker: Ranker
+    forest: BoundForest
+    first: BoundForest | None
+
+    def scored(self, candidates: Candidates, tables: RankerTables, shortlist: int) -> "Scored":
+        """Return the raw scores of all trees for the `shortlist` candidates of each user that the first
+        trees prefer; 0: for all.
+        """
+        columns = pair_columns(candidates, tables)
+        self._check({*tables.users.columns, *tables.items.columns, *columns})
+        users = {name: values[candidates.users] for name, values in tables.user_numbers.items()}
+        pairs = candidates.pairs
+        places, items, lengths = pairs.rows, pairs.items, np.diff(pairs.indptr)
+        if self.first is None or not 0 < shortlist < lengths.max(initial=0):
+            raw = self.forest.raw_scores(users, places, items, columns)
+            return Scored(np.arange(len(pairs)), pairs.indptr, raw, np.full(len(pairs), np.nan, np.float32))
+        first = self.first.raw_scores(users, places, items, columns)
+        rows = _sorted_places(best_first(first, pairs.indptr, shortlist)[0], len(pairs))
+        indptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, shortlist))])
+        chosen = {name: values[rows] for name, values in columns.items()}
+        return Scored(rows, indptr, self.forest.raw_scores(users, places[rows], items[rows], chosen), first)
+
+    def scores(self, raw: np.ndarray) -> np.ndarray:
+        """Return what users see, f32."""
+        return self.ranker.scores(raw)
+
+    def _check(self, known: Collection[str]) -> None:
+        missing = [name for name in self.ranker.columns if name not in known]
+        if missing:
+            raise ModelError(
+                f"the model was trained with features that are missing now: {', '.join(missing)}",
+                where="data.users.features, data.items.features, features.windows_days",
+                fix="restore the settings of the training, or run `recsys train` again",
+            )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Raw scores of candidates.
+
+    Attributes:
+        rows: the candidates that all trees scored, ascending; indptr: where those of each user begin.
+        raw: of these, f32: what CatBoost gives for the joined frame.
+        first: of every candidate, f32, by the first trees; NaN where nobody was left out.
+    """
+
+    rows: np.ndarray
+    indptr: np.ndarray
+    raw: np.ndarray
+    first: np.ndarray
+
+
+def _sorted_places(places: np.ndarray, size: int) -> np.ndarray:
+    chosen = np.zeros(size, dtype=np.bool_)
+    chosen[places] = True
+    return np.flatnonzero(chosen)

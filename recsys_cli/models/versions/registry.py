@@ -1,0 +1,190 @@
+"""The model versions: listing, promoting, rolling back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from recsys_cli.models.versions.bundle import MANIFEST, NAME, read_manifest, verified_manifest
+from recsys_cli.utils.errors import CheckFailedError, ModelError
+from recsys_cli.utils.storage.result_store import Results
+
+POINTER = "promoted.json"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version as the list shows it."""
+
+    version: str
+    trained_through: date
+    promoted: bool
+    manifest: dict[str, Any]
+
+
+def model_folder(models: Results, version: str) -> Path:
+    """Return the folder of a version.
+
+    Raises: ModelError if the name is not one, or there is no such version.
+    """
+    folder = models.open(version) if NAME.fullmatch(version) else None
+    if folder is None or not (folder / MANIFEST).is_file():
+        known = ", ".join(_names(models))
+        raise ModelError(
+            f"there is no model version {version!r}",
+            where=str(models),
+            fix=(
+                f"choose one of recsys models list: {known}" if known else "run `recsys train --date D` first"
+            ),
+        )
+    return folder
+
+
+def model_versions(models: Results) -> list[ModelVersion]:
+    """Return every version, the newest training date first."""
+    promoted = _history(models)[-1:]
+    versions = []
+    for name in _names(models):
+        manifest = read_manifest(models.open(name, [MANIFEST]))
+        trained = date.fromisoformat(manifest["trained_through"])
+        versions.append(ModelVersion(name, trained, [name] == promoted, manifest))
+    return sorted(versions, key=lambda version: (version.trained_through, version.version), reverse=True)
+
+
+def promoted_version(models: Results) -> str:
+    """Return the promoted version.
+
+    Raises: ModelError if there is none.
+    """
+    history = _history(models)
+    if not history:
+        raise ModelError(
+            "no model is promoted",
+            where=str(models),
+            fix=(
+                "run `recsys train --date D` first"
+                if not _names(models)
+                else "run `recsys models promote VERSION`"
+            ),
+        )
+    return history[-1]
+
+
+def status_of(models: Results, version: str) -> str:
+    """Return whether a version scores, as text."""
+    history = _history(models)
+    if version not in history:
+        return "not promoted"
+    how = "promoted by force" if version in _forced(models) else "promoted"
+    return how if version == history[-1] else f"{how} earlier; now {history[-1]} is"
+
+
+def shortfall(manifest: Mapping[str, Any]) -> str:
+    """Return why a version has not earned its promotion; empty where it beats recent popularity."""
+    duel = manifest["exam"]["against_popularity"]
+    if duel is None or duel["difference"] > 0:
+        return ""
+    return (
+        f"in the days from {manifest['exam']['first_day']} on it does not beat recent popularity: "
+        f"{duel['metric']} {duel['difference']:+.4f} against {duel['against']} "
+        f"(95 % {duel['low']:+.4f} to {duel['high']:+.4f})"
+    )
+
+
+def promote(models: Results, version: str, *, force: bool = False) -> str | None:
+    """Make a version the one that scores; return the one before it.
+
+    Args:
+        force: promote a version that does not beat recent popularity; the pointer records it.
+
+    Raises: ModelError if there is no such version, or it is damaged; CheckFailedError if it does not beat
+        recent popularity.
+    """
+    missing = shortfall(verified_manifest(model_folder(models, version)))
+    if missing and not force:
+        raise CheckFailedError(
+            f"model {version} is not promoted: {missing}",
+            where=models.place_of(version, MANIFEST),
+            fix="look at `recsys models show`, mend data or settings and train again; or give --force",
+        )
+    history = _history(models)
+    before = history[-1] if history else None
+    if before != version:
+        _point(models, [*history, version], [*_forced(models), *([version] if missing else [])])
+    return before
+
+
+def rollback(models: Results) -> str:
+    """Promote again the version before the last promotion, and return it.
+
+    Raises: ModelError if there is none, or it is damaged.
+    """
+    history = _history(models)
+    if len(history) < 2:
+        raise ModelError(
+            "no version was promoted before this one",
+            where=models.place_of(POINTER),
+            fix="run `recsys models promote VERSION`",
+        )
+    verified_manifest(model_folder(models, history[-2]))
+    _point(models, history[:-1], _forced(models))
+    return history[-2]
+
+
+def _names(models: Results) -> list[str]:
+    names = [name for name in models.names() if NAME.fullmatch(name)]
+    return [name for name in names if (models.open(name, [MANIFEST]) / MANIFEST).is_file()]
+
+
+def _point(models: Results, history: list[str], forced: list[str]) -> None:
+    models.write_note(POINTER, {"schema_version": 1, "history": history, "forced": forced})
+
+
+def _forced(models: Results) -> list[str]:
+    """Return the versions that were promoted although they do not beat recent popularity."""
+    return _told(models, "forced")
+
+
+def check_pointer(models: Results) -> None:
+    """Make sure, before any work is spent, that a version can be promoted.
+
+    Raises: ModelError where the pointer to the promoted one cannot be read.
+    """
+    _history(models)
+
+
+def is_pointed(models: Results) -> bool:
+    """Tell whether a version was ever promoted, though the pointer to it may be damaged."""
+    try:
+        return models.read_note(POINTER) is not None
+    except (OSError, ValueError):
+        return True
+
+
+def _history(models: Results) -> list[str]:
+    """Return the versions as they were promoted, the one that scores last."""
+    return _told(models, "history")
+
+
+def _told(models: Results, part: str) -> list[str]:
+    """Return the versions that a part of the pointer names; none where there is no pointer.
+
+    Raises: ModelError if it is damaged.
+    """
+    try:
+        pointer = models.read_note(POINTER)
+        if pointer is None:
+            return []
+        told = pointer[part]
+        if not isinstance(told, list) or not all(
+            isinstance(name, str) and NAME.fullmatch(name) for name in told
+        ):
+            raise ValueError("it holds names that are no versions")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"the pointer to the promoted model cannot be read: {error}",
+            where=models.place_of(POINTER),
+            fix="remove it and run `recsys models promote VERSION`",
+        ) from None
+    return list(told)

@@ -1,0 +1,69 @@
+"""The settings that a model keeps from its training, whatever those of today say."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+from recsys_cli.configs.dotted_keys import flat, with_values
+from recsys_cli.configs.secrets import MASK, shown
+from recsys_cli.configs.sections import Settings
+from recsys_cli.models.versions.bundle import Bundle
+
+_OF_TODAY: Final = {
+    "candidates.index",
+    "candidates.min_index_recall",
+    "candidates.lightfm.warm_epochs",
+    "ranker.warm_iterations",
+}
+_AT_SCORING: Final = _OF_TODAY | {"features.max_categories"}
+_AT_WARM_START: Final = _OF_TODAY | {  # the new trees and their label window
+    "ranker.loss_function",
+    "ranker.depth",
+    "ranker.learning_rate",
+    "ranker.rsm",
+    "ranker.random_state",
+    "ranker.label_days",
+    "ranker.n_negatives",
+    "ranker.max_train_users",
+    "ranker.max_train_rows",
+}
+_DELIVERY: Final = ("candidates.external.path", "candidates.external.columns")  # where there is a delivery
+
+
+def without_effect(bundle: Bundle, settings: Settings) -> list[str]:
+    """Return, a line each, the settings of today that scoring with a trained model does not follow."""
+    return list(_told(_kept(bundle, _AT_SCORING), settings))
+
+
+def left_by_warm_start(base: Bundle, settings: Settings) -> list[str]:
+    """Return, a line each, the settings of today that a warm start from `base` does not follow."""
+    return list(_told(_kept(base, _AT_WARM_START), settings))
+
+
+def warm_start_settings(base: Bundle, settings: Settings) -> Settings:
+    """Return what a model that goes on from `base` is made with: today's settings, and those it keeps."""
+    known = flat(settings.model_dump(mode="json"))
+    kept = _kept(base, _AT_WARM_START).items()
+    return with_values(settings, {key: value for key, value in kept if key in known})
+
+
+def _kept(bundle: Bundle, of_today: Collection[str]) -> dict[str, Any]:
+    """Return what the model was trained with by dotted key, but secrets and the keys that are read anew."""
+    stage = bundle.model.stage
+    trained = {
+        "candidates": stage.settings.model_dump(mode="json"),
+        "features": {"max_categories": stage.max_categories},
+        "ranker": bundle.manifest["settings"]["ranker"],
+    }
+    anew = _DELIVERY if stage.settings.external.path else ()
+    return {
+        key: value
+        for key, value in flat(trained).items()
+        if value != MASK and key not in of_today and not key.startswith(tuple(anew))
+    }
+
+
+def _told(kept: Mapping[str, Any], settings: Settings) -> Iterator[str]:
+    today = flat(settings.model_dump(mode="json"))
+    for key, value in kept.items():
+        if key in today and today[key] != value:
+            yield f"{key} = {shown(today[key], secret=False)} (the model's: {shown(value, secret=False)})"

@@ -1,0 +1,98 @@
+"""What `explain` looks at: model, features and settings of the published run, or of now if there is none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from recsys_cli.data_preparation.features.day_features import DayFeatures
+from recsys_cli.data_preparation.tables.ids import close_ids, place_of
+from recsys_cli.models.versions.bundle import Bundle
+from recsys_cli.pipelines.publication.recommendations_file import published_manifest
+from recsys_cli.pipelines.workspace.feature_store import Partition, stored_partition
+from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
+from recsys_cli.pipelines.workspace.promoted_model import open_bundle, open_fitting_features
+from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
+from recsys_cli.utils.errors import UnknownUserError
+
+
+@dataclass(frozen=True)
+class ExplainedDay:
+    """A day as the published run saw it.
+
+    Attributes:
+        run: the manifest of the published run; None: nothing is published, and the day is as of now.
+        index, top_k, shortlist: as in the settings of the run.
+        user: internal index of the user who is explained.
+    """
+
+    day: date
+    run: Mapping[str, Any] | None
+    bundle: Bundle
+    partition: Partition
+    index: str
+    top_k: int
+    shortlist: int
+    user: int
+
+    @property
+    def causes(self) -> list[str]:
+        """Why the list may be another one than the published."""
+        if self.run is None:
+            return []
+        causes = []
+        if self.run["features_content_hash"] != self.partition.content_hash:
+            causes.append(
+                "its features are gone: inputs or settings have changed since, and those of now are used"
+            )
+        if "carried" in self.run:
+            causes.append(
+                f"it may be the list of {self.run['carried']['date']}: "
+                "score --changed-since kept those of users to whom nothing happened"
+            )
+        return causes
+
+
+def open_explained_day(workspace: Workspace, user_id: str, day: date) -> ExplainedDay:
+    """Open what a user's list of the day came from.
+
+    Raises: UnknownUserError with close matches; ModelError and InputError as `score` does.
+    """
+    run = published_manifest(workspace.recommendations(day))
+    bundle = open_bundle(workspace, day, run["model_version"] if run else None)
+    partition = stored_partition(workspace, day, run["features_content_hash"]) if run else None
+    if partition is None:
+        partition = open_fitting_features(workspace, bundle, day, lambda found: _find(found, user_id, day))
+    scoring = workspace.settings.scoring
+    return ExplainedDay(
+        day,
+        run,
+        bundle,
+        partition,
+        index=run["index"] if run else workspace.settings.candidates.index,
+        top_k=run["top_k"] if run else scoring.top_k,
+        shortlist=run["shortlist"] if run else scoring.shortlist_of(scoring.top_k),
+        user=_find(partition.features, user_id, day),
+    )
+
+
+def published_list(workspace: Workspace, day: date, user_id: str | int) -> list[dict[str, Any]]:
+    """Return a user's rows of the published file, the best first."""
+    rows = pl.scan_parquet(workspace.recommendations(day) / RECOMMENDATIONS)
+    if isinstance(user_id, str) == rows.collect_schema()[USER_ID].is_integer():
+        return []  # the ids have become others than they were
+    own = rows.filter(pl.col(USER_ID) == user_id).select(ITEM_ID, RANK, SCORE, SOURCES)
+    return own.collect().sort(RANK).to_dicts()
+
+
+def _find(features: DayFeatures, user_id: str, day: date) -> int:
+    place = place_of(features.user_ids, user_id)
+    if place is not None:
+        return place
+    raise UnknownUserError(
+        f"user {user_id!r} is unknown before {day}",
+        where="recsys explain",
+        fix=f"close ids: {', '.join(close_ids(features.user_ids, user_id))}",
+    )

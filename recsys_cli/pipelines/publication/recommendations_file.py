@@ -1,0 +1,149 @@
+"""The recommendations file: one parquet whose bytes depend on day, model and what came before alone."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys_cli.pipelines.publication.validation import FACTS, file_problems
+from recsys_cli.pipelines.workspace.layout import MANIFEST, RECOMMENDATIONS, SUCCESS
+from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
+from recsys_cli.utils.errors import OutputError
+from recsys_cli.utils.storage.atomic_files import (
+    read_sealed_json,
+    replacing,
+    sha256_of,
+    told,
+    write_sealed_json,
+)
+from recsys_cli.utils.storage.result_store import Results
+
+_ROW_GROUP = 131_072
+
+
+@dataclass
+class RecommendationsWriter:
+    """Writes chunks of recommendations as row groups of equal size, however large the chunks are.
+
+    Raises: OutputError where the file cannot be written.
+    """
+
+    path: Path
+    user_ids: pl.Series
+    item_ids: pl.Series
+    metadata: Mapping[str, str]
+    rows: int = 0
+    _waiting: list[pa.Table] = field(default_factory=list)
+    _writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        with told(self.path):
+            self._writer = pq.ParquetWriter(
+                self.path, self._schema(), compression="zstd", write_page_checksum=True
+            )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self._writer is not None
+        with told(self.path):
+            try:
+                if error[0] is None and self._waiting:
+                    self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
+            finally:
+                self._writer.close()
+
+    def describe(self, facts: Mapping[str, Any]) -> None:
+        """Add facts to the file's metadata: with them a lost manifest can be written again."""
+        assert self._writer is not None
+        self._writer.add_key_value_metadata({FACTS: json.dumps(facts, sort_keys=True)})
+
+    def write(self, top: pl.DataFrame) -> None:
+        """Add user, item, rank, score and sources of the next users; ids come back here."""
+        frame = top.select(
+            pl.lit(self.user_ids).gather(pl.col(USER)).alias(USER_ID),
+            pl.lit(self.item_ids).gather(pl.col(ITEM)).alias(ITEM_ID),
+            pl.col(RANK),
+            pl.col(SCORE),
+            pl.col(SOURCES),
+        )
+        self._waiting.append(frame.to_arrow().cast(self._schema()))
+        self.rows += len(frame)
+        if sum(len(table) for table in self._waiting) >= _ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        assert self._writer is not None
+        waiting = pa.concat_tables(self._waiting).combine_chunks()
+        whole = len(waiting) - len(waiting) % _ROW_GROUP
+        with told(self.path):
+            self._writer.write_table(waiting.slice(0, whole), row_group_size=_ROW_GROUP)
+        self._waiting = [waiting.slice(whole)]
+
+    def _schema(self) -> pa.Schema:
+        id_types = {pl.Int64: pa.int64(), pl.String: pa.string()}
+        fields = [
+            pa.field(USER_ID, id_types[type(self.user_ids.dtype)], nullable=False),
+            pa.field(ITEM_ID, id_types[type(self.item_ids.dtype)], nullable=False),
+            pa.field(RANK, pa.uint16(), nullable=False),
+            pa.field(SCORE, pa.float32(), nullable=False),
+            pa.field(SOURCES, pa.string(), nullable=False),
+        ]
+        return pa.schema(fields, metadata=dict(self.metadata))
+
+
+def published_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a complete publication, or None where there is none."""
+    try:
+        manifest = read_sealed_json(folder / MANIFEST)
+        complete = (folder / SUCCESS).exists() and sha256_of(folder / RECOMMENDATIONS) == manifest["sha256"]
+    except (OSError, ValueError):
+        return None
+    return manifest if complete else None
+
+
+def check_file(staged: Path, facts: Mapping[str, Any]) -> None:
+    """Read a staged file again.
+
+    Raises: OutputError if it does not hold what was written.
+    """
+    problems = file_problems(staged, facts, repeats=False)
+    if problems:
+        raise OutputError(
+            f"the staged file is not what was written: {'; '.join(problems)}",
+            where=str(staged),
+            fix="check the disk, and run it again; if it comes again, `recsys train` another model",
+        )
+
+
+def publish(
+    staged: Path, published: Results, facts: Mapping[str, Any], run: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Publish the folder of a checked file, with a manifest and _SUCCESS, as that of its date in one step.
+
+    Args:
+        facts: what the same work always gives, as in the file's own metadata; run: what tells runs apart.
+
+    Returns: the manifest: both, and the file's hash.
+
+    Raises: OutputError if it cannot be published.
+    """
+    manifest = write_sidecars(staged, facts, run)
+    published.put(staged.parent, f"date={facts['date']}", run["run_id"])
+    return manifest
+
+
+def write_sidecars(file: Path, facts: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the manifest and _SUCCESS beside a file of recommendations, and return the manifest.
+
+    Raises: OutputError.
+    """
+    manifest = {**facts, **run, "sha256": sha256_of(file)}
+    write_sealed_json(file.with_name(MANIFEST), manifest)
+    with replacing(file.with_name(SUCCESS)) as part:
+        part.touch()
+    return manifest

@@ -1,0 +1,246 @@
+"""`score --changed-since`: users to whom nothing happened keep the lists of an earlier day."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.data_preparation.features.day_features import (
+    ACTIVE_DAYS,
+    EVENTS,
+    FEATURE,
+    SHARE,
+    VALUE,
+    FeatureTables,
+)
+from recsys_cli.data_preparation.features.partition import USERS, StoredFeatures
+from recsys_cli.pipelines.publication.recommendations_file import published_manifest
+from recsys_cli.pipelines.scoring.batches import Part, PartFacts
+from recsys_cli.pipelines.scoring.local_engine import SPAN
+from recsys_cli.pipelines.workspace.feature_store import stored_partition
+from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
+from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
+from recsys_cli.utils.errors import UsageError
+
+_SAMPLE = 1_000  # users whose carried lists are held against a full run's
+_DIGITS = 5  # of a number that is the same
+_LISTS = (USER, ITEM, RANK, SCORE, SOURCES)
+_STEADY = r"^user_(events|active_days|items|repeat_share|mean_.*)$"  # changed by events, not by days
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The published lists of an earlier day, and the features that they come from."""
+
+    day: date
+    file: Path
+    sha256: str
+    features: StoredFeatures
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """How carried lists compare with a full run's.
+
+    Attributes:
+        users: who are looked at.
+        differing: share of them whose items or order differ; overlap: mean share of the same items.
+    """
+
+    users: int
+    differing: float
+    overlap: float
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Lists that are carried over to a day, and the users of that day who are ranked anew instead.
+
+    Attributes:
+        changed: internal indices on the day, ascending.
+    """
+
+    lists: Lists
+    features: StoredFeatures
+    changed: np.ndarray
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the file of the day tells of it."""
+        ranked = len(self.changed)
+        kept = len(self.features.user_ids) - ranked
+        return {"date": str(self.lists.day), "sha256": self.lists.sha256, "ranked": ranked, "carried": kept}
+
+    def sample(self) -> np.ndarray:
+        """Return some of the users whose lists are carried, spread over them."""
+        kept = np.ones(len(self.features.user_ids), dtype=bool)
+        kept[self.changed] = False
+        places = np.flatnonzero(kept).astype(np.uint32)
+        spread = np.linspace(0, len(places) - 1, min(len(places), _SAMPLE)).astype(int)
+        return places[np.unique(spread)] if len(places) else places
+
+    def top(self, first: int, last: int) -> pl.DataFrame:
+        """Return the carried lists of the users from `first` up to `last`, as a part has them."""
+        ids = self.features.user_ids.slice(first, last - first)
+        changed = self.changed[(self.changed >= first) & (self.changed < last)]
+        users = pl.DataFrame([ids, pl.Series(USER, range(first, last), dtype=pl.UInt32)])
+        kept = users.filter(~pl.col(USER).is_in(changed.tolist()))
+        items = self.features.items.select(ITEM_ID).with_row_index(ITEM)
+        rows = _rows(self.lists.file, ids)
+        found = rows.join(kept, on=USER_ID).join(items, on=ITEM_ID)
+        return found.sort(USER, RANK).select(*_LISTS)
+
+    def merged(self, ranked: Iterator[Part], first: int) -> Iterator[Part]:
+        """Yield the lists of all users from `first` on: those that `ranked` yields, and the carried ones.
+
+        Args:
+            ranked: the changed users from `first` on; a part of it lies within a span.
+        """
+        waiting = self.changed[self.changed >= first]
+        for part in ranked:
+            mine, waiting = waiting[: part.facts.users], waiting[part.facts.users :]
+            for start, end in _pieces(first, int(mine[0]) // SPAN * SPAN):
+                yield self._part(start, end)
+                first = end
+            yield self._part(first, int(mine[-1]) + 1, part)
+            first = int(mine[-1]) + 1
+        for start, end in _pieces(first, len(self.features.user_ids)):
+            yield self._part(start, end)
+
+    def compared(self, ranked: Iterator[Part], users: np.ndarray) -> Sampled:
+        """Hold the carried lists of users against those that ranking gives them now."""
+        if users.size == 0:
+            return Sampled(0, 0.0, 1.0)
+        now = _orders(pl.concat([part.top for part in ranked]))
+        ids = self.features.user_ids.gather(users)
+        places = pl.DataFrame([ids, pl.Series(USER, users)])
+        items = self.features.items.select(ITEM_ID).with_row_index(ITEM)
+        rows = pl.scan_parquet(self.lists.file).filter(pl.col(USER_ID).is_in(ids.implode())).collect()
+        then = _orders(rows.join(places, on=USER_ID).join(items, on=ITEM_ID))
+        both = places.join(now, on=USER, how="left").join(then, on=USER, how="left", suffix="_then")
+        mine, theirs = pl.col(ITEM).fill_null([]), pl.col(f"{ITEM}_then").fill_null([])
+        longer = pl.max_horizontal(mine.list.len(), theirs.list.len())
+        shared = (
+            pl.when(longer > 0).then(mine.list.set_intersection(theirs).list.len() / longer).otherwise(1.0)
+        )
+        found = both.select(differing=(mine != theirs).mean(), overlap=shared.mean()).row(0)
+        return Sampled(len(users), *(round(one, 4) for one in found))
+
+    def _part(self, first: int, last: int, ranked: Part | None = None) -> Part:
+        tops = [self.top(first, last)] + ([] if ranked is None else [ranked.top.select(*_LISTS)])
+        warm = self.features.lazy(USERS).slice(first, last - first).select((pl.col("user_items") > 0).sum())
+        facts = PartFacts(last - first, int(warm.collect().item()), 0, first, 0, None)
+        if ranked is not None:
+            own = asdict(ranked.facts) | {"users": facts.users, "warm": facts.warm}
+            facts = PartFacts(**own)
+        return Part(facts, pl.concat(tops).sort(USER, RANK))
+
+
+def earlier_lists(workspace: Workspace, since: date, wanted: Mapping[str, Any]) -> Lists | str:
+    """Return the published lists of an earlier day, or why none of them can be carried over.
+
+    Args:
+        wanted: what must be the same in their manifest.
+
+    Raises: UsageError where nothing is published for the day.
+    """
+    folder = workspace.recommendations(since)
+    manifest = published_manifest(folder)
+    if manifest is None and (folder / RECOMMENDATIONS).exists():
+        raise UsageError(
+            f"the lists of {since} are damaged or not complete",
+            where="--changed-since",
+            fix=f"`recsys verify {since}` tells why, and with --repair mends what can be",
+        )
+    if manifest is None:
+        raise UsageError(
+            f"nothing is published for {since}",
+            where="--changed-since",
+            fix=f"run `recsys score --date {since}` first, or name a day of `recsys runs list`",
+        )
+    others = [name for name, value in wanted.items() if manifest.get(name) != value]
+    if others:
+        return f"the run of {since} had another {', '.join(others)}"
+    partition = stored_partition(workspace, since, manifest["features_content_hash"])
+    if partition is None:
+        return f"the features of {since} are gone"
+    return Lists(since, folder / RECOMMENDATIONS, manifest["sha256"], partition.features)
+
+
+def changed_users(today: StoredFeatures, lists: Lists) -> np.ndarray:
+    """Return the users to whom something happened, ascending internal indices of today.
+
+    Events, declared features, external candidates or cold status changed, or their list holds an item
+    that may no longer be recommended. What passes with the days alone, as the days since an event, is no
+    change. Memory does not grow with the users.
+    """
+    before, eligible = lists.features, today.items.filter(ELIGIBLE).select(ITEM_ID)
+    found = []
+    for first, last in _pieces(0, len(today.user_ids)):
+        ids = today.user_ids.slice(first, last - first)
+        start, end = _range_of(ids, before.user_ids)
+        pairs = zip(_own(today.span(first, last)), _own(before.span(start, end)), strict=True)
+        gone = _rows(lists.file, ids).join(eligible, on=ITEM_ID, how="anti")[USER_ID]
+        changed = reduce(pl.Series.append, [_differing(*pair) for pair in pairs], gone.clone())
+        found.append(first + ids.is_in(changed.implode()).arg_true().to_numpy())
+    return np.concatenate([np.zeros(0, dtype=int), *found]).astype(np.uint32)
+
+
+def _pieces(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield the users from `first` up to `last`, those of a span at a time."""
+    while first < last:
+        end = min(last, (first // SPAN + 1) * SPAN)
+        yield first, end
+        first = end
+
+
+def _range_of(ids: pl.Series, among: pl.Series) -> tuple[int, int]:
+    """Return where ids lie, at most, among others; both are sorted."""
+    return int(among.search_sorted(ids[0], "left")), int(among.search_sorted(ids[-1], "right"))
+
+
+def _rows(file: Path, ids: pl.Series) -> pl.DataFrame:
+    """Return the rows of the users from the first to the last of sorted ids."""
+    inside = pl.col(USER_ID).is_between(pl.lit(ids[0]), pl.lit(ids[-1]))
+    return pl.scan_parquet(file).filter(inside).collect()
+
+
+def _own(features: FeatureTables) -> list[pl.DataFrame]:
+    """Return all that a user has and that no passing day changes, by external ids."""
+    ids = features.users.select(USER_ID).with_row_index(USER)
+    items = features.items.select(ITEM_ID).with_row_index(ITEM)
+    steady = features.users.select(USER_ID, *features.user_features, pl.col(_STEADY))
+    pairs = features.pairs.join(ids, on=USER).join(items, on=ITEM)
+    tables = [
+        steady,
+        pairs.select(USER_ID, ITEM_ID, EVENTS, ACTIVE_DAYS),
+        features.affinity.join(ids, on=USER).select(USER_ID, FEATURE, VALUE, SHARE),
+    ]
+    if features.external is not None:
+        external = features.external.join(ids, on=USER).join(items, on=ITEM)
+        tables.append(external.select(USER_ID, ITEM_ID, SCORE))
+    return [_comparable(table) for table in tables]
+
+
+def _comparable(table: pl.DataFrame) -> pl.DataFrame:
+    lists = pl.selectors.list()
+    return table.with_columns(
+        pl.selectors.float().round_sig_figs(_DIGITS), lists.cast(pl.List(pl.String)).list.join("\0")
+    )
+
+
+def _differing(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
+    """Return the users with a row that the other table does not have."""
+    sides = [(one, other), (other, one)]
+    rows = [
+        mine.join(theirs, on=one.columns, how="anti", nulls_equal=True)[USER_ID] for mine, theirs in sides
+    ]
+    return pl.concat(rows)
+
+
+def _orders(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.sort(USER, RANK).group_by(USER, maintain_order=True).agg(ITEM)

@@ -1,0 +1,179 @@
+"""What a scoring run works with: the request, the model, the features that fit it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.data_preparation.tables.ids import close_ids
+from recsys_cli.data_preparation.tables.problems import settle
+from recsys_cli.models.versions.bundle import Bundle
+from recsys_cli.pipelines.publication.recommendations_file import RecommendationsWriter
+from recsys_cli.pipelines.scoring.batches import Part, ranked_parts
+from recsys_cli.pipelines.scoring.incremental import Carried
+from recsys_cli.pipelines.scoring.local_engine import Limits, Ranking, open_ranking, within_memory
+from recsys_cli.pipelines.workspace.feature_store import Partition
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.promoted_model import (
+    kept_settings_problems,
+    open_bundle,
+    open_fitting_features,
+)
+from recsys_cli.pipelines.workspace.run_record import Run
+from recsys_cli.utils.columns import ITEM_ID, USER
+from recsys_cli.utils.errors import UnknownUserError
+from recsys_cli.utils.progress import Progress
+from recsys_cli.utils.storage.atomic_files import sha256_of_json
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What is asked of a scoring run.
+
+    Attributes:
+        user_ids: None: everybody.
+        lock_wait: seconds to wait for another run of the day.
+        cluster: address of the Ray cluster that ranks; None: this process does.
+        changed_since: earlier day whose lists are kept by all to whom nothing happened; None: by nobody.
+    """
+
+    day: date
+    top_k: int
+    user_ids: Sequence[str] | None = None
+    force: bool = False
+    lock_wait: int = 0
+    cluster: str | None = None
+    changed_since: date | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a scoring run works with, once its model and features are open.
+
+    Attributes:
+        carried: lists of an earlier day that are kept; None: all users are ranked.
+    """
+
+    workspace: Workspace
+    request: ScoreRequest
+    run: Run
+    bundle: Bundle
+    partition: Partition
+    carried: Carried | None = None
+
+    @property
+    def work(self) -> dict[str, str]:
+        """All that decides the bytes of the file, by name."""
+        request, settings = self.request, self.workspace.settings
+        asked = sorted(request.user_ids) if request.user_ids is not None else None
+        return {
+            "date": str(request.day),
+            "model": self.bundle.version,
+            "features": self.partition.content_hash,
+            "top_k": str(request.top_k),
+            "users": sha256_of_json(asked),
+            "candidates.index": settings.candidates.index,
+            "scoring.shortlist": str(settings.scoring.shortlist_of(request.top_k)),
+            **({} if self.carried is None else {"carried": sha256_of_json(self.carried.facts())}),
+        }
+
+    @property
+    def key(self) -> str:
+        """A hash of all that decides the bytes of the file."""
+        return sha256_of_json(self.work)
+
+    def asked(self) -> dict[str, Any]:
+        """Return what the run was asked for, as its manifest has it."""
+        settings, request = self.workspace.settings, self.request
+        return {
+            "model_version": self.bundle.version,
+            "all_users": request.user_ids is None,
+            "top_k": request.top_k,
+            "index": settings.candidates.index,
+            "shortlist": settings.scoring.shortlist_of(request.top_k),
+        }
+
+    def users(self) -> np.ndarray:
+        """Return the internal indices of the users that are asked for, ascending."""
+        return _places(self.partition.features.user_ids, self.request)
+
+    def open(self) -> Ranking:
+        """Bind the model to the items of the day."""
+        workspace, features = self.workspace, self.partition.features
+        with self.run.stages.stage("open items"):
+            limits = Limits.of(workspace.settings, self.request.top_k)
+            ranking = open_ranking(self.bundle.model, features, limits, workspace.threads)
+        most = workspace.settings.runtime.max_memory_bytes
+        return ranking if most is None else within_memory(ranking, most)
+
+    def parts(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
+        """Yield the lists of users a part at a time, in order: ranked, or carried over."""
+        if self.carried is None or users.size == 0:
+            return self.ranked(ranking, users, progress)
+        changed = self.carried.changed[self.carried.changed >= users[0]]
+        return self.carried.merged(self.ranked(ranking, changed, progress), int(users[0]))
+
+    def ranked(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
+        """Rank users, here or on a cluster, and yield their lists a part at a time, in order."""
+        settings, stages, cluster = self.workspace.settings.candidates, self.run.stages, self.request.cluster
+        if cluster is None:
+            return ranked_parts(ranking, users, settings, stages, progress)
+        from recsys_cli.pipelines.scoring.ray_engine import cluster_parts
+
+        model = self.workspace.models.open(self.bundle.version)
+        return cluster_parts(self.key, model, ranking, users, settings, cluster, stages, progress)
+
+    def writer(self, staged: Path) -> RecommendationsWriter:
+        """Return what writes the lists."""
+        features = self.partition.features
+        return RecommendationsWriter(staged, features.user_ids, features.items[ITEM_ID], _metadata(self))
+
+
+def open_job(workspace: Workspace, request: ScoreRequest, run: Run) -> Job:
+    """Open the model and the features that fit it.
+
+    Raises: ModelError, InputError, OutputError.
+    """
+    with run.stages.stage("load model"):
+        bundle = open_bundle(workspace, request.day)
+        settle(kept_settings_problems(workspace, bundle))
+    with run.stages.stage("features"):
+        partition = open_fitting_features(
+            workspace, bundle, request.day, lambda found: _places(found.user_ids, request)
+        )
+    return Job(workspace, request, run, bundle, partition)
+
+
+def _places(ids: pl.Series, request: ScoreRequest) -> np.ndarray:
+    """Return the internal indices of the users that are asked for, ascending.
+
+    Raises: UnknownUserError with close matches.
+    """
+    if request.user_ids is None:
+        return np.arange(len(ids), dtype=np.uint32)
+    asked = pl.Series("asked", sorted(set(request.user_ids)), dtype=pl.String)
+    places = pl.DataFrame({"asked": ids.cast(pl.String)}).with_row_index(USER)
+    found = asked.to_frame().join(places, on="asked", how="left")
+    unknown = found.filter(pl.col(USER).is_null())["asked"].to_list()
+    if unknown:
+        close = close_ids(ids, unknown[0])
+        raise UnknownUserError(
+            f"{len(unknown):,} of {len(asked):,} users are unknown before {request.day}: "
+            f"{', '.join(unknown[:5])}",
+            where="--users",
+            fix=f"give ids of the users table or of the events; close ids: {', '.join(close)}",
+        )
+    return found[USER].sort().to_numpy()
+
+
+def _metadata(job: Job) -> dict[str, str]:
+    return {
+        "recsys.date": str(job.request.day),
+        "recsys.model_version": job.bundle.version,
+        "recsys.features_content_hash": job.partition.content_hash,
+        "recsys.key": job.key,
+    }

@@ -1,0 +1,133 @@
+"""Ranking users chunk by chunk: spans of users are read from disk, chunks of them ranked side by side."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import ceil
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.features.partition import StoredFeatures
+from recsys_cli.models.reranking.ranker import BoundRanker
+from recsys_cli.models.two_stage import DayItems, ServingDay, TwoStageModel, open_items, rank_users
+from recsys_cli.utils.columns import USER
+from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.parallel import chunks_of, mapped
+from recsys_cli.utils.stage_timer import peak_bytes
+
+SPAN = 32_768  # users whose features are in memory at a time
+_EXAMPLE_ITEMS = 8  # enough to see what a list comes from
+_SPAN_BYTES = 100_000_000  # that they take, or little more
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Users to be ranked together, by internal index, as members of a span that begins at `first`."""
+
+    users: np.ndarray
+    first: int
+    day: ServingDay
+
+    @property
+    def viewed(self) -> np.ndarray:
+        """How many items each user has had."""
+        return self.day.viewed(self.users - self.first)
+
+
+@dataclass(frozen=True)
+class RankedChunk:
+    """A chunk with the number of its candidates and its lists: user, item, sources, scores, rank."""
+
+    chunk: Chunk
+    candidates: int
+    top: pl.DataFrame
+
+    @property
+    def example(self) -> tuple[int, int]:
+        """The first of the users that show best what a list comes from: how well, and its internal index."""
+        users, viewed = self.chunk.users, self.chunk.viewed
+        listed = np.isin(users, self.top[USER].to_numpy())
+        fitness = listed * (1 + np.minimum(viewed, _EXAMPLE_ITEMS))
+        best = int(np.argmax(fitness))
+        return int(fitness[best]), int(users[best])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far ranking goes: the index that vectors are searched with, and numbers as in the settings."""
+
+    index: str
+    top_k: int
+    shortlist: int
+    chunk_users: int
+
+    @classmethod
+    def of(cls, settings: Settings, top_k: int) -> "Limits":
+        """Return the limits of the settings, for lists of so many places."""
+        scoring = settings.scoring
+        return cls(settings.candidates.index, top_k, scoring.shortlist_of(top_k), scoring.chunk_users)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A model over a day's items, ready for any of its users."""
+
+    features: StoredFeatures
+    items: DayItems
+    ranker: BoundRanker
+    limits: Limits
+    threads: int
+
+    def chunks(self, users: np.ndarray) -> Iterator[Chunk]:
+        """Yield users, ascending internal indices, in chunks; a span is read when its first one is due."""
+        for span in self.spans(users):
+            for chunk in chunks_of(span.users, self.limits.chunk_users):
+                yield Chunk(chunk, span.first, span.day)
+
+    def spans(self, users: np.ndarray) -> Iterator[Chunk]:
+        """Yield users, ascending internal indices, as they are read: all of a span together."""
+        last_user = int(users[-1]) if users.size else -1
+        ends = np.searchsorted(users, np.arange(0, last_user + 1, SPAN) + SPAN)
+        for start, end in pairwise([0, *ends.tolist()]):
+            if start < end:
+                first, last = int(users[start]), int(users[end - 1]) + 1
+                day = self.items.of_users(self.features.span(first, last))
+                yield Chunk(users[start:end], first, day)
+
+    def ranked(self, chunks: Iterable[Chunk]) -> Iterator[RankedChunk]:
+        """Yield the chunks' lists, in order."""
+        return mapped(self._rank, chunks, self.threads)
+
+    def _rank(self, chunk: Chunk) -> RankedChunk:
+        ranked = rank_users(
+            chunk.users - np.uint32(chunk.first), chunk.day, self.ranker, self.limits.shortlist
+        )
+        top = ranked.top(self.limits.top_k).with_columns(pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32))
+        return RankedChunk(chunk, len(ranked), top)
+
+
+def within_memory(ranking: Ranking, most: int) -> Ranking:
+    """Return the ranking with chunks so small that the process stays below `most` bytes.
+
+    Raises: SettingsError where that leaves no room for a user.
+    """
+    room = most - peak_bytes() - _SPAN_BYTES
+    users = room // ((ranking.threads + 1) * ranking.items.bytes_per_user)
+    if users < 1:
+        least = most - room + (ranking.threads + 1) * ranking.items.bytes_per_user
+        enough = ceil(1.1 * least / 1e7) / 100  # another run takes a little more or less
+        raise SettingsError(
+            f"runtime.max_memory leaves no room: about {least / 1e9:.2f} GB are needed",
+            where="runtime.max_memory",
+            fix=f"set at least {enough:.2f}GB, or fewer runtime.threads",
+        )
+    limits = replace(ranking.limits, chunk_users=min(ranking.limits.chunk_users, int(users)))
+    return replace(ranking, limits=limits)
+
+
+def open_ranking(model: TwoStageModel, features: StoredFeatures, limits: Limits, threads: int) -> Ranking:
+    """Bind a model to the items of a day."""
+    items = open_items(model.stage, features, threads, limits.index)
+    return Ranking(features, items, model.ranker.on(items.tables.items), limits, threads)

@@ -1,0 +1,38 @@
+"""What stops a run is told at once: one problem that comes up before the work brings all others along."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import date
+
+from recsys_cli.data_preparation.tables.problems import Problem, together
+from recsys_cli.pipelines.check import problems_by_kind
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
+
+
+@contextmanager
+def all_problems(workspace: Workspace, day: date) -> Iterator[None]:
+    """Let an error of a block tell of all that stops a run for the day, where it is not alone.
+
+    Raises: what the block raises; an error of inputs, model or output with the others in its words.
+    """
+    try:
+        yield
+    except RecsysError as error:
+        if type(error) not in (InputError, ModelError, OutputError):
+            raise
+        others = _others(workspace, day, type(error))
+        if not others:
+            raise
+        problems = [Problem(error.where, error.what, error.fix), *others]
+        what, where, fix = together(problems, "that stop the run")
+        raise type(error)(what, where=where, fix=fix) from error
+
+
+def _others(workspace: Workspace, day: date, kind: type[RecsysError]) -> list[Problem]:
+    """Return what would stop the run by another kind of error."""
+    found: dict[type[RecsysError], list[Problem]] = {}
+    with suppress(RecsysError):
+        found = problems_by_kind(workspace, day)
+    others = [problem for other, problems in found.items() if other is not kind for problem in problems]
+    return [problem for problem in others if problem.severity == "error"]

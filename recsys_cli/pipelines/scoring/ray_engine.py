@@ -1,0 +1,237 @@
+"""Ranking on a Ray cluster: the local engine's own function over ranges of users, on every node.
+
+Model and features are sent once a node and opened there; ranges of users are sent, their lists come back in
+order. Only this module knows of Ray.
+"""
+
+import io
+import logging
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from loguru import logger
+
+from recsys_cli.configs.candidate_sections import CandidatesSettings
+from recsys_cli.data_preparation.features.partition import StoredFeatures
+from recsys_cli.models.candidates.stage import EXACT
+from recsys_cli.models.versions.bundle import read_bundle
+from recsys_cli.pipelines.scoring.batches import Part, ranked_parts
+from recsys_cli.pipelines.scoring.local_engine import Limits, Ranking, open_ranking
+from recsys_cli.pipelines.scoring.ray_node_files import placed
+from recsys_cli.pipelines.workspace.run_record import library_versions
+from recsys_cli.utils.errors import OutputError, RecsysError, SettingsError, UsageError
+from recsys_cli.utils.parallel import chunks_of
+from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.stage_timer import Stages
+from recsys_cli.utils.storage.atomic_files import sha256_of
+
+Sent = list[Any]  # references to what lies in the cluster, a block each
+
+_AUTO = "auto"
+_SECONDS = 10  # that a cluster may take to answer at all
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # begins a talk over gRPC, and is answered
+_RANGE = 8_192  # users that a task ranks
+_IN_FLIGHT = 4  # tasks a core of the cluster that are sent and not yet written, at most
+_BLOCK = 64 * 2**20  # bytes of a file that are sent as one
+
+_open: dict[str, Ranking] = {}  # what this worker has open, by the key of its files
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker needs beside users, to rank them.
+
+    Attributes:
+        features: as stored, in a folder of the node that sends the order.
+        files: what lies below `model/` and `features/` of a node's own folder, in blocks; hashes: theirs.
+    """
+
+    key: str
+    features: StoredFeatures
+    candidates: CandidatesSettings
+    limits: Limits
+    libraries: Mapping[str, str]
+    files: Mapping[str, Sent]
+    hashes: Mapping[str, str]
+
+
+def cluster_parts(
+    key: str,
+    model: Path,
+    ranking: Ranking,
+    users: np.ndarray,
+    settings: CandidatesSettings,
+    address: str,
+    stages: Stages,
+    progress: Progress,
+) -> Iterator[Part]:
+    """Rank users on a cluster and yield their parts in order; few are under way at a time.
+
+    A task whose worker or node is lost runs again on another.
+
+    Args:
+        key: of all that decides the lists.
+        model: the folder of the version.
+        address: of the cluster; "auto": the one that this machine belongs to, or that RAY_ADDRESS names.
+
+    Raises: SettingsError where the extra [ray] is not installed, or the workers have other libraries;
+        UsageError where no cluster answers; OutputError where it is lost: what is ranked can be gone on with.
+    """
+    with _connected(address) as ray:
+        with stages.stage("send to the cluster"):
+            order = _order(ray, key, model, ranking, settings)
+        rank = ray.remote(rank_range).options(num_cpus=1, max_retries=-1)
+        ranges = enumerate(chunks_of(users, _RANGE))
+        tasks = (rank.remote(order, part, first=number == 0) for number, part in ranges)
+        ranked = 0
+        waiting: deque[Any] = deque(islice(tasks, _room(ray)))
+        while waiting:
+            progress(ranked, len(users))
+            with stages.stage("rank"):
+                parts = ray.get(waiting.popleft())
+            waiting.extend(islice(tasks, 1))
+            ranked += sum(part.facts.users for part in parts)
+            yield from parts
+        progress(len(users), len(users))
+
+
+def rank_range(order: Order, users: np.ndarray, *, first: bool) -> list[Part]:
+    """Rank users on a worker.
+
+    Args:
+        first: whether these are the first users of all, on whom an index is tried.
+
+    Raises: SettingsError for other libraries than the order's; CheckFailedError; ModelError; OutputError.
+    """
+    ranking, settings = _ranking(order), order.candidates
+    tried = settings if first else settings.model_copy(update={"index": EXACT})
+    return list(ranked_parts(ranking, users, tried, Stages(), silent))
+
+
+def _ranking(order: Order) -> Ranking:
+    """Return the model over the day's items, opened once a worker from files that come once a node."""
+    if order.key not in _open:
+        others = [
+            f"{name} {mine}" for name, mine in library_versions().items() if order.libraries[name] != mine
+        ]
+        if others:
+            raise SettingsError(
+                f"a worker has other libraries than this machine: {', '.join(others)}",
+                where="--engine ray",
+                fix="install the same locked packages on every node of the cluster",
+            )
+        folder = placed(order.files, order.hashes, _received)
+        features = replace(order.features, folder=folder / "features")
+        _open.clear()
+        model = read_bundle(folder / "model").model
+        _open[order.key] = open_ranking(model, features, order.limits, threads=1)
+    return _open[order.key]
+
+
+def _received(blocks: Sent) -> Iterator[np.ndarray]:
+    import ray
+
+    get: Any = ray.get
+    return (get(block) for block in blocks)
+
+
+def _order(ray: Any, key: str, model: Path, ranking: Ranking, settings: CandidatesSettings) -> Order:
+    folders = {"model": model, "features": ranking.features.folder}
+    paths = {f"{name}/{file.name}": file for name, one in folders.items() for file in sorted(one.iterdir())}
+    files = {name: [ray.put(block) for block in _blocks(path)] for name, path in paths.items()}
+    hashes = {name: sha256_of(path) for name, path in paths.items()}
+    features = replace(ranking.features)  # without what is read already
+    return Order(key, features, settings, ranking.limits, library_versions(), files, hashes)
+
+
+def _blocks(path: Path) -> Iterator[np.ndarray]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield np.frombuffer(block, dtype=np.uint8)
+
+
+def _room(ray: Any) -> int:
+    """Return how many tasks may be under way at a time."""
+    return max(1, int(_IN_FLIGHT * ray.cluster_resources().get("CPU", 1)))
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """Connect to a cluster, and turn what Ray raises into answers."""
+    if find_spec("ray") is None:
+        raise SettingsError(
+            "the engine ray needs the extra [ray], which is not installed",
+            where="--engine ray",
+            fix="pip install 'recsys-cli[ray]'",
+        )
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        _knock(address)
+        ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, ValueError, RuntimeError, RayError) as error:
+        raise UsageError(
+            f"no Ray cluster answers at {address}: {_line(error)}",
+            where="--address",
+            fix="start one with `ray start --head`, or give the address of one that runs",
+        ) from None
+    finally:
+        for number, handler in handlers.items():  # Ray puts its own in their place
+            if handler is not None:
+                signal.signal(number, handler)
+    with redirect_stdout(_ToLog()):
+        try:
+            yield ray
+        except RayTaskError as error:
+            if isinstance(error.cause, RecsysError):
+                raise error.cause from None
+            raise
+        except RayError as error:
+            raise OutputError(
+                f"the cluster was lost: {_line(error)}",
+                where=address,
+                fix="run it again: it goes on behind the users whose lists are ranked",
+            ) from error
+        finally:
+            ray.shutdown()
+
+
+class _ToLog(io.TextIOBase):
+    """Takes what Ray tells of lost nodes and workers, which it prints among the data of stdout otherwise."""
+
+    def write(self, text: str, /) -> int:
+        """Log the text's first line."""
+        if text.strip():
+            logger.info("ray: {}", text.strip().splitlines()[0])
+        return len(text)
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes whether anybody listens.
+
+    Raises: OSError where nobody does.
+    """
+    named = os.environ.get("RAY_ADDRESS", "") if address == _AUTO else address
+    host, _, port = named.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        with socket.create_connection((host, int(port)), timeout=_SECONDS) as talk:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                talk.sendall(_PREFACE)
+                if not talk.recv(1):
+                    raise ConnectionError("what listens there is no Ray cluster")
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

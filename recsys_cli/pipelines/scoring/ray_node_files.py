@@ -1,0 +1,73 @@
+"""Files that a cluster's nodes are sent: placed once a node, for all of its workers."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from recsys_cli.utils.errors import LockedError, OutputError
+from recsys_cli.utils.storage.atomic_files import private_folder, sha256_of, sha256_of_json, told
+from recsys_cli.utils.storage.locks import locked
+
+_FORGOTTEN_SECONDS = 86_400
+_SECONDS = 3_600  # that another worker of the node may take to place the files
+
+Block = TypeVar("Block")
+
+
+def placed(
+    files: Mapping[str, Block],
+    hashes: Mapping[str, str],
+    received: Callable[[Block], Iterable[np.ndarray]],
+) -> Path:
+    """Return this node's folder of the files; a worker that does not find them whole writes them.
+
+    Other files have another folder: runs side by side do not take each other's away.
+
+    Args:
+        files: a path below the folder = what `received` makes the file's bytes of; hashes: their SHA-256.
+
+    Raises: OutputError where they cannot be written.
+    """
+    home = private_folder("recsys-cluster")
+    if home is None:
+        raise OutputError(
+            "there is no folder of this user alone among the temporary files",
+            where="TMPDIR of a worker",
+            fix="remove recsys-cluster-* there, which somebody else has made",
+        )
+    folder = home / sha256_of_json(hashes)
+    with locked(home / f"{folder.name}.lock", "placing the files of a node", _SECONDS):
+        if not all(_is(folder / name, expected) for name, expected in hashes.items()):
+            _remove_forgotten(home)
+            shutil.rmtree(folder, ignore_errors=True)
+            with told(folder):
+                _write(folder, files, received)
+    return folder
+
+
+def _is(file: Path, expected: str) -> bool:
+    return file.is_file() and sha256_of(file) == expected
+
+
+def _write(
+    folder: Path, files: Mapping[str, Block], received: Callable[[Block], Iterable[np.ndarray]]
+) -> None:
+    for name, blocks in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            for block in received(blocks):
+                file.write(block.data)
+
+
+def _remove_forgotten(home: Path) -> None:
+    """Remove what earlier runs were sent, a day ago or more."""
+    for folder in home.iterdir():
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > _FORGOTTEN_SECONDS:
+            with suppress(LockedError, OutputError), locked(home / f"{folder.name}.lock", folder.name):
+                shutil.rmtree(folder, ignore_errors=True)

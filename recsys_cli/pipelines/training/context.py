@@ -1,0 +1,106 @@
+"""What a training in a workspace works with: its settings, threads, bounds, kept fits and finished steps."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+from recsys_cli.configs.dotted_keys import without
+from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.fit_cache import FitCache
+from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.context import TrainingContext
+from recsys_cli.models.training.lightfm_fits import FitsAtATime
+from recsys_cli.models.versions.bundle import Bundle
+from recsys_cli.models.versions.registry import model_versions
+from recsys_cli.pipelines.training.memory import TrainingBounds
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.run_record import Run, library_versions
+from recsys_cli.utils.errors import ModelError
+from recsys_cli.utils.storage.atomic_files import read_sealed_json, sha256_of_json, staging_folder
+
+_WITHOUT_EFFECT = ("candidates.index", "candidates.min_index_recall", "scoring.chunk_users")
+_STEPS = 1  # grows when what a step keeps, or how it is made, changes
+
+
+def resumable_context(workspace: Workspace, run: Run, key: str, bounds: TrainingBounds) -> TrainingContext:
+    """Return the context of a training whose finished steps a later one with the same key resumes after."""
+    return _context(workspace, run, Checkpoint(workspace.training_steps / key), bounds)
+
+
+@contextmanager
+def passing_context(
+    workspace: Workspace, run: Run, bounds: TrainingBounds | None = None
+) -> Iterator[TrainingContext]:
+    """Yield the context of a training that leaves no model, and so no finished steps."""
+    with staging_folder(workspace.models.folder) as folder:
+        # a folder inside: the staging folder itself is locked, and a step locks the folder of all steps
+        yield _context(workspace, run, Checkpoint(folder / "steps"), bounds)
+
+
+def training_key(
+    workspace: Workspace,
+    tables: Tables,
+    settings: Settings,
+    bounds: TrainingBounds,
+    base: Bundle | None = None,
+) -> str:
+    """Return a hash of all that decides what the steps of a training give.
+
+    Args:
+        settings: those that the model is made with.
+        base: the model that a warm start goes on from.
+    """
+    decisive = without(settings, _WITHOUT_EFFECT)
+    sections = ("timezone", "features", "candidates", "ranker", "scoring", "evaluation")
+    values = [
+        _STEPS,
+        str(tables.day),
+        {name: decisive[name] for name in sections},
+        workspace.threads,
+        None if base is None else base.version,
+        library_versions(),
+        tables.content_hash(),
+    ]
+    if bounds.rows < settings.ranker.max_train_rows:
+        values.append(bounds.rows)
+    return sha256_of_json(values)[:16]
+
+
+def kept_training_plan(workspace: Workspace, day: date, key: str) -> dict[str, Any] | None:
+    """Return the plan that was made for a training, None where there is none."""
+    try:
+        plan = read_sealed_json(workspace.training_plan(day))
+    except (OSError, ValueError):
+        return None
+    return plan if plan.get("key") == key else None
+
+
+def expected_iterations(workspace: Workspace) -> tuple[int, int]:
+    """Return how many iterations the ranker's members together learn for the holdout, and at the end.
+
+    The newest full training under the same settings of the ranker tells; without one, none stops early.
+    """
+    ranking = workspace.settings.ranker
+    try:
+        manifests = [one.manifest for one in model_versions(workspace.models)]
+    except ModelError:  # a damaged version: only its own use is refused
+        manifests = []
+    for manifest in manifests:
+        same = manifest["settings"]["ranker"] == ranking.model_dump(mode="json")
+        if same and not manifest["warm_start_of"]:
+            trees = int(manifest["trees"])
+            most = ranking.members * ranking.iterations
+            return min(most, trees + ranking.members * ranking.early_stopping_rounds), trees
+    return ranking.members * ranking.iterations, ranking.members * ranking.iterations
+
+
+def _context(
+    workspace: Workspace, run: Run, checkpoint: Checkpoint, bounds: TrainingBounds | None
+) -> TrainingContext:
+    fits = FitCache(workspace.fits)
+    if bounds is None:
+        return TrainingContext(workspace.settings, workspace.threads, run.stages, checkpoint, fits)
+    some = FitsAtATime(fits, bounds.fits)
+    return TrainingContext(workspace.settings, workspace.threads, run.stages, checkpoint, some, bounds.rows)

@@ -1,0 +1,111 @@
+"""A workspace: its settings and where its results lie."""
+
+import os
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from recsys_cli.configs.sections import Settings
+from recsys_cli.utils.storage.atomic_files import may_be_made, same_file_system, sha256_of_json
+from recsys_cli.utils.storage.result_store import Results
+
+RECOMMENDATIONS = "recommendations.parquet"
+MANIFEST = "manifest.json"
+SUCCESS = "_SUCCESS"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with settings; every path of a run comes from here.
+
+    Attributes:
+        secrets: dotted keys of the settings whose values no record may show.
+    """
+
+    root: Path
+    settings: Settings
+    secrets: frozenset[str] = frozenset()
+
+    @cached_property
+    def models(self) -> Results:
+        """The model versions."""
+        return Results.at(self.settings.output.models, self.root)
+
+    @property
+    def runs(self) -> Path:
+        """The folder of run records."""
+        return self.root / self.settings.output.runs
+
+    @property
+    def fits(self) -> Path:
+        """The folder of kept fits."""
+        return self.models.folder / ".fits"
+
+    @property
+    def training_steps(self) -> Path:
+        """The folder of the finished steps of trainings that have not ended."""
+        return self.models.folder / ".training"
+
+    @cached_property
+    def published(self) -> Results:
+        """All published recommendations, by `date=D`."""
+        return Results.at(self.settings.output.recommendations, self.root)
+
+    @property
+    def threads(self) -> int:
+        """Threads that a run uses: those of the settings, never more than there are cores."""
+        cores = len(os.sched_getaffinity(0))
+        return min(self.settings.runtime.threads or cores, cores)
+
+    @cached_property
+    def partitions(self) -> Results:
+        """All feature partitions, by `date=D`."""
+        return Results.at(self.settings.output.features, self.root)
+
+    def features(self, day: date) -> Path:
+        """Return the folder of a day's feature partition; of a store: of its copy, brought up to date.
+
+        Raises: OutputError where a store does not answer.
+        """
+        return self.partitions.open(f"date={day}")
+
+    def recommendations(self, day: date) -> Path:
+        """Return the folder of a day's published recommendations, as `features` does.
+
+        Raises: OutputError where a store does not answer.
+        """
+        return self.published.open(f"date={day}")
+
+    def staged(self, day: date) -> Path:
+        """Return the folder where a day's recommendations grow: beside the published ones, on their disk."""
+        published = self.published.folder
+        beside = published.with_name(f".{published.name}.staged")
+        fits = same_file_system(beside, published) and may_be_made(beside)
+        return (beside if fits else published / ".staged") / f"date={day}"
+
+    def plan(self, day: date) -> Path:
+        """Return where the plan of a day's scoring is kept."""
+        return self.runs / ".plans" / f"date={day}.json"
+
+    def training_plan(self, day: date) -> Path:
+        """Return where the plan of a training on the events before a day is kept."""
+        return self.runs / ".plans" / f"train-{day}.json"
+
+    def lock(self, name: str) -> Path:
+        """Return the path of a lock file."""
+        return self.runs / ".locks" / f"{name}.lock"
+
+    def feature_settings_hash(self) -> str:
+        """Return a hash of the settings that shape a feature partition."""
+        settings = self.settings
+        mapping: dict[str, Any] = settings.data.model_dump(mode="json")
+        for freshness in ("max_age_days", "stale_after_days"):
+            del mapping[freshness]
+        for table in ("interactions", "users", "items"):
+            del mapping[table]["path"]  # what the files hold counts, not where they lie
+        features = settings.features.model_dump(mode="json")
+        external = settings.candidates.external
+        columns = external.columns if external.is_on else None
+        return sha256_of_json([mapping, features, columns, settings.scoring.exclude, settings.timezone])

@@ -1,0 +1,90 @@
+"""A model over a day's features, checked to fit: what `score`, `explain` and `check` begin with."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from recsys_cli.data_preparation.features.day_features import DayFeatures, columns_alone, eligibility_problems
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.data_preparation.tables.problems import Problem, raise_errors
+from recsys_cli.models.two_stage import misfits, silent_sources
+from recsys_cli.models.versions.bundle import Bundle, read_bundle
+from recsys_cli.models.versions.registry import model_folder, promoted_version
+from recsys_cli.models.versions.trained_settings import without_effect
+from recsys_cli.pipelines.workspace.feature_store import Judge, Partition, accept, open_features
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.utils.dates import day_start
+from recsys_cli.utils.errors import ModelError
+from recsys_cli.utils.storage.uris import place_of
+
+
+def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> Bundle:
+    """Return the promoted, or the named, model version.
+
+    Raises: ModelError if there is none, it is damaged, or it has seen events on or after `day`.
+    """
+    name = version or promoted_version(workspace.models)
+    bundle = read_bundle(model_folder(workspace.models, name))
+    timezone = workspace.settings.timezone
+    if bundle.cut > day_start(day, timezone):
+        zones = (f" in {bundle.timezone}", f" in {timezone}") if bundle.timezone != timezone else ("", "")
+        raise ModelError(
+            f"model {name} has learnt from events up to {bundle.model.trained_through}{zones[0]}: "
+            f"{day}{zones[1]} is no future to it",
+            where=workspace.models.place_of(name),
+            fix=f"promote an older version (recsys models list), or run `recsys train --date {day}`",
+        )
+    return bundle
+
+
+def open_fitting_features(workspace: Workspace, bundle: Bundle, day: date, also: Judge = accept) -> Partition:
+    """Return the partition of `day`; features that the model or `also` refuses replace none that lie there.
+
+    Raises: ModelError that lists every difference between what the model was trained on and what there is;
+        InputError and OutputError as `open_features` does; InputError if no item may be recommended.
+    """
+    items_file = place_of(workspace.settings.data.items.path, workspace.root)
+
+    def judge(features: DayFeatures) -> None:
+        _raise_misfits(workspace, bundle, features, silent_sources(bundle.model, features))
+        raise_errors(eligibility_problems(features.items, day, items_file))
+        also(features)
+
+    return open_features(workspace, day, judge)
+
+
+def open_base(workspace: Workspace, tables: Tables) -> Bundle:
+    """Return the promoted model, checked to fit the settings and inputs, to go on learning from.
+
+    Raises: ModelError if there is none, it is damaged, has seen later days or does not fit.
+    """
+    bundle = open_bundle(workspace, tables.day)
+    _raise_misfits(workspace, bundle, columns_alone(tables, workspace.settings.features))
+    return bundle
+
+
+def kept_settings_problems(workspace: Workspace, bundle: Bundle) -> list[Problem]:
+    """Tell of settings that scoring does not follow, as the model keeps those of its training."""
+    left = without_effect(bundle, workspace.settings)
+    if not left:
+        return []
+    what = (
+        "it keeps the settings of its training; these have no effect before a full `recsys train`: "
+        + ", ".join(left)
+    )
+    fix = "run `recsys train`, or restore these settings"
+    return [Problem(f"model {bundle.version}", what, fix, "warning")]
+
+
+def _raise_misfits(
+    workspace: Workspace, bundle: Bundle, features: DayFeatures, more: Sequence[str] = ()
+) -> None:
+    wrong = [
+        *misfits(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed),
+        *more,
+    ]
+    if wrong:
+        raise ModelError(
+            "\n".join([f"model {bundle.version} does not fit the settings and inputs", *wrong]),
+            where=str(workspace.root / "settings"),
+            fix="restore what it was trained with, or run `recsys train` again",
+        )

@@ -1,0 +1,182 @@
+"""Object stores through fsspec's file systems: S3, Google Cloud Storage, Azure."""
+
+import errno
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from recsys_cli.utils.errors import RecsysError, SettingsError
+from recsys_cli.utils.storage.uris import STORES, WEB, is_glob, scheme_of, shown
+
+_IDENTITY = (
+    "size",
+    "ETag",
+    "etag",
+    "md5Hash",
+    "content_settings",
+    "LastModified",
+    "last_modified",
+    "updated",
+)
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_BLOCK = 8 * 2**20
+_options: dict[str, dict[str, Any]] = {}
+
+
+class StoreError(Exception):
+    """A store, or the web, does not answer, or not as it should; its text holds no credentials."""
+
+
+def use_options(options: Mapping[str, Mapping[str, Any]]) -> None:
+    """Take over, for this process, what the settings give each scheme's file system, as credentials."""
+    _options.clear()
+    _options.update({scheme: dict(given) for scheme, given in options.items()})
+
+
+def option(scheme: str, name: str, default: str) -> str:
+    """Return what the settings give a scheme under a name."""
+    return str(_options.get(scheme, {}).get(name, default))
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object of a store: its name below the URI, its size, and what changes when it does."""
+
+    name: str
+    size: int
+    identity: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """The objects below a URI.
+
+    Raises, in all that it does: StoreError for a store that does not answer; SettingsError where the extra of
+    the scheme is not installed.
+    """
+
+    uri: str
+
+    def check_usable(self) -> None:
+        """Make sure that the URI is one of an object store, and its file system is installed."""
+        scheme = scheme_of(self.uri)
+        if scheme in WEB:
+            raise SettingsError(
+                f"results cannot be written to {scheme}://",
+                where=shown(self.uri),
+                fix=f"name a folder, or a URI of {', '.join(STORES)}",
+            )
+        if find_spec(STORES[scheme]) is None:
+            raise SettingsError(
+                f"{scheme}:// needs the extra [{scheme}], which is not installed",
+                where=shown(self.uri),
+                fix=f"pip install 'recsys-cli[{scheme}]'",
+            )
+
+    @cached_property
+    def _system(self) -> Any:
+        self.check_usable()
+        from fsspec import filesystem
+
+        scheme = scheme_of(self.uri)
+        with self._answering():
+            return filesystem(scheme, use_listings_cache=False, **_options.get(scheme, {}))
+
+    @cached_property
+    def _root(self) -> str:
+        return str(self._system._strip_protocol(self.uri)).rstrip("/")  # pylint: disable=protected-access
+
+    def found(self, path: str) -> list[StoredObject]:
+        """Return what a path below the URI means, sorted: an object, a folder's, or a glob's."""
+        where = self._path(path)
+        with self._answering(path):
+            if is_glob(path):
+                told = self._system.glob(where, detail=True)
+            else:
+                told = self._system.find(where, detail=True)
+        files = [self._object(info) for info in told.values() if info["type"] == "file"]
+        return sorted(files, key=lambda one: one.name)
+
+    def names(self) -> list[str]:
+        """Return the names right below the URI; none where there is nothing."""
+        with self._answering():
+            try:
+                listed = self._system.ls(self._root, detail=False)
+            except FileNotFoundError:
+                return []
+        return sorted({str(one).rstrip("/").rpartition("/")[2] for one in listed} - {""})
+
+    def read(self, name: str) -> bytes:
+        """Return a small object's bytes.
+
+        Raises: FileNotFoundError where there is none.
+        """
+        with self._answering(name):
+            try:
+                return bytes(self._system.cat_file(self._path(name)))
+            except FileNotFoundError as error:
+                missing = error
+        raise missing
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small object, in one step."""
+        with self._answering(name):
+            self._system.pipe_file(self._path(name), content)
+
+    def remove(self, name: str) -> None:
+        """Remove an object."""
+        with self._answering(name):
+            self._system.rm_file(self._path(name))
+
+    def download(self, name: str, target: Path) -> None:
+        """Write an object's bytes to a file."""
+        with self._answering(name):
+            self._system.get_file(self._path(name), str(target))
+
+    def upload(self, file: Path, name: str) -> None:
+        """Write a file's bytes as an object, which is there whole or not at all."""
+        with self._answering(name):
+            self._system.put_file(str(file), self._path(name))
+
+    def sha256_of(self, name: str) -> str:
+        """Return the SHA-256 of an object's bytes, read again from the store."""
+        digest = hashlib.sha256()
+        with (
+            self._answering(name),
+            self._system.open(self._path(name), "rb", block_size=_BLOCK, cache_type="none") as file,
+        ):
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def _object(self, info: Mapping[str, Any]) -> StoredObject:
+        known = "|".join(f"{name}={info[name]}" for name in _IDENTITY if info.get(name) is not None)
+        name = str(info["name"]).removeprefix(self._root).lstrip("/")
+        return StoredObject(name, int(info["size"] or 0), hashlib.sha256(known.encode()).hexdigest())
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    @contextmanager
+    def _answering(self, name: str = "") -> Iterator[None]:
+        """Turn what the libraries of the stores raise, each its own, into errors of one kind."""
+        try:
+            yield
+        except RecsysError:
+            raise
+        except OSError as error:
+            if error.errno in _DISK:
+                raise  # the copy cannot be written
+            raise self._told(error, name) from error
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            raise self._told(error, name) from error
+
+    def _told(self, error: Exception, name: str) -> StoreError:
+        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        place = f" ({name})" if name else ""
+        return StoreError(f"{shown(self.uri)}{place} does not answer as it should: {told}")

@@ -1,0 +1,224 @@
+"""Folders of results by name, each whole or not there: on this disk, or in a store with a copy on this disk.
+
+In a store a result `NAME` is the objects `NAME/<key>/…`, never changed once written, and a small object
+`NAME/_current.json` that says which key counts, and each file's size and hash. It is written last.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from loguru import logger
+
+from recsys_cli.utils.errors import OutputError
+from recsys_cli.utils.storage.atomic_files import (
+    put_folder,
+    read_sealed_json,
+    sealed,
+    sha256_of,
+    staging_folder,
+    unsealed,
+    write_sealed_json,
+)
+from recsys_cli.utils.storage.object_store import Store, StoreError
+from recsys_cli.utils.storage.uris import copy_of, is_uri
+
+CURRENT = "_current.json"
+_KEPT = timedelta(days=1)  # that what no longer counts stays: a reader may be at it
+_TIME = "%Y%m%dT%H%M%S"  # that a key begins with
+_PROBE = ".writable"
+_PLAIN = re.compile(r"\w[\w.-]*", re.ASCII)  # a name of a file or key
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one kind.
+
+    Attributes:
+        folder: where they lie on this disk; of a store: their copies.
+        store: where they belong; None: in the folder itself.
+
+    Raises, in all that it does: OutputError where disk or store do not let it.
+    """
+
+    folder: Path
+    store: Store | None = None
+    _fresh: set[str] = field(default_factory=set)
+
+    @classmethod
+    def at(cls, path: str, root: Path) -> "Results":
+        """Return the results of a path or URI of the settings, in the workspace `root`."""
+        return cls(copy_of(path, root), Store(path)) if is_uri(path) else cls(root / path)
+
+    def __str__(self) -> str:
+        return str(self.folder) if self.store is None else self.store.uri
+
+    def place_of(self, *names: str) -> str:
+        """Return where something of the results lies, as a message shows it."""
+        return "/".join((str(self), *names))
+
+    def names(self) -> list[str]:
+        """Return the names of all results, those among them that are not whole."""
+        if self.store is None:
+            return sorted(one.name for one in self.folder.iterdir()) if self.folder.is_dir() else []
+        with self._told():
+            return [name for name in self.store.names() if not name.startswith(".")]
+
+    def open(self, name: str, only: Collection[str] | None = None) -> Path:
+        """Return the folder of a result; of a store: its copy, brought up to date the first time.
+
+        A result that is not there has no folder.
+
+        Args:
+            only: files that are enough; None: all.
+        """
+        target = self.folder / name
+        if self.store is not None and name not in self._fresh:
+            with self._told():
+                self._fetch(name, only)
+            if only is None:
+                self._fresh.add(name)
+        return target
+
+    def reread(self, name: str) -> None:
+        """Fetch all that a store has of a result once more, whatever the copy holds."""
+        if self.store is not None:
+            with self._told():
+                self._fetch(name, anew=True)
+
+    def put(self, staged: Path, name: str, key: str | None = None) -> None:
+        """Publish a staged folder under a name, in one step; what bore it before is replaced.
+
+        Args:
+            key: of a run: its id; a store keeps the files under it.
+        """
+        if self.store is not None:
+            with self._told():
+                _send(self.store, staged, name, key or f"{datetime.now(UTC).strftime(_TIME)}-{token_hex(3)}")
+        put_folder(staged, self.folder / name)
+        self._fresh.add(name)
+
+    def read_note(self, name: str) -> dict[str, Any] | None:
+        """Return the object that `write_note` wrote; None where there is none.
+
+        Raises: ValueError where it was changed since.
+        """
+        if self.store is None:
+            note = self.folder / name
+            return read_sealed_json(note) if note.exists() else None
+        with self._told(), suppress(FileNotFoundError):
+            return unsealed(self.store.read(name))
+        return None
+
+    def write_note(self, name: str, value: dict[str, Any]) -> None:
+        """Write a small JSON object beside the results, in one step."""
+        if self.store is None:
+            write_sealed_json(self.folder / name, value)
+            return
+        with self._told():
+            self.store.write(name, sealed(value))
+
+    def check_reachable(self) -> None:
+        """Make sure, before any work is spent, that a store takes objects."""
+        if self.store is not None:
+            with self._told():
+                self.store.write(_PROBE, b"")
+            with suppress(StoreError):
+                self.store.remove(_PROBE)
+
+    def _fetch(self, name: str, only: Collection[str] | None = None, *, anew: bool = False) -> None:
+        """Make the copy of a result what the store has: what is damaged there is so here, for all to see."""
+        assert self.store is not None
+        current, target = _current(self.store, name), self.folder / name
+        if current is None:
+            shutil.rmtree(target, ignore_errors=True)
+            return
+        files = current["files"]
+        wanted = set(files) if only is None else set(files) & set(only)
+        there = {file.name: file for file in target.iterdir()} if target.is_dir() else {}
+        sound = {
+            file for file, path in there.items() if not anew and file in files and _is(path, files[file])
+        }
+        if wanted <= sound == set(there):
+            return
+        held = {one.name for one in self.store.found(f"{name}/{current['key']}")}
+        with staging_folder(self.folder) as part:
+            for file in sound:
+                os.link(there[file], part / file)
+            for file in wanted - sound:
+                place = f"{name}/{current['key']}/{file}"
+                if place in held:
+                    self.store.download(place, part / file)
+                if not _is(part / file, files[file]):
+                    logger.warning("{}/{} is missing or damaged", self.store.uri, place)
+            put_folder(part, target)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as error:
+            raise OutputError(
+                str(error),
+                where=str(self),
+                fix="check address, credentials and rights of the store; `recsys doctor` tries them",
+            ) from error
+
+
+def _send(store: Store, staged: Path, name: str, key: str) -> None:
+    """Write the files of a folder under a key, read them again, and let the name mean this key last."""
+    before = _current(store, name)
+    files = {
+        file.name: {"sha256": sha256_of(file), "bytes": file.stat().st_size}
+        for file in sorted(staged.iterdir())
+    }
+    for file, told in files.items():
+        place = f"{name}/{key}/{file}"
+        store.upload(staged / file, place)
+        if store.sha256_of(place) != told["sha256"]:
+            raise StoreError(f"{store.uri}/{place} is not what was sent")
+    store.write(f"{name}/{CURRENT}", sealed({"schema_version": 1, "key": key, "files": files}))
+    _remove_forgotten(store, name, {key, before["key"] if before else key})
+
+
+def _remove_forgotten(store: Store, name: str, kept: Collection[str]) -> None:
+    """Remove what no longer counts, or was begun and never published, a day ago or more."""
+    for one in store.found(name):
+        key = one.name.split("/")[1]
+        if key not in kept and _age_of(key) > _KEPT:
+            store.remove(one.name)
+
+
+def _age_of(key: str) -> timedelta:
+    """Return how old a key is, which begins with its time; no time: not old."""
+    try:
+        return datetime.now(UTC) - datetime.strptime(key.partition("-")[0], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return timedelta(0)
+
+
+def _current(store: Store, name: str) -> dict[str, Any] | None:
+    """Return what a name means in the store; None: nothing, or nothing that can be trusted."""
+    try:
+        current = unsealed(store.read(f"{name}/{CURRENT}"))
+        if not all(_PLAIN.fullmatch(one) for one in (current["key"], *current["files"])):
+            raise ValueError("it names files elsewhere")
+        return current
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        logger.warning(
+            "{}/{}/{} counts for nothing, as it cannot be trusted: {}", store.uri, name, CURRENT, error
+        )
+        return None
+
+
+def _is(file: Path, told: dict[str, Any]) -> bool:
+    return file.is_file() and file.stat().st_size == told["bytes"] and sha256_of(file) == told["sha256"]
