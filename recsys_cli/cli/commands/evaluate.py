@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recsys_cli.cli.display.evaluation_tables import show_budget, show_models
+from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import Running, running, stage_rows
 from recsys_cli.cli.session import Session, session_of
-from recsys_cli.cli.stage_display import shown_stages
 from recsys_cli.utils.dates import parse_day
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import typer
 from recsys_cli.cli.commands.score import Planned
 from recsys_cli.cli.display.evaluation_tables import show_budget, show_models
 from recsys_cli.cli.display.score_summary import show_training_plan
+from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import Running, running, stage_rows
 from recsys_cli.cli.session import Session, session_of
 from recsys_cli.cli.shared_options import ScoringDate, chosen_day
-from recsys_cli.cli.stage_display import shown_stages
 from recsys_cli.utils.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:

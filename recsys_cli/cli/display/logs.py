@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loguru import logger
 
-from recsys_cli.cli import stage_display
+from recsys_cli.cli.display import stage_display
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.configs.secrets import Secrets
 from recsys_cli.utils.errors import OutputError

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from recsys_cli.cli.display.logs import log_to_file, log_to_terminal
+from recsys_cli.cli.display.stage_display import Turn, duration, shown_stages
 from recsys_cli.cli.display.terminal import Terminal
-from recsys_cli.cli.stage_display import Turn, duration, shown_stages
 from recsys_cli.configs.secrets import Secrets
 from recsys_cli.utils.stage_timer import Stages
 

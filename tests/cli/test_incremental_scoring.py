@@ -146,7 +146,7 @@ def test_the_bytes_do_not_depend_on_how_users_are_cut(
 ) -> None:
     told(*ALL_MAY_DIFFER, *SINCE)
     whole = file(workspace)
-    for module in (carrying, ranking):
+    for module in (incremental, local_engine):
         monkeypatch.setattr(module, "SPAN", span)
     told(*ALL_MAY_DIFFER, *SINCE, "--force")
     assert file(workspace) == whole
