@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import settings
 
@@ -66,9 +67,29 @@ def without_rights() -> Callable[[], AbstractContextManager[None]]:
 
 
 @pytest.fixture(scope="session")
+def retail() -> Path:
+    """The folder of a year of a shop's purchases: interactions, users and items (tests/data/README.md)."""
+    return Path(__file__).parent / "data" / "online-retail-2009"
+
+
+@pytest.fixture(scope="session")
+def retail_sample(retail: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of every fifth customer, whole histories; items with the words of their titles and a range."""
+    folder = tmp_path_factory.mktemp("retail-sample")
+    for name in ("interactions", "users"):
+        pl.read_parquet(retail / f"{name}.parquet").filter(pl.col("user_id") % 5 == 0).write_parquet(
+            folder / f"{name}.parquet"
+        )
+    pl.read_parquet(retail / "items.parquet").with_columns(
+        words=pl.col("title").str.split(" "), range=pl.col("item_id").str.head(2)
+    ).write_parquet(folder / "items.parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets beside the checkout; without it the tests that need it say so."""
+    """A folder of more real data sets beside the checkout; their licences keep them out of the repository."""
     folder = Path(__file__).parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(f"the real data sets are not there: {folder}")
+        pytest.skip(f"this data set may not be passed on, and is not beside the checkout: {folder}")
     return folder

@@ -15,10 +15,10 @@ SETTINGS = """
 path = "{data}/interactions.parquet"
 [default.data.users]
 path = "{data}/users.parquet"
-features = ["age", "gender"]
+features = ["country"]
 [default.data.items]
 path = "{data}/items.parquet"
-features = ["release_year", "genres"]
+features = ["price", "range", "words"]
 [default.candidates.lightfm]
 epochs = 2
 no_components = 8
@@ -28,14 +28,14 @@ members = 2
 label_windows = 2
 n_negatives = 20
 """
-DAY = "1998-04-09"
+DAY = "2010-11-26"
 
 
 @pytest.fixture(scope="module")
-def workspace(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(retail_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("stopped")
     (root / "settings").mkdir()
-    (root / "settings/settings.toml").write_text(SETTINGS.format(data=shared_data / "ml-100k"))
+    (root / "settings/settings.toml").write_text(SETTINGS.format(data=retail_sample))
     return root
 
 

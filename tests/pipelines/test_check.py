@@ -28,7 +28,6 @@ from recsys_cli.pipelines.workspace.run_record import begin_run
 from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID
 from recsys_cli.utils.errors import ExitCode
 
-DATA = Path(__file__).parents[2] / "../shared/data"
 DAY = date(2010, 11, 26)
 NO_MODEL = ("warning", "no model is promoted")
 
@@ -181,14 +180,15 @@ def test_an_output_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def trained(retail: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with a promoted model, of the last months of some real customers."""
-    source = DATA / "online-retail-2009/interactions.parquet"
-    if not source.exists():
-        pytest.skip("needs the real data: ../shared/data/online-retail-2009 is absent")
     root = tmp_path_factory.mktemp("trained")
     recent = (pl.col(TIMESTAMP) >= datetime(2010, 9, 1)) & (pl.col(USER_ID) % 12 == 0)
-    events = pl.read_parquet(source, columns=[USER_ID, ITEM_ID, TIMESTAMP]).filter(recent).unique()
+    events = (
+        pl.read_parquet(retail / "interactions.parquet", columns=[USER_ID, ITEM_ID, TIMESTAMP])
+        .filter(recent)
+        .unique()
+    )
     events.write_parquet(root / "events.parquet")
     settings = Settings(
         data=DataSettings(interactions=InteractionsSettings(path="events.parquet")),
@@ -267,25 +267,28 @@ def settings_file(root: Path, text: str) -> None:
 
 
 def test_the_program_finds_real_data_fit_and_writes_nothing(
-    tmp_path: Path, recsys: Callable[..., subprocess.CompletedProcess[str]]
+    retail: Path, tmp_path: Path, recsys: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    source = (DATA / "ml-100k").resolve()
-    if not source.exists():
-        pytest.skip("needs the real data: ../shared/data/ml-100k is absent")
     settings_file(
         tmp_path,
-        f'[default.data.interactions]\npath = "{source}/interactions.parquet"\n'
-        f'[default.data.users]\npath = "{source}/users.parquet"\nfeatures = ["age", "gender"]\n'
-        f'[default.data.items]\npath = "{source}/items.parquet"\nfeatures = ["genres"]\n',
+        f'[default.data.interactions]\npath = "{retail}/interactions.parquet"\n'
+        f'[default.data.users]\npath = "{retail}/users.parquet"\nfeatures = ["country"]\n'
+        f'[default.data.items]\npath = "{retail}/items.parquet"\nfeatures = ["price"]\n',
     )
     before = contents(tmp_path)
 
-    done = recsys("check", "--date", "1998-04-09", "--json")
+    done = recsys("check", "--date", "2010-11-26", "--json")
 
     assert done.returncode == ExitCode.OK, done.stderr
     told = json.loads(done.stdout)
-    assert (told["schema_version"], told["date"]) == (1, "1998-04-09")
-    assert [(one["severity"], one["what"]) for one in told["problems"]] == [NO_MODEL]
+    assert (told["schema_version"], told["date"]) == (1, "2010-11-26")
+    events = pl.read_parquet(retail / "interactions.parquet", columns=[USER_ID, ITEM_ID, TIMESTAMP])
+    past = events.filter(pl.col(TIMESTAMP) < datetime(2010, 11, 26))
+    repeated = f"{len(past) - past.n_unique():,} events repeat the user, item and timestamp of another"
+    assert [(one["severity"], one["what"]) for one in told["problems"]] == [
+        ("warning", f"{repeated}; each counts"),
+        NO_MODEL,
+    ]
     assert contents(tmp_path) == before
 
 

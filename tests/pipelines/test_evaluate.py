@@ -27,19 +27,18 @@ from recsys_cli.pipelines.workspace.run_record import Run, begin_run
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.errors import ExitCode, InputError, UsageError
 
-RETAIL = Path(__file__).parents[2] / "../shared/data/online-retail-2009/interactions.parquet"
 DAY = date(2010, 11, 26)
 REQUEST = EvaluationRequest(DAY, days=14, k=10)
 Event = tuple[str, str, str]
 
 
 @pytest.fixture(scope="module")
-def retail() -> pl.DataFrame:
+def purchases(retail: Path) -> pl.DataFrame:
     """The last months of every eighth customer."""
-    if not RETAIL.exists():
-        pytest.skip("needs the real data: ../shared/data/online-retail-2009 is absent")
     recent = (pl.col(TIMESTAMP) >= datetime(2010, 9, 1)) & (pl.col(USER_ID) % 8 == 0)
-    return pl.read_parquet(RETAIL, columns=[USER_ID, ITEM_ID, TIMESTAMP]).filter(recent)
+    return pl.read_parquet(retail / "interactions.parquet", columns=[USER_ID, ITEM_ID, TIMESTAMP]).filter(
+        recent
+    )
 
 
 def workspace_of(events: pl.DataFrame, root: Path, *, filter_viewed: bool = True) -> Workspace:
@@ -144,8 +143,8 @@ def test_a_request_that_cannot_be_judged_is_refused(request_: EvaluationRequest,
         set_exam(workspace, request_, begin(workspace))
 
 
-def test_the_judged_lists_are_those_that_score_publishes(retail: pl.DataFrame, tmp_path: Path) -> None:
-    workspace = workspace_of(retail, tmp_path)
+def test_the_judged_lists_are_those_that_score_publishes(purchases: pl.DataFrame, tmp_path: Path) -> None:
+    workspace = workspace_of(purchases, tmp_path)
     run = begin(workspace)
     exam = set_exam(workspace, REQUEST, run)
 
@@ -155,9 +154,9 @@ def test_the_judged_lists_are_those_that_score_publishes(retail: pl.DataFrame, t
     published = pl.read_parquet(score_users(workspace, ScoreRequest(DAY, 10), run).path)
 
     after = pl.col(TIMESTAMP).is_between(datetime(2010, 11, 26), datetime(2010, 12, 10), closed="left")
-    before = retail.filter(pl.col(TIMESTAMP) < datetime(2010, 11, 26))
+    before = purchases.filter(pl.col(TIMESTAMP) < datetime(2010, 11, 26))
     truth = (
-        retail.filter(after)
+        purchases.filter(after)
         .select(USER_ID, ITEM_ID)
         .unique()
         .join(before, on=USER_ID, how="semi")
@@ -175,9 +174,9 @@ def test_the_judged_lists_are_those_that_score_publishes(retail: pl.DataFrame, t
 
 
 def test_the_program_compares_and_publishes_nothing(
-    retail: pl.DataFrame, tmp_path: Path, recsys: Callable[..., subprocess.CompletedProcess[str]]
+    purchases: pl.DataFrame, tmp_path: Path, recsys: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    workspace_of(retail, tmp_path)
+    workspace_of(purchases, tmp_path)
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings/settings.toml").write_text(
         '[default.data.interactions]\npath = "events.parquet"\n'

@@ -17,15 +17,15 @@ from recsys_cli.pipelines.explain import explain_user
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import open_bundle, open_fitting_features
 
-DAY = date(1998, 4, 9)
+DAY = date(2010, 11, 26)
 K, SHORTLIST = 10, 100
 LIGHT = ("candidates.lightfm.epochs=2", "ranker.label_windows=2", "ranker.iterations=100")
 
 
 @pytest.fixture(scope="module")
-def trained(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root, movies = tmp_path_factory.mktemp("movies"), shared_data / "ml-100k"
-    tables = [f"--{name}={movies}/{name}.parquet" for name in ("interactions", "users", "items")]
+def trained(retail_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shop")
+    tables = [f"--{name}={retail_sample}/{name}.parquet" for name in ("interactions", "users", "items")]
     sets = [word for one in LIGHT for word in ("--set", one)]
     for command in (
         ["init", str(root), "--preset", "generic", *tables],

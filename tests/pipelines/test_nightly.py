@@ -1,4 +1,4 @@
-"""The nightly job on real data, through the real program: MovieLens 100K as of 1998-04-09."""
+"""The nightly job on real data, through the real program: a gift shop as of 2010-11-26."""
 
 import json
 import shutil
@@ -12,16 +12,16 @@ import pytest
 
 from recsys_cli.cli.app import main
 
-DAY = "1998-04-09"
+DAY = "2010-11-26"
 SETTINGS = """
 [default.data.interactions]
 path = "interactions.parquet"
 [default.data.users]
 path = "{data}/users.parquet"
-features = ["age", "gender", "occupation"]
+features = ["country"]
 [default.data.items]
 path = "{data}/items.parquet"
-features = ["release_year", "genres"]
+features = ["price", "range", "words"]
 [default.candidates.lightfm]
 epochs = 3
 no_components = 16
@@ -33,13 +33,12 @@ label_windows = 2
 
 
 @pytest.fixture(scope="module")
-def scored(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scored(retail_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a trained model and the published lists of the day."""
-    workspace = tmp_path_factory.mktemp("ml-100k")
-    data = shared_data / "ml-100k"
+    workspace = tmp_path_factory.mktemp("shop")
     (workspace / "settings").mkdir()
-    (workspace / "settings/settings.toml").write_text(SETTINGS.format(data=data))
-    shutil.copy(data / "interactions.parquet", workspace)
+    (workspace / "settings/settings.toml").write_text(SETTINGS.format(data=retail_sample))
+    shutil.copy(retail_sample / "interactions.parquet", workspace)
     assert main(["-q", "-C", str(workspace), "train", "--date", DAY]) == 0
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY]) == 0
     return workspace
@@ -73,7 +72,7 @@ def score(workspace: Path, *options: str) -> int:
 def test_every_user_has_ten_ranked_new_items(scored: Path) -> None:
     lists = pl.read_parquet(published(scored))
     seen = events_before(scored).select("user_id", "item_id").unique()
-    known = set(pl.read_parquet(scored / "interactions.parquet")["user_id"])  # each is in the users table too
+    known = set(pl.read_parquet(scored / "interactions.parquet")["user_id"])  # the users table has no others
     per_user = lists.group_by("user_id").agg(
         pl.len(), pl.col("rank"), pl.col("score"), pl.col("item_id").n_unique()
     )
@@ -99,12 +98,12 @@ def _without(events: pl.DataFrame, future: pl.Expr) -> pl.DataFrame:
 
 
 def _changed(events: pl.DataFrame, future: pl.Expr) -> pl.DataFrame:
-    return events.with_columns(pl.when(future).then(pl.lit(999_999)).otherwise("item_id").alias("item_id"))
+    return events.with_columns(pl.when(future).then(pl.lit("999999")).otherwise("item_id").alias("item_id"))
 
 
 def _added(events: pl.DataFrame, future: pl.Expr) -> pl.DataFrame:
     more = events.filter(future).with_columns(
-        pl.col("user_id") + 5_000, pl.lit(DAY).str.to_datetime().alias("timestamp")
+        pl.col("user_id") + 50_000, pl.lit(DAY).str.to_datetime().alias("timestamp")
     )
     return pl.concat([more, events.reverse()])
 
@@ -127,12 +126,12 @@ def test_an_event_before_the_day_changes_the_lists(workspace: Path) -> None:
     before = published(workspace).read_bytes()
     events = pl.read_parquet(workspace / "interactions.parquet")
     top = pl.read_parquet(published(workspace)).row(0, named=True)
-    watched = events.head(1).with_columns(
+    bought = events.head(1).with_columns(
         user_id=top["user_id"],
         item_id=top["item_id"],
-        timestamp=pl.lit("1998-04-08 23:59:59").str.to_datetime(),
+        timestamp=pl.lit("2010-11-25 23:59:59").str.to_datetime(),
     )
-    pl.concat([events, watched.select(events.columns).cast(dict(events.schema))]).write_parquet(
+    pl.concat([events, bought.select(events.columns).cast(dict(events.schema))]).write_parquet(
         workspace / "interactions.parquet"
     )
     assert score(workspace) == 0
@@ -164,11 +163,11 @@ def test_the_file_names_the_model_and_the_manifest_its_hash(scored: Path) -> Non
 
 def test_excluded_items_never_appear(workspace: Path) -> None:
     items = pl.read_parquet(items_file(workspace))
-    old = set(items.filter(pl.col("release_year") <= "1996")["item_id"])
-    assert old & set(pl.read_parquet(published(workspace))["item_id"])
-    assert score(workspace, "--set", "scoring.exclude=release_year <= '1996'") == 0
+    dear = set(items.filter((pl.col("price") > 2) & (pl.col("range") == "22"))["item_id"])
+    assert dear & set(pl.read_parquet(published(workspace))["item_id"])
+    assert score(workspace, "--set", "scoring.exclude=price > 2 AND range = '22'") == 0
     lists = pl.read_parquet(published(workspace))
-    assert not old & set(lists["item_id"])
+    assert not dear & set(lists["item_id"])
     assert lists.group_by("user_id").len()["len"].min() == 10
 
 
@@ -179,9 +178,9 @@ def test_unavailable_items_never_appear(workspace: Path) -> None:
     )
     ended, coming, last_day = popular
     days = {
-        ended: ("1990-01-01", "1998-04-08"),
-        coming: ("1998-04-10", None),
-        last_day: ("1998-04-09", "1998-04-09"),
+        ended: ("2009-01-01", "2010-11-25"),
+        coming: ("2010-11-27", None),
+        last_day: ("2010-11-26", "2010-11-26"),
     }
     dated = items.with_columns(
         pl.col("item_id")
@@ -205,13 +204,13 @@ def test_unavailable_items_never_appear(workspace: Path) -> None:
 
 def test_some_users_never_replace_the_lists_of_all(workspace: Path) -> None:
     before = published(workspace).read_bytes()
-    assert score(workspace, "--users", "1,2,3") == 5
+    assert score(workspace, "--users", "12355,12360,12370") == 5
     assert published(workspace).read_bytes() == before
     shutil.rmtree(workspace / "recommendations")
     everybody = before
-    assert score(workspace, "--users", "3,1,2", "--top-k", "4") == 0
+    assert score(workspace, "--users", "12370,12355,12360", "--top-k", "4") == 0
     lists = pl.read_parquet(published(workspace))
-    assert lists["user_id"].unique().sort().to_list() == [1, 2, 3] and lists["rank"].max() == 4
+    assert lists["user_id"].unique().sort().to_list() == [12355, 12360, 12370] and lists["rank"].max() == 4
     assert score(workspace) == 0
     assert published(workspace).read_bytes() == everybody
 
@@ -232,11 +231,11 @@ def test_explain_repeats_the_published_lists(scored: Path, capsys: pytest.Captur
 
 
 def test_explain_reads_well_on_a_terminal(scored: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["-C", str(scored), "explain", "1"]) == 0
+    assert main(["-C", str(scored), "explain", "12355"]) == 0
     out = capsys.readouterr().out
-    best = pl.read_parquet(published(scored)).filter(pl.col("user_id") == 1)["item_id"][0]
+    best = pl.read_parquet(published(scored)).filter(pl.col("user_id") == 12355)["item_id"][0]
     title = pl.read_parquet(items_file(scored)).filter(pl.col("item_id") == best)["title"][0]
-    assert f"User 1 on {DAY}: warm" in out and f"{title} [{best}]" in out and "lightfm " in out
+    assert f"User 12355 on {DAY}: warm" in out and f"{title} [{best}]" in out and "lightfm " in out
 
 
 def test_training_again_gives_the_same_version_and_rollback_the_one_before(workspace: Path) -> None:

@@ -15,9 +15,8 @@ LIGHT = (
 
 
 def test_two_stages_beat_every_single_source_and_their_blend(
-    shared_data: Path, tmp_path: Path, recsys: Callable[..., subprocess.CompletedProcess[str]]
+    retail: Path, tmp_path: Path, recsys: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    retail = shared_data / "online-retail-2009"
     tables = [f"--{name}={retail}/{name}.parquet" for name in ("interactions", "users", "items")]
     assert recsys("init", str(tmp_path), "--preset", "generic", *tables).returncode == 0
 

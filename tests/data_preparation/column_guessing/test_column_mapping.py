@@ -43,14 +43,12 @@ def everything_guessed(folder: Path, *named: tuple[str, str], **tables: pl.DataF
     return guess_data(paths, folder, named)
 
 
-def of_shared_data(name: str, folder: Path) -> GuessedData:
-    return guess_data(
-        {table: f"{name}/{table}.parquet" for table in ("interactions", "users", "items")}, folder
-    )
+def of_folder(folder: Path) -> GuessedData:
+    return guess_data({name: f"{name}.parquet" for name in ("interactions", "users", "items")}, folder)
 
 
-def test_online_retail_is_mapped(shared_data: Path) -> None:
-    data, guesses, unused = of_shared_data("online-retail-2009", shared_data)
+def test_online_retail_is_mapped(retail: Path) -> None:
+    data, guesses, unused = of_folder(retail)
     assert data.interactions.columns == {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"}
     assert (data.user_id_type, data.item_id_type) == ("integer", "text")
     assert data.users.features == ["country"]
@@ -61,11 +59,11 @@ def test_online_retail_is_mapped(shared_data: Path) -> None:
         ("interactions", "quantity"),
         ("interactions", "price"),
     ]
-    assert day_after(data.interactions, shared_data) == date(2010, 12, 10)
+    assert day_after(data.interactions, retail) == date(2010, 12, 10)
 
 
 def test_ml_100k_is_mapped(shared_data: Path) -> None:
-    data, _, unused = of_shared_data("ml-100k", shared_data)
+    data, _, unused = of_folder(shared_data / "ml-100k")
     assert data.interactions.columns == {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"}
     assert (data.user_id_type, data.item_id_type) == ("integer", "integer")
     assert data.users.features == ["age", "gender", "occupation"]
@@ -84,7 +82,7 @@ def test_ml_100k_is_mapped(shared_data: Path) -> None:
 
 
 def test_every_column_of_complete_journey_is_mapped_taken_or_named(shared_data: Path) -> None:
-    data, guesses, unused = of_shared_data("complete-journey", shared_data)
+    data, guesses, unused = of_folder(shared_data / "complete-journey")
     assert data.users.columns == {"user_id": "user_id"}
     assert data.users.features == [
         "age",
@@ -109,7 +107,7 @@ def test_every_column_of_complete_journey_is_mapped_taken_or_named(shared_data: 
     ]
     for table in (data.interactions, data.users, data.items):
         named = {*table.columns.values(), *getattr(table, "features", ()), *(one.column for one in unused)}
-        assert set(pl.read_parquet_schema(shared_data / table.path)) <= named
+        assert set(pl.read_parquet_schema(shared_data / "complete-journey" / table.path)) <= named
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from recsys_cli.pipelines.training.memory import (
 from recsys_cli.utils.errors import ExitCode, SettingsError
 
 Recsys = Callable[..., subprocess.CompletedProcess[str]]
-DAY = date(1998, 3, 20)
+DAY = date(2010, 11, 26)
 LIGHT = (
     "candidates.lightfm.epochs=2",
     "candidates.lightfm.no_components=16",
@@ -37,14 +37,14 @@ PLENTY = "1TB"
 
 
 @pytest.fixture(scope="module")
-def root(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace of MovieLens 100K that trains lightly."""
-    folder = tmp_path_factory.mktemp("ml-100k")
+def root(retail_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of real purchases that trains lightly."""
+    folder = tmp_path_factory.mktemp("shop")
     (folder / "settings").mkdir()
     (folder / "settings/settings.toml").write_text(
         "[default.data]\n"
         + "".join(
-            f"[default.data.{name}]\npath = '{shared_data}/ml-100k/{name}.parquet'\n"
+            f"[default.data.{name}]\npath = '{retail_sample}/{name}.parquet'\n"
             for name in ("interactions", "users", "items")
         )
     )
