@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recsys_cli.configs.lean_dynaconf import parse_with_toml
+from dynaconf.utils.parse_conf import parse_with_toml
+
 from recsys_cli.configs.schema import KeyPath, canonical, holds_text
 from recsys_cli.configs.secrets import is_secret_name
 from recsys_cli.utils.errors import SettingsError

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dynaconf import Dynaconf
+from dynaconf.constants import TOML_EXTENSIONS
+from dynaconf.loaders.base import BaseLoader
+from dynaconf.vendor import tomllib
+
 from recsys_cli.configs.layers import Layer, overlay, table_layer
-from recsys_cli.configs.lean_dynaconf import TOML_EXTENSIONS, BaseLoader, Dynaconf, tomllib
 from recsys_cli.configs.sections import Settings
 from recsys_cli.utils.errors import SettingsError
 

@@ -23,6 +23,7 @@ from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import kept_settings_problems, open_bundle
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
+from recsys_cli.utils.storage.folders import nearest_existing
 from recsys_cli.utils.storage.uris import place_of
 
 _SECONDS_A_DAY = 86_400
@@ -135,7 +136,7 @@ def _output_problems(workspace: Workspace, day: date) -> list[Problem]:
     }
     problems = []
     for name, folder in folders.items():
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        existing = nearest_existing(folder)
         if not existing.is_dir():
             problems.append(_output(existing, f"output.{name} leads through a file, not a folder", name))
         elif not os.access(existing, os.W_OK | os.X_OK):

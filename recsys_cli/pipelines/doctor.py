@@ -15,7 +15,7 @@ from recsys_cli.models.versions.registry import promoted_version
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import library_versions
 from recsys_cli.utils.errors import RecsysError
-from recsys_cli.utils.storage.atomic_files import may_be_made
+from recsys_cli.utils.storage.folders import may_be_made, nearest_existing
 from recsys_cli.utils.storage.result_store import Results
 from recsys_cli.utils.storage.uris import is_uri, shown
 
@@ -78,7 +78,7 @@ def _store(name: str, results: Results) -> Finding:
 
 
 def _folder(name: str, folder: Path) -> Finding:
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    nearest = nearest_existing(folder)
     free = shutil.disk_usage(nearest).free
     problem = "" if may_be_made(folder) else "it cannot be written by this user"
     return Finding("output", name, f"{folder}, {free / 1e9:.1f} GB free", problem)

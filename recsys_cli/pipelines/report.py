@@ -22,7 +22,7 @@ from recsys_cli.pipelines.workspace.run_history import KILLED, read_runs
 from recsys_cli.utils.columns import ITEM_ID, SCORE, TITLE
 from recsys_cli.utils.dates import parse_instant
 from recsys_cli.utils.errors import RecsysError, UsageError
-from recsys_cli.utils.storage.atomic_files import read_json
+from recsys_cli.utils.storage.json_files import read_json
 
 _Publications = dict[date, dict[str, Any]]
 _TOP_ITEMS = 10

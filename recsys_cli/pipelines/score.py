@@ -23,7 +23,7 @@ from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.columns import ELIGIBLE
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.progress import Progress, silent
-from recsys_cli.utils.storage.atomic_files import check_writable
+from recsys_cli.utils.storage.folders import check_writable
 from recsys_cli.utils.storage.locks import locked
 
 

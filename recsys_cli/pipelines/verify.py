@@ -10,7 +10,8 @@ import pyarrow as pa
 from recsys_cli.pipelines.publication.recommendations_file import write_sidecars
 from recsys_cli.pipelines.publication.validation import file_problems, read_facts
 from recsys_cli.pipelines.workspace.layout import MANIFEST, SUCCESS
-from recsys_cli.utils.storage.atomic_files import read_sealed_json, sha256_of
+from recsys_cli.utils.storage.hashing import sha256_of
+from recsys_cli.utils.storage.json_files import read_sealed_json
 
 
 @dataclass(frozen=True)

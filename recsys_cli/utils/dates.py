@@ -1,4 +1,4 @@
-"""Scoring days: half-open local days, read strictly."""
+"""Days and durations as people write them, read strictly; a scoring day is a half-open local day."""
 
 import re
 from datetime import UTC, date, datetime, time
@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 from recsys_cli.utils.errors import UsageError
 
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3_600}
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smh])", re.ASCII)
 
 
 def parse_day(text: str, where: str = "--date") -> date:
@@ -24,6 +26,19 @@ def parse_day(text: str, where: str = "--date") -> date:
             where=where,
             fix="give an existing day as YYYY-MM-DD, such as 2026-11-23",
         ) from None
+
+
+def parse_duration(text: str, where: str) -> int:
+    """Return the seconds that `text` names.
+
+    Raises: UsageError for anything but a whole number, from 1 on, of seconds, minutes or hours.
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"{text!a} is not a duration", where=where, fix="write it as 90s, 30m or 2h, without a sign"
+        )
+    return int(found[1]) * _SECONDS[found[2]]
 
 
 def parse_instant(text: str | None) -> datetime | None:

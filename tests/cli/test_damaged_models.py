@@ -17,7 +17,7 @@ import pytest
 from recsys_cli.cli.app import main
 from recsys_cli.models.versions.bundle import read_bundle
 from recsys_cli.utils.errors import ExitCode, ModelError
-from recsys_cli.utils.storage.atomic_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 
 Refused = Callable[..., str]
 Damage = Callable[[Path], object]

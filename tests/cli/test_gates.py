@@ -12,7 +12,7 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
-from recsys_cli.utils.storage.atomic_files import write_sealed_json
+from recsys_cli.utils.storage.json_files import write_sealed_json
 
 DAY, NEXT = "2026-03-02", "2026-03-03"
 FILE = "recommendations.parquet"

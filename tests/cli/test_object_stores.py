@@ -23,7 +23,7 @@ from recsys_cli.pipelines.scoring.job import ScoreRequest
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import begin_run
 from recsys_cli.utils.errors import ExitCode, InputError
-from recsys_cli.utils.storage.atomic_files import sealed
+from recsys_cli.utils.storage.json_files import sealed
 from recsys_cli.utils.storage.result_store import CURRENT
 from tests.stores import S3, SECRET, s3_server
 

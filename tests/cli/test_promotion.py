@@ -11,7 +11,7 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
-from recsys_cli.utils.storage.atomic_files import read_sealed_json
+from recsys_cli.utils.storage.json_files import read_sealed_json
 
 Refused = Callable[..., str]
 DAY = "2026-03-02"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from recsys_cli.utils.errors import ExitCode
-from recsys_cli.utils.storage.atomic_files import write_sealed_json
+from recsys_cli.utils.storage.json_files import write_sealed_json
 from tests.torture.case import Case, Family, some
 from tests.torture.checks import intact, spoken
 from tests.torture.lab import DAY, SCORE, Kit, Lab, in_workspace

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from recsys_cli.utils.errors import ExitCode
-from recsys_cli.utils.storage.atomic_files import write_sealed_json
+from recsys_cli.utils.storage.json_files import write_sealed_json
 from tests.torture.case import Case, Family, some
 from tests.torture.checks import spoken
 from tests.torture.lab import PUBLISHED, SCORE, Kit, Lab, in_workspace

@@ -1,4 +1,4 @@
-"""What is kept of a compiled loop is renewed when its own file changes: it may hold no code of another."""
+"""Numba invalidates its cache per file: a kernel may hold no code of another file."""
 
 import ast
 import os
@@ -12,14 +12,14 @@ from types import ModuleType
 import numba
 import pytest
 
-from recsys_cli.utils.storage.atomic_files import private_folder
+from recsys_cli.utils.storage.folders import private_folder
 
 PACKAGE = Path(__file__).parents[2] / "recsys_cli"
-FILES = sorted(PACKAGE.rglob("*_loops.py"))
+FILES = sorted(file for file in (PACKAGE / "models/kernels").glob("*.py") if file.name != "__init__.py")
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
-def test_a_loop_calls_loops_of_its_own_file_alone(file: Path) -> None:
+def test_a_kernel_calls_kernels_of_its_own_file_alone(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {one for one in modules if one and one.startswith("recsys_cli")} == {
@@ -27,7 +27,7 @@ def test_a_loop_calls_loops_of_its_own_file_alone(file: Path) -> None:
     }
 
 
-def test_compiled_loops_are_nowhere_else() -> None:
+def test_kernels_are_nowhere_else() -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
     assert {path for path, text in texts.items() if "\n@compiled" in text} == set(FILES)
 
@@ -49,18 +49,20 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         root = Path(name)
         for folder in ("code", "temporary"):
             (root / folder).mkdir()
-        (root / "code/loops.py").write_text(CODE)
+        (root / "code/kernels.py").write_text(CODE)
         for folder, mode in (("code", 0o555), ("temporary", 0o777), (".", 0o777)):
             (root / folder).chmod(mode)
         monkeypatch.setenv("HOME", f"{root}/home")
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
         monkeypatch.setattr(tempfile, "tempdir", f"{root}/temporary")
-        monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+        monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
         yield root
+        os.environ.pop("NUMBA_CACHE_DIR", None)
+        numba.config.reload_config()
 
 
-def loops_of(place: Path) -> ModuleType:
-    spec = spec_from_file_location("loops", place / "code/loops.py")
+def kernels_of(place: Path) -> ModuleType:
+    spec = spec_from_file_location("kernels", place / "code/kernels.py")
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -70,12 +72,12 @@ def loops_of(place: Path) -> ModuleType:
 
 def test_no_home_is_made(place: Path, without_rights: Callable[[], AbstractContextManager[None]]) -> None:
     with without_rights():
-        loops = loops_of(place)
-        again = loops_of(place)
+        kernels = kernels_of(place)
+        again = kernels_of(place)
     assert not (place / "home").exists() and not (place / "code/__pycache__").exists()
     (folder,) = (place / "temporary").iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700 and list(folder.rglob("*.nbc"))
-    assert sum(loops.doubled.stats.cache_hits.values()) == 0
+    assert sum(kernels.doubled.stats.cache_hits.values()) == 0
     assert sum(again.doubled.stats.cache_hits.values()) == 1
 
 
@@ -84,7 +86,7 @@ def test_a_home_that_is_there_is_used(
 ) -> None:
     with without_rights():
         (place / "home").mkdir()
-        loops_of(place)
+        kernels_of(place)
     assert list((place / "home").rglob("*.nbc")) and not list((place / "temporary").iterdir())
 
 

@@ -114,7 +114,7 @@ def rollback_model(ctx: typer.Context) -> None:
 @contextmanager
 def _writing(workspace: "Workspace") -> Iterator[None]:
     """Hold the lock of the models, which this user may write."""
-    from recsys_cli.utils.storage.atomic_files import check_writable
+    from recsys_cli.utils.storage.folders import check_writable
     from recsys_cli.utils.storage.locks import locked
 
     check_writable(workspace.models.folder)

@@ -16,8 +16,7 @@ from recsys_cli.cli.recorded_run import Running, running, stage_rows
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.shared_options import ScoringDate, chosen_day
 from recsys_cli.utils.columns import LONGEST_LIST
-from recsys_cli.utils.dates import parse_day
-from recsys_cli.utils.durations import parse_duration
+from recsys_cli.utils.dates import parse_day, parse_duration
 from recsys_cli.utils.errors import UsageError
 
 if TYPE_CHECKING:

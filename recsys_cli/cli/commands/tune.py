@@ -10,7 +10,7 @@ from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import Running, running
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.shared_options import ScoringDate, chosen_day
-from recsys_cli.utils.durations import parse_duration
+from recsys_cli.utils.dates import parse_duration
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.tune import Standing, TuneRequest, TuningPlan, Winner

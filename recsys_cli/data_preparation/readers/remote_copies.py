@@ -12,14 +12,9 @@ from loguru import logger
 
 from recsys_cli.data_preparation.readers.web_download import Answer, open_answer
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.atomic_files import (
-    put_folder,
-    read_sealed_json,
-    replacing,
-    sha256_of,
-    staging_folder,
-    write_sealed_json,
-)
+from recsys_cli.utils.storage.atomic_files import put_folder, replacing, staging_folder
+from recsys_cli.utils.storage.hashing import sha256_of
+from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked
 from recsys_cli.utils.storage.object_store import Store, StoredObject, StoreError
 from recsys_cli.utils.storage.uris import (

@@ -1,18 +1,27 @@
-"""Fits that several trainings share, kept on disk by what they were learnt from."""
+"""A cache of fits that several trainings share, on disk, by the hash of all that decides a fit."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from loguru import logger
 
-from recsys_cli.models.keeping import Arrays, Shapes
 from recsys_cli.utils.storage.atomic_files import replacing
 from recsys_cli.utils.storage.npy_files import read_arrays
 
+Arrays = Mapping[str, np.ndarray]
+Shapes = Mapping[str, tuple[int, ...]]  # of f32 arrays
+# key, the shapes that the arrays have, how to make them → the cached arrays, or new ones that are cached now
+ArrayStore = Callable[[str, Shapes, Callable[[], Arrays]], Arrays]
+
 _FLOAT = np.dtype(np.float32)
 _MOST_FILES = 64
+
+
+def uncached(_key: str, _shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
+    """Make the arrays and cache nothing: the default in code and tests."""
+    return make()
 
 
 class FitCache:
@@ -26,7 +35,7 @@ class FitCache:
         self._most_bytes = most_bytes
 
     def __call__(self, key: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
-        """Return the arrays of an earlier fit, or make and keep them."""
+        """Return the arrays of an earlier fit, or make and cache them."""
         path = self._folder / f"{key}.npz"
         found = _read(path, shapes)
         if found is not None:
@@ -58,6 +67,6 @@ def _read(path: Path, shapes: Shapes) -> Arrays | None:
         }:
             raise ValueError("its arrays are of other shapes")
     except (OSError, ValueError, EOFError, LookupError, NotImplementedError, zipfile.BadZipFile) as error:
-        logger.warning("the kept fit {} cannot be read and is made again: {}", path, error)
+        logger.warning("the cached fit {} cannot be read and is made again: {}", path, error)
         return None
     return arrays

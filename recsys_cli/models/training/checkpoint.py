@@ -10,13 +10,9 @@ from typing import Any, Final
 
 from loguru import logger
 
-from recsys_cli.utils.storage.atomic_files import (
-    put_folder,
-    read_sealed_json,
-    sha256_of,
-    staging_folder,
-    write_sealed_json,
-)
+from recsys_cli.utils.storage.atomic_files import put_folder, staging_folder
+from recsys_cli.utils.storage.hashing import sha256_of
+from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 
 _FACTS: Final = "step.json"
 _KEPT_SECONDS: Final = 7 * 24 * 3600

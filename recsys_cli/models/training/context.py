@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.models.keeping import ArrayStore, not_kept
+from recsys_cli.models.candidates.fit_cache import ArrayStore, uncached
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.ranker_training import Fitting
 from recsys_cli.utils.progress import Progress, silent
@@ -24,7 +24,7 @@ class TrainingContext:
     threads: int
     stages: Stages
     checkpoint: Checkpoint
-    kept: ArrayStore = not_kept
+    kept: ArrayStore = uncached
     max_rows: int | None = None
 
     @property

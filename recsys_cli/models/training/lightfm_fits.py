@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
+from recsys_cli.models.candidates.fit_cache import Arrays, ArrayStore, Shapes
 from recsys_cli.models.candidates.sources.lightfm import LightFMModel
-from recsys_cli.models.keeping import Arrays, ArrayStore, Shapes
 from recsys_cli.utils.progress import Progress
 
 Fit = Callable[[Progress], LightFMModel]  # told of its epochs

@@ -19,7 +19,7 @@ from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.quantised_rows import QuantisedRows
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.progress import Progress, silent
-from recsys_cli.utils.storage.atomic_files import write_json
+from recsys_cli.utils.storage.json_files import write_json
 
 if TYPE_CHECKING:
     from catboost import CatBoost, Pool

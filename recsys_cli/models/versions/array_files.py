@@ -14,7 +14,8 @@ from recsys_cli.models.candidates.sources.lightfm import LightFMSide
 from recsys_cli.models.candidates.sources.similarity import SimilarityModel, Weights
 from recsys_cli.models.feature_encoding import FeatureEncoder
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.storage.atomic_files import as_system_error, read_json, write_json
+from recsys_cli.utils.storage.atomic_files import as_system_error
+from recsys_cli.utils.storage.json_files import read_json, write_json
 from recsys_cli.utils.storage.npy_files import open_array
 
 _PLACES = ("indptr", "indices")

@@ -38,13 +38,8 @@ from recsys_cli.models.versions.array_files import (
 )
 from recsys_cli.models.versions.manifest_schema import check_manifest
 from recsys_cli.utils.dates import day_start
-from recsys_cli.utils.storage.atomic_files import (
-    read_sealed_json,
-    sha256_of,
-    sha256_of_json,
-    write_json,
-    write_sealed_json,
-)
+from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
+from recsys_cli.utils.storage.json_files import read_sealed_json, write_json, write_sealed_json
 
 if TYPE_CHECKING:
     from catboost import CatBoost

@@ -15,7 +15,7 @@ from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.columns import ITEM_ID, TITLE
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import RecsysError, UsageError
-from recsys_cli.utils.storage.atomic_files import read_json
+from recsys_cli.utils.storage.json_files import read_json
 
 _RECENT_DAYS = 31
 _DATE = "date="

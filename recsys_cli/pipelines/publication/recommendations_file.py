@@ -14,13 +14,9 @@ from recsys_cli.pipelines.publication.validation import FACTS, file_problems
 from recsys_cli.pipelines.workspace.layout import MANIFEST, RECOMMENDATIONS, SUCCESS
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.storage.atomic_files import (
-    read_sealed_json,
-    replacing,
-    sha256_of,
-    told,
-    write_sealed_json,
-)
+from recsys_cli.utils.storage.atomic_files import as_output_error, replacing
+from recsys_cli.utils.storage.hashing import sha256_of
+from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.result_store import Results
 
 _ROW_GROUP = 131_072
@@ -42,7 +38,7 @@ class RecommendationsWriter:
     _writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> Self:
-        with told(self.path):
+        with as_output_error(self.path):
             self._writer = pq.ParquetWriter(
                 self.path, self._schema(), compression="zstd", write_page_checksum=True
             )
@@ -50,7 +46,7 @@ class RecommendationsWriter:
 
     def __exit__(self, *error: object) -> None:
         assert self._writer is not None
-        with told(self.path):
+        with as_output_error(self.path):
             try:
                 if error[0] is None and self._waiting:
                     self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
@@ -80,7 +76,7 @@ class RecommendationsWriter:
         assert self._writer is not None
         waiting = pa.concat_tables(self._waiting).combine_chunks()
         whole = len(waiting) - len(waiting) % _ROW_GROUP
-        with told(self.path):
+        with as_output_error(self.path):
             self._writer.write_table(waiting.slice(0, whole), row_group_size=_ROW_GROUP)
         self._waiting = [waiting.slice(whole)]
 

@@ -15,7 +15,9 @@ from loguru import logger
 from recsys_cli.pipelines.scoring.batches import Part, PartFacts
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.errors import CheckFailedError, LockedError, OutputError, RecsysError
-from recsys_cli.utils.storage.atomic_files import read_sealed_json, replacing, sha256_of, write_sealed_json
+from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.hashing import sha256_of
+from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked
 
 _WORK = "work.json"

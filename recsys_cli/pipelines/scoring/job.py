@@ -27,7 +27,7 @@ from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.columns import ITEM_ID, USER
 from recsys_cli.utils.errors import UnknownUserError
 from recsys_cli.utils.progress import Progress
-from recsys_cli.utils.storage.atomic_files import sha256_of_json
+from recsys_cli.utils.storage.hashing import sha256_of_json
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.stage_timer import peak_bytes, process_seconds
-from recsys_cli.utils.storage.atomic_files import check_writable, read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.folders import check_writable
+from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked
 
 _SPANS, _CHUNKS = 3, 8  # that are tried: spans of users, and chunks of each

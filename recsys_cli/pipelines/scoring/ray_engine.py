@@ -33,7 +33,7 @@ from recsys_cli.utils.errors import OutputError, RecsysError, SettingsError, Usa
 from recsys_cli.utils.parallel import chunks_of
 from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.stage_timer import Stages
-from recsys_cli.utils.storage.atomic_files import sha256_of
+from recsys_cli.utils.storage.hashing import sha256_of
 
 Sent = list[Any]  # references to what lies in the cluster, a block each
 

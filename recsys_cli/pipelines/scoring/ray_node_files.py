@@ -10,7 +10,9 @@ from typing import TypeVar
 import numpy as np
 
 from recsys_cli.utils.errors import LockedError, OutputError
-from recsys_cli.utils.storage.atomic_files import private_folder, sha256_of, sha256_of_json, told
+from recsys_cli.utils.storage.atomic_files import as_output_error
+from recsys_cli.utils.storage.folders import private_folder
+from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.locks import locked
 
 _FORGOTTEN_SECONDS = 86_400
@@ -45,7 +47,7 @@ def placed(
         if not all(_is(folder / name, expected) for name, expected in hashes.items()):
             _remove_forgotten(home)
             shutil.rmtree(folder, ignore_errors=True)
-            with told(folder):
+            with as_output_error(folder):
                 _write(folder, files, received)
     return folder
 

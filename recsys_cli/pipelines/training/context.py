@@ -18,7 +18,9 @@ from recsys_cli.pipelines.training.memory import TrainingBounds
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run, library_versions
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.storage.atomic_files import read_sealed_json, sha256_of_json, staging_folder
+from recsys_cli.utils.storage.atomic_files import staging_folder
+from recsys_cli.utils.storage.hashing import sha256_of_json
+from recsys_cli.utils.storage.json_files import read_sealed_json
 
 _WITHOUT_EFFECT = ("candidates.index", "candidates.min_index_recall", "scoring.chunk_users")
 _STEPS = 1  # grows when what a step keeps, or how it is made, changes

@@ -16,10 +16,10 @@ import numpy as np
 
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.fit_cache import Arrays, Shapes
 from recsys_cli.models.candidates.sources.lightfm import LightFMModel
 from recsys_cli.models.candidates.sources.lightfm_training import fit_lightfm
 from recsys_cli.models.candidates.stage import fit_encoders
-from recsys_cli.models.keeping import Arrays, Shapes
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.reranking.tree_ensemble import as_json, read_forests
 from recsys_cli.models.training.context import TrainingContext
@@ -40,7 +40,8 @@ from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.stage_timer import Stages, peak_bytes, process_seconds
-from recsys_cli.utils.storage.atomic_files import check_writable, write_sealed_json
+from recsys_cli.utils.storage.folders import check_writable
+from recsys_cli.utils.storage.json_files import write_sealed_json
 from recsys_cli.utils.storage.locks import locked
 
 _WARM_UP, _ITERATIONS = 3, 18  # of CatBoost; the first ones are not timed

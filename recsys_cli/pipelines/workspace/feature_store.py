@@ -17,14 +17,9 @@ from recsys_cli.data_preparation.tables.freshness import check_freshness
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.atomic_files import (
-    read_sealed_json,
-    remove_left_behind,
-    sha256_of,
-    sha256_of_json,
-    staging_folder,
-    write_sealed_json,
-)
+from recsys_cli.utils.storage.atomic_files import remove_left_behind, staging_folder
+from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
+from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 
 SCHEMA_VERSION = 2
 AGE = "newest_event_age_days"

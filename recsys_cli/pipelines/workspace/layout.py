@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.utils.storage.atomic_files import may_be_made, same_file_system, sha256_of_json
+from recsys_cli.utils.storage.folders import may_be_made, same_file_system
+from recsys_cli.utils.storage.hashing import sha256_of_json
 from recsys_cli.utils.storage.result_store import Results
 
 RECOMMENDATIONS = "recommendations.parquet"

@@ -12,7 +12,8 @@ from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import STARTED
 from recsys_cli.utils.dates import parse_instant
 from recsys_cli.utils.errors import UsageError
-from recsys_cli.utils.storage.atomic_files import read_json, replacing
+from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.json_files import read_json
 
 KILLED = "killed"
 SCHEMA = pl.Schema(

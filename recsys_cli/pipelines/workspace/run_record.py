@@ -12,7 +12,7 @@ from typing import Any
 
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.stage_timer import Stages
-from recsys_cli.utils.storage.atomic_files import write_json
+from recsys_cli.utils.storage.json_files import write_json
 
 STARTED = "started"
 _LIBRARIES = (

@@ -1,26 +1,17 @@
 """Files that appear whole or not at all."""
 
 import ctypes
-import hashlib
-import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
-from pwd import getpwuid
-from stat import S_ISDIR
-from tempfile import gettempdir
-from typing import Any
-
-from pydantic_core import from_json
 
 from recsys_cli.utils.errors import OutputError
 
-_SEAL = "seal"
 _HERE, _RENAME_EXCHANGE = -100, 2  # of the system call: AT_FDCWD, and its flag
 _SYSTEM_ERROR = re.compile(r"\bError (\d+)\b", re.IGNORECASE)  # as libraries quote it
 
@@ -34,7 +25,7 @@ def replacing(target: Path) -> Iterator[Path]:
     Raises: OutputError if the folder cannot be written.
     """
     part = target.with_name(f".{target.name}.part")
-    with told(target):
+    with as_output_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
@@ -54,7 +45,7 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     Raises: OutputError if it cannot be made or written.
     """
     part = parent / f".{secrets.token_hex(8)}.part"
-    with told(parent), ExitStack() as held:
+    with as_output_error(parent), ExitStack() as held:
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent, wait=True):
             _remove_left_behind(parent)
@@ -97,7 +88,7 @@ def put_folder(part: Path, target: Path) -> None:
 
     Raises: OutputError if it cannot be done.
     """
-    with told(target):
+    with as_output_error(target):
         for file in sorted(part.iterdir()):
             sync(file)
         sync(part)
@@ -122,131 +113,6 @@ def _exchange(one: Path, other: Path) -> None:
     os.replace(away, one)
 
 
-def write_json(target: Path, value: Any) -> None:
-    """Write `value` atomically as indented JSON with sorted keys.
-
-    Raises: OutputError if it cannot be written.
-    """
-    with replacing(target) as part:
-        part.write_bytes(_json_bytes(value))
-
-
-def read_json(path: Path) -> Any:
-    """Return the JSON value in a file.
-
-    Raises: OSError if it cannot be opened; ValueError if it is no JSON.
-    """
-    return from_json(path.read_bytes())
-
-
-def _json_bytes(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def write_sealed_json(target: Path, value: Mapping[str, Any]) -> None:
-    """Write an object as `write_json` does, with a hash of itself in it.
-
-    Raises: OutputError if it cannot be written.
-    """
-    with replacing(target) as part:
-        part.write_bytes(sealed(value))
-
-
-def read_sealed_json(path: Path) -> dict[str, Any]:
-    """Return the object that `write_sealed_json` wrote.
-
-    Raises: OSError if it cannot be opened; ValueError if anything in it was changed since.
-    """
-    return unsealed(path.read_bytes())
-
-
-def sealed(value: Mapping[str, Any]) -> bytes:
-    """Return an object as indented JSON with sorted keys, with a hash of itself in it."""
-    return _json_bytes({**value, _SEAL: sha256_of_json(value)})
-
-
-def unsealed(content: bytes) -> dict[str, Any]:
-    """Return the object that `sealed` wrote.
-
-    Raises: ValueError if anything in it was changed since.
-    """
-    value = from_json(content)
-    if not isinstance(value, dict) or value.pop(_SEAL, None) != sha256_of_json(value):
-        raise ValueError("it was changed after it was written")
-    return value
-
-
-def check_writable(folder: Path) -> None:
-    """Make sure, before any work is spent, that `folder` is or can become a folder to write to.
-
-    Raises: OutputError.
-    """
-    if may_be_made(folder):
-        return
-    existing = _nearest(folder)
-    if not existing.is_dir():
-        raise OutputError(
-            "there is a file where a folder should be",
-            where=str(existing),
-            fix="make it a folder that can be written, or correct `output` in settings/settings.toml",
-        )
-    raise OutputError(
-        f"the folder cannot be written by {_user(os.getuid())}",
-        where=str(existing),
-        fix=f"run the command as {_user(existing.stat().st_uid)}, who owns it, let this user write there "
-        "(chmod, chown), or correct `output` in settings/settings.toml",
-    )
-
-
-def same_file_system(one: Path, other: Path) -> bool:
-    """Tell whether a file can be moved between two folders, there already or to be made, by a rename."""
-    return _nearest(one).stat().st_dev == _nearest(other).stat().st_dev
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the space that is left for this user on the disk of a folder, there already or to be made."""
-    disk = os.statvfs(_nearest(folder))
-    return disk.f_frsize * (disk.f_bavail if os.geteuid() else disk.f_bfree)
-
-
-def may_be_made(folder: Path) -> bool:
-    """Tell whether `folder` is, or can become, a folder to write to."""
-    existing = _nearest(folder)
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
-
-
-def _nearest(folder: Path) -> Path:
-    """Return the folder, or the first above it that is there."""
-    return next(path for path in (folder, *folder.parents) if path.exists())
-
-
-def private_folder(name: str) -> Path | None:
-    """Return a folder of this user alone among the temporary files; None where there can be none.
-
-    Anyone may have made one of that name: it is trusted only where it belongs to this user and is closed to
-    all others.
-    """
-    try:
-        folder = Path(gettempdir()) / f"{name}-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-    except OSError:
-        return None
-    is_own = S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
-    return folder if is_own else None
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sha256_of_json(value: Any) -> str:
-    """Return the SHA-256 of a JSON value, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
 def sync(path: Path) -> None:
     """Flush a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -256,15 +122,8 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _user(number: int) -> str:
-    try:
-        return getpwuid(number).pw_name
-    except KeyError:  # as in a container
-        return f"user {number}"
-
-
 @contextmanager
-def told(target: Path) -> Iterator[None]:
+def as_output_error(target: Path) -> Iterator[None]:
     """Turn an error of the system in a block that writes `target` into an OutputError."""
     try:
         yield

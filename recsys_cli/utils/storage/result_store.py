@@ -18,15 +18,9 @@ from typing import Any
 from loguru import logger
 
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.storage.atomic_files import (
-    put_folder,
-    read_sealed_json,
-    sealed,
-    sha256_of,
-    staging_folder,
-    unsealed,
-    write_sealed_json,
-)
+from recsys_cli.utils.storage.atomic_files import put_folder, staging_folder
+from recsys_cli.utils.storage.hashing import sha256_of
+from recsys_cli.utils.storage.json_files import read_sealed_json, sealed, unsealed, write_sealed_json
 from recsys_cli.utils.storage.object_store import Store, StoreError
 from recsys_cli.utils.storage.uris import copy_of, is_uri
 

@@ -8,8 +8,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 import pytest
 
-from recsys_cli.models.candidates.fit_cache import FitCache
-from recsys_cli.models.keeping import Arrays
+from recsys_cli.models.candidates.fit_cache import Arrays, FitCache
 
 SHAPES = {"vectors": (2, 3), "biases": (2,)}
 

@@ -22,7 +22,7 @@ from recsys_cli.pipelines.tune import Standing, TuneRequest, TuningPlan, Winner,
 from recsys_cli.pipelines.tuning.search_space import SPACE, space_of, values_of
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import begin_run
-from recsys_cli.utils.durations import parse_duration
+from recsys_cli.utils.dates import parse_duration
 from recsys_cli.utils.errors import ExitCode, InputError, ModelError, UsageError
 from recsys_cli.utils.storage.locks import locked
 

@@ -11,9 +11,9 @@ from scipy import sparse
 
 from recsys_cli.configs.candidate_sections import LightFMSettings
 from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.fit_cache import Arrays, ArrayStore, Shapes, uncached
 from recsys_cli.models.candidates.sources.lightfm import LightFMModel, LightFMSide
 from recsys_cli.models.feature_encoding import Encoders
-from recsys_cli.models.keeping import Arrays, ArrayStore, Shapes, not_kept
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, ModelError
@@ -27,7 +27,7 @@ def fit_lightfm(
     tables: Tables,
     encoders: Encoders,
     settings: LightFMSettings,
-    kept: ArrayStore = not_kept,
+    kept: ArrayStore = uncached,
     progress: Progress = silent,
 ) -> LightFMModel:
     """Learn from the tables' events: users and items with an event get an identity, all share their features.

@@ -1,0 +1,67 @@
+"""JSON files that appear whole or not at all; sealed ones show that nothing in them was changed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.hashing import sha256_of_json
+
+_SEAL = "seal"
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write `value` atomically as indented JSON with sorted keys.
+
+    Raises: OutputError if it cannot be written.
+    """
+    with replacing(target) as part:
+        part.write_bytes(_json_bytes(value))
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON value in a file.
+
+    Raises: OSError if it cannot be opened; ValueError if it is no JSON.
+    """
+    return from_json(path.read_bytes())
+
+
+def write_sealed_json(target: Path, value: Mapping[str, Any]) -> None:
+    """Write an object as `write_json` does, with a hash of itself in it.
+
+    Raises: OutputError if it cannot be written.
+    """
+    with replacing(target) as part:
+        part.write_bytes(sealed(value))
+
+
+def read_sealed_json(path: Path) -> dict[str, Any]:
+    """Return the object that `write_sealed_json` wrote.
+
+    Raises: OSError if it cannot be opened; ValueError if anything in it was changed since.
+    """
+    return unsealed(path.read_bytes())
+
+
+def sealed(value: Mapping[str, Any]) -> bytes:
+    """Return an object as indented JSON with sorted keys, with a hash of itself in it."""
+    return _json_bytes({**value, _SEAL: sha256_of_json(value)})
+
+
+def unsealed(content: bytes) -> dict[str, Any]:
+    """Return the object that `sealed` wrote.
+
+    Raises: ValueError if anything in it was changed since.
+    """
+    value = from_json(content)
+    if not isinstance(value, dict) or value.pop(_SEAL, None) != sha256_of_json(value):
+        raise ValueError("it was changed after it was written")
+    return value
+
+
+def _json_bytes(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
