@@ -49,7 +49,7 @@ def _has_cache(kernel: Callable[..., Any]) -> bool:
     folder = private_folder("recsys-compiled")
     if folder is not None:
         os.environ[_CACHE_VARIABLE] = str(folder)
-        numba.config.reload_config()
+        numba.config.reload_config()  # type: ignore[no-untyped-call]
     return folder is not None
 
 
