@@ -1,8 +1,8 @@
-"""Kernels: loops that numba compiles to machine code. They run without Python's lock, so chunks run side by side.
+"""Kernels: loops that numba compiles to machine code. They run without Python's lock: chunks run side by side.
 
-A kernel may only call kernels of its own file: numba invalidates its cache per file. The cache lies beside the
-code; where that cannot be written, in the user's cache folder; where the user has none, in a private folder among
-the temporary files. No home folder is made.
+A kernel may only call kernels of its own file: numba invalidates its cache per file. The cache lies beside
+the code; where that cannot be written, in the user's cache folder; where the user has none, in a private
+folder among the temporary files. No home folder is made.
 """
 
 import os
@@ -38,7 +38,7 @@ def _compiled(kernel: Kernel, fastmath: bool | set[str]) -> Kernel:
 
 
 def _has_cache(kernel: Callable[..., Any]) -> bool:
-    """Return whether there is a folder for the machine code; name numba a private one where there is no other."""
+    """Return whether the machine code can be cached; where nothing else can be written, name a private folder."""
     beside = Path(kernel.__code__.co_filename).parent
     if (
         os.environ.get(_CACHE_VARIABLE)
