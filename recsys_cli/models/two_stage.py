@@ -38,7 +38,7 @@ class TwoStageModel:
 
 
 @dataclass(frozen=True)
-class ServingDay:
+class BoundDay:
     """A candidate stage over one day's users and items, ready to serve any chunk of them."""
 
     generators: tuple[CandidateGenerator, ...]
@@ -75,10 +75,10 @@ class DayItems:
         dense = sum(8 * items for one in self.stage.similarities.values() if not sparse.issparse(one.weights))
         return proposals * 8 + pairs + 2 * dense
 
-    def of_users(self, features: FeatureTables) -> ServingDay:
+    def of_users(self, features: FeatureTables) -> BoundDay:
         """Return the stage over these users, who have the internal indices from 0 on."""
         users, stage = UserSide(features), self.stage
-        return ServingDay(
+        return BoundDay(
             tuple(source(users) for source in self.sources),
             self.tables.of_users(features, stage.encoders, with_history=not stage.filter_viewed),
             users.counts,
@@ -105,7 +105,7 @@ def open_items(
 
 def open_day(
     stage: CandidateStage, features: FeatureTables, threads: int, content: ContentWeights = content_weights
-) -> ServingDay:
+) -> BoundDay:
     """Bind a candidate stage to all items and users of a day."""
     return open_items(stage, features, threads, content=content).of_users(features)
 
@@ -135,7 +135,7 @@ class Ranked:
             pl.Series(RAW_SCORE, raw[best]), pl.Series(SCORE, self.scores[best]), pl.Series(RANK, ranks)
         )
 
-    def frame(self, day: ServingDay) -> pl.DataFrame:
+    def frame(self, day: BoundDay) -> pl.DataFrame:
         """Return the same of all candidates, with every feature; off the shortlist they have no score."""
         raw, scores = np.full((2, len(self)), np.nan, dtype=np.float32)
         raw[self.scored.rows], scores[self.scored.rows] = self.scored.raw, self.scores
@@ -169,7 +169,7 @@ class Ranked:
         return order, (np.arange(1, len(self) + 1) - pairs.indptr[pairs.rows]).astype(np.uint16)
 
 
-def candidates_of(users: np.ndarray, day: ServingDay) -> Candidates:
+def candidates_of(users: np.ndarray, day: BoundDay) -> Candidates:
     """Return the users' candidates.
 
     Args:
@@ -178,12 +178,12 @@ def candidates_of(users: np.ndarray, day: ServingDay) -> Candidates:
     return propose_candidates(day.chunk(users), day.generators)
 
 
-def candidate_frame(users: np.ndarray, day: ServingDay) -> pl.DataFrame:
+def candidate_frame(users: np.ndarray, day: BoundDay) -> pl.DataFrame:
     """Return the ranker's frame of the users' candidates, sorted by user and item."""
     return join_features(candidates_of(users, day), day.tables)
 
 
-def rank_users(users: np.ndarray, day: ServingDay, ranker: BoundRanker, shortlist: int) -> Ranked:
+def rank_users(users: np.ndarray, day: BoundDay, ranker: BoundRanker, shortlist: int) -> Ranked:
     """Return the users' candidates with their scores: a user gets the same alone and among others.
 
     Pure: what `score` publishes are the first of them, `explain` shows the rest. Equal scores keep the order
@@ -197,12 +197,12 @@ def rank_users(users: np.ndarray, day: ServingDay, ranker: BoundRanker, shortlis
     return Ranked(candidates, scored, ranker.scores(scored.raw))
 
 
-def misfits(model: TwoStageModel, features: DayFeatures, *, filter_viewed: bool) -> list[str]:
+def schema_mismatches(model: TwoStageModel, features: DayFeatures, *, filter_viewed: bool) -> list[str]:
     """Return, a line each, how a day's features differ from what the model was trained on."""
     stage = model.stage
     wrong = [
-        *_side_misfits("users", stage.encoders.users, features.user_schema, features.user_features),
-        *_side_misfits("items", stage.encoders.items, features.items.schema, features.item_features),
+        *_side_mismatches("users", stage.encoders.users, features.user_schema, features.user_features),
+        *_side_mismatches("items", stage.encoders.items, features.items.schema, features.item_features),
     ]
     kinds = features.user_schema[USER_ID], features.items.schema[ITEM_ID]
     for key, trained, now in zip((USER_ID, ITEM_ID), stage.id_types, kinds, strict=True):
@@ -239,7 +239,7 @@ def silent_sources(model: TwoStageModel, features: DayFeatures) -> list[str]:
     return wrong
 
 
-def _side_misfits(
+def _side_mismatches(
     name: str, encoder: FeatureEncoder, schema: pl.Schema, declared: tuple[str, ...]
 ) -> list[str]:
     """Return how declared features differ from the training's."""

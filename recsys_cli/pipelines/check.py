@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recsys_cli.data_preparation.features.day_features import (
-    columns_alone,
     eligibility_problems,
+    features_without_rows,
     newest_event_age,
 )
 from recsys_cli.data_preparation.features.labels import label_cuts
@@ -16,7 +16,7 @@ from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import index_external, inspect_external
 from recsys_cli.data_preparation.tables.freshness import freshness_problems
 from recsys_cli.data_preparation.tables.problems import Problem
-from recsys_cli.models.two_stage import misfits, silent_sources
+from recsys_cli.models.two_stage import schema_mismatches, silent_sources
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
 from recsys_cli.pipelines.workspace.layout import Workspace
@@ -24,7 +24,7 @@ from recsys_cli.pipelines.workspace.promoted_model import kept_settings_problems
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
 from recsys_cli.utils.storage.folders import nearest_existing
-from recsys_cli.utils.storage.uris import place_of
+from recsys_cli.utils.storage.uris import shown_path
 
 _SECONDS_A_DAY = 86_400
 
@@ -69,7 +69,7 @@ def problems_by_kind(workspace: Workspace, day: date) -> dict[type[RecsysError],
         age_days = newest_event_age(tables).total_seconds() / _SECONDS_A_DAY
         problems += freshness_problems(age_days, settings.data, day)
         problems += eligibility_problems(
-            tables.items, day, place_of(settings.data.items.path, workspace.root)
+            tables.items, day, shown_path(settings.data.items.path, workspace.root)
         )
     problems += _external_problems(workspace, day, tables)
     return {
@@ -116,8 +116,8 @@ def _model_problems(workspace: Workspace, day: date, tables: Tables | None) -> l
 def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[Problem]:
     settings = workspace.settings
     known = replace(tables, external={} if settings.candidates.external.is_on else None)
-    features = columns_alone(known, settings.features)
-    wrong = misfits(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
+    features = features_without_rows(known, settings.features)
+    wrong = schema_mismatches(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
     wrong += silent_sources(bundle.model, replace(features, items=tables.items))
     fix = "restore these settings, or run `recsys train` again"
     return [

@@ -15,7 +15,7 @@ from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.data_preparation.tables.problems import raise_errors
-from recsys_cli.models.evaluation.daily_evaluation import Verdict, judge_day
+from recsys_cli.models.evaluation.daily_evaluation import EvaluationResult, evaluate_day
 from recsys_cli.models.training.two_stage_training import train_two_stage
 from recsys_cli.models.two_stage import open_day
 from recsys_cli.pipelines.evaluation.ground_truth import Known, covered_days, truth_of
@@ -129,7 +129,7 @@ def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam
     return Exam(request, tables, truth, covered)
 
 
-def sit_exam(exam: Exam, workspace: Workspace, run: Run) -> Verdict:
+def sit_exam(exam: Exam, workspace: Workspace, run: Run) -> EvaluationResult:
     """Learn both stages as `train` does, rank by the scoring path, and judge the lists; no model is kept.
 
     Raises: InputError when the history is too short; ModelError when there is nothing to learn from.
@@ -145,7 +145,7 @@ def sit_exam(exam: Exam, workspace: Workspace, run: Run) -> Verdict:
     with run.stages.stage("open candidate models"):
         day = open_day(model.stage, features, workspace.threads)
     with run.stages.stage("judge") as progress:
-        return judge_day(
+        return evaluate_day(
             day,
             features,
             model.ranker,
@@ -158,7 +158,9 @@ def sit_exam(exam: Exam, workspace: Workspace, run: Run) -> Verdict:
         )
 
 
-def report_of(exams: Sequence[Exam], verdicts: Sequence[Verdict], without: Sequence[str]) -> EvaluationReport:
+def report_of(
+    exams: Sequence[Exam], verdicts: Sequence[EvaluationResult], without: Sequence[str]
+) -> EvaluationReport:
     """Put the verdicts of all days together."""
     requests = [exam.request for exam in exams]
     covered = sum(exam.covered_days for exam in exams)

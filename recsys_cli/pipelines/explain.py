@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.data_preparation.features.day_features import DAYS_AGO, EVENTS, FeatureTables
-from recsys_cli.models.two_stage import ServingDay, open_items, rank_users
+from recsys_cli.models.two_stage import BoundDay, open_items, rank_users
 from recsys_cli.pipelines.explanation.item_stages import ALONE, RankedUser, explain_item, left_out, plain
 from recsys_cli.pipelines.explanation.published_context import (
     ExplainedDay,
@@ -84,7 +84,7 @@ def explain_user(workspace: Workspace, user_id: str, day: date, item_id: str | N
     )
 
 
-def _rank(opened: ExplainedDay, features: FeatureTables, threads: int) -> tuple[ServingDay, RankedUser]:
+def _rank(opened: ExplainedDay, features: FeatureTables, threads: int) -> tuple[BoundDay, RankedUser]:
     model = opened.bundle.model
     serving = open_items(model.stage, opened.partition.features, threads, opened.index).of_users(features)
     ranker = model.ranker.on(serving.tables.items)
@@ -110,7 +110,7 @@ def _differences(
     return []
 
 
-def _user(features: FeatureTables, serving: ServingDay) -> dict[str, Any]:
+def _user(features: FeatureTables, serving: BoundDay) -> dict[str, Any]:
     row = features.users.row(0, named=True)
     del row[USER_ID]
     return {"warm": bool(serving.history.nnz), "features": plain(row)}
@@ -130,7 +130,7 @@ def _events(features: FeatureTables, day: date) -> list[dict[str, Any]]:
     ]
 
 
-def _sources(ranked: RankedUser, serving: ServingDay) -> dict[str, dict[str, int]]:
+def _sources(ranked: RankedUser, serving: BoundDay) -> dict[str, dict[str, int]]:
     chunk, counts = serving.chunk(ALONE), {}
     for source in serving.generators:
         proposed = ~ranked.frame[f"{source.name}_rank"].is_nan()
@@ -165,7 +165,7 @@ def _recommendations(ranked: RankedUser, features: FeatureTables) -> list[dict[s
     ]
 
 
-def _candidates(ranked: RankedUser, features: FeatureTables, serving: ServingDay) -> list[dict[str, Any]]:
+def _candidates(ranked: RankedUser, features: FeatureTables, serving: BoundDay) -> list[dict[str, Any]]:
     named = ranked.frame.join(_names(features), on=ITEM, how="left", maintain_order="left")
     names = [generator.name for generator in serving.generators]
     return [

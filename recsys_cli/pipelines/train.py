@@ -98,7 +98,7 @@ def train_model(
             promote(workspace.models, version)
         context.checkpoint.remove()
     promoted = promoted and not missing
-    place = workspace.models.place_of(version)
+    place = workspace.models.location_of(version)
     return TrainReport(version, key, folder, place, promoted, missing, training.windows, manifest)
 
 
@@ -133,7 +133,7 @@ def _facts(training: Training, settings: Settings, run: Run, events: int) -> dic
         "events": events,
         "label_windows": [_window_facts(window) for window in training.windows],
         "trees": training.model.ranker.model.tree_count_,
-        "exam": exam_facts(training.windows[-1].cut, training.verdict, settings.evaluation.k),
+        "exam": exam_facts(training.windows[-1].cut, training.evaluation, settings.evaluation.k),
         "feature_importance": {name: round(share, 3) for name, share in training.importance.items()},
         "seconds": {stage.name: round(stage.seconds, 2) for stage in run.stages.all()},
         "libraries": library_versions(),

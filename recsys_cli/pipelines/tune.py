@@ -184,7 +184,7 @@ def _ndcg(plan: TuningPlan, settings: Settings) -> float:
     verdicts = []
     for tables in plan.known:
         with passing_context(workspace, plan.run) as context:
-            verdicts.append(train_until_holdout(tables, context).verdict)
+            verdicts.append(train_until_holdout(tables, context).evaluation)
     return float(verdict_facts(verdicts, k)["models"][TWO_STAGES][f"{NDCG}@{k}"])
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from recsys_cli.configs.dotted_keys import with_values
-from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES, Verdict
+from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES, EvaluationResult
 from recsys_cli.models.evaluation.metrics import MAP, NDCG
 from recsys_cli.pipelines.evaluate import sit_exam
 from recsys_cli.pipelines.evaluation.summary import Comparison, compare_two_stages, verdict_facts
@@ -80,7 +80,7 @@ def judge_winner(plan: TuningPlan, winner: Winner, progress: Progress = silent) 
     k, changed = plan.workspace.settings.evaluation.k, bool(winner.changes())
     contestants = [winner.today, winner.values] if changed else [winner.today]
     sittings = len(contestants) * len(plan.exams)
-    verdicts: list[list[Verdict]] = []
+    verdicts: list[list[EvaluationResult]] = []
     for values in contestants:
         settings = with_values(plan.workspace.settings, values)
         workspace = replace(plan.workspace, settings=settings)

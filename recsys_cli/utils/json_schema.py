@@ -1,4 +1,4 @@
-"""Foreign JSON values held against a schema."""
+"""Validation of JSON that comes from files against a schema."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,26 +10,26 @@ Schema = TypeVar("Schema", bound=BaseModel)
 Value = TypeVar("Value")
 
 
-def judged(value: Any, schema: type[Schema]) -> Schema:
-    """Return a JSON value as what the schema says that it is.
+def validated(value: Any, schema: type[Schema]) -> Schema:
+    """Return a JSON value as an object of the schema.
 
-    Raises: ValueError that tells the first place where it is not.
+    Raises: ValueError that names the first key that does not fit.
     """
-    with _first_place():
+    with _as_value_error():
         return schema.model_validate(value)
 
 
-def judged_json(content: bytes, schema: TypeAdapter[Value]) -> Value:
-    """Return the JSON value in a file's content as what the schema says that it is.
+def validated_json(content: bytes, schema: TypeAdapter[Value]) -> Value:
+    """Parse a file's content and return the JSON value that the schema describes.
 
-    Raises: ValueError that tells the first place where it is not.
+    Raises: ValueError that names the first key that does not fit.
     """
-    with _first_place():
+    with _as_value_error():
         return schema.validate_json(content)
 
 
 @contextmanager
-def _first_place() -> Iterator[None]:
+def _as_value_error() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Kernels: loops that numba compiles to machine code. They run without Python's lock: chunks run side by side.
+"""Kernels: functions that numba compiles to machine code. They release the GIL, so chunks run in parallel.
 
 A kernel may only call kernels of its own file: numba invalidates its cache per file. The cache lies beside
 the code; where that cannot be written, in the user's cache folder; where the user has none, in a private
@@ -15,31 +15,31 @@ import numpy as np
 
 from recsys_cli.utils.storage.folders import private_folder
 
-Cells = tuple[np.ndarray, np.ndarray, np.ndarray]  # a CSR matrix: starts of the rows, columns, values
+CsrArrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # of a CSR matrix: indptr, indices, data
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _CACHE_VARIABLE = "NUMBA_CACHE_DIR"  # numba's own
 
 
-def compiled(kernel: Kernel) -> Kernel:
+def kernel(function: Kernel) -> Kernel:
     """Compile a kernel at its first call and cache the machine code."""
-    return _compiled(kernel, fastmath=False)
+    return _compiled(function, fastmath=False)
 
 
-def compiled_sums(kernel: Kernel) -> Kernel:
-    """Compile a kernel whose sums may be taken in another order than written: several cells at a time."""
-    return _compiled(kernel, fastmath={"reassoc", "contract"})
+def kernel_with_reordered_sums(function: Kernel) -> Kernel:
+    """Compile a kernel whose sums may be reordered, so that several numbers are added at a time (SIMD)."""
+    return _compiled(function, fastmath={"reassoc", "contract"})
 
 
-def _compiled(kernel: Kernel, fastmath: bool | set[str]) -> Kernel:
+def _compiled(function: Kernel, fastmath: bool | set[str]) -> Kernel:
     try:
-        return cast(Kernel, numba.njit(nogil=True, cache=_has_cache(kernel), fastmath=fastmath)(kernel))
+        return cast(Kernel, numba.njit(nogil=True, cache=_has_cache(function), fastmath=fastmath)(function))
     except RuntimeError:  # numba found no folder after all
-        return cast(Kernel, numba.njit(nogil=True, fastmath=fastmath)(kernel))
+        return cast(Kernel, numba.njit(nogil=True, fastmath=fastmath)(function))
 
 
-def _has_cache(kernel: Callable[..., Any]) -> bool:
-    """Return whether the machine code can be cached; where nothing else can be written, name a private folder."""
-    beside = Path(kernel.__code__.co_filename).parent
+def _has_cache(function: Callable[..., Any]) -> bool:
+    """Return whether machine code can be cached; if no other folder can be written, name a private one."""
+    beside = Path(function.__code__.co_filename).parent
     if (
         os.environ.get(_CACHE_VARIABLE)
         or _is_writable(beside / "__pycache__", beside)

@@ -1,4 +1,4 @@
-"""The same work on many parts, side by side, in order."""
+"""The same work on many inputs, in several threads, results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,29 +9,31 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-Part = TypeVar("Part")
-Done = TypeVar("Done")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
 def chunks_of(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Yield `size` values at a time."""
+    """Yield consecutive slices of `size` values."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
 
-def mapped(work: Callable[[Part], Done], parts: Iterable[Part], threads: int) -> Iterator[Done]:
-    """Yield what `work` makes of each part, in the order of the parts; few are under way at a time.
+def map_in_threads(
+    work: Callable[[Input], Output], inputs: Iterable[Input], threads: int
+) -> Iterator[Output]:
+    """Yield the result of `work` for each input, in order; at most `threads + 1` are under way.
 
-    For work that runs without Python's lock. BLAS gets one thread, for each worker has a core of its own.
+    For work that releases the GIL. BLAS gets one thread, because each worker has a core of its own.
     """
-    rest = iter(parts)
+    rest = iter(inputs)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Done]] = deque(pool.submit(work, part) for part in islice(rest, threads + 1))
+        waiting: deque[Future[Output]] = deque(pool.submit(work, one) for one in islice(rest, threads + 1))
         try:
             while waiting:
                 done = waiting.popleft().result()
-                for part in islice(rest, 1):
-                    waiting.append(pool.submit(work, part))
+                for one in islice(rest, 1):
+                    waiting.append(pool.submit(work, one))
                 yield done
         finally:
             for future in waiting:

@@ -1,4 +1,4 @@
-"""Seconds and peak memory of the parts of a run."""
+"""Seconds and peak memory of the stages of a run."""
 
 import os
 import resource
@@ -21,48 +21,48 @@ _LONG_TURN = 1.0  # seconds; scoring enters a stage for every chunk of users
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A part of a run: its seconds, and the process's peak memory by its end, in bytes."""
+class StageTime:
+    """A stage of a run: its seconds, and the process's peak memory at its end, in bytes."""
 
     name: str
     seconds: float
     peak_bytes: int
 
 
-class StageWatch(Protocol):
-    """Follows the stages of a run while they last."""
+class StageObserver(Protocol):
+    """Is notified while the stages of a run go on."""
 
     def begin(self, name: str) -> None:
-        """Take note that a stage begins."""
+        """A stage begins."""
 
     def move(self, name: str, done: int, total: int) -> None:
-        """Take note of a stage's units, done and in all; from any thread."""
+        """A stage has done so many units of the total; called from any thread."""
 
-    def end(self, stage: Stage) -> None:
-        """Take note that a stage has ended, also by an error; its seconds are those of this turn."""
+    def end(self, stage: StageTime) -> None:
+        """A stage has ended, also by an error; its seconds are those of this turn alone."""
 
 
-class Stages:
-    """Collects the stages of a run, in the order in which they first began; stages do not nest.
+class StageTimer:
+    """Measures the stages of a run, in the order in which they first began; stages do not nest.
 
     Example:
         with stages.stage("candidate models") as progress:
             progress(7, 20)  # optional: units done, units in all
 
     Attributes:
-        watch: follows the stages that begin from now on; None: nothing does.
+        watch: is notified of the stages that begin from now on; None: nobody is.
     """
 
-    def __init__(self, watch: StageWatch | None = None) -> None:
+    def __init__(self, watch: StageObserver | None = None) -> None:
         self.watch = watch
         self._seconds: dict[str, float] = {}
         self._peaks: dict[str, int] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Progress]:
-        """Time the block and log its end; the same name again adds to it.
+        """Measure the block and log its end; a name that is used again adds to the earlier time.
 
-        Yields: a callable that reports the units of this stage, done and in all.
+        Yields: a callable to report progress: units done, units in all.
         Raises: OutputError if the end of a block without an error cannot be logged.
         """
         watch, started, again = self.watch, time.perf_counter(), name in self._seconds
@@ -77,13 +77,13 @@ class Stages:
         try:
             yield progress
         except BaseException:
-            with suppress(OutputError):  # the block's own error says more
+            with suppress(OutputError):  # the block's own error matters more
                 self._end(name, started, watch, again=again)
             raise
         self._end(name, started, watch, again=again)
 
-    def _end(self, name: str, started: float, watch: StageWatch | None, *, again: bool) -> None:
-        turn = Stage(name, time.perf_counter() - started, peak_bytes())
+    def _end(self, name: str, started: float, watch: StageObserver | None, *, again: bool) -> None:
+        turn = StageTime(name, time.perf_counter() - started, peak_bytes())
         self._seconds[name] += turn.seconds
         self._peaks[name] = turn.peak_bytes
         if watch is not None:
@@ -92,13 +92,13 @@ class Stages:
         peak = f"{turn.peak_bytes / 1e9:.2f} GB"
         logger.log(level, f"stage {name}: {turn.seconds:.1f} s, peak memory {peak}")
 
-    def all(self) -> list[Stage]:
+    def all(self) -> list[StageTime]:
         """Return the stages so far."""
-        return [Stage(name, seconds, self._peaks.get(name, 0)) for name, seconds in self._seconds.items()]
+        return [StageTime(name, seconds, self._peaks.get(name, 0)) for name, seconds in self._seconds.items()]
 
 
 def process_seconds() -> float:
-    """Return the seconds since the process began; where the system does not tell, since this was imported."""
+    """Return the seconds since the process started; if the system does not report it, since this import."""
     try:
         began = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
@@ -109,10 +109,10 @@ def process_seconds() -> float:
 def peak_bytes() -> int:
     """Return the largest resident memory that the process has had, in bytes.
 
-    On Linux the figure of `getrusage` is inherited from the process that started this one.
+    On Linux `getrusage` would include the peak of the process that started this one.
     """
     try:
-        told = Path("/proc/self/status").read_text(encoding="utf-8")
-        return int(told.partition("VmHWM:")[2].split()[0]) * 1024
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, ValueError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_PER_UNIT

@@ -140,10 +140,10 @@ def _window_rows(
     from recsys_cli.models.training.context import TrainingContext
     from recsys_cli.models.training.label_window import LabelWindow
     from recsys_cli.models.training.two_stage_training import lightfm_ahead
-    from recsys_cli.utils.stage_timer import Stages
+    from recsys_cli.utils.stage_timer import StageTimer
 
     steps, fits = Checkpoint(folder / "steps"), FitCache(workspace.fits)
-    context = TrainingContext(workspace.settings, workspace.threads, Stages(), steps, fits)
+    context = TrainingContext(workspace.settings, workspace.threads, StageTimer(), steps, fits)
     with lightfm_ahead(known, cuts, context, final=False) as ahead:
         windows: list[WindowRows] = [LabelWindow(cut, known, context, ahead).rows() for cut in cuts]
         ours = [(window.rows, window.positives) for window in windows]

@@ -12,7 +12,7 @@ from recsys_cli.cli.app import main
 from recsys_cli.configs.loader import load_settings
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.reranking.tree_ensemble import FIRST_TREES
-from recsys_cli.models.two_stage import ServingDay, candidate_frame, open_items
+from recsys_cli.models.two_stage import BoundDay, candidate_frame, open_items
 from recsys_cli.pipelines.explain import explain_user
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import open_bundle, open_fitting_features
@@ -50,7 +50,7 @@ def best(frame: pl.DataFrame, by: str, most: int) -> pl.DataFrame:
     )
 
 
-def proposed_by_looking_at_every_item(day: ServingDay) -> set[tuple[int, int]]:
+def proposed_by_looking_at_every_item(day: BoundDay) -> set[tuple[int, int]]:
     """The best unseen, eligible items of every source by its scores of all pairs."""
     users, items = day.history.shape
     everything = Pairs(np.arange(users + 1) * items, np.tile(np.arange(items, dtype=np.int32), users))

@@ -20,7 +20,7 @@ from recsys_cli.models.training.label_window import LabelWindow, TrainingTables
 from recsys_cli.models.training.two_stage_training import lightfm_ahead
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
-from recsys_cli.utils.stage_timer import Stages
+from recsys_cli.utils.stage_timer import StageTimer
 
 DAY, CUTS = date(2026, 3, 2), (date(2026, 2, 16), date(2026, 2, 23))
 USERS, ITEMS, WANTED = 60, 40, 7
@@ -242,7 +242,9 @@ def test_a_training_frame_is_made_of_its_own_cuts_delivery_alone(workspace: Path
     def frame(cut: date) -> pl.DataFrame:
         there = opened(workspace)
         tables = read_inputs(there, DAY, external_days=[*CUTS, DAY])
-        context = TrainingContext(there.settings, 1, Stages(), Checkpoint(tmp_path / f"steps-{next(count)}"))
+        context = TrainingContext(
+            there.settings, 1, StageTimer(), Checkpoint(tmp_path / f"steps-{next(count)}")
+        )
         with lightfm_ahead(TrainingTables.of(tables, there.settings), CUTS, context, final=False) as fits:
             known = TrainingTables.of(tables, there.settings)
             return LabelWindow(cut, known, context, fits.result).rows().frame()

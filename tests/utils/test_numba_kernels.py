@@ -29,13 +29,13 @@ def test_a_kernel_calls_kernels_of_its_own_file_alone(file: Path) -> None:
 
 def test_kernels_are_nowhere_else() -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
-    assert {path for path, text in texts.items() if "\n@compiled" in text} == set(FILES)
+    assert {path for path, text in texts.items() if "\n@kernel" in text} == set(FILES)
 
 
 CODE = """
-from recsys_cli.utils.numba_kernels import compiled
+from recsys_cli.utils.numba_kernels import kernel
 
-@compiled
+@kernel
 def doubled(number):
     return 2 * number
 """

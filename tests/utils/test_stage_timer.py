@@ -11,7 +11,7 @@ import pytest
 from loguru import logger
 
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.stage_timer import Stage, Stages, peak_bytes
+from recsys_cli.utils.stage_timer import StageTime, StageTimer, peak_bytes
 
 
 class Seen:
@@ -19,7 +19,7 @@ class Seen:
 
     def __init__(self) -> None:
         self.events: list[tuple[object, ...]] = []
-        self.ended: list[Stage] = []
+        self.ended: list[StageTime] = []
 
     def begin(self, name: str) -> None:
         self.events.append(("begin", name))
@@ -27,7 +27,7 @@ class Seen:
     def move(self, name: str, done: int, total: int) -> None:
         self.events.append(("move", name, done, total))
 
-    def end(self, stage: Stage) -> None:
+    def end(self, stage: StageTime) -> None:
         self.events.append(("end", stage.name))
         self.ended.append(stage)
 
@@ -45,7 +45,7 @@ def records() -> Iterator[list[str]]:
 
 def test_a_watch_sees_a_stage_begin_move_and_end() -> None:
     seen = Seen()
-    stages = Stages(seen)
+    stages = StageTimer(seen)
     with stages.stage("read"):
         pass
     with pytest.raises(ZeroDivisionError), stages.stage("ranker") as progress:
@@ -66,7 +66,7 @@ def test_a_watch_sees_a_stage_begin_move_and_end() -> None:
 
 def test_the_same_name_again_adds_to_the_stage_and_the_watch_gets_each_turn() -> None:
     seen = Seen()
-    stages = Stages(seen)
+    stages = StageTimer(seen)
     for _ in range(2):
         with stages.stage("read"):
             time.sleep(0.05)
@@ -77,7 +77,7 @@ def test_the_same_name_again_adds_to_the_stage_and_the_watch_gets_each_turn() ->
 
 
 def test_each_end_is_logged_with_seconds_and_peak_memory(records: list[str]) -> None:
-    with pytest.raises(ZeroDivisionError), Stages().stage("read {x}"):
+    with pytest.raises(ZeroDivisionError), StageTimer().stage("read {x}"):
         time.sleep(0.1)
         raise ZeroDivisionError
     (record,) = records
@@ -85,7 +85,7 @@ def test_each_end_is_logged_with_seconds_and_peak_memory(records: list[str]) -> 
 
 
 def test_short_turns_after_the_first_are_for_debugging(records: list[str]) -> None:
-    stages = Stages()
+    stages = StageTimer()
     for seconds in (0.0, 0.0, 1.01):
         with stages.stage("rank"):
             time.sleep(seconds)
@@ -98,9 +98,9 @@ def test_a_log_that_fails_does_not_replace_the_error_of_the_block() -> None:
 
     sink = logger.add(fail, level="INFO", catch=False)
     try:
-        with pytest.raises(ZeroDivisionError), Stages().stage("read"):
+        with pytest.raises(ZeroDivisionError), StageTimer().stage("read"):
             raise ZeroDivisionError
-        with pytest.raises(OutputError), Stages().stage("read"):
+        with pytest.raises(OutputError), StageTimer().stage("read"):
             pass
     finally:
         logger.remove(sink)

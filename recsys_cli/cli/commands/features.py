@@ -41,5 +41,5 @@ def features(ctx: typer.Context, date: ScoringDate = None) -> None:
     users, items = len(tables.user_ids), len(tables.items)
     counts = f"{users:,} users, {items:,} items, {partition.events:,} events before {day}"
     session.terminal.say(f"features: {counts}{' (unchanged, kept)' if partition.reused else ''}")
-    session.terminal.say(f"→ {workspace.partitions.place_of(partition.folder.name)}")
+    session.terminal.say(f"→ {workspace.partitions.location_of(partition.folder.name)}")
     session.terminal.say(f"next: recsys score --date {day}")

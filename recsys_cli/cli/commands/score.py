@@ -177,7 +177,7 @@ def scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> d
     if plan is not None and not report.already_complete:
         under_way.facts.update(plan=compared(plan))
     published = under_way.workspace.published
-    place = published.place_of(report.path.parent.name) if published.store else str(report.path)
+    place = published.location_of(report.path.parent.name) if published.store else str(report.path)
     return {
         **report.manifest,
         "path": str(report.path),

@@ -17,7 +17,7 @@ from rich.text import Text
 from recsys_cli.cli.display.safe_text import escaped
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.stage_timer import Stage, Stages
+from recsys_cli.utils.stage_timer import StageTime, StageTimer
 
 _SECONDS_BETWEEN_LINES: Final = 60.0
 _SECONDS_WHEN_VERBOSE: Final = 9.0  # a line comes within ten seconds on a busy machine, too
@@ -30,7 +30,7 @@ _NARROWEST_BAR: Final = 10
 def shown_stages(
     terminal: Terminal,
     title: str,
-    stages: Stages,
+    stages: StageTimer,
     *,
     verbosity: int = 0,
     line_every: float | None = None,
@@ -111,7 +111,7 @@ class Turn:
 
 
 class StageDisplay:
-    """The StageWatch of a terminal: says at any time how far the current stage is."""
+    """The StageObserver of a terminal: says at any time how far the current stage is."""
 
     def __init__(self, terminal: Terminal, title: str) -> None:
         self._terminal = terminal
@@ -131,7 +131,7 @@ class StageDisplay:
             if name == self._turn.name:
                 self._turn = self._turn.counted(done, total, time.monotonic())
 
-    def end(self, _stage: Stage) -> None:
+    def end(self, _stage: StageTime) -> None:
         """Let no stage be the current one."""
         with self._changing:
             self._turn = Turn.begun("", self._began)
@@ -221,7 +221,7 @@ def _live(terminal: Terminal, display: StageDisplay) -> Iterator[None]:
 
 
 @contextmanager
-def _watched(stages: Stages, display: StageDisplay) -> Iterator[None]:
+def _watched(stages: StageTimer, display: StageDisplay) -> Iterator[None]:
     stages.watch = display
     try:
         yield

@@ -34,7 +34,7 @@ from recsys_cli.utils.columns import (
     WEIGHT,
 )
 from recsys_cli.utils.errors import InputError, UsageError
-from recsys_cli.utils.storage.uris import place_of
+from recsys_cli.utils.storage.uris import shown_path
 
 INTERACTIONS, USERS, ITEMS = "interactions", "users", "items"
 NAMES = {
@@ -144,7 +144,7 @@ def _open(name: str, path: str, workspace: Path) -> _Source:
     if sample.is_empty():
         raise InputError(
             "the table has no rows",
-            where=place_of(path, workspace),
+            where=shown_path(path, workspace),
             fix=f"deliver it with its rows, or correct the path after --{name}",
         )
     return _Source(name, table, sample, is_csv)

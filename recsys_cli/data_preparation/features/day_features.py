@@ -168,7 +168,7 @@ def _aged(tables: Tables) -> pl.DataFrame:
     return tables.events.select(USER, ITEM, WEIGHT, _age(tables))
 
 
-def columns_alone(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
+def features_without_rows(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
     """Return the day's features without a row: whether a model fits is a matter of columns."""
     empty = replace(
         tables,

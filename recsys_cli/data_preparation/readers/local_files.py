@@ -16,7 +16,7 @@ from recsys_cli.data_preparation.readers.remote_copies import local_source, remo
 from recsys_cli.data_preparation.readers.timestamp_range import far_column
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError
-from recsys_cli.utils.storage.uris import is_uri, place_of
+from recsys_cli.utils.storage.uris import is_uri, shown_path
 
 _CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv.gz")
 _BATCH_ROWS = 65_536
@@ -41,7 +41,7 @@ def source_files(table: TableSettings, workspace: Path) -> list[Path]:
     if not files:
         raise InputError(
             "no such file" if not path.is_dir() else "the folder holds no table",
-            where=place_of(table.path, workspace),
+            where=shown_path(table.path, workspace),
             fix="correct the `path` of the table in settings/settings.toml, or put the file there",
         )
     return files

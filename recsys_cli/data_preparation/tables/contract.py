@@ -12,10 +12,10 @@ import polars as pl
 from recsys_cli.configs.sections import DataSettings
 from recsys_cli.data_preparation.tables.entities import read_entities
 from recsys_cli.data_preparation.tables.interactions import read_interactions
-from recsys_cli.data_preparation.tables.problems import Problem, settle
+from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
-from recsys_cli.utils.storage.uris import place_of
+from recsys_cli.utils.storage.uris import shown_path
 
 _PLACE = "place"
 
@@ -97,7 +97,7 @@ def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, e
     Raises: InputError that lists all problems; SettingsError for a filter or `exclude` that does not parse.
     """
     tables, problems = inspect_tables(data, workspace, day, timezone, exclude)
-    settle(problems)
+    raise_or_warn(problems)
     assert tables is not None
     return tables
 
@@ -143,7 +143,7 @@ def _strangers(
     share = unknown["count"].sum() / len(events)
     what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
-    return [Problem(place_of(path, workspace), what, fix, "warning")]
+    return [Problem(shown_path(path, workspace), what, fix, "warning")]
 
 
 def _indexed(

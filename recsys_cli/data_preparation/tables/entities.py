@@ -25,7 +25,7 @@ from recsys_cli.utils.columns import (
     USER_ID,
 )
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.uris import place_of
+from recsys_cli.utils.storage.uris import shown_path
 
 _OPTIONAL = {USER_ID: (), ITEM_ID: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
 _KINDS = {TITLE: pl.String, AVAILABLE_FROM: pl.Date, AVAILABLE_UNTIL: pl.Date}
@@ -40,7 +40,7 @@ def read_entities(
     """
     if not table.path:
         return _empty(key, id_type), _needless_problems(exclude)
-    where = place_of(table.path, workspace)
+    where = shown_path(table.path, workspace)
     try:
         files = source_files(table, workspace)
         frame = scan_source(table, workspace)

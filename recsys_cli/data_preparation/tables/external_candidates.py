@@ -16,11 +16,11 @@ from recsys_cli.data_preparation.readers.local_files import (
     source_schema,
 )
 from recsys_cli.data_preparation.tables.ids import id_problems
-from recsys_cli.data_preparation.tables.problems import Problem, missing_column, raise_errors, settle
+from recsys_cli.data_preparation.tables.problems import Problem, missing_column, raise_errors, raise_or_warn
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, USER, USER_ID
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.storage.object_store import StoreError
-from recsys_cli.utils.storage.uris import place_of
+from recsys_cli.utils.storage.uris import shown_path
 
 _OPTIONAL = {SCORE: pl.Float32, RANK: pl.Float64}
 _FIX = "deliver the day's candidates again without these rows"
@@ -55,7 +55,7 @@ def read_external(
     rows, problems = inspect_external(settings, workspace, days)
     raise_errors(problems)
     frames, strangers = index_external(rows, user_ids, item_ids)
-    settle(problems + strangers)
+    raise_or_warn(problems + strangers)
     return frames
 
 
@@ -117,7 +117,7 @@ def _found_files(
         "deliver them, each made from nothing of its own day or later, or leave the source out of training "
         "and scoring: candidates.external.num_candidates=0"
     )
-    return files, [*problems, Problem(place_of(settings.path, workspace), what, fix)]
+    return files, [*problems, Problem(shown_path(settings.path, workspace), what, fix)]
 
 
 def _table(settings: ExternalSettings, day: date) -> TableSettings:
@@ -129,7 +129,7 @@ def _read_day(
     table: TableSettings, workspace: Path, files: list[Path]
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return user_id, item_id and the score f32 and rank f64 that the files have, in their order."""
-    where = place_of(table.path, workspace)
+    where = shown_path(table.path, workspace)
     try:
         frame = scan_source(table, workspace)
         schema = source_schema(frame, files)

@@ -3,7 +3,7 @@
 from datetime import date
 
 from recsys_cli.configs.sections import DataSettings
-from recsys_cli.data_preparation.tables.problems import Problem, settle
+from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
 
 
 def freshness_problems(age_days: float, settings: DataSettings, day: date) -> list[Problem]:
@@ -28,4 +28,4 @@ def check_freshness(age_days: float, settings: DataSettings, day: date) -> None:
 
     Raises: InputError if they are too old.
     """
-    settle(freshness_problems(age_days, settings, day))
+    raise_or_warn(freshness_problems(age_days, settings, day))

@@ -77,14 +77,14 @@ def _holds_ids(kind: pl.DataType) -> bool:
     return kind.is_integer() or kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)
 
 
-def place_of(ids: pl.Series, asked: str) -> int | None:
-    """Return the place of an id that is given as text; None where it is not among them."""
+def index_of(ids: pl.Series, asked: str) -> int | None:
+    """Return the index of an id that is given as text; None if it is not among `ids`."""
     found = (ids.cast(pl.String) == asked).arg_true()
     return int(found[0]) if len(found) else None
 
 
 def close_ids(ids: pl.Series, asked: str) -> list[str]:
-    """Return the ids that `asked` may have meant, the likeliest first; with none alike, the first ids."""
+    """Return ids that are similar to `asked`, the most similar first; if none is, the first ids."""
     texts = ids.cast(pl.String)
     near = texts.filter(texts.str.starts_with(asked[:1]) | texts.str.ends_with(asked[-1:])).head(_CLOSE_IDS)
     return get_close_matches(asked, near.to_list(), n=3, cutoff=0.5) or texts.head(3).to_list()

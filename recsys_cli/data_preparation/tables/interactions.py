@@ -16,7 +16,7 @@ from recsys_cli.data_preparation.tables.ids import cast_ids, id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, missing_column
 from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.uris import place_of
+from recsys_cli.utils.storage.uris import shown_path
 
 _TEXT_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 _FIRST_PLAUSIBLE = datetime(1971, 1, 1)  # zeros and misread units fall into 1970
@@ -40,7 +40,7 @@ def read_interactions(
         files = source_files(table, workspace)
         frame = scan_source(table, workspace)
         schema = source_schema(frame, files)
-        problems = _schema_problems(table, schema, place_of(table.path, workspace))
+        problems = _schema_problems(table, schema, shown_path(table.path, workspace))
         if problems:
             return None, problems
         mapped = _mapped(frame, table, schema, timezone)
@@ -48,7 +48,7 @@ def read_interactions(
         events = collect_source(mapped.filter(before), files)
     except InputError as error:
         return None, [Problem(error.where or "interactions", error.what, error.fix)]
-    where = place_of(table.path, workspace)
+    where = shown_path(table.path, workspace)
     problems = _timestamp_problems(events, where)
     return _checked_events(events, data, where, cut, problems)
 

@@ -41,7 +41,7 @@ def _listed(columns: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def settle(problems: Sequence[Problem]) -> None:
+def raise_or_warn(problems: Sequence[Problem]) -> None:
     """Log every warning.
 
     Raises: InputError that lists every error, if there is one.

@@ -1,4 +1,4 @@
-"""Judging lists: every source alone, a blend of them and the two stages on the same users and days."""
+"""Evaluate one day's lists, for the same users: each source alone, a blend of them, and the two stages."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from recsys_cli.models.evaluation.metrics import (
     user_metrics,
 )
 from recsys_cli.models.reranking.ranker import Ranker
-from recsys_cli.models.two_stage import ServingDay, rank_users
+from recsys_cli.models.two_stage import BoundDay, rank_users
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.parallel import mapped
+from recsys_cli.utils.parallel import map_in_threads
 from recsys_cli.utils.progress import Progress, silent
 
 TWO_STAGES = "two stages"
 BLEND = "blend"
-SEGMENT = "segment"
+USER_SEGMENT = "segment"
 COLD = "cold"
 COVERAGE = "CatalogCoverage"
 NOVELTY = "MeanInvUserFreq"
 DIVERSITY = "IntraListDiversity"
-_RRF = 60.0  # of reciprocal rank fusion, as Cormack, Clarke and Büttcher (2009) have it
+_RRF = 60.0  # constant of reciprocal rank fusion, from Cormack, Clarke and Büttcher (2009)
 _ACTIVITY = ((1, "1 to 4 items"), (5, "5 to 19 items"), (20, "20 or more items"))
 
 
@@ -38,11 +38,11 @@ class Budget:
     """Where relevant pairs of warm users are lost: counts of (user, item) pairs.
 
     Attributes:
-        relevant: pairs that the users took.
-        proposed: those among the candidates: no ranker finds more.
+        relevant: pairs in the ground truth.
+        proposed: those that are candidates: the most that any ranker could find.
         listed: those in the first k places of the two stages.
-        listable: those that the best order of the candidates would bring into the first k places.
-        by_source: name → relevant pairs that it proposes, and those that it alone proposes.
+        listable: those that the best possible order of the candidates would bring into the first k places.
+        by_source: source name → relevant pairs that it proposes, and those that no other source proposes.
     """
 
     relevant: int
@@ -53,11 +53,11 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The judgement of one day.
+class EvaluationResult:
+    """The evaluation of one day's lists; a contestant is a source, the blend or the two stages.
 
     Attributes:
-        by_user: contestant → a row a user of the truth with `segment` and the measures at k.
+        by_user: contestant → one row per user of the ground truth, with `segment` and the measures at k.
         variety: contestant → measures of all its lists together.
     """
 
@@ -66,67 +66,69 @@ class Verdict:
     budget: Budget
 
 
-def judge_day(
-    day: ServingDay,
+def evaluate_day(
+    day: BoundDay,
     features: FeatureTables,
     ranker: Ranker,
-    truth: pl.DataFrame,
+    ground_truth: pl.DataFrame,
     *,
     k: int,
     shortlist: int,
     chunk_users: int,
     threads: int,
     progress: Progress = silent,
-) -> Verdict:
-    """Rank for the users of the truth by the scoring path and measure each contestant's lists.
+) -> EvaluationResult:
+    """Rank the users of the ground truth by the scoring path and measure each contestant's lists.
 
     Args:
-        truth: distinct user, item of the days that follow, by internal index.
+        ground_truth: distinct user, item of the days that follow, by internal index.
 
-    Raises: InputError if nobody who had an event before the day took anything.
+    Raises: InputError if no user with an event before the day is in the ground truth.
     """
     names = [generator.name for generator in day.generators]
-    users = truth[USER].unique().sort().to_numpy()
+    users = ground_truth[USER].unique().sort().to_numpy()
     segments = _segments(features, users)
     warm = _warm(segments, features)
     bound = ranker.on(day.tables.items)
 
     def ranked_of(chunk: np.ndarray) -> _RankedUsers:
         ranked = rank_users(chunk, day, bound, shortlist).ranks()
-        return _RankedUsers(_lists(ranked, names, k), _found(ranked, truth, names))
+        return _RankedUsers(_lists(ranked, names, k), _found(ranked, ground_truth, names))
 
-    parts = list(mapped(ranked_of, _chunks(users, chunk_users, progress), threads))
-    lists = {name: pl.concat(part.lists[name] for part in parts) for name in parts[0].lists}
+    chunks = list(map_in_threads(ranked_of, _chunks(users, chunk_users, progress), threads))
+    lists = {name: pl.concat(one.lists[name] for one in chunks) for name in chunks[0].lists}
     vectors, catalogue = item_vectors(features), int(features.items[ELIGIBLE].sum())
-    had = features.lazy("pairs")
-    everybody = int(had.select(pl.col(USER).n_unique()).collect().item())
-    owners = had.group_by(ITEM).agg(pl.len().alias("users")).collect()
-    return Verdict(
+    history = features.lazy("pairs")
+    all_users = int(history.select(pl.col(USER).n_unique()).collect().item())
+    owners = history.group_by(ITEM).agg(pl.len().alias("users")).collect()
+    return EvaluationResult(
         by_user={
-            name: user_metrics(frame, truth, k).join(segments, on=USER, how="left", maintain_order="left")
+            name: user_metrics(frame, ground_truth, k).join(
+                segments, on=USER, how="left", maintain_order="left"
+            )
             for name, frame in lists.items()
         },
         variety={
             name: {
                 COVERAGE: catalogue_coverage(frame, k, catalogue),
-                NOVELTY: mean_inv_user_freq(frame, owners, everybody, k),
+                NOVELTY: mean_inv_user_freq(frame, owners, all_users, k),
                 DIVERSITY: intra_list_diversity(frame, vectors, k),
             }
             for name, frame in lists.items()
         },
         budget=_budget(
-            pl.concat(part.found for part in parts), truth.join(warm, on=USER, how="semi"), names, k
+            pl.concat(one.found for one in chunks), ground_truth.join(warm, on=USER, how="semi"), names, k
         ),
     )
 
 
 @dataclass(frozen=True)
 class _RankedUsers:
-    """What is kept of the candidates of a chunk of users.
+    """What the evaluation needs of a chunk of users.
 
     Attributes:
         lists: contestant → user, item, rank of the first k places.
-        found: user, rank and NAME_rank of the candidates that the users took.
+        found: user, item, rank and NAME_rank of the candidates that are relevant.
     """
 
     lists: Mapping[str, pl.DataFrame]
@@ -138,9 +140,9 @@ def _lists(ranked: pl.DataFrame, names: list[str], k: int) -> dict[str, pl.DataF
     return lists | {BLEND: _blended(ranked, names, k), TWO_STAGES: _listed(ranked, RANK, k)}
 
 
-def _found(ranked: pl.DataFrame, truth: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    taken = ranked.join(truth, on=[USER, ITEM], how="semi")
-    return taken.select(USER, ITEM, RANK, *(f"{name}_rank" for name in names))
+def _found(ranked: pl.DataFrame, ground_truth: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    relevant = ranked.join(ground_truth, on=[USER, ITEM], how="semi")
+    return relevant.select(USER, ITEM, RANK, *(f"{name}_rank" for name in names))
 
 
 def measures_of(by_user: pl.DataFrame) -> dict[str, float]:
@@ -149,7 +151,7 @@ def measures_of(by_user: pl.DataFrame) -> dict[str, float]:
 
 
 def popularity_names(by_user: Mapping[str, pl.DataFrame]) -> list[str]:
-    """Return the contestants that are recent popularity."""
+    """Return the contestants that are popularity sources."""
     return [name for name in by_user if name.startswith("popular_")]
 
 
@@ -161,7 +163,7 @@ def _chunks(users: np.ndarray, size: int, progress: Progress) -> Iterator[np.nda
 
 
 def _listed(ranked: pl.DataFrame, rank: str, k: int) -> pl.DataFrame:
-    """Return user, item, rank of the first k places; NaN, no place, is larger than any k."""
+    """Return user, item, rank of the first k places; NaN (not in the list) compares larger than any k."""
     return ranked.filter(pl.col(rank) <= k).select(USER, ITEM, pl.col(rank).cast(pl.UInt16).alias(RANK))
 
 
@@ -175,17 +177,17 @@ def _blended(ranked: pl.DataFrame, names: list[str], k: int) -> pl.DataFrame:
 
 
 def _segments(features: FeatureTables, users: np.ndarray) -> pl.DataFrame:
-    """Return user and segment: cold, or how many items the user had before the day."""
+    """Return user and segment: cold, or a range of how many items the user had before the day."""
     items = features.users["user_items"].gather(users)
     label = pl.lit(COLD)
     for least, name in _ACTIVITY:
         label = pl.when(pl.col("items") >= least).then(pl.lit(name)).otherwise(label)
     frame = pl.DataFrame({USER: pl.Series(users, dtype=pl.UInt32), "items": items})
-    return frame.select(USER, label.alias(SEGMENT))
+    return frame.select(USER, label.alias(USER_SEGMENT))
 
 
 def _warm(segments: pl.DataFrame, features: FeatureTables) -> pl.DataFrame:
-    warm = segments.filter(pl.col(SEGMENT) != COLD)
+    warm = segments.filter(pl.col(USER_SEGMENT) != COLD)
     if warm.is_empty():
         raise InputError(
             f"no user known before {features.day} has a relevant event in the days from it on",
@@ -195,8 +197,8 @@ def _warm(segments: pl.DataFrame, features: FeatureTables) -> pl.DataFrame:
     return warm
 
 
-def _budget(found: pl.DataFrame, truth: pl.DataFrame, names: list[str], k: int) -> Budget:
-    found = found.join(truth, on=[USER, ITEM], how="semi")
+def _budget(found: pl.DataFrame, ground_truth: pl.DataFrame, names: list[str], k: int) -> Budget:
+    found = found.join(ground_truth, on=[USER, ITEM], how="semi")
     proposed = {name: pl.col(f"{name}_rank").is_not_nan() for name in names}
     counts = found.select(
         pl.sum_horizontal(proposed.values()).alias("sources"),
@@ -208,7 +210,7 @@ def _budget(found: pl.DataFrame, truth: pl.DataFrame, names: list[str], k: int) 
     }
     per_user = found.group_by(USER).len()["len"]
     return Budget(
-        relevant=len(truth),
+        relevant=len(ground_truth),
         proposed=len(found),
         listed=int((found[RANK] <= k).sum()),
         listable=int(per_user.clip(upper_bound=k).sum()),

@@ -1,4 +1,4 @@
-"""How much of the exact lists an approximate index finds, on a sample of users."""
+"""Recall of an approximate index against exact search, on a sample of users."""
 
 from dataclasses import replace
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from recsys_cli.configs.candidate_sections import CandidatesSettings
 from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator
-from recsys_cli.models.two_stage import ServingDay
+from recsys_cli.models.two_stage import BoundDay
 from recsys_cli.utils.errors import CheckFailedError
 
 _SAMPLE = 256  # users
 
 
-def index_recall(day: ServingDay) -> float:
-    """Return the share of the exact lists' items that the index finds, in [0, 1]; 1 where nothing uses one.
+def index_recall(day: BoundDay) -> float:
+    """Return the share of the exact lists' items that the index finds, in [0, 1]; 1 if no source uses one.
 
-    The users are spread over those of `day`.
+    The sample is spread evenly over the users of `day`.
     """
     for generator in day.generators:
         if isinstance(generator, LightFMGenerator) and generator.items.index is not None:
@@ -29,16 +29,16 @@ def index_recall(day: ServingDay) -> float:
     return 1.0
 
 
-def checked_recall(day: ServingDay, settings: CandidatesSettings) -> float:
-    """Return the share of the exact lists that the index finds.
+def checked_recall(day: BoundDay, settings: CandidatesSettings) -> float:
+    """Return the share of the exact lists' items that the index finds.
 
-    Raises: CheckFailedError where it is too small to publish.
+    Raises: CheckFailedError if it is too small to publish.
     """
     recall = index_recall(day)
     if recall < settings.min_index_recall:
         raise CheckFailedError(
-            f"the {settings.index} index finds {recall:.4f} of the exact lists; "
-            f"at least {settings.min_index_recall} are asked for",
+            f"the {settings.index} index finds {recall:.4f} of the exact lists' items; "
+            f"at least {settings.min_index_recall} is required",
             where="candidates.index, candidates.min_index_recall",
             fix='nothing was published; set candidates.index = "exact", or try the other index',
         )

@@ -1,7 +1,8 @@
 """How good lists are: measures of a user's first k items against what the user did next.
 
-Lists are frames `user, item, rank` (rank from 1, each user and item once); the truth is a frame of distinct
-`user, item`. A user of the truth without a list counts 0, a user without truth does not count.
+Lists are frames `user, item, rank` (rank from 1, each user and item once); the ground truth is a frame of
+distinct `user, item`. A user of the ground truth without a list counts 0; one without ground truth does not
+count.
 """
 
 import numpy as np
@@ -16,13 +17,13 @@ RECALL = "Recall"
 PRECISION = "Precision"
 HIT_RATE = "HitRate"
 MRR = "MRR"
-_BLOCK = 16_384  # users whose lists' words are added up at a time
+_BLOCK = 16_384  # users whose lists' vectors are summed at a time
 PER_USER = (MAP, NDCG, RECALL, PRECISION, HIT_RATE, MRR)
 RECTOOLS_MAP, RECTOOLS_NDCG = "MAP of RecTools", "NDCG of RecTools"
 
 
-def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFrame:
-    """Return a row a user of the truth, sorted: `user` and its measures at k, each f64 in [0, 1].
+def user_metrics(lists: pl.DataFrame, ground_truth: pl.DataFrame, k: int) -> pl.DataFrame:
+    """Return one row per user of the ground truth, sorted: `user` and its measures at k, each f64 in [0, 1].
 
     With R the user's relevant items, and hits those among the first k places:
 
@@ -36,7 +37,7 @@ def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFra
     """
     place = pl.col(RANK).cast(pl.Float64)
     found = pl.int_range(1, pl.len() + 1).over(USER)
-    hits = lists.filter(pl.col(RANK) <= k).join(truth, on=[USER, ITEM]).sort(USER, RANK)
+    hits = lists.filter(pl.col(RANK) <= k).join(ground_truth, on=[USER, ITEM]).sort(USER, RANK)
     gains = (
         hits.select(USER, (1 / place).alias("first"), (found / place).alias("precisions"), _discount(place))
         .group_by(USER, maintain_order=True)
@@ -45,7 +46,7 @@ def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFra
     ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
     best = pl.lit(ideal).gather(pl.col("reach") - 1)
     return (
-        truth.group_by(USER)
+        ground_truth.group_by(USER)
         .agg(pl.len().cast(pl.Int64).alias("relevant"))
         .with_columns(pl.min_horizontal("relevant", pl.lit(k)).alias("reach"))
         .join(gains, on=USER, how="left", validate="1:1")
@@ -66,7 +67,7 @@ def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFra
 
 
 def catalogue_coverage(lists: pl.DataFrame, k: int, catalogue_size: int) -> float:
-    """Return the share of the catalogue's items that stand in the first k places of a list."""
+    """Return the share of the catalogue's items that are in the first k places of at least one list."""
     return lists.filter(pl.col(RANK) <= k)[ITEM].n_unique() / catalogue_size
 
 

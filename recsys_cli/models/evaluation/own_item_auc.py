@@ -1,23 +1,23 @@
-"""Whether what a model has learnt belongs to these users and items: it learnt from their history."""
+"""Check that LightFM's vectors belong to these users and items: they must rank a user's own items first."""
 
 import numpy as np
 from scipy import sparse
 
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
 from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator
-from recsys_cli.models.two_stage import ServingDay
+from recsys_cli.models.two_stage import BoundDay
 
-_USERS, _ITEMS = 512, 10  # that are looked at: users, and items of each
+_USERS, _ITEMS = 512, 10  # size of the sample: users, and items per user
 
 
-def own_item_auc(day: ServingDay) -> float | None:
-    """Return how surely LightFM ranks a user's own items above those of another user.
+def own_item_auc(day: BoundDay) -> float | None:
+    """Return the AUC of LightFM at ranking a user's own items above those of another user, a mean over users.
 
-    The area under the curve, a mean over users: about 0.5 where vectors are random or stand in another order
-    than their ids. The other items are other users' own, so that popularity alone wins nothing. Only LightFM
-    learns users, and from nothing but their items; neighbours and EASE leave an item out of its own score.
+    It is about 0.5 if vectors are random or in another order than their ids. The items to compare with are
+    another user's own, so that popularity alone does not help. Only LightFM has user vectors, learnt from the
+    user's items alone; the similarity sources leave an item out of its own score.
 
-    Returns: None where LightFM is off, or fewer than two users have a history.
+    Returns: None if LightFM is off, or fewer than two users have a history.
     """
     lightfm = next((source for source in day.generators if isinstance(source, LightFMGenerator)), None)
     warm = np.flatnonzero(np.diff(day.history.indptr))
@@ -31,7 +31,7 @@ def own_item_auc(day: ServingDay) -> float | None:
 def _compared_items(
     history: sparse.csr_matrix, users: np.ndarray
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return some items of each user, and those of the next user that the first one has not had."""
+    """Return a sample of each user's items, and the next user's items that this user has not had."""
     rng = np.random.default_rng(0)
     all_own = [history.indices[history.indptr[user] : history.indptr[user + 1]] for user in users]
     own = [rng.permutation(items)[:_ITEMS] for items in all_own]
@@ -42,8 +42,8 @@ def _compared_items(
 def _auc(
     source: LightFMGenerator, users: np.ndarray, size: int, own: list[np.ndarray], other: list[np.ndarray]
 ) -> float:
-    items = [part for pair in zip(own, other, strict=True) for part in pair]
-    ends = np.concatenate([[0], np.cumsum([len(part) for part in items])])
+    items = [side for pair in zip(own, other, strict=True) for side in pair]
+    ends = np.concatenate([[0], np.cumsum([len(side) for side in items])])
     nothing = np.zeros(0, dtype=np.float32), (np.zeros(0, dtype=int), np.zeros(0, dtype=int))
     nothing_viewed = sparse.csr_matrix(nothing, shape=(len(users), size))
     pairs = Pairs(ends[::2].astype(np.int64), np.concatenate(items).astype(np.int32))
@@ -53,7 +53,7 @@ def _auc(
 
 
 def _area(mine: np.ndarray, others: np.ndarray) -> float:
-    """Return the share of pairs in which the first is larger, equal ones half; NaN where there is no pair."""
+    """Return the share of pairs where the first is larger, ties count half; NaN if there is no pair."""
     mine, others = mine[np.isfinite(mine), None], others[np.isfinite(others)]
     wins = (mine > others) + 0.5 * (mine == others)
     return float(wins.mean()) if wins.size else float("nan")

@@ -1,4 +1,4 @@
-"""Recent popularity as lists of its own: what any list must beat."""
+"""Lists of recently popular items: the baseline that recommendations must beat."""
 
 import numpy as np
 import polars as pl
@@ -12,26 +12,26 @@ from recsys_cli.utils.columns import ITEM, RANK, USER
 
 
 def popularity_lists(
-    features: DayFeatures, left_out: pl.DataFrame, users: np.ndarray, windows: list[int], k: int
+    features: DayFeatures, excluded: pl.DataFrame, users: np.ndarray, windows: list[int], k: int
 ) -> dict[str, pl.DataFrame]:
-    """Return, by the source's name, user, item and rank of the k most popular items of each window.
+    """Return source name → user, item and rank of the k most popular items, for each window.
 
     Args:
-        left_out: distinct user, item that no list may hold.
+        excluded: distinct user, item that must not be in a list.
         users: internal indices, ascending.
-        windows: in days, each one that the features were made for; at least one.
+        windows: lengths in days, at least one; each must be a window of the features.
     """
-    chunk = UserChunk(np.arange(len(users), dtype=np.uint32), _matrix(left_out, users, len(features.items)))
-    everybody = np.zeros(len(users), dtype=np.int32)
+    chunk = UserChunk(np.arange(len(users), dtype=np.uint32), _matrix(excluded, users, len(features.items)))
+    same_order = np.zeros(len(users), dtype=np.int32)
     tops = {}
     for one in popular_lists(features, PopularSettings(windows_days=windows, num_candidates=k)):
-        source = PopularGenerator(one.name, everybody, one.orders, one.shares, k)
+        source = PopularGenerator(one.name, same_order, one.orders, one.shares, k)
         tops[one.name] = _frame(users, source.score(chunk).lists)
     return tops
 
 
 def _matrix(pairs: pl.DataFrame, users: np.ndarray, items: int) -> sparse.csr_matrix:
-    """Return a (users, items) matrix with a cell a pair."""
+    """Return a (users, items) matrix with one cell per pair."""
     rows, columns = np.searchsorted(users, pairs[USER].to_numpy()), pairs[ITEM].to_numpy()
     cells = np.ones(len(pairs), dtype=np.float32)
     return sparse.csr_matrix((cells, (rows, columns)), shape=(len(users), items))

@@ -4,14 +4,14 @@
 
 import numpy as np
 
-from recsys_cli.utils.numba_kernels import compiled
+from recsys_cli.utils.numba_kernels import kernel
 
 _DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)  # times a power of two, its upper six bits tell which
 _BIT_PLACES = np.zeros(64, dtype=np.int64)
 _BIT_PLACES[[((int(_DE_BRUIJN) << bit) & 0xFFFFFFFFFFFFFFFF) >> 58 for bit in range(64)]] = np.arange(64)
 
 
-@compiled
+@kernel
 def merge_lists(
     lists: np.ndarray, bits: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -30,7 +30,7 @@ def merge_lists(
     items = np.empty(users * min(width, size), dtype=np.int32)
     sources = np.zeros(len(items), dtype=np.int64)
     places = np.full((users, width), -1, dtype=np.int32)
-    words, place_of = np.zeros(size // 64 + 1, dtype=np.uint64), np.empty(size, dtype=np.int32)
+    words, row_of = np.zeros(size // 64 + 1, dtype=np.uint64), np.empty(size, dtype=np.int32)
     count = 0
     for user in range(users):
         for item in lists[user]:
@@ -42,19 +42,19 @@ def merge_lists(
             while word:
                 lowest = word & (~word + np.uint64(1))
                 item = (block << 6) + _BIT_PLACES[(lowest * _DE_BRUIJN) >> np.uint64(58)]
-                items[count], place_of[item] = item, count
+                items[count], row_of[item] = item, count
                 count += 1
                 word ^= lowest
         for cell in range(width):
             item = lists[user, cell]
             if item >= 0:
-                places[user, cell] = place_of[item]
-                sources[place_of[item]] |= bits[cell]
+                places[user, cell] = row_of[item]
+                sources[row_of[item]] |= bits[cell]
         indptr[user + 1] = count
     return indptr, items[:count].copy(), sources[:count].copy(), places
 
 
-@compiled
+@kernel
 def ranks_of(places: np.ndarray, count: int) -> np.ndarray:
     """Return, f32, the rank that a source's list gives to each of `count` items, NaN for none."""
     ranks = np.full(count, np.nan, dtype=np.float32)
@@ -65,7 +65,7 @@ def ranks_of(places: np.ndarray, count: int) -> np.ndarray:
     return ranks
 
 
-@compiled
+@kernel
 def normalised(values: np.ndarray, indptr: np.ndarray, places: np.ndarray, floor_is_last: bool) -> np.ndarray:
     """Return scores, f32, on a scale where the user's best proposal has 1 and the floor 0; NaN for no scale.
 

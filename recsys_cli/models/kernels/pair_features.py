@@ -4,10 +4,10 @@
 
 import numpy as np
 
-from recsys_cli.utils.numba_kernels import Cells, compiled
+from recsys_cli.utils.numba_kernels import CsrArrays, kernel
 
 
-@compiled
+@kernel
 def differences(
     of_users: np.ndarray, of_items: np.ndarray, indptr: np.ndarray, items: np.ndarray
 ) -> np.ndarray:
@@ -24,9 +24,9 @@ def differences(
     return values
 
 
-@compiled
+@kernel
 def mean_shares(
-    shares: Cells,
+    shares: CsrArrays,
     values: tuple[np.ndarray, np.ndarray],
     width: int,
     users: np.ndarray,
@@ -59,7 +59,7 @@ def mean_shares(
     return means
 
 
-@compiled
+@kernel
 def cells_of_history(
     starts: np.ndarray, known: np.ndarray, users: np.ndarray, indptr: np.ndarray, items: np.ndarray
 ) -> np.ndarray:

@@ -7,12 +7,12 @@ Every user is worked on alone and in one order, so a score depends on no chunk a
 
 import numpy as np
 
-from recsys_cli.utils.numba_kernels import Cells, compiled, compiled_sums
+from recsys_cli.utils.numba_kernels import CsrArrays, kernel, kernel_with_reordered_sums
 
 
-@compiled
+@kernel
 def sums_of_pairs(
-    taste: Cells, weights: Cells, users: np.ndarray, indptr: np.ndarray, items: np.ndarray
+    taste: CsrArrays, weights: CsrArrays, users: np.ndarray, indptr: np.ndarray, items: np.ndarray
 ) -> np.ndarray:
     """Return, f32, the sum of what each user's items say for each of the pairs.
 
@@ -39,8 +39,8 @@ def sums_of_pairs(
     return values
 
 
-@compiled
-def dense_sums(taste: Cells, rows: np.ndarray, weights: np.ndarray, users: np.ndarray) -> np.ndarray:
+@kernel
+def dense_sums(taste: CsrArrays, rows: np.ndarray, weights: np.ndarray, users: np.ndarray) -> np.ndarray:
     """Return (users, columns) f32: each user's sum of the rows of `weights`, one after the other.
 
     Args:
@@ -59,7 +59,7 @@ def dense_sums(taste: Cells, rows: np.ndarray, weights: np.ndarray, users: np.nd
     return sums
 
 
-@compiled_sums
+@kernel_with_reordered_sums
 def products_of_pairs(
     queries: np.ndarray, base: np.ndarray, indptr: np.ndarray, items: np.ndarray
 ) -> np.ndarray:
@@ -76,7 +76,7 @@ def products_of_pairs(
     return values
 
 
-@compiled
+@kernel
 def cells_of_pairs(table: np.ndarray, rows: np.ndarray, indptr: np.ndarray, items: np.ndarray) -> np.ndarray:
     """Return, f32, of each pair the cell of `table` in the user's row and the item's column."""
     values = np.empty(len(items), dtype=np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_cli.utils.numba_kernels import Cells, compiled
+from recsys_cli.utils.numba_kernels import CsrArrays, kernel
 
 _LOW = np.uint64(0xFFFFFFFF)
 _SIGN = np.uint32(0x80000000)
@@ -18,7 +18,7 @@ _BUCKETS = 512
 _CROWD = 64  # keys of one bucket that insertion still sorts quickly
 
 
-@compiled
+@kernel
 def best_cells(
     scores: np.ndarray,
     items: np.ndarray,
@@ -62,7 +62,7 @@ def best_cells(
     return best
 
 
-@compiled
+@kernel
 def _lower_bound(row: np.ndarray, maxima: np.ndarray, sizes: np.ndarray, wanted: int) -> np.float32:
     """Return a value that at least `wanted` cells reach; `maxima` become those of strided cells.
 
@@ -91,10 +91,10 @@ def _lower_bound(row: np.ndarray, maxima: np.ndarray, sizes: np.ndarray, wanted:
     return bound
 
 
-@compiled
+@kernel
 def best_sums(
-    taste: Cells,
-    weights: Cells,
+    taste: CsrArrays,
+    weights: CsrArrays,
     users: np.ndarray,
     eligible: np.ndarray,
     indptr: np.ndarray,
@@ -136,7 +136,7 @@ def best_sums(
     return best
 
 
-@compiled
+@kernel
 def first_unviewed(
     orders: np.ndarray, rows: np.ndarray, indptr: np.ndarray, viewed: np.ndarray, size: int, wanted: int
 ) -> np.ndarray:
@@ -164,7 +164,7 @@ def first_unviewed(
     return best
 
 
-@compiled
+@kernel
 def best_first(scores: np.ndarray, indptr: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the places of each user's `limit` largest scores, best first, and their ranks from 1.
 
@@ -188,7 +188,7 @@ def best_first(scores: np.ndarray, indptr: np.ndarray, limit: int) -> tuple[np.n
     return places, ranks
 
 
-@compiled
+@kernel
 def _key(score: np.float32, item: int) -> np.uint64:
     """Return a number that grows with the score and, among equal ones, falls with the item."""
     bits = np.float32(score + np.float32(0.0)).view(np.uint32)
@@ -196,7 +196,7 @@ def _key(score: np.float32, item: int) -> np.uint64:
     return (np.uint64(bits) << np.uint64(32)) | (_LOW - np.uint64(item))
 
 
-@compiled
+@kernel
 def _take_best(keys: np.ndarray, count: int, best: np.ndarray) -> None:
     """Write the items of the largest of the first `count` keys, in order; reorders `keys`.
 
@@ -233,12 +233,12 @@ def _take_best(keys: np.ndarray, count: int, best: np.ndarray) -> None:
         best[place] = np.int32(_LOW - (chosen[place] & _LOW))
 
 
-@compiled
+@kernel
 def _bucket(top: np.uint64, key: np.uint64) -> Any:
     return min(np.int64((top - key) >> np.uint64(48)), _BUCKETS - 1)
 
 
-@compiled
+@kernel
 def _nth_largest(values: np.ndarray, nth: int) -> Any:
     """Return the nth largest value, counted from 1; reorders `values`."""
     low, high, place = 0, len(values) - 1, nth - 1
@@ -263,7 +263,7 @@ def _nth_largest(values: np.ndarray, nth: int) -> Any:
     return values[place]
 
 
-@compiled
+@kernel
 def _sort_nearly_sorted(keys: np.ndarray) -> None:
     """Sort, the largest first, keys of which none is far from its place."""
     for place in range(1, len(keys)):

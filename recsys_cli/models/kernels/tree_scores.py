@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from recsys_cli.utils.numba_kernels import compiled
+from recsys_cli.utils.numba_kernels import kernel
 
 TOGETHER = 4  # trees whose leaves are added in one go
 MOST_IN_A_BYTE = 255  # borders of a slot whose bins are u8
@@ -24,7 +24,7 @@ def count_borders(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
     return _search(values, borders)
 
 
-@compiled
+@kernel
 def _compare_with_all(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
     """Return, u8, how many of the borders each value exceeds, one border at a time."""
     counts = np.zeros(len(values), dtype=np.uint8)
@@ -36,7 +36,7 @@ def _compare_with_all(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
     return counts
 
 
-@compiled
+@kernel
 def _search(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
     """Return, u16, how many of the borders each value exceeds, by a binary search; there is a border."""
     counts = np.empty(len(values), dtype=np.uint16)
@@ -50,7 +50,7 @@ def _search(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
     return counts
 
 
-@compiled
+@kernel
 def sum_trees(
     users: np.ndarray,
     items: np.ndarray,
@@ -92,7 +92,7 @@ def sum_trees(
     return scores
 
 
-@compiled
+@kernel
 def _fill_bins(side: np.ndarray, slots: np.ndarray, rows: np.ndarray, bins: np.ndarray) -> None:
     """Write the bins of each row's user or item into the rows of `bins` that belong to its slots."""
     for row in range(len(rows)):
@@ -101,7 +101,7 @@ def _fill_bins(side: np.ndarray, slots: np.ndarray, rows: np.ndarray, bins: np.n
             bins[slots[column], row] = own[column]
 
 
-@compiled
+@kernel
 def _find_leaves(
     bins: np.ndarray, slots: np.ndarray, borders: np.ndarray, bits: np.ndarray, found: np.ndarray
 ) -> None:
@@ -113,7 +113,7 @@ def _find_leaves(
             found[row] |= bit if told[row] > border else 0
 
 
-@compiled
+@kernel
 def _add_leaves(found: np.ndarray, leaves: np.ndarray, offsets: np.ndarray, sums: np.ndarray) -> None:
     """Add the values of the leaves that were found, tree by tree as CatBoost does."""
     one, two, three, four = found[0], found[1], found[2], found[3]

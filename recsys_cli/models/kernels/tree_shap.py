@@ -4,10 +4,10 @@
 
 import numpy as np
 
-from recsys_cli.utils.numba_kernels import compiled
+from recsys_cli.utils.numba_kernels import kernel
 
 
-@compiled
+@kernel
 def share_trees(
     bins: np.ndarray,
     columns: np.ndarray,
@@ -51,7 +51,7 @@ def share_trees(
     return values
 
 
-@compiled
+@kernel
 def _node_weights(leaves: np.ndarray, depth: int) -> np.ndarray:
     """Return the weights of a tree's nodes, level by level from the leaves up to the root."""
     nodes = np.empty(2 << depth, dtype=np.float64)
@@ -63,7 +63,7 @@ def _node_weights(leaves: np.ndarray, depth: int) -> np.ndarray:
     return nodes
 
 
-@compiled
+@kernel
 def _players(columns: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the columns that a tree's splits ask, each once, and the splits of each set of them, as bits."""
     players, splits, count = np.empty(len(asked), np.int64), np.zeros(len(asked), np.int64), 0
@@ -81,7 +81,7 @@ def _players(columns: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.nda
     return players[:count], sets
 
 
-@compiled
+@kernel
 def _shares(count: int) -> np.ndarray:
     """Return, for each set of `count` players, what the next one's gain counts: |S|! (n - |S| - 1)! / n!."""
     of_size = np.empty(count + 1, dtype=np.float64)
@@ -95,7 +95,7 @@ def _shares(count: int) -> np.ndarray:
     return shares
 
 
-@compiled
+@kernel
 def _expectations(
     leaves: np.ndarray, nodes: np.ndarray, bins: np.ndarray, asked: np.ndarray, borders: np.ndarray
 ) -> np.ndarray:

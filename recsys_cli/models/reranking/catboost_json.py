@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter, with_config
 from typing_extensions import TypedDict  # pydantic takes that of Python itself from 3.12 on
 
-from recsys_cli.utils.json_schema import judged_json
+from recsys_cli.utils.json_schema import validated_json
 
 if TYPE_CHECKING:
     from catboost import CatBoost
@@ -113,7 +113,7 @@ def read_trees(path: Path) -> Trees:
 
     Raises: OSError; ValueError or LookupError for a file that holds anything else.
     """
-    trees = judged_json(path.read_bytes(), _TREES)
+    trees = validated_json(path.read_bytes(), _TREES)
     _check_features(trees["features_info"])
     _check_splits(trees)
     return trees

@@ -7,7 +7,7 @@ from recsys_cli.models.candidates.fit_cache import ArrayStore, uncached
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.ranker_training import Fitting
 from recsys_cli.utils.progress import Progress, silent
-from recsys_cli.utils.stage_timer import Stages
+from recsys_cli.utils.stage_timer import StageTimer
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TrainingContext:
 
     settings: Settings
     threads: int
-    stages: Stages
+    stages: StageTimer
     checkpoint: Checkpoint
     kept: ArrayStore = uncached
     max_rows: int | None = None

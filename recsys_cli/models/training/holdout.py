@@ -1,4 +1,4 @@
-"""The holdout: a ranker that has not seen the last label window is calibrated and judged on it."""
+"""The holdout: a ranker that has not seen the last label window is calibrated and evaluated on it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.evaluation.daily_evaluation import Budget, Verdict, judge_day
+from recsys_cli.models.evaluation.daily_evaluation import Budget, EvaluationResult, evaluate_day
 from recsys_cli.models.reranking.calibration import Calibration, fit_calibration
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.training.checkpoint import FinishedStep
@@ -18,7 +18,7 @@ from recsys_cli.models.training.leakage_check import check_leakage
 from recsys_cli.models.training.window_rows import LABEL
 from recsys_cli.models.two_stage import rank_users
 from recsys_cli.utils.columns import ITEM, USER
-from recsys_cli.utils.parallel import chunks_of, mapped
+from recsys_cli.utils.parallel import chunks_of, map_in_threads
 from recsys_cli.utils.progress import Progress
 from recsys_cli.utils.storage.atomic_files import as_system_error
 
@@ -30,21 +30,21 @@ _BY_USER = "by_user.parquet"
 
 @dataclass(frozen=True)
 class Holdout:
-    """How a ranker did in a window that it had not seen.
+    """A ranker's result in a window that it had not seen.
 
     Attributes:
-        ranker: the same, calibrated.
+        ranker: the same ranker, calibrated.
     """
 
     ranker: Ranker
-    verdict: Verdict
+    evaluation: EvaluationResult
 
 
 def evaluate_on_holdout(ranker: Ranker, window: LabelWindow, context: TrainingContext) -> Holdout:
-    """Calibrate a ranker on a window that it has not seen, and judge its lists there.
+    """Calibrate a ranker on a window that it has not seen, and evaluate its lists there.
 
-    Raises: InputError if nobody who had an event before the window took anything; ModelError where the window
-        has leaked into what was made before it.
+    Raises: InputError if no user with an event before the window has a relevant item in it; ModelError if
+        the window has leaked into what was made before it.
     """
 
     def write(folder: Path) -> Mapping[str, Any]:
@@ -53,18 +53,19 @@ def evaluate_on_holdout(ranker: Ranker, window: LabelWindow, context: TrainingCo
             features, threads = context.settings.features, context.threads
             check_leakage(window.tables, window.cut, window.stage, day, features, threads, window.content)
         with context.stages.stage("calibration") as progress:
-            judged = replace(ranker, calibration=_calibrated(ranker, window, context, progress))
+            calibrated = replace(ranker, calibration=_fitted_calibration(ranker, window, context, progress))
         with context.stages.stage("holdout") as progress:
-            return _write(folder, judged.calibration, _judged(judged, window, context, progress))
+            evaluation = _evaluated(calibrated, window, context, progress)
+            return _write(folder, calibrated.calibration, evaluation)
 
-    calibration, verdict = _read(context.checkpoint.step(HOLDOUT, write))
-    return Holdout(replace(ranker, calibration=calibration), verdict)
+    calibration, evaluation = _read(context.checkpoint.step(HOLDOUT, write))
+    return Holdout(replace(ranker, calibration=calibration), evaluation)
 
 
-def _calibrated(
+def _fitted_calibration(
     ranker: Ranker, window: LabelWindow, context: TrainingContext, progress: Progress
 ) -> Calibration:
-    """Fit raw scores to what some users, active or not, did in a window that the ranker has not seen."""
+    """Calibrate raw scores on a sample of users, active or not, in a window that the ranker has not seen."""
     users = np.arange(len(window.features.users), dtype=np.uint32)
     if len(users) > _CALIBRATION_USERS:
         chosen = np.random.default_rng(context.settings.ranker.random_state)
@@ -81,16 +82,18 @@ def _calibrated(
         return ranked.scored.raw, labelled[LABEL].fill_null(0).to_numpy()
 
     raw, labels = [], []
-    for one, other in mapped(outcomes, chunks_of(users, scoring.chunk_users), context.threads):
+    for one, other in map_in_threads(outcomes, chunks_of(users, scoring.chunk_users), context.threads):
         raw.append(one)
         labels.append(other)
         progress(min(len(raw) * scoring.chunk_users, len(users)), len(users))
     return fit_calibration(np.concatenate(raw), np.concatenate(labels))
 
 
-def _judged(ranker: Ranker, window: LabelWindow, context: TrainingContext, progress: Progress) -> Verdict:
+def _evaluated(
+    ranker: Ranker, window: LabelWindow, context: TrainingContext, progress: Progress
+) -> EvaluationResult:
     settings = context.settings
-    return judge_day(
+    return evaluate_day(
         window.day,
         window.features,
         ranker,
@@ -103,25 +106,27 @@ def _judged(ranker: Ranker, window: LabelWindow, context: TrainingContext, progr
     )
 
 
-def _write(folder: Path, calibration: Calibration, verdict: Verdict) -> dict[str, Any]:
-    """Write what a verdict says of each user, and return the rest."""
-    named = [frame.with_columns(pl.lit(name).alias(_CONTESTANT)) for name, frame in verdict.by_user.items()]
+def _write(folder: Path, calibration: Calibration, evaluation: EvaluationResult) -> dict[str, Any]:
+    """Write the measures of each user to a file, and return the rest as JSON facts."""
+    named = [
+        frame.with_columns(pl.lit(name).alias(_CONTESTANT)) for name, frame in evaluation.by_user.items()
+    ]
     with as_system_error(folder / _BY_USER, pl.exceptions.ComputeError):
         pl.concat(named).write_parquet(folder / _BY_USER)
     return {
         "calibration": asdict(calibration),
-        "contestants": list(verdict.by_user),
-        "variety": {name: dict(measures) for name, measures in verdict.variety.items()},
-        "budget": asdict(verdict.budget),
+        "contestants": list(evaluation.by_user),
+        "variety": {name: dict(measures) for name, measures in evaluation.variety.items()},
+        "budget": asdict(evaluation.budget),
     }
 
 
-def _read(step: FinishedStep) -> tuple[Calibration, Verdict]:
+def _read(step: FinishedStep) -> tuple[Calibration, EvaluationResult]:
     frame, facts = pl.read_parquet(step.folder / _BY_USER), step.facts
     by_user = {
         name: frame.filter(pl.col(_CONTESTANT) == name).drop(_CONTESTANT) for name in facts["contestants"]
     }
     budget = dict(facts["budget"])
     sources = {name: (found, alone) for name, (found, alone) in budget.pop("by_source").items()}
-    verdict = Verdict(by_user, facts["variety"], Budget(**budget, by_source=sources))
-    return Calibration(**facts["calibration"]), verdict
+    evaluation = EvaluationResult(by_user, facts["variety"], Budget(**budget, by_source=sources))
+    return Calibration(**facts["calibration"]), evaluation

@@ -23,10 +23,10 @@ from recsys_cli.models.reranking.feature_join import join_features
 from recsys_cli.models.training.checkpoint import FinishedStep
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows, write_chunk
-from recsys_cli.models.two_stage import ServingDay, candidates_of, open_day
+from recsys_cli.models.two_stage import BoundDay, candidates_of, open_day
 from recsys_cli.utils.columns import ITEM, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.parallel import mapped
+from recsys_cli.utils.parallel import map_in_threads
 from recsys_cli.utils.progress import Progress
 
 LightFMOf = Callable[[date, Progress], LightFMModel]  # as of a day
@@ -130,7 +130,7 @@ class LabelWindow:
         return fitted_stage(self.before.everybody, self.context, self.lightfm)
 
     @cached_property
-    def day(self) -> ServingDay:
+    def day(self) -> BoundDay:
         """The first day, ready to serve the sample's users."""
         features, stage = self.features, self.stage
         with self.context.stages.stage("open candidate models"):
@@ -158,12 +158,14 @@ class LabelWindow:
                 facts["columns"] = frame.columns
         return facts | {"positives_in_window": len(positives)}
 
-    def _chunks(self, day: ServingDay, progress: Progress) -> Iterator[pl.DataFrame]:
+    def _chunks(self, day: BoundDay, progress: Progress) -> Iterator[pl.DataFrame]:
         """Yield rows of users in a random order, until there are as many as may be."""
         users, size = self._shuffled_users(), self.context.settings.scoring.chunk_users
         chunks = (np.sort(users[start : start + size]) for start in range(0, len(users), size))
         left = self.context.window_rows
-        for number, frame in enumerate(mapped(partial(self._labelled, day), chunks, self.context.threads)):
+        for number, frame in enumerate(
+            map_in_threads(partial(self._labelled, day), chunks, self.context.threads)
+        ):
             some = _first_users(frame, left)
             if len(some):
                 yield some
@@ -179,7 +181,7 @@ class LabelWindow:
         order = np.random.default_rng(self.context.settings.ranker.random_state)
         return order.permutation(users)
 
-    def _labelled(self, day: ServingDay, users: np.ndarray) -> pl.DataFrame:
+    def _labelled(self, day: BoundDay, users: np.ndarray) -> pl.DataFrame:
         """Return the drawn candidates of users, labelled and grouped, with every feature."""
         ranking, sample = self.context.settings.ranker, self.tables.sample
         candidates = candidates_of(users, day)
@@ -199,7 +201,7 @@ def rows_step(cut: date) -> str:
     return f"rows-{cut}"
 
 
-def content_once() -> ContentWeights:
+def shared_content_weights() -> ContentWeights:
     """Return what gives the same similarities to all windows: words of items are no matter of the day."""
     made: list[ItemWeights | None] = []
 

@@ -14,7 +14,7 @@ from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.sources.content import content_weights
 from recsys_cli.models.candidates.stage import CandidateStage, ContentWeights
 from recsys_cli.models.training.label_window import TrainingTables
-from recsys_cli.models.two_stage import ServingDay, candidate_frame, open_day
+from recsys_cli.models.two_stage import BoundDay, candidate_frame, open_day
 from recsys_cli.utils.columns import TIMESTAMP, USER
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import ModelError
@@ -26,7 +26,7 @@ def check_leakage(
     tables: TrainingTables,
     cut: date,
     stage: CandidateStage,
-    day: ServingDay,
+    day: BoundDay,
     settings: FeaturesSettings,
     threads: int,
     content: ContentWeights = content_weights,

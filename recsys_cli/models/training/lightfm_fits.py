@@ -76,7 +76,7 @@ class LightFMFits:
         return moved
 
 
-class FitsAtATime:
+class LimitedFits:
     """An ArrayStore for fits that begin side by side: so many at most are made at a time, the others wait.
 
     What is kept already is returned as `kept` does.

@@ -13,7 +13,7 @@ from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.sources.lightfm import LightFMModel
 from recsys_cli.models.candidates.sources.lightfm_training import fit_lightfm
 from recsys_cli.models.candidates.stage import fit_encoders
-from recsys_cli.models.evaluation.daily_evaluation import Verdict
+from recsys_cli.models.evaluation.daily_evaluation import EvaluationResult
 from recsys_cli.models.feature_encoding import Encoders
 from recsys_cli.models.reranking.feature_join import category_columns, feature_group
 from recsys_cli.models.reranking.ranker import Ranker
@@ -22,9 +22,9 @@ from recsys_cli.models.training.holdout import HOLDOUT, evaluate_on_holdout
 from recsys_cli.models.training.label_window import (
     LabelWindow,
     TrainingTables,
-    content_once,
     fitted_stage,
     rows_step,
+    shared_content_weights,
 )
 from recsys_cli.models.training.lightfm_fits import LightFMFits, fits_ahead
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
@@ -44,14 +44,14 @@ class HoldoutTraining:
 
     Attributes:
         rows: the ranker's rows of all windows.
-        judged: a ranker that has not seen the last window.
-        verdict: how it did there.
+        ranker: a ranker that has not seen the last window.
+        evaluation: how it did there.
     """
 
     windows: list[WindowRows]
     rows: QuantisedRows
-    judged: Ranker
-    verdict: Verdict
+    ranker: Ranker
+    evaluation: EvaluationResult
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Training:
     """What a training gave.
 
     Attributes:
-        verdict: how a model that had not seen the last label window did in it.
+        evaluation: how a model that had not seen the last label window did in it.
         importance: each ranker feature's share, in percent.
     """
 
     model: TwoStageModel
     windows: list[WindowRows]
-    verdict: Verdict
+    evaluation: EvaluationResult
     importance: Mapping[str, float]
 
 
@@ -89,10 +89,10 @@ def train_two_stage(tables: Tables, context: TrainingContext) -> Training:
     with lightfm_ahead(known, cuts, context, final=True) as fits:
         past = _until_holdout(known, cuts, context, fits)
         with context.stages.stage("ranker") as progress:
-            ranker = refit_ranker(past.rows, past.judged, context.fitting(progress))
+            ranker = refit_ranker(past.rows, past.ranker, context.fitting(progress))
         stage = fitted_stage(tables, context, fits.result)
     model = TwoStageModel(stage, ranker, tables.day)
-    return Training(model, past.windows, past.verdict, ranker.importance())
+    return Training(model, past.windows, past.evaluation, ranker.importance())
 
 
 def feature_columns(
@@ -132,7 +132,7 @@ def _checked(tables: Tables, context: TrainingContext) -> tuple[TrainingTables, 
 def _until_holdout(
     known: TrainingTables, cuts: Sequence[date], context: TrainingContext, fits: LightFMFits
 ) -> HoldoutTraining:
-    content = content_once()
+    content = shared_content_weights()
     windows = [_rows(LabelWindow(cut, known, context, fits.result, content=content)) for cut in cuts[:-1]]
     last = LabelWindow(cuts[-1], known, context, fits.result, content=content)
     windows.append(_rows(last))
@@ -148,7 +148,7 @@ def _until_holdout(
     with context.stages.stage("ranker") as progress:
         ranker = fit_ranker(rows.first_windows(len(cuts) - 1), context.fitting(progress))
     holdout = evaluate_on_holdout(ranker, last, context)
-    return HoldoutTraining(windows, rows, holdout.ranker, holdout.verdict)
+    return HoldoutTraining(windows, rows, holdout.ranker, holdout.evaluation)
 
 
 def _rows(window: LabelWindow) -> WindowRows:

@@ -1,4 +1,4 @@
-"""Warm start: a model that goes on learning from the days since its training, instead of starting again."""
+"""Warm start: continue training a model with the days since its training, instead of training a new one."""
 
 from datetime import timedelta
 
@@ -22,11 +22,11 @@ from recsys_cli.utils.errors import ModelError
 def warm_start(base: TwoStageModel, tables: Tables, context: TrainingContext) -> Training:
     """Continue both stages of `base` with the days from its training to `tables.day`.
 
-    These days are one label window: the candidate models of `base` have not seen them, so its lists in them
-    are its holdout, and the ranker's new trees learn from them. Then the candidate models go on, too.
+    These days are one label window. The candidate models of `base` have not seen it: so it is the holdout for
+    its lists, and the ranker's new trees learn from it. Then the candidate models are trained further, too.
 
-    Raises: ModelError where no day has passed since the training, or the window has leaked; InputError where
-        nothing happened in these days.
+    Raises: ModelError if no day has passed since the training, or the window has leaked; InputError if these
+        days have no event.
     """
     if tables.day - base.trained_through < timedelta(days=1):
         raise ModelError(
@@ -41,24 +41,26 @@ def warm_start(base: TwoStageModel, tables: Tables, context: TrainingContext) ->
     ranker = _continued(rows, holdout.ranker, context)
     since = base.trained_through - timedelta(days=context.settings.ranker.label_days)
     with context.stages.stage("candidate models") as progress:
-        # one label window of older events is among them so that the model does not forget them
+        # include one label window of older events so that the model does not forget them
         stage = continue_candidate_stage(
             base.stage, tables, context.settings, context.threads, since, progress
         )
     model = TwoStageModel(stage, ranker, tables.day)
-    return Training(model, [rows], holdout.verdict, ranker.importance())
+    return Training(model, [rows], holdout.evaluation, ranker.importance())
 
 
-def _continued(rows: WindowRows, judged: Ranker, context: TrainingContext) -> Ranker:
+def _continued(rows: WindowRows, calibrated: Ranker, context: TrainingContext) -> Ranker:
     if not rows.rows:
         raise nothing_to_learn()
     with context.stages.stage("quantise"):
-        quantised = quantise([rows], judged.columns, judged.categories)
+        quantised = quantise([rows], calibrated.columns, calibrated.categories)
     with context.stages.stage("ranker") as progress:
-        baseline = np.concatenate([_raw_scores(judged, chunk) for chunk in rows.chunks(judged.columns)])
-        return continue_ranker(quantised, judged, baseline, context.fitting(progress))
+        baseline = np.concatenate(
+            [_raw_scores(calibrated, chunk) for chunk in rows.chunks(calibrated.columns)]
+        )
+        return continue_ranker(quantised, calibrated, baseline, context.fitting(progress))
 
 
 def _raw_scores(ranker: Ranker, chunk: pl.DataFrame) -> np.ndarray:
-    """Return what the trees give for rows of joined features, f64."""
+    """Return the raw scores of rows of joined features, f64."""
     return np.asarray(ranker.model.predict(chunk.select(ranker.columns), prediction_type="RawFormulaVal"))

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt
 
-from recsys_cli.utils.json_schema import judged
+from recsys_cli.utils.json_schema import validated
 
 _MEASURES = ("NDCG", "MAP", "Recall", "HitRate", "CatalogCoverage")  # that a model's page shows
 
@@ -117,7 +117,7 @@ def check_manifest(told: Any) -> None:
 
     Raises: ValueError that tells the first place where it is something else.
     """
-    exam = judged(told, _Manifest).exam
+    exam = validated(told, _Manifest).exam
     wanted = {f"{measure}@{exam.k}" for measure in _MEASURES}
     if not all(wanted <= set(figures) for figures in exam.models.values()):
         raise ValueError("exam.models: figures are missing")

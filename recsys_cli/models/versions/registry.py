@@ -105,7 +105,7 @@ def promote(models: Results, version: str, *, force: bool = False) -> str | None
     if missing and not force:
         raise CheckFailedError(
             f"model {version} is not promoted: {missing}",
-            where=models.place_of(version, MANIFEST),
+            where=models.location_of(version, MANIFEST),
             fix="look at `recsys models show`, mend data or settings and train again; or give --force",
         )
     history = _history(models)
@@ -124,7 +124,7 @@ def rollback(models: Results) -> str:
     if len(history) < 2:
         raise ModelError(
             "no version was promoted before this one",
-            where=models.place_of(POINTER),
+            where=models.location_of(POINTER),
             fix="run `recsys models promote VERSION`",
         )
     verified_manifest(model_folder(models, history[-2]))
@@ -184,7 +184,7 @@ def _told(models: Results, part: str) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"the pointer to the promoted model cannot be read: {error}",
-            where=models.place_of(POINTER),
+            where=models.location_of(POINTER),
             fix="remove it and run `recsys models promote VERSION`",
         ) from None
     return list(told)

@@ -14,7 +14,7 @@ from recsys_cli.configs.source_names import (
     sources_on,
     without_sources,
 )
-from recsys_cli.data_preparation.features.day_features import columns_alone, declared
+from recsys_cli.data_preparation.features.day_features import declared, features_without_rows
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.sources.popular import segment_features
 from recsys_cli.utils.columns import ITEM, TITLE
@@ -87,7 +87,7 @@ def _without_data(settings: Settings, tables: Tables) -> dict[str, str]:
     if tables.events[ITEM].n_unique() > settings.candidates.ease.max_items:
         why = "the catalogue has more items than candidates.ease.max_items"
         found |= {name: why for name in (EASE, EASE + RECENT)}
-    if not segment_features(columns_alone(tables, settings.features)):
+    if not segment_features(features_without_rows(tables, settings.features)):
         found[SEGMENT] = "no text column is among data.users.features"
     lists = [name for name in declared(tables.items) if isinstance(tables.items.schema[name], pl.List)]
     if not lists and tables.items[TITLE].null_count() == len(tables.items):

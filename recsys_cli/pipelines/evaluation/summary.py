@@ -10,9 +10,9 @@ import polars as pl
 
 from recsys_cli.models.evaluation.daily_evaluation import (
     COLD,
-    SEGMENT,
     TWO_STAGES,
-    Verdict,
+    USER_SEGMENT,
+    EvaluationResult,
     measures_of,
     popularity_names,
 )
@@ -31,18 +31,18 @@ class Comparison:
     high: float
 
 
-def exam_facts(first_day: date, verdict: Verdict, k: int) -> dict[str, Any]:
+def exam_facts(first_day: date, verdict: EvaluationResult, k: int) -> dict[str, Any]:
     """Return how a model that had not seen the days from `first_day` on did in them."""
     return {"first_day": str(first_day), **verdict_facts([verdict], k)}
 
 
-def verdict_facts(verdicts: Sequence[Verdict], k: int) -> dict[str, Any]:
+def verdict_facts(verdicts: Sequence[EvaluationResult], k: int) -> dict[str, Any]:
     """Return the verdicts of one or more days together: each user of each day counts once.
 
     Cold users, who had no event before the day, are a segment of their own and count in no other figure.
     """
     pooled = {name: pl.concat(one.by_user[name] for one in verdicts) for name in verdicts[0].by_user}
-    warm = {name: frame.filter(pl.col(SEGMENT) != COLD) for name, frame in pooled.items()}
+    warm = {name: frame.filter(pl.col(USER_SEGMENT) != COLD) for name, frame in pooled.items()}
     popular = popularity_names(warm)
     facts: dict[str, Any] = {
         "k": k,
@@ -59,7 +59,9 @@ def verdict_facts(verdicts: Sequence[Verdict], k: int) -> dict[str, Any]:
     return facts
 
 
-def compare_two_stages(ours: Sequence[Verdict], theirs: Sequence[Verdict], metric: str, k: int) -> Comparison:
+def compare_two_stages(
+    ours: Sequence[EvaluationResult], theirs: Sequence[EvaluationResult], metric: str, k: int
+) -> Comparison:
     """Compare the two stages of two trainings on the same warm users of the same days."""
     pairs = zip(ours, theirs, strict=True)
     differences = np.concatenate(
@@ -68,9 +70,9 @@ def compare_two_stages(ours: Sequence[Verdict], theirs: Sequence[Verdict], metri
     return Comparison(f"{metric}@{k}", "today", float(differences.mean()), *bootstrap_interval(differences))
 
 
-def _warm_values(verdict: Verdict, metric: str) -> np.ndarray:
+def _warm_values(verdict: EvaluationResult, metric: str) -> np.ndarray:
     """Return a value a warm user, by user."""
-    frame = verdict.by_user[TWO_STAGES].filter(pl.col(SEGMENT) != COLD).sort(USER)
+    frame = verdict.by_user[TWO_STAGES].filter(pl.col(USER_SEGMENT) != COLD).sort(USER)
     return np.asarray(frame[metric].to_numpy())
 
 
@@ -78,7 +80,7 @@ def _at(k: int, measures: Mapping[str, float]) -> dict[str, float]:
     return {f"{name}@{k}": value for name, value in measures.items()}
 
 
-def _mean_variety(verdicts: Sequence[Verdict], name: str) -> dict[str, float]:
+def _mean_variety(verdicts: Sequence[EvaluationResult], name: str) -> dict[str, float]:
     measures = verdicts[0].variety[name]
     return {
         measure: float(np.mean([verdict.variety[name][measure] for verdict in verdicts]))
@@ -98,8 +100,8 @@ def _segments(pooled: Mapping[str, pl.DataFrame], k: int) -> dict[str, Any]:
     """Return, by segment, its users and the NDCG of the two stages and of the best recent popularity."""
     names = [TWO_STAGES, *popularity_names(pooled)]
     segments: dict[str, Any] = {}
-    for segment in sorted(pooled[TWO_STAGES][SEGMENT].unique().to_list()):
-        inside = {name: pooled[name].filter(pl.col(SEGMENT) == segment) for name in names}
+    for segment in sorted(pooled[TWO_STAGES][USER_SEGMENT].unique().to_list()):
+        inside = {name: pooled[name].filter(pl.col(USER_SEGMENT) == segment) for name in names}
         ndcg = {name: float(frame[NDCG].to_numpy().mean()) for name, frame in inside.items()}
         popular = [value for name, value in ndcg.items() if name != TWO_STAGES]
         segments[segment] = {
@@ -110,7 +112,7 @@ def _segments(pooled: Mapping[str, pl.DataFrame], k: int) -> dict[str, Any]:
     return segments
 
 
-def _budget(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def _budget(verdicts: Sequence[EvaluationResult]) -> dict[str, Any]:
     """Return what the candidates allow, what each source adds, what the ranker made of it."""
     budgets = [verdict.budget for verdict in verdicts]
     relevant, proposed, listable, listed = (

@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.data_preparation.features.day_features import DAYS_AGO, EVENTS, FeatureTables, available
-from recsys_cli.data_preparation.tables.ids import close_ids, place_of
+from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs
 from recsys_cli.models.reranking.ranker import Ranker
-from recsys_cli.models.two_stage import ServingDay
+from recsys_cli.models.two_stage import BoundDay
 from recsys_cli.utils.columns import (
     AVAILABLE_FROM,
     AVAILABLE_UNTIL,
@@ -64,7 +64,7 @@ class RankedUser:
 
 
 def explain_item(
-    item_id: str, features: FeatureTables, serving: ServingDay, ranked: RankedUser
+    item_id: str, features: FeatureTables, serving: BoundDay, ranked: RankedUser
 ) -> dict[str, Any]:
     """Return the stage that decided about an item, and what it decided by; plain data.
 
@@ -96,7 +96,7 @@ def explain_item(
     }
 
 
-def left_out(features: FeatureTables, serving: ServingDay) -> dict[str, int]:
+def left_out(features: FeatureTables, serving: BoundDay) -> dict[str, int]:
     """Return how many items each of the first stages keeps from the user; each item counts at the first."""
     items, day = features.items, features.day
     viewed = pl.Series(values=np.zeros(len(items), dtype=bool))
@@ -111,7 +111,7 @@ def left_out(features: FeatureTables, serving: ServingDay) -> dict[str, int]:
 
 def _find(item_id: str, features: FeatureTables) -> int:
     ids = features.items[ITEM_ID]
-    place = place_of(ids, item_id)
+    place = index_of(ids, item_id)
     if place is not None:
         return place
     raise UnknownItemError(
@@ -151,7 +151,7 @@ def _stage(blocked: list[Stage], place: int | None, ranked: RankedUser) -> Stage
 
 
 def _source(
-    source: CandidateGenerator, item: int, serving: ServingDay, features: FeatureTables
+    source: CandidateGenerator, item: int, serving: BoundDay, features: FeatureTables
 ) -> dict[str, Any]:
     """Return the place that a source gives an item among all that it may propose to the user."""
     chunk, size = serving.chunk(ALONE), len(features.items)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from recsys_cli.data_preparation.features.day_features import DayFeatures
-from recsys_cli.data_preparation.tables.ids import close_ids, place_of
+from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
 from recsys_cli.pipelines.workspace.feature_store import Partition, stored_partition
@@ -88,7 +88,7 @@ def published_list(workspace: Workspace, day: date, user_id: str | int) -> list[
 
 
 def _find(features: DayFeatures, user_id: str, day: date) -> int:
-    place = place_of(features.user_ids, user_id)
+    place = index_of(features.user_ids, user_id)
     if place is not None:
         return place
     raise UnknownUserError(

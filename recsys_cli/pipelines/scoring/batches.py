@@ -14,7 +14,7 @@ from recsys_cli.models.evaluation.index_recall import checked_recall
 from recsys_cli.pipelines.scoring.local_engine import RankedChunk, Ranking
 from recsys_cli.utils.columns import RAW_SCORE
 from recsys_cli.utils.progress import Progress
-from recsys_cli.utils.stage_timer import Stages
+from recsys_cli.utils.stage_timer import StageTimer
 
 _CHUNKS, _SECONDS = 32, 5.0  # a part ends once it has as many chunks, or took as long
 
@@ -48,7 +48,7 @@ class Part:
 
 
 def ranked_parts(
-    ranking: Ranking, users: np.ndarray, settings: CandidatesSettings, stages: Stages, progress: Progress
+    ranking: Ranking, users: np.ndarray, settings: CandidatesSettings, stages: StageTimer, progress: Progress
 ) -> Iterator[Part]:
     """Rank users, and yield some chunks of a span at a time: what a killed run loses is little.
 
@@ -89,7 +89,7 @@ def part_of(chunks: Sequence[RankedChunk], recall: float | None = None) -> Part:
     return Part(facts, pl.concat(one.top for one in chunks).drop(RAW_SCORE))
 
 
-def _waited(stages: Stages, results: Iterator[Result]) -> Iterator[Result]:
+def _waited(stages: StageTimer, results: Iterator[Result]) -> Iterator[Result]:
     """Yield the results; the time until each is there counts as ranking."""
     while True:
         with stages.stage("rank"):

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.data_preparation.tables.ids import close_ids
-from recsys_cli.data_preparation.tables.problems import settle
+from recsys_cli.data_preparation.tables.problems import raise_or_warn
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.pipelines.publication.recommendations_file import RecommendationsWriter
 from recsys_cli.pipelines.scoring.batches import Part, ranked_parts
@@ -140,7 +140,7 @@ def open_job(workspace: Workspace, request: ScoreRequest, run: Run) -> Job:
     """
     with run.stages.stage("load model"):
         bundle = open_bundle(workspace, request.day)
-        settle(kept_settings_problems(workspace, bundle))
+        raise_or_warn(kept_settings_problems(workspace, bundle))
     with run.stages.stage("features"):
         partition = open_fitting_features(
             workspace, bundle, request.day, lambda found: _places(found.user_ids, request)

@@ -11,10 +11,10 @@ import polars as pl
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.partition import StoredFeatures
 from recsys_cli.models.reranking.ranker import BoundRanker
-from recsys_cli.models.two_stage import DayItems, ServingDay, TwoStageModel, open_items, rank_users
+from recsys_cli.models.two_stage import BoundDay, DayItems, TwoStageModel, open_items, rank_users
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.errors import SettingsError
-from recsys_cli.utils.parallel import chunks_of, mapped
+from recsys_cli.utils.parallel import chunks_of, map_in_threads
 from recsys_cli.utils.stage_timer import peak_bytes
 
 SPAN = 32_768  # users whose features are in memory at a time
@@ -28,7 +28,7 @@ class Chunk:
 
     users: np.ndarray
     first: int
-    day: ServingDay
+    day: BoundDay
 
     @property
     def viewed(self) -> np.ndarray:
@@ -98,7 +98,7 @@ class Ranking:
 
     def ranked(self, chunks: Iterable[Chunk]) -> Iterator[RankedChunk]:
         """Yield the chunks' lists, in order."""
-        return mapped(self._rank, chunks, self.threads)
+        return map_in_threads(self._rank, chunks, self.threads)
 
     def _rank(self, chunk: Chunk) -> RankedChunk:
         ranked = rank_users(

@@ -32,7 +32,7 @@ from recsys_cli.pipelines.workspace.run_record import library_versions
 from recsys_cli.utils.errors import OutputError, RecsysError, SettingsError, UsageError
 from recsys_cli.utils.parallel import chunks_of
 from recsys_cli.utils.progress import Progress, silent
-from recsys_cli.utils.stage_timer import Stages
+from recsys_cli.utils.stage_timer import StageTimer
 from recsys_cli.utils.storage.hashing import sha256_of
 
 Sent = list[Any]  # references to what lies in the cluster, a block each
@@ -72,7 +72,7 @@ def cluster_parts(
     users: np.ndarray,
     settings: CandidatesSettings,
     address: str,
-    stages: Stages,
+    stages: StageTimer,
     progress: Progress,
 ) -> Iterator[Part]:
     """Rank users on a cluster and yield their parts in order; few are under way at a time.
@@ -115,7 +115,7 @@ def rank_range(order: Order, users: np.ndarray, *, first: bool) -> list[Part]:
     """
     ranking, settings = _ranking(order), order.candidates
     tried = settings if first else settings.model_copy(update={"index": EXACT})
-    return list(ranked_parts(ranking, users, tried, Stages(), silent))
+    return list(ranked_parts(ranking, users, tried, StageTimer(), silent))
 
 
 def _ranking(order: Order) -> Ranking:

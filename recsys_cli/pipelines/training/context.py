@@ -11,7 +11,7 @@ from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.fit_cache import FitCache
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.context import TrainingContext
-from recsys_cli.models.training.lightfm_fits import FitsAtATime
+from recsys_cli.models.training.lightfm_fits import LimitedFits
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import model_versions
 from recsys_cli.pipelines.training.memory import TrainingBounds
@@ -104,5 +104,5 @@ def _context(
     fits = FitCache(workspace.fits)
     if bounds is None:
         return TrainingContext(workspace.settings, workspace.threads, run.stages, checkpoint, fits)
-    some = FitsAtATime(fits, bounds.fits)
+    some = LimitedFits(fits, bounds.fits)
     return TrainingContext(workspace.settings, workspace.threads, run.stages, checkpoint, some, bounds.rows)

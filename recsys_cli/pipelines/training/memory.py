@@ -11,7 +11,7 @@ from loguru import logger
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.source_names import EASE, RECENT, sources_on
-from recsys_cli.data_preparation.features.day_features import columns_alone
+from recsys_cli.data_preparation.features.day_features import features_without_rows
 from recsys_cli.data_preparation.features.labels import label_cuts, window_pairs
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.utils.columns import ITEM, USER
@@ -179,7 +179,7 @@ def _candidate_bytes(tables: Tables, settings: Settings, threads: int) -> int:
 
 def _row_bytes(tables: Tables, settings: Settings) -> int:
     """Return what a row of the ranker takes while it is learnt from."""
-    features = columns_alone(tables, settings.features)
+    features = features_without_rows(tables, settings.features)
     sources = len(sources_on(settings.candidates, filter_viewed=settings.scoring.filter_viewed))
     columns = len(features.users.columns) + 2 * len(features.items.columns) + 3 * sources
     return _A_ROW + _A_COLUMN * columns

@@ -24,7 +24,7 @@ from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.reranking.tree_ensemble import as_json, read_forests
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.holdout import evaluate_on_holdout
-from recsys_cli.models.training.label_window import LabelWindow, TrainingTables, content_once
+from recsys_cli.models.training.label_window import LabelWindow, TrainingTables, shared_content_weights
 from recsys_cli.models.training.lightfm_fits import Cost, Step, elapsed_seconds
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
 from recsys_cli.models.training.ranker_training import fit_ranker
@@ -39,7 +39,7 @@ from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.stage_timer import Stages, peak_bytes, process_seconds
+from recsys_cli.utils.stage_timer import StageTimer, peak_bytes, process_seconds
 from recsys_cli.utils.storage.folders import check_writable
 from recsys_cli.utils.storage.json_files import write_sealed_json
 from recsys_cli.utils.storage.locks import locked
@@ -164,12 +164,12 @@ def _tried(
     Raises: as a training does; InputError where the last label window gives no rows.
     """
     costs: dict[str, Cost] = {}
-    context = replace(context, stages=Stages())
+    context = replace(context, stages=StageTimer())
     _timed(costs, "load", lambda: [import_module(name) for name in _LOADED])
     sizes = _timed(costs, "windows", lambda: [_size(LabelWindow(cut, known, context)) for cut in cuts])
     shares = [events / sizes[-1][1] for _, events in [*sizes, (0, len(known.everybody.events))]]
     lightfm = cast(LightFMModel, _lightfm_tried(known, cuts[-1], context, costs))
-    window = LabelWindow(cuts[-1], known, context, lambda *_: lightfm, content=content_once())
+    window = LabelWindow(cuts[-1], known, context, lambda *_: lightfm, content=shared_content_weights())
     made, peak = _rows_tried(window, costs), peak_bytes()
     per_user = made.rows / min(sizes[-1][0], made.files * context.settings.scoring.chunk_users)
     rows = [min(context.window_rows, max(1, round(per_user * users))) for users, _ in sizes]

@@ -17,7 +17,7 @@ from recsys_cli.data_preparation.tables.freshness import check_freshness
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.atomic_files import remove_left_behind, staging_folder
+from recsys_cli.utils.storage.atomic_files import remove_abandoned, staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 
@@ -62,7 +62,7 @@ def open_features(workspace: Workspace, day: date, judge: Judge = accept) -> Par
         reused = False
     else:
         logger.info("features of {} lie there for the same inputs", day)
-        remove_left_behind(folder.parent)
+        remove_abandoned(folder.parent)
         reused = True
         check_freshness(manifest[AGE], workspace.settings.data, day)
     features = _read(folder, day, manifest)

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from datetime import date
 
-from recsys_cli.data_preparation.features.day_features import DayFeatures, columns_alone, eligibility_problems
+from recsys_cli.data_preparation.features.day_features import (
+    DayFeatures,
+    eligibility_problems,
+    features_without_rows,
+)
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors
-from recsys_cli.models.two_stage import misfits, silent_sources
+from recsys_cli.models.two_stage import schema_mismatches, silent_sources
 from recsys_cli.models.versions.bundle import Bundle, read_bundle
 from recsys_cli.models.versions.registry import model_folder, promoted_version
 from recsys_cli.models.versions.trained_settings import without_effect
@@ -14,7 +18,7 @@ from recsys_cli.pipelines.workspace.feature_store import Judge, Partition, accep
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.storage.uris import place_of
+from recsys_cli.utils.storage.uris import shown_path
 
 
 def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> Bundle:
@@ -30,7 +34,7 @@ def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> 
         raise ModelError(
             f"model {name} has learnt from events up to {bundle.model.trained_through}{zones[0]}: "
             f"{day}{zones[1]} is no future to it",
-            where=workspace.models.place_of(name),
+            where=workspace.models.location_of(name),
             fix=f"promote an older version (recsys models list), or run `recsys train --date {day}`",
         )
     return bundle
@@ -42,10 +46,10 @@ def open_fitting_features(workspace: Workspace, bundle: Bundle, day: date, also:
     Raises: ModelError that lists every difference between what the model was trained on and what there is;
         InputError and OutputError as `open_features` does; InputError if no item may be recommended.
     """
-    items_file = place_of(workspace.settings.data.items.path, workspace.root)
+    items_file = shown_path(workspace.settings.data.items.path, workspace.root)
 
     def judge(features: DayFeatures) -> None:
-        _raise_misfits(workspace, bundle, features, silent_sources(bundle.model, features))
+        _raise_schema_mismatches(workspace, bundle, features, silent_sources(bundle.model, features))
         raise_errors(eligibility_problems(features.items, day, items_file))
         also(features)
 
@@ -58,7 +62,7 @@ def open_base(workspace: Workspace, tables: Tables) -> Bundle:
     Raises: ModelError if there is none, it is damaged, has seen later days or does not fit.
     """
     bundle = open_bundle(workspace, tables.day)
-    _raise_misfits(workspace, bundle, columns_alone(tables, workspace.settings.features))
+    _raise_schema_mismatches(workspace, bundle, features_without_rows(tables, workspace.settings.features))
     return bundle
 
 
@@ -75,11 +79,11 @@ def kept_settings_problems(workspace: Workspace, bundle: Bundle) -> list[Problem
     return [Problem(f"model {bundle.version}", what, fix, "warning")]
 
 
-def _raise_misfits(
+def _raise_schema_mismatches(
     workspace: Workspace, bundle: Bundle, features: DayFeatures, more: Sequence[str] = ()
 ) -> None:
     wrong = [
-        *misfits(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed),
+        *schema_mismatches(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed),
         *more,
     ]
     if wrong:

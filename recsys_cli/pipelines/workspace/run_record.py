@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys_cli.pipelines.workspace.layout import Workspace
-from recsys_cli.utils.stage_timer import Stages
+from recsys_cli.utils.stage_timer import StageTimer
 from recsys_cli.utils.storage.json_files import write_json
 
 STARTED = "started"
@@ -35,7 +35,7 @@ class Run:
     command: str
     folder: Path
     started: datetime
-    stages: Stages = field(default_factory=Stages)
+    stages: StageTimer = field(default_factory=StageTimer)
 
 
 def begin_run(workspace: Workspace, command: str, day: date | None = None) -> Run:

@@ -48,7 +48,7 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     with as_output_error(parent), ExitStack() as held:
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent, wait=True):
-            _remove_left_behind(parent)
+            _remove_abandoned(parent)
             part.mkdir()
             held.enter_context(_locked(part, wait=True))
         try:
@@ -57,13 +57,13 @@ def staging_folder(parent: Path) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def remove_left_behind(parent: Path) -> None:
+def remove_abandoned(parent: Path) -> None:
     """Remove the staging folders that killed processes have left in a folder."""
     with _locked(parent, wait=True):
-        _remove_left_behind(parent)
+        _remove_abandoned(parent)
 
 
-def _remove_left_behind(parent: Path) -> None:
+def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(".*.part"):
         if folder.is_dir():
             with suppress(BlockingIOError), _locked(folder, wait=False):

@@ -54,8 +54,8 @@ class Results:
     def __str__(self) -> str:
         return str(self.folder) if self.store is None else self.store.uri
 
-    def place_of(self, *names: str) -> str:
-        """Return where something of the results lies, as a message shows it."""
+    def location_of(self, *names: str) -> str:
+        """Return the path or URI of something in the results, as messages show it."""
         return "/".join((str(self), *names))
 
     def names(self) -> list[str]:

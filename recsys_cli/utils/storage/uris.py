@@ -60,8 +60,8 @@ def shown(uri: str) -> str:
     return f"{scheme}{host}{path}" + ("?…" if rest and drive_id(uri) is None else "")
 
 
-def place_of(path: str, root: Path) -> str:
-    """Return a path of the settings as a message shows it."""
+def shown_path(path: str, root: Path) -> str:
+    """Return a path of the settings as messages show it."""
     return shown(path) if is_uri(path) else str(root / path)
 
 

@@ -17,7 +17,7 @@ from recsys_cli.cli.display.logs import log_to_file, log_to_terminal
 from recsys_cli.cli.display.stage_display import Turn, duration, shown_stages
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.configs.secrets import Secrets
-from recsys_cli.utils.stage_timer import Stages
+from recsys_cli.utils.stage_timer import StageTimer
 
 OFTEN = 0.05  # seconds between lines
 SEVERAL = 0.4  # seconds in which several lines come, on a busy machine too
@@ -100,7 +100,7 @@ def test_a_duration_is_easy_to_read(seconds: float, text: str) -> None:
 
 
 def test_lines_come_while_nothing_moves(capsys: pytest.CaptureFixture[str]) -> None:
-    stages = Stages()
+    stages = StageTimer()
     with shown_stages(logging_terminal(), TITLE, stages, line_every=OFTEN):
         with stages.stage("read"):
             time.sleep(SEVERAL)
@@ -119,7 +119,7 @@ def test_lines_come_while_nothing_moves(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_without_a_line_due_only_the_summary_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    stages = Stages()
+    stages = StageTimer()
     with shown_stages(logging_terminal(0), TITLE, stages), stages.stage("read"):
         time.sleep(OFTEN)
     assert re.fullmatch(rf"{TITLE}: 0\.\d s\n", capsys.readouterr().err)
@@ -129,7 +129,7 @@ def test_without_a_line_due_only_the_summary_is_shown(capsys: pytest.CaptureFixt
 def test_nothing_comes_after_the_end(
     error: type[BaseException] | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stages, ended = Stages(), False
+    stages, ended = StageTimer(), False
     try:
         with shown_stages(logging_terminal(), TITLE, stages, line_every=OFTEN, log_every=OFTEN):
             with stages.stage("read"):
@@ -149,7 +149,7 @@ def test_nothing_comes_after_the_end(
 
 
 def test_quiet_shows_nothing_and_logs_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stages, log = Stages(), tmp_path / "log.jsonl"
+    stages, log = StageTimer(), tmp_path / "log.jsonl"
     terminal = logging_terminal(quiet=True)
     with (
         log_to_file(log, Secrets()),
@@ -166,7 +166,7 @@ def test_quiet_shows_nothing_and_logs_all(tmp_path: Path, capsys: pytest.Capture
 def test_the_log_has_share_and_time_left_at_its_own_pace(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    terminal, stages, log = logging_terminal(), Stages(), tmp_path / "log.jsonl"
+    terminal, stages, log = logging_terminal(), StageTimer(), tmp_path / "log.jsonl"
     with log_to_file(log, Secrets()):
         with shown_stages(terminal, TITLE, stages, line_every=NEVER, log_every=0.3):
             with stages.stage("ranker") as progress:
@@ -185,7 +185,7 @@ def test_the_log_has_share_and_time_left_at_its_own_pace(
 def test_a_log_that_fails_meanwhile_leaves_the_display_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    terminal, stages, folder = logging_terminal(), Stages(), tmp_path / "run"
+    terminal, stages, folder = logging_terminal(), StageTimer(), tmp_path / "run"
     folder.mkdir()
     with log_to_file(folder / "log.jsonl", Secrets()):
         with shown_stages(terminal, TITLE, stages, line_every=OFTEN, log_every=OFTEN), stages.stage("read"):
@@ -199,7 +199,7 @@ def test_a_log_that_fails_meanwhile_leaves_the_display_alone(
 
 
 def test_a_terminal_has_one_line_that_lives_while_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = Stages()
+    stages = StageTimer()
     with screen(monkeypatch) as lines, shown_stages(logging_terminal(0), TITLE, stages, line_every=OFTEN):
         with stages.stage("read"):
             time.sleep(1.5)
@@ -217,7 +217,7 @@ def test_a_terminal_has_one_line_that_lives_while_nothing_moves(monkeypatch: pyt
 
 
 def test_an_error_ends_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = Stages()
+    stages = StageTimer()
     with screen(monkeypatch) as lines:
         with pytest.raises(KeyboardInterrupt):
             with shown_stages(logging_terminal(0), TITLE, stages), stages.stage("read"):
@@ -231,7 +231,7 @@ def test_an_error_ends_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_records_stand_above_the_line_and_those_of_the_display_in_the_log_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stages = Stages()
+    stages = StageTimer()
     with screen(monkeypatch) as lines, shown_stages(logging_terminal(), TITLE, stages, log_every=OFTEN):
         with stages.stage("read"):
             time.sleep(SEVERAL)
@@ -240,7 +240,7 @@ def test_records_stand_above_the_line_and_those_of_the_display_in_the_log_alone(
 
 
 def test_a_narrow_terminal_leaves_the_title_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    stages, name = Stages(), "candidate models: LightFM"
+    stages, name = StageTimer(), "candidate models: LightFM"
     with screen(monkeypatch, columns=60) as lines, shown_stages(logging_terminal(0), TITLE, stages):
         with stages.stage(name):
             time.sleep(SEVERAL)

@@ -15,15 +15,15 @@ from recsys_cli.models.evaluation.daily_evaluation import (
     BLEND,
     TWO_STAGES,
     Budget,
-    Verdict,
-    judge_day,
+    EvaluationResult,
+    evaluate_day,
     measures_of,
 )
 from recsys_cli.models.reranking.calibration import Calibration
 from recsys_cli.models.reranking.feature_join import RankerTables
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.reranking.tree_ensemble import as_json, read_forests
-from recsys_cli.models.two_stage import ServingDay
+from recsys_cli.models.two_stage import BoundDay
 from recsys_cli.pipelines.evaluation.summary import verdict_facts
 
 WARM, BUSY, COLD = 0, 1, 2
@@ -73,19 +73,19 @@ def features() -> FeatureTables:
 
 
 @pytest.fixture(scope="module")
-def verdict(by_left: Ranker) -> Verdict:
+def verdict(by_left: Ranker) -> EvaluationResult:
     left = Written("left", ((0, 1, 2), (3, 2), (0,)))
     right = Written("popular_7d", ((2, 3), (2, 0), (1, 5)))
     sides = (pl.DataFrame({name: pl.Series(range(9), dtype=pl.UInt32)}) for name in ("user", "item"))
     tables = RankerTables(*sides, None, {}, ())
-    day = ServingDay((left, right), tables, sparse.csr_matrix((3, ITEMS), dtype=np.float32), True)
+    day = BoundDay((left, right), tables, sparse.csr_matrix((3, ITEMS), dtype=np.float32), True)
     truth = pl.DataFrame({"user": [WARM, WARM, WARM, BUSY, BUSY, COLD], "item": [0, 2, 3, 2, 5, 1]}).cast(
         pl.UInt32
     )
-    return judge_day(day, features(), by_left, truth, k=2, shortlist=0, chunk_users=2, threads=1)
+    return evaluate_day(day, features(), by_left, truth, k=2, shortlist=0, chunk_users=2, threads=1)
 
 
-def test_the_stage_budget_counts_warm_users_pairs(verdict: Verdict) -> None:
+def test_the_stage_budget_counts_warm_users_pairs(verdict: EvaluationResult) -> None:
     # warm took 0, 2, 3: left proposes 0 and 2, the other 2 and 3; busy took 2, 5: both propose 2, nobody 5
     assert verdict.budget == Budget(
         relevant=5,
@@ -96,7 +96,7 @@ def test_the_stage_budget_counts_warm_users_pairs(verdict: Verdict) -> None:
     )
 
 
-def test_each_contestant_is_measured_on_its_own_list(verdict: Verdict) -> None:
+def test_each_contestant_is_measured_on_its_own_list(verdict: EvaluationResult) -> None:
     hits = {name: frame["Precision"].to_list() for name, frame in verdict.by_user.items()}
     assert hits["left"] == [0.5, 0.5, 0.0]  # 0 1, 3 2, 0
     assert hits["popular_7d"] == [1.0, 0.5, 0.5]  # 2 3, 2 0, 1 5
@@ -105,11 +105,11 @@ def test_each_contestant_is_measured_on_its_own_list(verdict: Verdict) -> None:
     assert measures_of(verdict.by_user["left"])["Precision"] == pytest.approx(1 / 3)
 
 
-def test_users_fall_into_segments_by_what_they_had(verdict: Verdict) -> None:
+def test_users_fall_into_segments_by_what_they_had(verdict: EvaluationResult) -> None:
     assert verdict.by_user[TWO_STAGES]["segment"].to_list() == ["1 to 4 items", "5 to 19 items", "cold"]
 
 
-def test_variety_is_that_of_the_lists(verdict: Verdict) -> None:
+def test_variety_is_that_of_the_lists(verdict: EvaluationResult) -> None:
     left = verdict.variety["left"]  # 0 1, 3 2, 0
     assert left["CatalogCoverage"] == pytest.approx(4 / 6)
     # "red lamp, red chair" and "blue chair, blue lamp" share one of two words of equal weight
@@ -117,7 +117,7 @@ def test_variety_is_that_of_the_lists(verdict: Verdict) -> None:
     assert left["MeanInvUserFreq"] == pytest.approx(1.0)  # nobody has had them: as one of two users
 
 
-def test_the_facts_pool_users_of_all_days_and_keep_the_cold_apart(verdict: Verdict) -> None:
+def test_the_facts_pool_users_of_all_days_and_keep_the_cold_apart(verdict: EvaluationResult) -> None:
     facts = verdict_facts([verdict, verdict], k=2)
     assert (facts["users"], facts["cold_users"]) == (4, 2)
     assert facts["models"]["left"]["Precision@2"] == pytest.approx(0.5)

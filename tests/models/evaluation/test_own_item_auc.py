@@ -9,19 +9,19 @@ from scipy import sparse
 
 from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator, LightFMItems, LightFMSide
 from recsys_cli.models.evaluation.own_item_auc import own_item_auc
-from recsys_cli.models.two_stage import ServingDay
+from recsys_cli.models.two_stage import BoundDay
 
 NOBODY = LightFMSide(pl.Series("user_id", [], dtype=pl.String), np.zeros((0, 6), "f4"), np.zeros(0, "f4"))
 HISTORY = np.array([[1, 1, 0, 0, 0, 1], [0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0]], "f4")
 
 
-def day(taste: np.ndarray, biases: np.ndarray, history: np.ndarray = HISTORY) -> ServingDay:
+def day(taste: np.ndarray, biases: np.ndarray, history: np.ndarray = HISTORY) -> BoundDay:
     """Return a day on which a user's score of an item is her taste for it, and its bias."""
     items = np.column_stack([np.eye(6, dtype="f4"), biases.astype("f4")])
     queries = np.column_stack([taste.astype("f4"), np.ones(len(taste), "f4")])
     bound = LightFMItems(NOBODY, items, np.arange(6, dtype=np.int32), 3)
     generator = LightFMGenerator(queries, np.ones(len(taste), dtype=bool), bound)
-    return ServingDay((generator,), cast(Any, None), sparse.csr_matrix(history), filter_viewed=True)
+    return BoundDay((generator,), cast(Any, None), sparse.csr_matrix(history), filter_viewed=True)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from recsys_cli.models.versions.bundle import read_bundle, write_bundle
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, ModelError, SettingsError
-from recsys_cli.utils.stage_timer import Stages
+from recsys_cli.utils.stage_timer import StageTimer
 
 DAY, CUT, EARLIER = date(2010, 11, 26), date(2010, 11, 12), date(2010, 10, 29)
 
@@ -88,7 +88,7 @@ def tables(settings: Settings) -> Tables:
 @pytest.fixture(scope="module")
 def context(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> TrainingContext:
     folder = tmp_path_factory.mktemp("training")
-    return TrainingContext(settings, 2, Stages(), Checkpoint(folder / "steps"), FitCache(folder / "fits"))
+    return TrainingContext(settings, 2, StageTimer(), Checkpoint(folder / "steps"), FitCache(folder / "fits"))
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +230,7 @@ def test_the_exam_asks_a_ranker_that_has_not_seen_its_window(
     users = last.positives[USER].unique().sort().to_numpy()
     ranked = rank_users(users, last.day, ranker.on(last.day.tables.items), 0).top(10)
     hit = ranked.join(last.positives, on=["user", "item"], how="semi").group_by("user").len()
-    judged = training.verdict.by_user[TWO_STAGES].filter(pl.col("HitRate") > 0)
+    judged = training.evaluation.by_user[TWO_STAGES].filter(pl.col("HitRate") > 0)
     assert dict(judged.select("user", pl.col("Precision") * 10).iter_rows()) == pytest.approx(
         dict(hit.iter_rows())
     )
@@ -358,7 +358,7 @@ def test_a_whole_training_with_every_loss(tables: Tables, with_ranker: WithRanke
 def test_the_same_training_gives_the_same_files_with_and_without_kept_fits(
     training: Training, tables: Tables, context: TrainingContext, tmp_path: Path
 ) -> None:
-    fresh = TrainingContext(context.settings, 2, Stages(), Checkpoint(tmp_path / "steps"))
+    fresh = TrainingContext(context.settings, 2, StageTimer(), Checkpoint(tmp_path / "steps"))
     again = train_two_stage(tables, fresh)
     for name, trained in (("a", training.model), ("b", again.model)):
         (tmp_path / name).mkdir()

@@ -14,7 +14,7 @@ import pytest
 from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables
-from recsys_cli.models.training.lightfm_fits import FitsAtATime
+from recsys_cli.models.training.lightfm_fits import LimitedFits
 from recsys_cli.pipelines.training.memory import (
     LightFMMemory,
     TrainingBounds,
@@ -138,7 +138,7 @@ def test_so_many_fits_at_a_time_are_made_and_what_is_kept_is_returned() -> None:
             made.append(1)
         return {"a": np.zeros(1)}
 
-    store = FitsAtATime(kept, 2)  # type: ignore[arg-type]
+    store = LimitedFits(kept, 2)  # type: ignore[arg-type]
     threads = [threading.Thread(target=store, args=(str(one), {}, make)) for one in range(6)]
     for thread in threads:
         thread.start()

@@ -10,7 +10,7 @@ from scipy import sparse
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.models.kernels.pair_scores import dense_sums, sums_of_pairs
 from recsys_cli.models.kernels.top_k import best_cells, best_sums
-from recsys_cli.utils.numba_kernels import Cells
+from recsys_cli.utils.numba_kernels import CsrArrays
 
 Weights = sparse.csr_matrix | np.ndarray
 
@@ -79,7 +79,7 @@ class BoundWeights:
     """Weights of a day's items; sparse ones are spread over all of them."""
 
     weights: ItemWeights
-    cells: Cells | None
+    cells: CsrArrays | None
     eligible: np.ndarray
 
     def of_users(
@@ -101,8 +101,8 @@ class SparseSimilarity:
     """Sums over the neighbours of a user's items."""
 
     name: str
-    taste: Cells
-    weights: Cells
+    taste: CsrArrays
+    weights: CsrArrays
     eligible: np.ndarray
     num_candidates: int
     floor_is_last: bool = False
@@ -139,7 +139,7 @@ class DenseSimilarity:
     """Sums over whole rows of weights."""
 
     name: str
-    taste: Cells
+    taste: CsrArrays
     weights: ItemWeights
     eligible: np.ndarray
     num_candidates: int
