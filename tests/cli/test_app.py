@@ -152,7 +152,12 @@ def test_an_operating_system_error_is_no_bug() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "line"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
+    ("number", "code", "line"),
+    [
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 143, "terminated"),
+        (signal.SIGINT, 130, "interrupted"),
+    ],
 )
 def test_signals_end_with_their_code_and_one_line(number: int, code: int, line: str) -> None:
     body = "import time; print('ready', flush=True); time.sleep(30)"
@@ -166,6 +171,14 @@ def test_signals_end_with_their_code_and_one_line(number: int, code: int, line: 
         process.send_signal(number)
         _, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (code, f"error: {line}\n")
+
+
+def test_a_run_without_its_terminal_goes_on_where_that_was_asked_for() -> None:
+    """As under nohup, which lets the program ignore SIGHUP."""
+    body = "import os, signal; os.kill(os.getpid(), signal.SIGHUP); print('finished')"
+    command = [sys.executable, "-c", PROGRAM.format(body=body), "act"]
+    run = subprocess.run(["nohup", *command], capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout) == (0, "finished\n")
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
