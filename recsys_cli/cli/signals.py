@@ -1,7 +1,7 @@
 """Signals and the end of the process, from its first import to its exit code.
 
-While a command runs, SIGINT raises `KeyboardInterrupt`, SIGTERM and SIGHUP raise `Terminated`: the command cleans
-up and ends. While the program is imported SIGINT ends it at once; so does a second SIGINT at any time.
+While a command runs, SIGINT raises `KeyboardInterrupt`, SIGTERM and SIGHUP raise `Terminated`: the command
+cleans up and ends. While the program is imported SIGINT ends it at once; so does a second SIGINT at any time.
 """
 
 import os
