@@ -1,0 +1,1 @@
+"""Typed settings, layered from files, environment variables and the command line."""

@@ -1,4 +1,4 @@
-"""Settings by their dotted keys."""
+"""Read and change settings by their dotted keys."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import reduce
@@ -10,9 +10,9 @@ from recsys_cli.configs.sections import Settings
 
 
 def value_at(settings: Settings, key: str) -> Any:
-    """Return the section or value that a dotted key names.
+    """Return the section or value at a dotted key.
 
-    Raises: AttributeError for a key that the schema does not know.
+    Raises: AttributeError for a key that the schema does not have.
     """
     return reduce(getattr, key.split("."), settings)
 
@@ -20,7 +20,7 @@ def value_at(settings: Settings, key: str) -> Any:
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     """Return the settings with other values at these dotted keys, validated.
 
-    Raises: pydantic's ValidationError for a value that does not hold.
+    Raises: pydantic's ValidationError for an invalid value.
     """
     root = settings.model_dump()
     for key, value in values.items():
@@ -30,7 +30,7 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
 
 
 def without(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
-    """Return the settings as a JSON value that lacks these dotted keys."""
+    """Return the settings as a JSON value without these dotted keys."""
     root = settings.model_dump(mode="json")
     for key in keys:
         section, _, name = key.rpartition(".")
@@ -53,7 +53,7 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def leaves(table: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    """Yield every value of a nested table with its path; an empty table is a value."""
+    """Yield every value of a nested table with its path; an empty table counts as a value."""
     for name, value in table.items():
         if isinstance(value, dict) and value:
             yield from leaves(value, (*prefix, name))

@@ -1,4 +1,4 @@
-"""What is wrong with a set of settings, one line a problem, secrets masked."""
+"""Messages about invalid settings: one line per problem, secrets masked."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ def problems_of(error: ValidationError, layer: Layer) -> list[str]:
 
 
 def _line(detail: ErrorDetails, layer: Layer) -> str:
-    path = [str(part) for part in detail["loc"]]
+    path = [str(one) for one in detail["loc"]]
     key = ".".join(path)
-    if not key:  # two settings that do not go together
+    if not key:  # two settings that contradict each other
         return _reason(key, detail)
     setting = setting_at(layer, path)
     secret = setting is not None and setting.secret

@@ -1,4 +1,4 @@
-"""Layers of settings: each key once, with its value and where it came from; later layers win key by key."""
+"""Layers of settings: each key with its value and origin; later layers override earlier ones key by key."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NOT_SETTINGS = frozenset({"RECSYS_ENV", "RECSYS_WORKSPACE"})  # they choose the 
 
 @dataclass(frozen=True)
 class Setting:
-    """One value as a layer gave it; `value` is never a table."""
+    """One value of a layer; `value` is never a table."""
 
     value: Any
     origin: str
@@ -41,17 +41,17 @@ def table_layer(
 
 
 def environment_layer(environ: Mapping[str, str]) -> Layer:
-    """Return the variables RECSYS_* as a layer: RECSYS_RANKER__DEPTH sets ranker.depth."""
+    """Return the RECSYS_* variables as a layer: RECSYS_RANKER__DEPTH sets ranker.depth."""
     layer: Layer = {}
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in NOT_SETTINGS:
-            parts = [_unshouted(part) for part in name.removeprefix(PREFIX).split("__")]
-            layer = overlay(layer, _text_layer(parts, environ[name], name))
+            path = [_lower_case(one) for one in name.removeprefix(PREFIX).split("__")]
+            layer = overlay(layer, _text_layer(path, environ[name], name))
     return layer
 
 
 def override_layer(overrides: Sequence[str]) -> Layer:
-    """Return `--set key=value` options as a layer, the last one of a key winning.
+    """Return `--set key=value` options as a layer; the last option of a key wins.
 
     Raises: SettingsError for an option without a key or an equals sign.
     """
@@ -67,9 +67,13 @@ def override_layer(overrides: Sequence[str]) -> Layer:
 
 
 def overlay(base: Layer, upper: Layer) -> Layer:
-    """Return `base` with `upper` on top: tables merge key by key, anything else is replaced whole."""
-    kept = {path: setting for path, setting in base.items() if not any(_overlap(path, new) for new in upper)}
-    return kept | upper
+    """Return `base` overridden by `upper`: tables are merged key by key, other values replaced."""
+    rest = {
+        path: setting
+        for path, setting in base.items()
+        if not any(_is_same_branch(path, new) for new in upper)
+    }
+    return rest | upper
 
 
 def nested(layer: Layer) -> dict[str, Any]:
@@ -84,22 +88,22 @@ def nested(layer: Layer) -> dict[str, Any]:
 
 
 def setting_at(layer: Layer, path: Sequence[str]) -> Setting | None:
-    """Return the setting at `path`, or one that lies above or below it."""
-    return next((setting for known, setting in layer.items() if _overlap(known, tuple(path))), None)
+    """Return the setting at `path`, or one above or below it."""
+    return next((setting for known, setting in layer.items() if _is_same_branch(known, tuple(path))), None)
 
 
-def _text_layer(parts: Sequence[str], text: str, origin: str) -> Layer:
-    path = canonical(parts)
+def _text_layer(names: Sequence[str], text: str, origin: str) -> Layer:
+    path = canonical(names)
     value = parse_with_toml(text)
     if not isinstance(value, str) and holds_text(path):
         value = text  # "2026-11-23" and "007" are text where the schema wants text
     return table_layer({path[-1]: value}, origin, prefix=path[:-1])
 
 
-def _unshouted(name: str) -> str:
+def _lower_case(name: str) -> str:
     return name.lower() if name.isupper() else name
 
 
-def _overlap(one: KeyPath, other: KeyPath) -> bool:
+def _is_same_branch(one: KeyPath, other: KeyPath) -> bool:
     shared = min(len(one), len(other))
     return one[:shared] == other[:shared]

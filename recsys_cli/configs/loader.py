@@ -1,4 +1,4 @@
-"""One typed settings object from a workspace's files, the environment and the command line.
+"""Load the typed settings from a workspace's files, the environment and the command line.
 
 Weakest first: built-in default, settings.toml, settings.local.toml, .secrets.toml, RECSYS_* variables, --set.
 Within a file the [default] tables come before those of the chosen environment.
@@ -26,7 +26,7 @@ from recsys_cli.utils.storage.uris import shown as shown_uri
 
 @dataclass(frozen=True)
 class LoadedSettings:
-    """Validated settings, and for each dotted key where its value came from."""
+    """Validated settings, with the origin of each value by its dotted key."""
 
     workspace: Path
     environment: str
@@ -35,11 +35,11 @@ class LoadedSettings:
     secrets: frozenset[str]
 
     def masked_values(self) -> dict[str, Any]:
-        """Return every setting by its dotted key, as it may be shown and recorded: secrets masked."""
+        """Return every setting by its dotted key, to show and record: secrets masked."""
         return {key: MASK if key in self.secrets else _shown(value) for key, value in self._values().items()}
 
     def secret_texts(self) -> Secrets:
-        """Return the texts that .secrets.toml set."""
+        """Return the texts that .secrets.toml sets."""
         values = self._values().items()
         return Secrets.of(value for key, value in values if self.origins[key].startswith(SECRETS_FILE))
 
@@ -48,7 +48,7 @@ class LoadedSettings:
 
 
 def _shown(value: Any) -> Any:
-    """Return a value without the password and the query, which may be a signature, of an address."""
+    """Return the value; a URI without its password and its query, which may be a signature."""
     return shown_uri(value) if isinstance(value, str) and is_uri(value) else value
 
 
@@ -60,7 +60,7 @@ def load_settings(workspace: Path, environment: str | None, overrides: Sequence[
         environment: a table of the files; None: RECSYS_ENV, else the [default] tables alone.
         overrides: key=value pairs with dotted keys, the strongest layer.
 
-    Raises: SettingsError, with all problems at once where the files could be read.
+    Raises: SettingsError, with all problems at once if the files could be read.
     """
     root = Path(os.path.abspath(workspace))
     documents = read_documents(root)
@@ -72,8 +72,8 @@ def load_settings(workspace: Path, environment: str | None, overrides: Sequence[
         override_layer(overrides),
     ):
         layer = overlay(layer, upper)
-    strays = [stray for document in documents for stray in document.strays()]
-    settings = _validated(layer, strays, root)
+    misplaced = [problem for document in documents for problem in document.misplaced_keys()]
+    settings = _validated(layer, misplaced, root)
     return _with_origins(root, name, settings, layer)
 
 
@@ -94,8 +94,8 @@ def _chosen(asked: str | None, documents: Sequence[Document], root: Path) -> str
     )
 
 
-def _validated(layer: Layer, strays: Sequence[str], root: Path) -> Settings:
-    problems = list(strays)
+def _validated(layer: Layer, misplaced: Sequence[str], root: Path) -> Settings:
+    problems = list(misplaced)
     try:
         settings = Settings.model_validate(nested(layer))
     except ValidationError as error:
@@ -103,11 +103,11 @@ def _validated(layer: Layer, strays: Sequence[str], root: Path) -> Settings:
     else:
         if not problems:
             return settings
-    count = "1 setting does" if len(problems) == 1 else f"{len(problems)} settings do"
+    count = "1 setting is" if len(problems) == 1 else f"{len(problems)} settings are"
     raise SettingsError(
-        "\n".join([f"{count} not hold", *problems]),
+        "\n".join([f"{count} not valid", *problems]),
         where=str(root / "settings"),
-        fix="correct or remove these keys where the brackets say they were set",
+        fix="correct or remove these keys in the place given in brackets",
     )
 
 

@@ -1,4 +1,4 @@
-"""Questions that the typed sections answer about a key, asked before anything is validated."""
+"""What the schema knows about a settings key: its type, its spelling, similar keys."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -11,7 +11,7 @@ KeyPath = tuple[str, ...]
 
 
 def annotation_at(path: Sequence[str]) -> Any:
-    """Return the declared type at `path`, or None where the schema knows no such key."""
+    """Return the declared type at `path`, or None if the schema has no such key."""
     kind: Any = Settings
     for name in path:
         kind = _child(kind, name)
@@ -19,7 +19,7 @@ def annotation_at(path: Sequence[str]) -> Any:
 
 
 def holds_text(path: Sequence[str]) -> bool:
-    """Whether the key at `path` wants text, so that "007" must stay as it was written."""
+    """Return whether the key at `path` is text, so that "007" must stay as it was written."""
     kind = annotation_at(path)
     return kind is str or (
         get_origin(kind) is Literal and all(isinstance(one, str) for one in get_args(kind))
@@ -27,7 +27,7 @@ def holds_text(path: Sequence[str]) -> bool:
 
 
 def canonical(path: Sequence[str]) -> KeyPath:
-    """Return `path` in lower case, save for the keys that users choose (columns, flag features)."""
+    """Return `path` in lower case, except for keys that users choose (columns, flag features)."""
     names: list[str] = []
     for name in path:
         free = get_origin(annotation_at(names)) is dict
@@ -41,7 +41,7 @@ def known_keys() -> list[str]:
 
 
 def close_keys(key: str, keys: Sequence[str]) -> list[str]:
-    """Return the `keys` that `key` may have meant, the likeliest first; a bare last name is enough."""
+    """Return the `keys` most similar to `key`, the most similar first; the last name alone may match."""
     by_name = {known: known.rpartition(".")[2] for known in keys}
     names = get_close_matches(key.rpartition(".")[2], list(by_name.values()), n=3, cutoff=0.75)
     alike = get_close_matches(key, keys, n=3, cutoff=0.75)

@@ -1,4 +1,4 @@
-"""What is never shown: values of .secrets.toml, and of keys whose name says that they are secret."""
+"""Masking of secrets: values of .secrets.toml, and of keys with a secret's name."""
 
 import json
 import re
@@ -11,27 +11,29 @@ MASK: Final = "********"
 _SECRET_NAME = re.compile(
     r"(^|_)(passwords?|passwd|secrets?|tokens?|keys?|credentials?|connection_string)(_|$)", re.IGNORECASE
 )
-_SHORTEST_SECRET = 4  # characters; anything shorter would be masked in the midst of words
-_PARTS = re.compile(r"""'([^']+)'|"([^"]+)"|://[^/@\s]*:([^/@\s]+)@""")  # literals, passwords in addresses
+_SHORTEST_SECRET = 4  # characters; anything shorter would be masked inside ordinary words
+_INNER_SECRETS = re.compile(
+    r"""'([^']+)'|"([^"]+)"|://[^/@\s]*:([^/@\s]+)@"""
+)  # quoted literals, passwords in URIs
 _LONGEST = 120  # characters of a value in a message
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """Texts that are never shown, the longest first."""
+    """Texts that must never be shown, the longest first."""
 
     texts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, values: Iterable[Any]) -> "Secrets":
-        """Return the texts among the values and in their lists, the literals and passwords in them, and each
-        way that a message may write these.
+        """Return the texts among the values and in their lists, the quoted literals and passwords in them,
+        and every way in which a message may quote these.
         """
         listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
         texts = [one for one in listed if isinstance(one, str)]
-        texts += [part for one in texts for found in _PARTS.findall(one) for part in found]
-        written = {way for one in texts for way in _ways(one)}
-        written |= {way[: _LONGEST - 2] for way in written}  # as `shown` cuts it
+        texts += [inner for one in texts for found in _INNER_SECRETS.findall(one) for inner in found]
+        written = {way for one in texts for way in _quotations(one)}
+        written |= {way[: _LONGEST - 2] for way in written}  # as `shown` shortens it
         long = [one for one in written if len(one) >= _SHORTEST_SECRET]
         return cls(tuple(sorted(long, key=len, reverse=True)))
 
@@ -50,19 +52,19 @@ class Secrets:
         return [self.hide_in(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _ways(text: str) -> tuple[str, ...]:
-    """Return a text in each way that a message may write it."""
+def _quotations(text: str) -> tuple[str, ...]:
+    """Return a text in every way in which a message may quote it."""
     quoted = repr(text), ascii(text), json.dumps(text), json.dumps(text, ensure_ascii=False)
     return text, str(PurePath(text)), *(one[1:-1] for one in quoted)
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a key's last name says that its value is a secret."""
+    """Return whether a key's last name is that of a secret."""
     return _SECRET_NAME.search(name) is not None
 
 
 def shown(value: Any, *, secret: bool) -> str:
-    """Return `value` as a message may show it."""
+    """Return `value` as text for a message: masked if secret, shortened if long."""
     if secret:
         return MASK
     if isinstance(value, dict):
@@ -72,8 +74,8 @@ def shown(value: Any, *, secret: bool) -> str:
 
 
 def masked(text: str, value: Any) -> str:
-    """Return `text` without the secret `value` that it may quote."""
-    for part in (repr(value), str(value)):
-        if part:
-            text = text.replace(part, MASK)
+    """Return `text` with the secret `value` masked where it is quoted."""
+    for quoted in (repr(value), str(value)):
+        if quoted:
+            text = text.replace(quoted, MASK)
     return text

@@ -1,4 +1,4 @@
-"""The three settings files of a workspace, read by Dynaconf and by nothing that runs code."""
+"""The three settings files of a workspace, read by Dynaconf without running any code of theirs."""
 
 import re
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 @dataclass(frozen=True)
 class Document:
-    """One file: its name in the workspace and its top level, an environment a table."""
+    """One file: its name in the workspace and its content, one top-level table per environment."""
 
     name: str
     content: dict[str, Any]
@@ -36,15 +36,16 @@ class Document:
         """Return the names of the file's environments, in lower case."""
         return [name.lower() for name, value in self.content.items() if _is_environment(name, value)]
 
-    def strays(self) -> list[str]:
-        """Return one problem for each key or section that lies outside of an environment."""
-        strays = [name for name, value in self.content.items() if not _is_environment(name, value)]
+    def misplaced_keys(self) -> list[str]:
+        """Return one problem for each key or section outside of an environment."""
+        misplaced = [name for name, value in self.content.items() if not _is_environment(name, value)]
         return [
-            f"{name} in {self.name} lies outside of an environment: put it under [default]" for name in strays
+            f"{name} in {self.name} is outside of an environment: put it under [default]"
+            for name in misplaced
         ]
 
     def layer(self, environment: str) -> Layer:
-        """Return the file's own layering: [default] below [environment]."""
+        """Return the file as one layer: [default] overridden by [environment]."""
         layer: Layer = {}
         for wanted in dict.fromkeys((DEFAULT, environment)):
             for name, table in self.content.items():
@@ -55,7 +56,7 @@ class Document:
 
 
 def read_documents(workspace: Path) -> list[Document]:
-    """Return the workspace's files, the weakest first; all but the first may be absent.
+    """Return the workspace's files, the weakest first; only the first is required.
 
     Raises: SettingsError if settings.toml is missing or a file is not TOML.
     """

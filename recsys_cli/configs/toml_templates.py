@@ -1,4 +1,4 @@
-"""The text of a workspace's settings.toml: a head, the tables, and the environments."""
+"""Text of a workspace's settings.toml: a head, the tables and the environments."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,25 +16,25 @@ _GUESSED = """
 
 
 def preset_text(preset: str, folder: str = "") -> str:
-    """Return the settings of a preset whose files lie in `folder`."""
+    """Return the settings of a preset for data files in `folder`."""
     inside_quotes = _toml(folder)[1:-1]
-    return _whole(Template(_part(preset)).substitute(folder=inside_quotes))
+    return _file_text(Template(_template(preset)).substitute(folder=inside_quotes))
 
 
 def guessed_text(data: DataSettings) -> str:
-    """Return the settings of tables whose mapping was guessed."""
+    """Return settings for tables whose columns were guessed."""
     ids = [f"{key} = {_toml(getattr(data, key))}" for key in ("user_id_type", "item_id_type")]
-    parts = ["\n".join(["[default.data]", *ids])]
+    sections = ["\n".join(["[default.data]", *ids])]
     for name in TABLES:
         keys = getattr(data, name).model_dump(exclude_unset=True)
         lines = [f"{key} = {_toml(value)}" for key, value in keys.items() if value]
         if lines:
-            parts.append("\n".join([f"[default.data.{name}]", *lines]))
-    return _whole(_GUESSED + "\n\n".join(parts) + "\n")
+            sections.append("\n".join([f"[default.data.{name}]", *lines]))
+    return _file_text(_GUESSED + "\n\n".join(sections) + "\n")
 
 
 def settings_text(values: Mapping[str, Any], *, heading: Sequence[str]) -> str:
-    """Return settings by their dotted keys as the [default] tables of a file, below lines of comment."""
+    """Return settings, given by dotted keys, as the [default] tables of a file below a comment."""
     lines = [f"# {line}" for line in heading]
     for section, keys in groupby(values, lambda key: key.rpartition(".")[0]):
         lines += ["", f"[default.{section}]"]
@@ -42,16 +42,16 @@ def settings_text(values: Mapping[str, Any], *, heading: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _whole(tables: str) -> str:
-    return _part("head") + tables + _part("environments")
+def _file_text(tables: str) -> str:
+    return _template("head") + tables + _template("environments")
 
 
-def _part(name: str) -> str:
+def _template(name: str) -> str:
     return (files("recsys_cli.configs") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def _toml(value: Any) -> str:
-    """Return text, a list or a table of them as TOML."""
+    """Return a text, list or table as TOML."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
     if isinstance(value, list):

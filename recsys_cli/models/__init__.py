@@ -1,0 +1,1 @@
+"""The two-stage model: candidate sources, the reranker, training, evaluation and stored versions."""

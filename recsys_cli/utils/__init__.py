@@ -1,0 +1,1 @@
+"""Small tools that know nothing of recommendations: errors, dates, threads, kernels and storage."""

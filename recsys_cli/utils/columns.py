@@ -1,4 +1,4 @@
-"""Each column name of the contract, once."""
+"""The column names of the contract, each defined once."""
 
 from typing import Final
 
@@ -21,4 +21,4 @@ SCORE: Final = "score"
 RAW_SCORE: Final = "raw_score"
 SOURCES: Final = "sources"
 
-LONGEST_LIST: Final = 10_000  # items a user: far more than anyone reads, and a rank fits its type
+LONGEST_LIST: Final = 10_000  # items per user; ranks fit u16

@@ -1,4 +1,4 @@
-"""Days and durations as people write them, read strictly; a scoring day is a half-open local day."""
+"""Parse days and durations strictly, and find the start of a local day."""
 
 import re
 from datetime import UTC, date, datetime, time
@@ -12,9 +12,9 @@ _DURATION = re.compile(r"([1-9][0-9]{0,5})([smh])", re.ASCII)
 
 
 def parse_day(text: str, where: str = "--date") -> date:
-    """Return the day that `text`, given as `where`, names as YYYY-MM-DD.
+    """Return the day that `text` gives as YYYY-MM-DD; `where` names the option for the error.
 
-    Raises: UsageError for anything else, a day that does not exist included.
+    Raises: UsageError for anything else, also for a day that does not exist.
     """
     try:
         if _ISO_DAY.fullmatch(text) is None:
@@ -29,9 +29,9 @@ def parse_day(text: str, where: str = "--date") -> date:
 
 
 def parse_duration(text: str, where: str) -> int:
-    """Return the seconds that `text` names.
+    """Return the seconds that `text`, such as 90s, 30m or 2h, stands for.
 
-    Raises: UsageError for anything but a whole number, from 1 on, of seconds, minutes or hours.
+    Raises: UsageError for anything but a whole number, from 1, of seconds, minutes or hours.
     """
     found = _DURATION.fullmatch(text)
     if found is None:
@@ -42,7 +42,7 @@ def parse_duration(text: str, where: str) -> int:
 
 
 def parse_instant(text: str | None) -> datetime | None:
-    """Return the instant that a run's record names; None for none.
+    """Parse an instant of a run record; None stays None.
 
     Raises: ValueError or TypeError for anything else.
     """
@@ -50,5 +50,5 @@ def parse_instant(text: str | None) -> datetime | None:
 
 
 def day_start(day: date, timezone: str) -> datetime:
-    """Return the first instant of the local `day`, in UTC and without a zone: the cut of everything."""
+    """Return the first instant of the local `day`, in UTC without a zone: the cut for all events."""
     return datetime.combine(day, time.min, tzinfo=ZoneInfo(timezone)).astimezone(UTC).replace(tzinfo=None)

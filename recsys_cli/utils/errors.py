@@ -1,9 +1,9 @@
-"""Everything that a user can put right, with its exit code.
+"""Errors that the user can fix, each with its exit code.
 
 RecsysError
 ├── CheckFailedError    1   a check or gate failed, nothing was published
 ├── UsageError          2   a wrong option, date or argument
-│   └── SettingsError   2   settings that do not hold
+│   └── SettingsError   2   invalid settings
 ├── InputError          3   a table that cannot be read or breaks its contract
 │   ├── UnknownUserError 3
 │   └── UnknownItemError 3
@@ -17,7 +17,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What a script can tell from the status of `recsys`."""
+    """The exit status of `recsys`, for scripts."""
 
     OK = 0
     CHECK = 1
@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
 
 
 class RecsysError(Exception):
-    """An error as an answer: what happened, where, and how to put it right."""
+    """An error that answers: what happened, where, and how to fix it."""
 
     exit_code: ClassVar[ExitCode]
 
@@ -52,7 +52,7 @@ class UsageError(RecsysError):
 
 
 class SettingsError(UsageError):
-    """Settings that do not hold; `what` lists all problems, one a line."""
+    """Invalid settings; `what` lists all problems, one per line."""
 
 
 class InputError(RecsysError):

@@ -1,6 +1,8 @@
+"""How core functions report progress: a plain callable, shown by the terminal's side."""
+
 from collections.abc import Callable
 
-Progress = Callable[[int, int], None]  # units done, units in all
+Progress = Callable[[int, int], None]  # units done, units in total
 
 
 def silent(*_units: int) -> None:

@@ -47,7 +47,7 @@ class StageTimer:
 
     Example:
         with stages.stage("candidate models") as progress:
-            progress(7, 20)  # optional: units done, units in all
+            progress(7, 20)  # optional: units done, units in total
 
     Attributes:
         watch: is notified of the stages that begin from now on; None: nobody is.
@@ -62,7 +62,7 @@ class StageTimer:
     def stage(self, name: str) -> Iterator[Progress]:
         """Measure the block and log its end; a name that is used again adds to the earlier time.
 
-        Yields: a callable to report progress: units done, units in all.
+        Yields: a callable to report progress: units done, units in total.
         Raises: OutputError if the end of a block without an error cannot be logged.
         """
         watch, started, again = self.watch, time.perf_counter(), name in self._seconds

@@ -314,7 +314,7 @@ SETTINGS: dict[str, tuple[Fault, tuple[str, ...], tuple[str, ...]]] = {
         no_fault,
         ("ranker.depth=99", "scoring.top_k=ten", "data.users.features=5", "timezone=Mars/Base"),
         (
-            "4 settings do not hold",
+            "4 settings are not valid",
             "ranker.depth = 99 (--set): should be less than or equal to 16",
             'scoring.top_k = "ten" (--set): should be a valid integer',
             "data.users.features = 5 (--set): should be a valid list",
@@ -331,7 +331,7 @@ SETTINGS: dict[str, tuple[Fault, tuple[str, ...], tuple[str, ...]]] = {
             "runtime.threads=99999999999",
         ),
         (
-            "5 settings do not hold",
+            "5 settings are not valid",
             "scoring.top_k = 99999999999",
             "ranker.label_days = 800000",
             "candidates.lightfm.random_state = 99999999999",
@@ -350,7 +350,7 @@ SETTINGS: dict[str, tuple[Fault, tuple[str, ...], tuple[str, ...]]] = {
             "features.half_life_days=1e-300",
         ),
         (
-            "6 settings do not hold",
+            "6 settings are not valid",
             "ranker.validation_share = 0.0001 (--set): should be greater than or equal to 0.01",
             "ranker.rsm = 1e-300",
             "ranker.learning_rate = 1e-300",

@@ -268,7 +268,7 @@ def test_a_pointer_that_cannot_be_trusted_counts_for_nothing(
     outside = sealed({"schema_version": 1, "key": "..", "files": {"x": {"bytes": 1, "sha256": "0"}}})
     server.write(f"{LISTS}/{CURRENT}", outside if pointer is None else pointer)
     assert main(["-C", str(published_workspace), "score", "--date", DAY]) == ExitCode.OK
-    assert "counts for nothing, as it cannot be trusted" in capsys.readouterr().err
+    assert "is ignored, because it cannot be trusted" in capsys.readouterr().err
     assert published(server) == whole
 
 
@@ -435,7 +435,7 @@ def test_what_no_longer_counts_stays_a_day_and_then_goes(published_workspace: Pa
             ExitCode.USAGE,
             "results cannot be written to https",
         ),
-        ("output.runs=s3://shop/runs", ExitCode.USAGE, "must be a folder of this machine"),
+        ("output.runs=s3://shop/runs", ExitCode.USAGE, "must be a folder on this machine"),
     ],
 )
 def test_a_uri_that_cannot_be_used_is_refused_with_what_helps(

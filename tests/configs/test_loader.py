@@ -142,9 +142,9 @@ def test_all_problems_are_listed_at_once(workspace: Path, monkeypatch: pytest.Mo
         workspace, "ranker.depth=99", "data.users=3", "features.windows_days=[30, 7]", "timezone=Mars"
     )
     assert error.what.splitlines() == [
-        "8 settings do not hold",
-        "timezone in settings/settings.toml lies outside of an environment: put it under [default]",
-        "ranker in settings/settings.toml lies outside of an environment: put it under [default]",
+        "8 settings are not valid",
+        "timezone in settings/settings.toml is outside of an environment: put it under [default]",
+        "ranker in settings/settings.toml is outside of an environment: put it under [default]",
         "timezone = \"Mars\" (--set): unknown time zone 'Mars'; use a name such as 'Europe/Berlin' or 'UTC'",
         "data.users = 3 (--set): must be a table of settings",
         "features.windows_days = [30, 7] (--set): must be ascending without repeats",

@@ -1,0 +1,1 @@
+"""One short file per command: it parses the options, calls one pipeline and shows the result."""

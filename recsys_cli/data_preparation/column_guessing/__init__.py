@@ -1,0 +1,1 @@
+"""What `recsys init` guesses about the columns of the user's tables."""

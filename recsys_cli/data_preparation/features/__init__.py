@@ -1,0 +1,1 @@
+"""The features of a day, their stored partition, and the labels of a window."""

@@ -1,0 +1,1 @@
+"""The first stage: sources propose candidates, which are merged for the reranker."""

@@ -1,0 +1,1 @@
+"""The second stage: features of each candidate, CatBoost's trees, calibrated scores and SHAP values."""

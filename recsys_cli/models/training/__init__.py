@@ -1,1 +1,1 @@
-"""How both stages are learnt: label windows, the ranker's rows, the holdout, and everything again with it."""
+"""Training of both stages: label windows, the ranker's rows, the holdout and the final fit."""

@@ -1,0 +1,1 @@
+"""What `report` compares: drift of the data, and how earlier lists performed."""

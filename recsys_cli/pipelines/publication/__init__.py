@@ -1,0 +1,1 @@
+"""Published recommendations: the file, its validation, lookup, statistics and comparison."""

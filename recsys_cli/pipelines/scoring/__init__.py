@@ -1,0 +1,1 @@
+"""What `score` is made of: plan, batches on cores or Ray, checkpoint, reused lists and publish gates."""

@@ -1,0 +1,1 @@
+"""What `tune` is made of: the search space, the search and its stored study."""

@@ -18,9 +18,9 @@ _SYSTEM_ERROR = re.compile(r"\bError (\d+)\b", re.IGNORECASE)  # as libraries qu
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield a sibling path that becomes `target` only on success; it reaches the disk before its name does.
+    """Yield a sibling path that becomes `target` only on success; it is synced to the disk before the rename.
 
-    One process at a time may write a target; what a killed one has left is overwritten.
+    One process at a time may write a target; a partial file of a killed one is overwritten.
 
     Raises: OutputError if the folder cannot be written.
     """
@@ -38,19 +38,19 @@ def replacing(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def staging_folder(parent: Path) -> Iterator[Path]:
-    """Yield a new hidden folder in `parent`; what `put_folder` did not take is gone at the end.
+    """Yield a new hidden folder in `parent`; at the end it is removed unless `put_folder` has moved it.
 
-    So are those that killed processes have left: nobody holds their lock.
+    Folders of killed processes are removed, too: nobody holds their lock.
 
     Raises: OutputError if it cannot be made or written.
     """
     part = parent / f".{secrets.token_hex(8)}.part"
-    with as_output_error(parent), ExitStack() as held:
+    with as_output_error(parent), ExitStack() as locks:
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent, wait=True):
             _remove_abandoned(parent)
             part.mkdir()
-            held.enter_context(_locked(part, wait=True))
+            locks.enter_context(_locked(part, wait=True))
         try:
             yield part
         finally:
@@ -58,7 +58,7 @@ def staging_folder(parent: Path) -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Remove the staging folders that killed processes have left in a folder."""
+    """Remove the staging folders of killed processes from a folder."""
     with _locked(parent, wait=True):
         _remove_abandoned(parent)
 
@@ -72,7 +72,10 @@ def _remove_abandoned(parent: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a folder's own lock; where it is held and must not be waited for, BlockingIOError is raised."""
+    """Hold a lock on a folder.
+
+    Raises: BlockingIOError if another process holds it and `wait` is off.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         flock(descriptor, LOCK_EX if wait else LOCK_EX | LOCK_NB)
@@ -82,9 +85,9 @@ def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
 
 
 def put_folder(part: Path, target: Path) -> None:
-    """Give a staged folder its name, on the disk; a folder that bore it before is removed.
+    """Rename a staged folder to `target`, synced to the disk; an earlier folder of that name is removed.
 
-    At every moment the name stands for the old folder or the new one.
+    At every moment the name means either the old folder or the new one.
 
     Raises: OutputError if it cannot be done.
     """
@@ -102,7 +105,7 @@ def put_folder(part: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Let two folders swap their names in one step; in three where the file system cannot."""
+    """Swap the names of two folders in one step, or in three if the file system cannot do that."""
     swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     names = _HERE, os.fsencode(one), _HERE, os.fsencode(other), _RENAME_EXCHANGE
     if swap is not None and swap(*names) == 0:
@@ -124,7 +127,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def as_output_error(target: Path) -> Iterator[None]:
-    """Turn an error of the system in a block that writes `target` into an OutputError."""
+    """Turn an OSError of the block, which writes `target`, into an OutputError."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Folders: whether they can be made and written, on which disk they lie, who may look into them."""
+"""Folders: whether they can be made and written, free space, and private temporary ones."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from recsys_cli.utils.errors import OutputError
 
 
 def check_writable(folder: Path) -> None:
-    """Make sure, before any work is spent, that `folder` is or can become a folder to write to.
+    """Check, before any work is done, that `folder` can be written, or can be made.
 
     Raises: OutputError.
     """
@@ -32,26 +32,26 @@ def check_writable(folder: Path) -> None:
 
 
 def same_file_system(one: Path, other: Path) -> bool:
-    """Tell whether a file can be moved between two folders, there already or to be made, by a rename."""
+    """Return whether a rename moves files between two folders, which may not exist yet."""
     return nearest_existing(one).stat().st_dev == nearest_existing(other).stat().st_dev
 
 
 def free_bytes(folder: Path) -> int:
-    """Return the space that is left for this user on the disk of a folder, there already or to be made."""
+    """Return the bytes that are free for this user on the disk of a folder, which may not exist yet."""
     disk = os.statvfs(nearest_existing(folder))
     return disk.f_frsize * (disk.f_bavail if os.geteuid() else disk.f_bfree)
 
 
 def may_be_made(folder: Path) -> bool:
-    """Tell whether `folder` is, or can become, a folder to write to."""
+    """Return whether `folder` can be written, or can be made."""
     existing = nearest_existing(folder)
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def private_folder(name: str) -> Path | None:
-    """Return a folder of this user alone among the temporary files; None where there can be none.
+    """Return a private temporary folder of this user; None if there cannot be one.
 
-    Anyone may have made one of that name: it is trusted only where it belongs to this user and is closed to
+    Anyone may have made a folder of that name: it is trusted only if it belongs to this user and is closed to
     all others.
     """
     try:
@@ -65,7 +65,7 @@ def private_folder(name: str) -> Path | None:
 
 
 def nearest_existing(folder: Path) -> Path:
-    """Return the folder, or the first above it that is there."""
+    """Return the folder, or the nearest folder above it that exists."""
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 

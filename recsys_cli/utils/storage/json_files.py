@@ -1,4 +1,4 @@
-"""JSON files that appear whole or not at all; sealed ones show that nothing in them was changed."""
+"""JSON files, written atomically; sealed ones contain a hash of themselves, so that changes are found."""
 
 import json
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ def write_json(target: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Return the JSON value in a file.
 
-    Raises: OSError if it cannot be opened; ValueError if it is no JSON.
+    Raises: OSError if it cannot be opened; ValueError if it is not JSON.
     """
     return from_json(path.read_bytes())
 
 
 def write_sealed_json(target: Path, value: Mapping[str, Any]) -> None:
-    """Write an object as `write_json` does, with a hash of itself in it.
+    """Write an object as `write_json` does, with a hash of its content in it.
 
     Raises: OutputError if it cannot be written.
     """
@@ -42,20 +42,20 @@ def write_sealed_json(target: Path, value: Mapping[str, Any]) -> None:
 def read_sealed_json(path: Path) -> dict[str, Any]:
     """Return the object that `write_sealed_json` wrote.
 
-    Raises: OSError if it cannot be opened; ValueError if anything in it was changed since.
+    Raises: OSError if it cannot be opened; ValueError if it was changed since.
     """
     return unsealed(path.read_bytes())
 
 
 def sealed(value: Mapping[str, Any]) -> bytes:
-    """Return an object as indented JSON with sorted keys, with a hash of itself in it."""
+    """Return an object as indented JSON with sorted keys, with a hash of its content in it."""
     return _json_bytes({**value, _SEAL: sha256_of_json(value)})
 
 
 def unsealed(content: bytes) -> dict[str, Any]:
-    """Return the object that `sealed` wrote.
+    """Return the object that `sealed` encoded.
 
-    Raises: ValueError if anything in it was changed since.
+    Raises: ValueError if it was changed since.
     """
     value = from_json(content)
     if not isinstance(value, dict) or value.pop(_SEAL, None) != sha256_of_json(value):

@@ -1,4 +1,4 @@
-"""One run at a time: a lock that dies with its holder."""
+"""One run at a time: a file lock that the system releases when its holder ends."""
 
 import json
 import os
@@ -17,21 +17,21 @@ def locked(path: Path, work: str, wait: int = 0) -> Iterator[None]:
     """Hold the lock file `path` for the block.
 
     Args:
-        wait: seconds that another process may still hold it.
+        wait: seconds to wait for another process that holds it.
 
-    Raises: LockedError when it is then still held, naming that process and its start; OutputError where it
-        cannot be written.
+    Raises: LockedError, naming that process and its start, if it is still held then; OutputError if the lock
+        file cannot be written.
     """
     holder = path.with_suffix(".holder")
-    with _taken(path, holder, work, wait):
+    with _acquired(path, holder, work, wait):
         try:
             yield
         finally:
             holder.unlink(missing_ok=True)
 
 
-def _taken(path: Path, holder: Path, work: str, wait: int) -> AbstractContextManager[object]:
-    """Return the lock, taken, to be released at the end of a `with` block."""
+def _acquired(path: Path, holder: Path, work: str, wait: int) -> AbstractContextManager[object]:
+    """Return the acquired lock, to be released at the end of a `with` block."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def _taken(path: Path, holder: Path, work: str, wait: int) -> AbstractContextMan
         holder.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
     except Timeout:
         raise LockedError(
-            f"another run is busy with {work}{_named(holder)}",
+            f"another run is busy with {work}{_holder_text(holder)}",
             where=str(path),
             fix="wait until it has ended, or stop that process",
         ) from None
@@ -52,9 +52,9 @@ def _taken(path: Path, holder: Path, work: str, wait: int) -> AbstractContextMan
     return lock
 
 
-def _named(holder: Path) -> str:
+def _holder_text(holder: Path) -> str:
     try:
-        told = json.loads(holder.read_text(encoding="utf-8"))
-        return f": process {told['pid']}, started {told['started']}"
+        record = json.loads(holder.read_text(encoding="utf-8"))
+        return f": process {record['pid']}, started {record['started']}"
     except (OSError, ValueError, KeyError):
         return ""

@@ -29,7 +29,7 @@ _options: dict[str, dict[str, Any]] = {}
 
 
 class StoreError(Exception):
-    """A store, or the web, does not answer, or not as it should; its text holds no credentials."""
+    """An object store or web server failed or gave an unusable answer; the text holds no credentials."""
 
 
 def use_options(options: Mapping[str, Mapping[str, Any]]) -> None:
@@ -45,7 +45,7 @@ def option(scheme: str, name: str, default: str) -> str:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object of a store: its name below the URI, its size, and what changes when it does."""
+    """An object of a store: its name below the URI, its size, and what changes with its content."""
 
     name: str
     size: int
@@ -56,14 +56,17 @@ class StoredObject:
 class Store:
     """The objects below a URI.
 
-    Raises, in all that it does: StoreError for a store that does not answer; SettingsError where the extra of
-    the scheme is not installed.
+    Every method raises StoreError if the store does not answer, SettingsError if the scheme's extra is not
+    installed.
     """
 
     uri: str
 
     def check_usable(self) -> None:
-        """Make sure that the URI is one of an object store, and its file system is installed."""
+        """Check that the URI is one of an object store, and that its file system is installed.
+
+        Raises: SettingsError.
+        """
         scheme = scheme_of(self.uri)
         if scheme in WEB:
             raise SettingsError(
@@ -84,7 +87,7 @@ class Store:
         from fsspec import filesystem
 
         scheme = scheme_of(self.uri)
-        with self._answering():
+        with self._as_store_error():
             return filesystem(scheme, use_listings_cache=False, **_options.get(scheme, {}))
 
     @cached_property
@@ -92,19 +95,19 @@ class Store:
         return str(self._system._strip_protocol(self.uri)).rstrip("/")  # pylint: disable=protected-access
 
     def found(self, path: str) -> list[StoredObject]:
-        """Return what a path below the URI means, sorted: an object, a folder's, or a glob's."""
+        """Return the objects that a path below the URI means, sorted: one object, a folder's, or a glob's."""
         where = self._path(path)
-        with self._answering(path):
+        with self._as_store_error(path):
             if is_glob(path):
-                told = self._system.glob(where, detail=True)
+                listed = self._system.glob(where, detail=True)
             else:
-                told = self._system.find(where, detail=True)
-        files = [self._object(info) for info in told.values() if info["type"] == "file"]
+                listed = self._system.find(where, detail=True)
+        files = [self._object(info) for info in listed.values() if info["type"] == "file"]
         return sorted(files, key=lambda one: one.name)
 
     def names(self) -> list[str]:
-        """Return the names right below the URI; none where there is nothing."""
-        with self._answering():
+        """Return the names directly below the URI; none if there is nothing."""
+        with self._as_store_error():
             try:
                 listed = self._system.ls(self._root, detail=False)
             except FileNotFoundError:
@@ -114,9 +117,9 @@ class Store:
     def read(self, name: str) -> bytes:
         """Return a small object's bytes.
 
-        Raises: FileNotFoundError where there is none.
+        Raises: FileNotFoundError if there is none.
         """
-        with self._answering(name):
+        with self._as_store_error(name):
             try:
                 return bytes(self._system.cat_file(self._path(name)))
             except FileNotFoundError as error:
@@ -125,29 +128,29 @@ class Store:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small object, in one step."""
-        with self._answering(name):
+        with self._as_store_error(name):
             self._system.pipe_file(self._path(name), content)
 
     def remove(self, name: str) -> None:
         """Remove an object."""
-        with self._answering(name):
+        with self._as_store_error(name):
             self._system.rm_file(self._path(name))
 
     def download(self, name: str, target: Path) -> None:
-        """Write an object's bytes to a file."""
-        with self._answering(name):
+        """Copy an object to a local file."""
+        with self._as_store_error(name):
             self._system.get_file(self._path(name), str(target))
 
     def upload(self, file: Path, name: str) -> None:
-        """Write a file's bytes as an object, which is there whole or not at all."""
-        with self._answering(name):
+        """Copy a local file to an object; it appears whole or not at all."""
+        with self._as_store_error(name):
             self._system.put_file(str(file), self._path(name))
 
     def sha256_of(self, name: str) -> str:
         """Return the SHA-256 of an object's bytes, read again from the store."""
         digest = hashlib.sha256()
         with (
-            self._answering(name),
+            self._as_store_error(name),
             self._system.open(self._path(name), "rb", block_size=_BLOCK, cache_type="none") as file,
         ):
             while block := file.read(_BLOCK):
@@ -163,8 +166,8 @@ class Store:
         return f"{self._root}/{name}"
 
     @contextmanager
-    def _answering(self, name: str = "") -> Iterator[None]:
-        """Turn what the libraries of the stores raise, each its own, into errors of one kind."""
+    def _as_store_error(self, name: str = "") -> Iterator[None]:
+        """Turn the errors of each store's own library into StoreError."""
         try:
             yield
         except RecsysError:
@@ -172,11 +175,11 @@ class Store:
         except OSError as error:
             if error.errno in _DISK:
                 raise  # the copy cannot be written
-            raise self._told(error, name) from error
+            raise self._store_error(error, name) from error
         except Exception as error:  # pylint: disable=broad-exception-caught
-            raise self._told(error, name) from error
+            raise self._store_error(error, name) from error
 
-    def _told(self, error: Exception, name: str) -> StoreError:
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    def _store_error(self, error: Exception, name: str) -> StoreError:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         place = f" ({name})" if name else ""
-        return StoreError(f"{shown(self.uri)}{place} does not answer as it should: {told}")
+        return StoreError(f"{shown(self.uri)}{place} does not answer as it should: {reason}")

@@ -1,7 +1,7 @@
-"""Folders of results by name, each whole or not there: on this disk, or in a store with a copy on this disk.
+"""Folders of results by name, each complete or absent: on this disk, or in a store with a copy on this disk.
 
-In a store a result `NAME` is the objects `NAME/<key>/…`, never changed once written, and a small object
-`NAME/_current.json` that says which key counts, and each file's size and hash. It is written last.
+In a store a result `NAME` consists of the objects `NAME/<key>/…`, never changed once written, and a small
+object `NAME/_current.json` that names the current key, and each file's size and hash. It is written last.
 """
 
 import os
@@ -25,8 +25,8 @@ from recsys_cli.utils.storage.object_store import Store, StoreError
 from recsys_cli.utils.storage.uris import copy_of, is_uri
 
 CURRENT = "_current.json"
-_KEPT = timedelta(days=1)  # that what no longer counts stays: a reader may be at it
-_TIME = "%Y%m%dT%H%M%S"  # that a key begins with
+_KEPT_TIME = timedelta(days=1)  # before outdated objects are removed: a reader may still use them
+_TIME = "%Y%m%dT%H%M%S"  # the start of a key
 _PROBE = ".writable"
 _PLAIN = re.compile(r"\w[\w.-]*", re.ASCII)  # a name of a file or key
 
@@ -36,10 +36,10 @@ class Results:
     """The results of one kind.
 
     Attributes:
-        folder: where they lie on this disk; of a store: their copies.
-        store: where they belong; None: in the folder itself.
+        folder: the folder on this disk; for a store: the folder of its copies.
+        store: the object store; None if the folder itself holds the results.
 
-    Raises, in all that it does: OutputError where disk or store do not let it.
+    Every method raises OutputError if the disk or the store fails.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Results:
 
     @classmethod
     def at(cls, path: str, root: Path) -> "Results":
-        """Return the results of a path or URI of the settings, in the workspace `root`."""
+        """Return the results at a path or URI of the settings; paths are relative to the workspace `root`."""
         return cls(copy_of(path, root), Store(path)) if is_uri(path) else cls(root / path)
 
     def __str__(self) -> str:
@@ -59,55 +59,55 @@ class Results:
         return "/".join((str(self), *names))
 
     def names(self) -> list[str]:
-        """Return the names of all results, those among them that are not whole."""
+        """Return the names of all results, incomplete ones included."""
         if self.store is None:
             return sorted(one.name for one in self.folder.iterdir()) if self.folder.is_dir() else []
-        with self._told():
+        with self._as_output_error():
             return [name for name in self.store.names() if not name.startswith(".")]
 
     def open(self, name: str, only: Collection[str] | None = None) -> Path:
-        """Return the folder of a result; of a store: its copy, brought up to date the first time.
+        """Return the folder of a result; for a store: its copy, which the first call updates.
 
-        A result that is not there has no folder.
+        The folder does not exist if the result does not.
 
         Args:
-            only: files that are enough; None: all.
+            only: names of the files that are needed; None: all.
         """
         target = self.folder / name
         if self.store is not None and name not in self._fresh:
-            with self._told():
+            with self._as_output_error():
                 self._fetch(name, only)
             if only is None:
                 self._fresh.add(name)
         return target
 
     def reread(self, name: str) -> None:
-        """Fetch all that a store has of a result once more, whatever the copy holds."""
+        """Download a result from the store again, whatever the copy holds."""
         if self.store is not None:
-            with self._told():
+            with self._as_output_error():
                 self._fetch(name, anew=True)
 
     def put(self, staged: Path, name: str, key: str | None = None) -> None:
-        """Publish a staged folder under a name, in one step; what bore it before is replaced.
+        """Publish a staged folder under a name, in one step; an earlier result of that name is replaced.
 
         Args:
-            key: of a run: its id; a store keeps the files under it.
+            key: a run's id, which a store's objects are named after; None: a key from the time.
         """
         if self.store is not None:
-            with self._told():
+            with self._as_output_error():
                 _send(self.store, staged, name, key or f"{datetime.now(UTC).strftime(_TIME)}-{token_hex(3)}")
         put_folder(staged, self.folder / name)
         self._fresh.add(name)
 
     def read_note(self, name: str) -> dict[str, Any] | None:
-        """Return the object that `write_note` wrote; None where there is none.
+        """Return the object that `write_note` wrote; None if there is none.
 
-        Raises: ValueError where it was changed since.
+        Raises: ValueError if it was changed since.
         """
         if self.store is None:
             note = self.folder / name
             return read_sealed_json(note) if note.exists() else None
-        with self._told(), suppress(FileNotFoundError):
+        with self._as_output_error(), suppress(FileNotFoundError):
             return unsealed(self.store.read(name))
         return None
 
@@ -116,19 +116,19 @@ class Results:
         if self.store is None:
             write_sealed_json(self.folder / name, value)
             return
-        with self._told():
+        with self._as_output_error():
             self.store.write(name, sealed(value))
 
     def check_reachable(self) -> None:
-        """Make sure, before any work is spent, that a store takes objects."""
+        """Check, before any work is done, that the store can be written."""
         if self.store is not None:
-            with self._told():
+            with self._as_output_error():
                 self.store.write(_PROBE, b"")
             with suppress(StoreError):
                 self.store.remove(_PROBE)
 
     def _fetch(self, name: str, only: Collection[str] | None = None, *, anew: bool = False) -> None:
-        """Make the copy of a result what the store has: what is damaged there is so here, for all to see."""
+        """Make the copy of a result equal to the store's; damaged files are copied as they are, and logged."""
         assert self.store is not None
         current, target = _current(self.store, name), self.folder / name
         if current is None:
@@ -138,7 +138,7 @@ class Results:
         wanted = set(files) if only is None else set(files) & set(only)
         there = {file.name: file for file in target.iterdir()} if target.is_dir() else {}
         sound = {
-            file for file, path in there.items() if not anew and file in files and _is(path, files[file])
+            file for file, path in there.items() if not anew and file in files and _matches(path, files[file])
         }
         if wanted <= sound == set(there):
             return
@@ -150,12 +150,12 @@ class Results:
                 place = f"{name}/{current['key']}/{file}"
                 if place in held:
                     self.store.download(place, part / file)
-                if not _is(part / file, files[file]):
+                if not _matches(part / file, files[file]):
                     logger.warning("{}/{} is missing or damaged", self.store.uri, place)
             put_folder(part, target)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_output_error(self) -> Iterator[None]:
         try:
             yield
         except StoreError as error:
@@ -167,31 +167,31 @@ class Results:
 
 
 def _send(store: Store, staged: Path, name: str, key: str) -> None:
-    """Write the files of a folder under a key, read them again, and let the name mean this key last."""
+    """Upload the files of a folder under a key, verify them, and make this key the current one last."""
     before = _current(store, name)
     files = {
         file.name: {"sha256": sha256_of(file), "bytes": file.stat().st_size}
         for file in sorted(staged.iterdir())
     }
-    for file, told in files.items():
+    for file, expected in files.items():
         place = f"{name}/{key}/{file}"
         store.upload(staged / file, place)
-        if store.sha256_of(place) != told["sha256"]:
+        if store.sha256_of(place) != expected["sha256"]:
             raise StoreError(f"{store.uri}/{place} is not what was sent")
     store.write(f"{name}/{CURRENT}", sealed({"schema_version": 1, "key": key, "files": files}))
-    _remove_forgotten(store, name, {key, before["key"] if before else key})
+    _remove_outdated(store, name, {key, before["key"] if before else key})
 
 
-def _remove_forgotten(store: Store, name: str, kept: Collection[str]) -> None:
-    """Remove what no longer counts, or was begun and never published, a day ago or more."""
+def _remove_outdated(store: Store, name: str, kept: Collection[str]) -> None:
+    """Remove objects of other keys, replaced or never published, that are a day old or more."""
     for one in store.found(name):
         key = one.name.split("/")[1]
-        if key not in kept and _age_of(key) > _KEPT:
+        if key not in kept and _age_of(key) > _KEPT_TIME:
             store.remove(one.name)
 
 
 def _age_of(key: str) -> timedelta:
-    """Return how old a key is, which begins with its time; no time: not old."""
+    """Return the age of a key, which begins with its time; zero if it does not."""
     try:
         return datetime.now(UTC) - datetime.strptime(key.partition("-")[0], _TIME).replace(tzinfo=UTC)
     except ValueError:
@@ -199,7 +199,7 @@ def _age_of(key: str) -> timedelta:
 
 
 def _current(store: Store, name: str) -> dict[str, Any] | None:
-    """Return what a name means in the store; None: nothing, or nothing that can be trusted."""
+    """Return the record of a name's current key; None if there is none, or it cannot be trusted."""
     try:
         current = unsealed(store.read(f"{name}/{CURRENT}"))
         if not all(_PLAIN.fullmatch(one) for one in (current["key"], *current["files"])):
@@ -209,10 +209,12 @@ def _current(store: Store, name: str) -> dict[str, Any] | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         logger.warning(
-            "{}/{}/{} counts for nothing, as it cannot be trusted: {}", store.uri, name, CURRENT, error
+            "{}/{}/{} is ignored, because it cannot be trusted: {}", store.uri, name, CURRENT, error
         )
         return None
 
 
-def _is(file: Path, told: dict[str, Any]) -> bool:
-    return file.is_file() and file.stat().st_size == told["bytes"] and sha256_of(file) == told["sha256"]
+def _matches(file: Path, expected: dict[str, Any]) -> bool:
+    return (
+        file.is_file() and file.stat().st_size == expected["bytes"] and sha256_of(file) == expected["sha256"]
+    )

@@ -85,7 +85,7 @@ def test_all_problems_come_in_one_block(recsys: Run, workspace: Path) -> None:
     run = recsys("config", "-C", workspace, "--set", "ranker.depth=99", "--set", "rankr=[bold]\x1b[31m")
     assert run.returncode == 2
     assert run.stderr.splitlines()[:3] == [
-        "error: 2 settings do not hold",
+        "error: 2 settings are not valid",
         "    ranker.depth = 99 (--set): should be less than or equal to 16",
         '    rankr = "[bold]\\u001b[31m" (--set): no such setting; did you mean ranker?',
     ]
