@@ -14,6 +14,7 @@ from recsys_cli.cli.commands.doctor import doctor
 from recsys_cli.cli.commands.evaluate import evaluate
 from recsys_cli.cli.commands.explain import explain
 from recsys_cli.cli.commands.features import features
+from recsys_cli.cli.commands.guide import guide
 from recsys_cli.cli.commands.init import init
 from recsys_cli.cli.commands.models import models
 from recsys_cli.cli.commands.report import report
@@ -59,6 +60,7 @@ app.add_typer(models, name="models")
 app.add_typer(runs, name="runs")
 app.command("config")(show_config)
 app.command("doctor")(doctor)
+app.command("guide")(guide)
 
 
 def _show_version(wanted: bool) -> None:

@@ -96,6 +96,15 @@ class Terminal:
         """Write a sentence to stdout; a terminal gets it in lines that end at a word."""
         self.data.print(Text(escaped(text)))
 
+    def show_page(self, text: str) -> None:
+        """Write a page of Markdown to stdout: rendered on a terminal, elsewhere as it is."""
+        if not self.data.is_terminal:
+            self.data.out(text, end="", highlight=False)
+            return
+        from recsys_cli.cli.display.pages import WIDEST_LINE, rendered
+
+        self.data.print(rendered(text), width=min(self.data.width, WIDEST_LINE))
+
     def show_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a table to stdout; numbers stand right, nothing is cut off."""
         table = Table(title=Text(escaped(title), "bold"), title_justify="left")
