@@ -4,8 +4,10 @@ import re
 from typing import Final
 
 from rich.markdown import Markdown
+from rich.theme import Theme
 
 _RELATIVE_LINK: Final = re.compile(r"!?\[([^]]+)\]\((?!https?://)[^)]*\)")
+LOOK: Final = Theme({"markdown.code": "cyan", "markdown.h1": "bold", "markdown.h2": "bold"})
 WIDEST_LINE: Final = 100  # columns; longer lines are hard to read
 
 

@@ -101,9 +101,10 @@ class Terminal:
         if not self.data.is_terminal:
             self.data.out(text, end="", highlight=False)
             return
-        from recsys_cli.cli.display.pages import WIDEST_LINE, rendered
+        from recsys_cli.cli.display.pages import LOOK, WIDEST_LINE, rendered
 
-        self.data.print(rendered(text), width=min(self.data.width, WIDEST_LINE))
+        with self.data.use_theme(LOOK):
+            self.data.print(rendered(text), width=min(self.data.width, WIDEST_LINE))
 
     def show_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a table to stdout; numbers stand right, nothing is cut off."""
