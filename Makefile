@@ -1,4 +1,4 @@
-# `make` alone lists the targets. The recipes' longer parts are in .make/.
+# `make` alone lists the targets. What set-up does is in .make/.
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 .PHONY: help setup install demo train batch test lint black isort pylint fmt bench torture clean
@@ -37,17 +37,11 @@ demo: setup ## generate demo data, train, score, and explain one user's list
 train: setup ## train both stages on all events before DATE (default: today)
 	$(RECSYS) $(OPTIONS) train $(DAY)
 
-# GNU make turns every failure of a recipe into exit code 2. Where it can load objects, it becomes the job instead,
-# unless it was asked only to say what it would do.
-batch: ## what cron calls: features and recommendations for DATE (default: today), silent on success
-	@$(if $(can_become),$(become exec $(BATCH)),$(BATCH))
-BATCH = sh .make/batch $(or $(call given,DATE),'') $(OPTIONS)
-ifeq ($(MAKECMDGOALS) $(filter load,$(.FEATURES)) $(wildcard .venv/become.so),batch load .venv/become.so)
--load .venv/become.so
-flags = $(filter-out --%,$(firstword -$(MAKEFLAGS)))
-only_asked = $(findstring n,$(flags))$(findstring q,$(flags))$(findstring t,$(flags))
-can_become = $(if $(only_asked),,$(filter .venv/become.so,$(.LOADED)))
-endif
+# A crontab calls `make -s -C FOLDER batch`: without -s make names the folder. Where recsys fails make ends with its
+# own exit code 2; the line that it adds has recsys's, as in `Error 3`.
+batch: ## what cron calls: checks, features and recommendations for DATE (default: today), silent on success
+	@sh .make/setup --check
+	@exec $(RECSYS) --quiet $(OPTIONS) batch $(DAY)
 
 test: setup ## run the tests
 	.venv/bin/pytest -n auto --dist loadfile

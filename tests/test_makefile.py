@@ -85,17 +85,18 @@ def test_batch_before_set_up_says_so(checkout: Path) -> None:
 
 
 @needs_set_up
-def test_batch_passes_on_the_exit_code_and_one_error_block(tmp_path: Path) -> None:
+def test_batch_fails_where_recsys_does_and_names_its_exit_code(tmp_path: Path) -> None:
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings" / "settings.toml").write_text(
         '[default.data.interactions]\npath = "absent.parquet"\n'
     )
-    done = make("-C", ROOT, "batch", "DATE=2026-07-01", f"WORKSPACE={tmp_path}", env=CRON)
-    assert done.returncode == 3, done.stderr
+    done = make("-s", "-C", ROOT, "batch", "DATE=2026-07-01", f"WORKSPACE={tmp_path}", env=CRON)
+    assert done.returncode == 2, done.stderr
     assert done.stdout == ""
-    first, *_, last = done.stderr.splitlines()
+    first, *_, fix, last = done.stderr.splitlines()
     assert first.startswith("error: ")
-    assert last.startswith("  fix: ")
+    assert fix.startswith("  fix: ")
+    assert last.startswith("make: ") and last.endswith("Error 3")
     assert done.stderr.count("error") == 1
 
 
@@ -104,7 +105,7 @@ def test_batch_passes_on_the_exit_code_and_one_error_block(tmp_path: Path) -> No
 def test_batch_hands_a_bad_date_to_recsys_as_it_is(tmp_path: Path, date: str) -> None:
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings" / "settings.toml").touch()
-    done = make("-C", ROOT, "batch", f"DATE={date}", f"WORKSPACE={tmp_path}", env=CRON)
+    done = make("-s", "-C", ROOT, "batch", f"DATE={date}", f"WORKSPACE={tmp_path}", env=CRON)
     assert done.returncode == 2
     assert done.stdout == ""
     assert date.replace("$$", "$") in done.stderr

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from recsys_cli.cli.commands.backfill import backfill
+from recsys_cli.cli.commands.batch import batch
 from recsys_cli.cli.commands.check import check
 from recsys_cli.cli.commands.config import show_config
 from recsys_cli.cli.commands.diff import diff
@@ -49,6 +50,7 @@ app.command("check")(check)
 app.command("features")(features)
 app.command("train")(train)
 app.command("score")(score)
+app.command("batch")(batch)
 app.command("verify")(verify)
 app.command("explain")(explain)
 app.command("diff")(diff)

@@ -1,6 +1,7 @@
 """`check`: everything that would stop, or spoil, a run for a day; it writes nothing."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,10 +16,11 @@ from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import index_external, inspect_external
 from recsys_cli.data_preparation.tables.freshness import freshness_problems
-from recsys_cli.data_preparation.tables.problems import Problem
+from recsys_cli.data_preparation.tables.problems import Problem, raise_errors, raise_or_warn
 from recsys_cli.models.two_stage import schema_mismatches, silent_sources
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
+from recsys_cli.pipelines.workspace.inputs import with_external
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import kept_settings_problems, open_bundle
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
@@ -47,17 +49,47 @@ class CheckReport:
         return {"schema_version": 1, "date": str(self.day), "problems": problems}
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What a look at a workspace for a day has found.
+
+    Attributes:
+        tables: the inputs as read, without external candidates; None where they cannot be used.
+        problems: all problems, by the error that a run would stop with.
+    """
+
+    tables: Tables | None
+    problems: Mapping[type[RecsysError], list[Problem]]
+
+
 def check_workspace(workspace: Workspace, day: date) -> CheckReport:
     """Look at the inputs, their age, the promoted model and the output folders; collect, never stop.
 
     Raises: SettingsError for an expression of the settings that does not parse.
     """
-    problems = [problem for found in problems_by_kind(workspace, day).values() for problem in found]
+    found = inspect_workspace(workspace, day).problems.values()
+    problems = [problem for several in found for problem in several]
     return CheckReport(day, sorted(problems, key=lambda problem: problem.severity))
 
 
-def problems_by_kind(workspace: Workspace, day: date) -> dict[type[RecsysError], list[Problem]]:
-    """Return all problems, by the error that a run would stop with.
+def check_before_run(workspace: Workspace, day: date) -> Tables:
+    """Return the day's tables, read once; log every warning.
+
+    Raises: an InputError, ModelError or OutputError with every problem that would stop a run; SettingsError
+        for an expression of the settings that does not parse.
+    """
+    found = inspect_workspace(workspace, day)
+    problems = [problem for several in found.problems.values() for problem in several]
+    for kind, several in found.problems.items():
+        if any(problem.severity == "error" for problem in several):
+            raise_errors(problems, kind, "that stop the run")
+    raise_or_warn(problems)
+    assert found.tables is not None
+    return with_external(found.tables, workspace, [day])
+
+
+def inspect_workspace(workspace: Workspace, day: date) -> Inspection:
+    """Read the inputs and look at the model and the output folders.
 
     Raises: SettingsError for an expression of the settings that does not parse.
     """
@@ -72,11 +104,12 @@ def problems_by_kind(workspace: Workspace, day: date) -> dict[type[RecsysError],
             tables.items, day, shown_path(settings.data.items.path, workspace.root)
         )
     problems += _external_problems(workspace, day, tables)
-    return {
+    by_kind: dict[type[RecsysError], list[Problem]] = {
         InputError: problems,
         ModelError: _model_problems(workspace, day, tables),
         OutputError: _output_problems(workspace, day),
     }
+    return Inspection(tables, by_kind)
 
 
 def _external_problems(workspace: Workspace, day: date, tables: Tables | None) -> list[Problem]:

@@ -180,7 +180,7 @@ def _run(workspace: Workspace, manifest: dict[str, Any]) -> dict[str, Any] | Non
 
 def _unfinished(workspace: Workspace, day: date, published: str) -> list[dict[str, Any]]:
     is_later = (pl.col("date") > str(day)) | ((pl.col("date") == str(day)) & (pl.col("run_id") > published))
-    has_failed = (pl.col("command") == "score") & pl.col("status").is_in(["failed", KILLED])
+    has_failed = pl.col("command").is_in(["score", "batch"]) & pl.col("status").is_in(["failed", KILLED])
     runs = read_runs(workspace).filter(has_failed & is_later)
     return runs.select("run_id", "status", "date", "error").to_dicts()
 

@@ -1,7 +1,7 @@
 """`recsys backfill`: the lists of several dates."""
 
-from datetime import date, timedelta
-from typing import Annotated, Any
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,11 @@ from recsys_cli.cli.commands.score import scored
 from recsys_cli.cli.recorded_run import open_workspace, running
 from recsys_cli.cli.session import Session, session_of
 from recsys_cli.utils.dates import parse_day
-from recsys_cli.utils.errors import RecsysError, UsageError
+from recsys_cli.utils.errors import RecsysError
+
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.backfill import ScoredDay
+    from recsys_cli.pipelines.score import ScoreReport
 
 From = Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="The first date.")]
 To = Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="The last date.")]
@@ -22,36 +26,28 @@ def backfill(ctx: typer.Context, first: From, last: To, missing: Missing = False
     Example: recsys backfill --from 2026-07-01 --to 2026-07-07 --missing
     """
     session = session_of(ctx)
-    days = _days(parse_day(first, "--from"), parse_day(last, "--to"))
+    terminal = session.terminal
+    bounds = parse_day(first, "--from"), parse_day(last, "--to")
     workspace = open_workspace(session)
-    from recsys_cli.pipelines.publication.recommendations_file import published_manifest
+    from recsys_cli.pipelines.backfill import days_from, days_without_lists, score_days
 
+    days = days_from(*bounds)
     if missing:
-        days = [day for day in days if published_manifest(workspace.recommendations(day)) is None]
-    failures: list[RecsysError] = []
-    told = [_told(session, day, failures) for day in days]
+        days = days_without_lists(workspace, days)
+    ended = []
+    for one in score_days(days, lambda day: _score(session, day)):
+        terminal.say(_line(one))
+        ended.append(one)
     if session.options.as_json:
-        session.terminal.show_json({"schema_version": 1, "days": told})
+        terminal.show_json({"schema_version": 1, "days": [_result(one) for one in ended]})
     if not days:
-        session.terminal.say("no date lacks its lists")
-    if failures:
-        raise failures[0]
+        terminal.say("no date lacks its lists")
+    for one in ended:
+        if isinstance(one.outcome, RecsysError):
+            raise one.outcome
 
 
-def _told(session: Session, day: date, failures: list[RecsysError]) -> dict[str, Any]:
-    """Score a day and tell how it went; an error that a user can mend is kept, and the last word on it."""
-    try:
-        report = _score(session, day)
-    except RecsysError as error:
-        failures.append(error)
-        session.terminal.say(f"{day}: failed: {error.what}")
-        return {"date": str(day), "error": error.what}
-    how = "already complete" if report["already_complete"] else f"{report['users']:,} users"
-    session.terminal.say(f"{day}: {how} → {report['path']}")
-    return {"date": str(day), "users": report["users"], "path": report["path"], "sha256": report["sha256"]}
-
-
-def _score(session: Session, day: date) -> dict[str, Any]:
+def _score(session: Session, day: date) -> "ScoreReport":
     with running(session, "score", day) as under_way:
         from recsys_cli.pipelines.scoring.job import ScoreRequest
 
@@ -60,9 +56,22 @@ def _score(session: Session, day: date) -> dict[str, Any]:
         return scored(under_way, request, session.terminal)
 
 
-def _days(first: date, last: date) -> list[date]:
-    if last < first:
-        raise UsageError(
-            f"the last date, {last}, is before the first, {first}", where="--from, --to", fix="swap them"
-        )
-    return [first + timedelta(days=after) for after in range((last - first).days + 1)]
+def _line(ended: "ScoredDay") -> str:
+    report = ended.outcome
+    if isinstance(report, RecsysError):
+        return f"{ended.day}: failed: {report.what}"
+    how = "already complete" if report.already_complete else f"{report.manifest['users']:,} users"
+    return f"{ended.day}: {how} → {report.path}"
+
+
+def _result(ended: "ScoredDay") -> dict[str, object]:
+    report = ended.outcome
+    if isinstance(report, RecsysError):
+        return {"date": str(ended.day), "error": report.what}
+    manifest = report.manifest
+    return {
+        "date": str(ended.day),
+        "users": manifest["users"],
+        "path": str(report.path),
+        "sha256": manifest["sha256"],
+    }

@@ -1,10 +1,15 @@
 """`recsys features`: the feature store's partition of a day."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from recsys_cli.cli.recorded_run import running
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.shared_options import ScoringDate, chosen_day
+
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.workspace.feature_store import Partition
 
 
 def features(ctx: typer.Context, date: ScoringDate = None) -> None:
@@ -15,31 +20,33 @@ def features(ctx: typer.Context, date: ScoringDate = None) -> None:
     session = session_of(ctx)
     day = chosen_day(session, date)
     with running(session, "features", day) as under_way:
-        from recsys_cli.pipelines.workspace.feature_store import open_features
-        from recsys_cli.utils.storage.locks import locked
+        from recsys_cli.pipelines.features import write_features
 
         workspace = under_way.workspace
-        with (
-            locked(workspace.lock(f"date={day}"), f"the features of {day}"),
-            under_way.run.stages.stage("features"),
-        ):
-            partition = open_features(workspace, day)
-        tables = partition.features
-        under_way.facts.update(
-            schema_version=1,
-            date=str(day),
-            path=str(partition.folder),
-            users=len(tables.user_ids),
-            items=len(tables.items),
-            events=partition.events,
-            content_hash=partition.content_hash,
-            reused=partition.reused,
-        )
+        partition = write_features(workspace, day, under_way.run.stages)
+        under_way.facts.update(schema_version=1, date=str(day), **features_result(partition))
     if session.options.as_json:
         session.terminal.show_json(under_way.facts)
         return
-    users, items = len(tables.user_ids), len(tables.items)
-    counts = f"{users:,} users, {items:,} items, {partition.events:,} events before {day}"
-    session.terminal.say(f"features: {counts}{' (unchanged, kept)' if partition.reused else ''}")
+    session.terminal.say(features_line(partition))
     session.terminal.say(f"→ {workspace.partitions.location_of(partition.folder.name)}")
     session.terminal.say(f"next: recsys score --date {day}")
+
+
+def features_result(partition: "Partition") -> dict[str, object]:
+    """Return what a partition holds, as its run's record has it."""
+    return {
+        "path": str(partition.folder),
+        "users": len(partition.features.user_ids),
+        "items": len(partition.features.items),
+        "events": partition.events,
+        "content_hash": partition.content_hash,
+        "reused": partition.reused,
+    }
+
+
+def features_line(partition: "Partition") -> str:
+    """Return a sentence that says what a partition holds."""
+    users, items = len(partition.features.user_ids), len(partition.features.items)
+    counts = f"{users:,} users, {items:,} items, {partition.events:,} events before {partition.features.day}"
+    return f"features: {counts}{' (unchanged, reused)' if partition.reused else ''}"

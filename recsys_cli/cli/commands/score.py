@@ -22,7 +22,9 @@ from recsys_cli.utils.errors import UsageError
 if TYPE_CHECKING:
     from datetime import date as Day
 
+    from recsys_cli.pipelines.score import ScoreReport
     from recsys_cli.pipelines.scoring.job import ScoreRequest
+    from recsys_cli.pipelines.workspace.layout import Workspace
 
 
 class EngineName(StrEnum):
@@ -111,7 +113,10 @@ def score(
         under_way.facts.update(date=str(day))
         wanted = top_k or under_way.workspace.settings.scoring.top_k
         request = ScoreRequest(day, wanted, asked, force, wait, cluster, since)
-        told = _planned(under_way, request) if plan else scored(under_way, request, session.terminal)
+        if plan:
+            told = _planned(under_way, request)
+        else:
+            told = score_result(under_way.workspace, scored(under_way, request, session.terminal))
     if session.options.as_json:
         session.terminal.show_json(told)
     elif plan:
@@ -165,18 +170,29 @@ def _planned(under_way: Running, request: "ScoreRequest") -> dict[str, Any]:
     return {"schema_version": 1, "date": str(request.day), **plan}
 
 
-def scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> dict[str, Any]:
-    """Score a date within a run, and return what its manifest says, and where the file lies."""
+def scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> "ScoreReport":
+    """Score a date within a run, and put what was published into the run's record."""
     from recsys_cli.pipelines.score import score_users
-    from recsys_cli.pipelines.scoring.plan import compared, kept_plan
 
     with terminal.progress("Scoring users") as progress:
         report = score_users(under_way.workspace, request, under_way.run, progress)
+    record_score(under_way, request, report)
+    return report
+
+
+def record_score(under_way: Running, request: "ScoreRequest", report: "ScoreReport") -> None:
+    """Put what was published, and what a plan had predicted, into the run's record."""
+    from recsys_cli.pipelines.scoring.plan import compared, kept_plan
+
     under_way.facts.update(report.manifest, already_complete=report.already_complete)
     plan = kept_plan(under_way.workspace, request, report.manifest["key"])
     if plan is not None and not report.already_complete:
         under_way.facts.update(plan=compared(plan))
-    published = under_way.workspace.published
+
+
+def score_result(workspace: "Workspace", report: "ScoreReport") -> dict[str, Any]:
+    """Return what the manifest says, and where the file lies."""
+    published = workspace.published
     place = published.location_of(report.path.parent.name) if published.store else str(report.path)
     return {
         **report.manifest,

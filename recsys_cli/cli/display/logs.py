@@ -26,14 +26,20 @@ _STYLES: Final = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow"}
 def log_to_terminal(terminal: Terminal, verbosity: int) -> None:
     """Send records to stderr: warnings and above; -v information, -vv debugging, -q errors alone.
 
-    What the stage display logs it shows itself.
+    The same warning is shown once, however many steps of the run log it. What the stage display logs it shows
+    itself.
     """
+    warnings: set[str] = set()
 
     def show(message: "Message") -> None:
         record = message.record
         level = record["level"].name
         bound = [f"{name}={value}" for name, value in record["extra"].items()]
         text = terminal.fit_to_show(" ".join([record["message"], *bound]))
+        if level == "WARNING":
+            if text in warnings:
+                return
+            warnings.add(text)
         terminal.messages.print(f"{level.lower()}: {text}", style=_STYLES.get(level, "dim"), soft_wrap=True)
 
     level = "ERROR" if terminal.quiet else ("WARNING", "INFO", "DEBUG")[min(verbosity, 2)]

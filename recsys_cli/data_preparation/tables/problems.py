@@ -7,7 +7,7 @@ from typing import Literal
 
 from loguru import logger
 
-from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.errors import InputError, RecsysError
 
 _MOST_NAMES = 40
 _LONGEST_NAME = 60
@@ -51,15 +51,17 @@ def raise_or_warn(problems: Sequence[Problem]) -> None:
         logger.warning(f"{problem.where}: {problem.what}")
 
 
-def raise_errors(problems: Sequence[Problem]) -> None:
-    """Raise: InputError that lists every problem of severity `error`, if there is one."""
+def raise_errors(
+    problems: Sequence[Problem], kind: type[RecsysError] = InputError, of_what: str = "with the inputs"
+) -> None:
+    """Raise: an error of this kind that lists every problem of severity `error`, if there is one."""
     errors = [problem for problem in problems if problem.severity == "error"]
     if not errors:
         return
     if len(errors) == 1:
-        raise InputError(errors[0].what, where=errors[0].where, fix=errors[0].fix)
-    what, where, fix = together(errors, "with the inputs")
-    raise InputError(what, where=where, fix=fix)
+        raise kind(errors[0].what, where=errors[0].where, fix=errors[0].fix)
+    what, where, fix = together(errors, of_what)
+    raise kind(what, where=where, fix=fix)
 
 
 def together(problems: Sequence[Problem], of_what: str) -> tuple[str, str, str]:

@@ -1,11 +1,11 @@
 """What stops a run is told at once: one problem that comes up before the work brings all others along."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
 
 from recsys_cli.data_preparation.tables.problems import Problem, together
-from recsys_cli.pipelines.check import problems_by_kind
+from recsys_cli.pipelines.check import inspect_workspace
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
 
@@ -31,8 +31,8 @@ def all_problems(workspace: Workspace, day: date) -> Iterator[None]:
 
 def _others(workspace: Workspace, day: date, kind: type[RecsysError]) -> list[Problem]:
     """Return what would stop the run by another kind of error."""
-    found: dict[type[RecsysError], list[Problem]] = {}
+    found: Mapping[type[RecsysError], list[Problem]] = {}
     with suppress(RecsysError):
-        found = problems_by_kind(workspace, day)
+        found = inspect_workspace(workspace, day).problems
     others = [problem for other, problems in found.items() if other is not kind for problem in problems]
     return [problem for problem in others if problem.severity == "error"]

@@ -12,6 +12,7 @@ from loguru import logger
 from recsys_cli.data_preparation.features.day_features import DayFeatures, build_features, newest_event_age
 from recsys_cli.data_preparation.features.partition import EXTERNAL, StoredFeatures, write_features
 from recsys_cli.data_preparation.readers.local_files import source_files
+from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.data_preparation.tables.freshness import check_freshness
 from recsys_cli.pipelines.workspace.inputs import read_inputs
@@ -41,6 +42,14 @@ class Partition:
     events: int
 
 
+@dataclass(frozen=True)
+class ReadInputs:
+    """A day's tables, and the fingerprint that their files had before they were read."""
+
+    fingerprint: str
+    tables: Tables
+
+
 Judge = Callable[[DayFeatures], object]  # raises what is wrong with features, before they replace others
 
 
@@ -48,17 +57,22 @@ def accept(_features: DayFeatures) -> None:
     """Take any features."""
 
 
-def open_features(workspace: Workspace, day: date, judge: Judge = accept) -> Partition:
+def open_features(
+    workspace: Workspace, day: date, judge: Judge = accept, read: ReadInputs | None = None
+) -> Partition:
     """Return the partition of `day`, built from the events before it unless it is there for the same inputs.
+
+    Args:
+        read: inputs that were read before; None: they are read here.
 
     Raises: InputError for inputs that cannot be used; OutputError if the partition cannot be written; what
         `judge` raises. The partition that lay there then stays.
     """
-    inputs = _inputs(workspace, day)
+    inputs = inputs_fingerprint(workspace, day)
     folder = workspace.features(day)
     manifest = _valid_manifest(folder, inputs)
     if manifest is None:
-        manifest = _build(workspace, day, inputs, judge)
+        manifest = _build(workspace, day, inputs, judge, read)
         reused = False
     else:
         logger.info("features of {} lie there for the same inputs", day)
@@ -69,6 +83,14 @@ def open_features(workspace: Workspace, day: date, judge: Judge = accept) -> Par
     if reused:
         judge(features)
     return Partition(features, manifest["content_hash"], folder, reused, manifest["events"])
+
+
+def has_features(workspace: Workspace, day: date) -> bool:
+    """Return whether the partition of `day` is there for the inputs as they are now.
+
+    Raises: InputError for files of inputs that are not there.
+    """
+    return _valid_manifest(workspace.features(day), inputs_fingerprint(workspace, day)) is not None
 
 
 def stored_partition(workspace: Workspace, day: date, content_hash: str) -> Partition | None:
@@ -103,7 +125,7 @@ def check_unchanged(workspace: Workspace, partition: Partition) -> None:
 
 
 def _require_same(workspace: Workspace, day: date, inputs: str) -> None:
-    if _inputs(workspace, day) != inputs:
+    if inputs_fingerprint(workspace, day) != inputs:
         data = workspace.settings.data
         raise InputError(
             "the inputs have changed during the run: what was read is of the old and the new ones",
@@ -114,9 +136,14 @@ def _require_same(workspace: Workspace, day: date, inputs: str) -> None:
         )
 
 
-def _build(workspace: Workspace, day: date, inputs: str, judge: Judge) -> dict[str, Any]:
+def _build(
+    workspace: Workspace, day: date, inputs: str, judge: Judge, read: ReadInputs | None
+) -> dict[str, Any]:
     settings, folder = workspace.settings, workspace.features(day)
-    tables = read_inputs(workspace, day, external_days=[day])
+    if read is not None and read.fingerprint == inputs:
+        tables = read.tables
+    else:
+        tables = read_inputs(workspace, day, external_days=[day])
     _require_same(workspace, day, inputs)
     age_days = round(newest_event_age(tables).total_seconds() / 86_400, 3)
     check_freshness(age_days, settings.data, day)
@@ -142,7 +169,7 @@ def _build(workspace: Workspace, day: date, inputs: str, judge: Judge) -> dict[s
     return manifest
 
 
-def _inputs(workspace: Workspace, day: date) -> str:
+def inputs_fingerprint(workspace: Workspace, day: date) -> str:
     """Return a hash of the sources as files, and of the settings that read them.
 
     Raises: InputError for files that are not there.
