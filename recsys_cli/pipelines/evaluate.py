@@ -1,7 +1,7 @@
-"""`evaluate`: train as of a day, rank by the scoring path, and judge the lists by what users did next."""
+"""`evaluate`: train as of a day, rank by the scoring path, and measure the lists by what users did next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,10 +16,12 @@ from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.data_preparation.tables.problems import raise_errors
 from recsys_cli.models.evaluation.daily_evaluation import EvaluationResult, evaluate_day
+from recsys_cli.models.evaluation.evaluation_summary import EvaluationSummary
 from recsys_cli.models.training.two_stage_training import train_two_stage
 from recsys_cli.models.two_stage import open_day
-from recsys_cli.pipelines.evaluation.ground_truth import Known, covered_days, truth_of
-from recsys_cli.pipelines.evaluation.summary import verdict_facts
+from recsys_cli.pipelines.evaluation.ablation import check_left_out, settings_without
+from recsys_cli.pipelines.evaluation.ground_truth import Known, covered_days, ground_truth_of
+from recsys_cli.pipelines.evaluation.summary import evaluation_summary
 from recsys_cli.pipelines.training.context import passing_context
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
@@ -30,7 +32,7 @@ from recsys_cli.utils.errors import InputError, UsageError
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """Lists of `k` items for `day`, judged by the `days` days that begin with it."""
+    """Lists of `k` items for `day`, evaluated on the `days` days that begin with it."""
 
     day: date
     days: int
@@ -38,31 +40,32 @@ class EvaluationRequest:
 
 
 @dataclass(frozen=True)
-class Exam:
-    """What may be learnt from, and what will be asked.
+class HoldoutWindow:
+    """What a training may know, and the days on which its lists are evaluated.
 
     Attributes:
         request: what the lists are made for.
         tables: everything before the day.
-        truth: distinct user, item of the window, by the tables' indices; an item that was unknown before the
-            day has an index beyond the tables' items. Users that the tables know before the day alone.
+        ground_truth: distinct user, item of the window, by the tables' indices; an item that was unknown
+            before the day has an index beyond the tables' items. Users that the tables know before the day
+            alone.
         covered_days: days of the window up to the newest event.
     """
 
     request: EvaluationRequest
     tables: Tables
-    truth: pl.DataFrame
+    ground_truth: pl.DataFrame
     covered_days: int
 
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """The judgement of one or more days together."""
+    """The evaluation of one or more days together."""
 
     requests: Sequence[EvaluationRequest]
     without: Sequence[str]
     covered_days: int
-    facts: dict[str, Any]
+    summary: EvaluationSummary
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -74,7 +77,7 @@ class EvaluationReport:
             "days": first.days,
             "covered_days": self.covered_days,
             "without": list(self.without),
-            **self.facts,
+            **self.summary.as_json(),
         }
 
 
@@ -86,72 +89,80 @@ def requests_back(request: EvaluationRequest, cuts: int) -> list[EvaluationReque
     ]
 
 
-def set_exams(workspace: Workspace, requests: Sequence[EvaluationRequest], run: Run) -> list[Exam]:
-    """Read what each request is judged by.
+def ablated(workspace: Workspace, without: Sequence[str]) -> Workspace:
+    """Return the workspace with sources and groups of features off.
 
-    Raises: as `set_exam` does; InputError that lists the days of all requests without external candidates.
+    Raises: UsageError for a name that is none of these, or off already.
     """
-    settings = workspace.settings
-    days = sorted({day for request in requests for day in _external_days(request, settings)})
-    external_files(settings.candidates.external, workspace.root, days)
-    return [set_exam(workspace, request, run) for request in requests]
+    return replace(workspace, settings=settings_without(workspace.settings, without))
 
 
-def set_exam(workspace: Workspace, request: EvaluationRequest, run: Run) -> Exam:
+def read_holdouts(
+    workspace: Workspace, requests: Sequence[EvaluationRequest], run: Run, without: Sequence[str] = ()
+) -> list[HoldoutWindow]:
+    """Read what each request is trained and evaluated on.
+
+    Args:
+        without: sources and groups of features that are left out of the evaluation.
+
+    Raises: as `read_holdout` does; InputError that lists the days of all requests without external candidates;
+        UsageError for a source to leave out that the tables leave out themselves.
+    """
+    used = ablated(workspace, without)
+    days = sorted({day for request in requests for day in _external_days(request, used.settings)})
+    external_files(used.settings.candidates.external, workspace.root, days)
+    holdouts = [read_holdout(used, request, run) for request in requests]
+    check_left_out(workspace.settings, without, holdouts[0].tables)
+    return holdouts
+
+
+def read_holdout(workspace: Workspace, request: EvaluationRequest, run: Run) -> HoldoutWindow:
     """Read what lies before the day and, apart from it, what users did in the window.
 
-    Raises: UsageError for `days` that cannot be judged; InputError where the window holds nothing.
+    Raises: UsageError for `days` that cannot be evaluated; InputError where the window holds nothing.
     """
     settings = workspace.settings
     _check_length(request, settings)
-    if request.days > (date.max - request.day).days:
-        raise UsageError(
-            f"{request.days} days from {request.day} on reach beyond the calendar",
-            where="--days",
-            fix="give fewer --days",
-        )
-    end = request.day + timedelta(days=request.days)
+    _check_calendar(request)
     with run.stages.stage("read"):
         tables = read_inputs(workspace, request.day, external_days=_external_days(request, settings))
-        window, problems = inspect_tables(settings.data, workspace.root, end, settings.timezone)
-        raise_errors(problems)
-        assert window is not None
+        window = _read_window(workspace, request)
         covered = _covered_days(window, request)
         known = Known(tables.users[USER_ID], tables.items[ITEM_ID], tables.events)
         new_only = settings.scoring.filter_viewed
-        truth = truth_of(window, known, request.day, request.days, new_only=new_only)
+        truth = ground_truth_of(window, known, request.day, request.days, new_only=new_only)
     if truth.join(tables.events, on=USER, how="semi").is_empty():
         raise InputError(
             f"no user known before {request.day} has a relevant event in the {request.days} days from it on",
             where=settings.data.interactions.path,
             fix="give an earlier --date or more --days",
         )
-    return Exam(request, tables, truth, covered)
+    return HoldoutWindow(request, tables, truth, covered)
 
 
-def sit_exam(exam: Exam, workspace: Workspace, run: Run) -> EvaluationResult:
-    """Learn both stages as `train` does, rank by the scoring path, and judge the lists; no model is kept.
+def evaluate_holdout(holdout: HoldoutWindow, workspace: Workspace, run: Run) -> EvaluationResult:
+    """Train both stages as `train` does, rank by the scoring path, and measure the lists; no model is kept.
 
     Raises: InputError when the history is too short; ModelError when there is nothing to learn from.
     """
-    settings, tables = workspace.settings, exam.tables
+    settings, tables = workspace.settings, holdout.tables
     with passing_context(workspace, run) as context:
         model = train_two_stage(tables, context).model
-    users = exam.truth[USER].unique().sort()
-    places = pl.DataFrame({USER: users}).with_row_index("place")
-    truth = exam.truth.join(places, on=USER, maintain_order="left")
+    users = holdout.ground_truth[USER].unique().sort()
+    numbered = pl.DataFrame({USER: users}).with_row_index("number")
+    truth = holdout.ground_truth.join(numbered, on=USER, maintain_order="left")
     with run.stages.stage("features"):
         features = build_features(tables, settings.features, tables.of_users(users.to_numpy()))
     with run.stages.stage("open candidate models"):
         day = open_day(model.stage, features, workspace.threads)
-    with run.stages.stage("judge") as progress:
+    with run.stages.stage("evaluate") as progress:
         return evaluate_day(
             day,
             features,
             model.ranker,
-            truth.select(pl.col("place").alias(USER), ITEM),
-            k=exam.request.k,
-            shortlist=settings.scoring.shortlist_of(exam.request.k),
+            truth.select(pl.col("number").alias(USER), ITEM),
+            k=holdout.request.k,
+            shortlist=settings.scoring.shortlist_of(holdout.request.k),
             chunk_users=settings.scoring.chunk_users,
             threads=workspace.threads,
             progress=progress,
@@ -159,12 +170,30 @@ def sit_exam(exam: Exam, workspace: Workspace, run: Run) -> EvaluationResult:
 
 
 def report_of(
-    exams: Sequence[Exam], verdicts: Sequence[EvaluationResult], without: Sequence[str]
+    holdouts: Sequence[HoldoutWindow], results: Sequence[EvaluationResult], without: Sequence[str]
 ) -> EvaluationReport:
-    """Put the verdicts of all days together."""
-    requests = [exam.request for exam in exams]
-    covered = sum(exam.covered_days for exam in exams)
-    return EvaluationReport(requests, without, covered, verdict_facts(verdicts, requests[0].k))
+    """Put the results of all days together."""
+    requests = [holdout.request for holdout in holdouts]
+    covered = sum(holdout.covered_days for holdout in holdouts)
+    return EvaluationReport(requests, without, covered, evaluation_summary(results, requests[0].k))
+
+
+def _read_window(workspace: Workspace, request: EvaluationRequest) -> Tables:
+    """Return the tables with all events up to the end of the window."""
+    end, settings = request.day + timedelta(days=request.days), workspace.settings
+    window, problems = inspect_tables(settings.data, workspace.root, end, settings.timezone)
+    raise_errors(problems)
+    assert window is not None
+    return window
+
+
+def _check_calendar(request: EvaluationRequest) -> None:
+    if request.days > (date.max - request.day).days:
+        raise UsageError(
+            f"{request.days} days from {request.day} on reach beyond the calendar",
+            where="--days",
+            fix="give fewer --days",
+        )
 
 
 def _external_days(request: EvaluationRequest, settings: Settings) -> list[date]:
@@ -190,7 +219,7 @@ def _covered_days(window: Tables, request: EvaluationRequest) -> int:
     if not covered:
         newest: datetime = window.events.select(pl.col(TIMESTAMP).max()).item()
         raise InputError(
-            f"the interactions end before {request.day}: there is nothing to judge by",
+            f"the interactions end before {request.day}: there is nothing to evaluate on",
             where="--date",
             fix=f"give a date before {newest:%Y-%m-%d %H:%M} UTC, the newest event",
         )

@@ -4,20 +4,28 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from loguru import logger
 
 from recsys_cli.configs.dotted_keys import recorded
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.labels import label_cuts
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES
 from recsys_cli.models.training.two_stage_training import Training, train_two_stage
 from recsys_cli.models.training.warm_start import warm_start
 from recsys_cli.models.training.window_rows import WindowRows
 from recsys_cli.models.versions.bundle import Bundle, read_manifest, write_bundle
+from recsys_cli.models.versions.manifest_schema import (
+    FullTraining,
+    LabelWindowFigures,
+    ModelManifest,
+    TrainedSettings,
+    TrainingFacts,
+)
 from recsys_cli.models.versions.registry import check_pointer, promote, shortfall
 from recsys_cli.models.versions.trained_settings import left_by_warm_start, warm_start_settings
-from recsys_cli.pipelines.evaluation.summary import exam_facts
+from recsys_cli.pipelines.evaluation.summary import holdout_summary
 from recsys_cli.pipelines.training.context import resumable_context, training_key
 from recsys_cli.pipelines.training.memory import training_bounds
 from recsys_cli.pipelines.workspace.inputs import read_inputs, with_external
@@ -47,16 +55,27 @@ class TrainReport:
     promoted: bool
     shortfall: str
     windows: list[WindowRows]
-    manifest: dict[str, Any]
+    manifest: ModelManifest
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a training works with, once its tables are read.
+
+    Attributes:
+        settings: those that the model is made with.
+        base: the model that a warm start goes on from; None: a full training.
+    """
+
+    workspace: Workspace
+    run: Run
+    settings: Settings
+    tables: Tables
+    base: Bundle | None
 
 
 def train_model(
-    workspace: Workspace,
-    day: date,
-    run: Run,
-    *,
-    promoted: bool = True,
-    warm: bool = False,
+    workspace: Workspace, day: date, run: Run, *, promoted: bool = True, warm: bool = False
 ) -> TrainReport:
     """Learn both stages from everything before `day`, write the version and promote it if it earns it.
 
@@ -65,44 +84,43 @@ def train_model(
 
     Raises: InputError, ModelError, OutputError, LockedError; the promoted model then stays.
     """
-    settings = workspace.settings
     check_writable(workspace.models.folder)
     workspace.models.check_reachable()
     with locked(workspace.lock("models"), "the models"):
         check_pointer(workspace.models)
-        with run.stages.stage("read"):
-            cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
-            tables = read_inputs(workspace, day, external_days=[] if warm else cuts)
-        base = None
-        if warm:
-            base = open_base(workspace, tables)
-            _tell_what_is_left(base, settings)
-            settings = warm_start_settings(base, settings)
-            tables = with_external(tables, workspace, [base.model.trained_through])
-        bounds = training_bounds(tables, settings, workspace.threads, peak_bytes())
-        key = training_key(workspace, tables, settings, bounds, base)
+        job = _opened_warm(workspace, day, run) if warm else _opened(workspace, day, run)
+        bounds = training_bounds(job.tables, job.settings, workspace.threads, peak_bytes())
+        key = training_key(workspace, job.tables, job.settings, bounds, job.base)
         context = resumable_context(workspace, run, key, bounds)
-        training = (
-            train_two_stage(tables, context) if base is None else warm_start(base.model, tables, context)
-        )
-        with run.stages.stage("save"):
-            facts = _facts(training, settings, run, len(tables.events)) | _origin(base)
-            facts["settings"] = _recorded(settings, workspace.secrets)
-            with staging_folder(workspace.models.folder) as staged:
-                version = write_bundle(training.model, staged, facts)
-                workspace.models.put(staged, version)
-        folder = workspace.models.open(version)
-        manifest = read_manifest(folder)
-        missing = shortfall(manifest) if promoted else ""
-        if promoted and not missing:
-            promote(workspace.models, version)
+        if job.base is None:
+            training = train_two_stage(job.tables, context)
+        else:
+            training = warm_start(job.base.model, job.tables, context)
+        version = _saved(job, training)
+        report = _promoted(job, version, training.windows, key, wanted=promoted)
         context.checkpoint.remove()
-    promoted = promoted and not missing
-    place = workspace.models.location_of(version)
-    return TrainReport(version, key, folder, place, promoted, missing, training.windows, manifest)
+    return report
 
 
-def _tell_what_is_left(base: Bundle, settings: Settings) -> None:
+def _opened(workspace: Workspace, day: date, run: Run) -> _Job:
+    settings = workspace.settings
+    with run.stages.stage("read"):
+        cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
+        tables = read_inputs(workspace, day, external_days=cuts)
+    return _Job(workspace, run, settings, tables, None)
+
+
+def _opened_warm(workspace: Workspace, day: date, run: Run) -> _Job:
+    with run.stages.stage("read"):
+        tables = read_inputs(workspace, day, external_days=[])
+    base = open_base(workspace, tables)
+    _log_waiting_settings(base, workspace.settings)
+    settings = warm_start_settings(base, workspace.settings)
+    tables = with_external(tables, workspace, [base.model.trained_through])
+    return _Job(workspace, run, settings, tables, base)
+
+
+def _log_waiting_settings(base: Bundle, settings: Settings) -> None:
     """Log the settings that a warm start does not follow."""
     left = left_by_warm_start(base, settings)
     if left:
@@ -113,45 +131,72 @@ def _tell_what_is_left(base: Bundle, settings: Settings) -> None:
         )
 
 
-def _origin(base: Bundle | None) -> dict[str, Any]:
-    """Return which model a warm start went on from, and what the last full one took and gave."""
-    if base is None:
-        return {"warm_start_of": None, "full_training": None}
-    told = base.manifest
-    full = told["full_training"] or {
-        "version": base.version,
-        "seconds": round(sum(told["seconds"].values()), 2),
-        "exam": told["exam"]["models"]["two stages"],
-    }
-    return {"warm_start_of": base.version, "full_training": full}
+def _saved(job: _Job, training: Training) -> str:
+    """Write the version, and return its name."""
+    models = job.workspace.models
+    with job.run.stages.stage("save"):
+        facts = _training_facts(job, training)
+        with staging_folder(models.folder) as staged:
+            version = write_bundle(training.model, staged, facts)
+            models.put(staged, version)
+    return version
 
 
-def _facts(training: Training, settings: Settings, run: Run, events: int) -> dict[str, Any]:
-    return {
-        "run_id": run.run_id,
-        "created": run.started.isoformat(timespec="seconds"),
-        "events": events,
-        "label_windows": [_window_facts(window) for window in training.windows],
-        "trees": training.model.ranker.model.tree_count_,
-        "exam": exam_facts(training.windows[-1].cut, training.evaluation, settings.evaluation.k),
-        "feature_importance": {name: round(share, 3) for name, share in training.importance.items()},
-        "seconds": {stage.name: round(stage.seconds, 2) for stage in run.stages.all()},
-        "libraries": library_versions(),
-    }
+def _promoted(job: _Job, version: str, windows: list[WindowRows], key: str, *, wanted: bool) -> TrainReport:
+    """Promote the version if that is wanted and it earns it; return the report."""
+    models = job.workspace.models
+    folder = models.open(version)
+    manifest = read_manifest(folder)
+    missing = shortfall(manifest) if wanted else ""
+    promoted = wanted and not missing
+    if promoted:
+        promote(models, version)
+    place = models.location_of(version)
+    return TrainReport(version, key, folder, place, promoted, missing, windows, manifest)
 
 
-def _recorded(settings: Settings, secrets: Collection[str]) -> dict[str, Any]:
+def _training_facts(job: _Job, training: Training) -> TrainingFacts:
+    run, k = job.run, job.settings.evaluation.k
+    return TrainingFacts(
+        run_id=run.run_id,
+        created=run.started.isoformat(timespec="seconds"),
+        events=len(job.tables.events),
+        label_windows=[_window_figures(window) for window in training.windows],
+        trees=training.model.ranker.model.tree_count_,
+        holdout=holdout_summary(training.windows[-1].cut, training.evaluation, k),
+        feature_importance={name: round(share, 3) for name, share in training.importance.items()},
+        seconds={stage.name: round(stage.seconds, 2) for stage in run.stages.all()},
+        libraries=library_versions(),
+        warm_start_of=None if job.base is None else job.base.version,
+        full_training=None if job.base is None else _full_training(job.base),
+        settings=_recorded(job.settings, job.workspace.secrets),
+    )
+
+
+def _full_training(base: Bundle) -> FullTraining:
+    """Return what the last full training before a warm start took and gave."""
+    manifest = base.manifest
+    return manifest.full_training or FullTraining(
+        version=base.version,
+        seconds=round(sum(manifest.seconds.values()), 2),
+        holdout=manifest.holdout.models[TWO_STAGES],
+    )
+
+
+def _recorded(settings: Settings, secrets: Collection[str]) -> TrainedSettings:
     """Return the settings as a manifest keeps them; the model needs its time zone, which is no secret."""
-    told = recorded(settings, set(secrets) - {"timezone"})
-    return {name: section for name, section in told.items() if name not in ("data", "output")}
+    sections = recorded(settings, set(secrets) - {"timezone"})
+    return TrainedSettings.read(
+        {name: section for name, section in sections.items() if name not in ("data", "output")}
+    )
 
 
-def _window_facts(window: WindowRows) -> dict[str, Any]:
-    return {
-        "first_day": str(window.cut),
-        "candidates_trained_through": str(window.cut),
-        "users": window.users,
-        "rows": window.rows,
-        "positives": window.positives,
-        "positives_in_window": window.positives_in_window,
-    }
+def _window_figures(window: WindowRows) -> LabelWindowFigures:
+    return LabelWindowFigures(
+        first_day=window.cut,
+        candidates_trained_through=window.cut,
+        users=window.users,
+        rows=window.rows,
+        positives=window.positives,
+        positives_in_window=window.positives_in_window,
+    )

@@ -1,220 +1,98 @@
-"""`tune`: search the settings of both stages on days before a day; the latest ones stay untouched."""
+"""`tune`: a search of both stages' settings, and its winner against today's settings on untouched days."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
-from loguru import logger
-from optuna.distributions import distribution_to_json
-
-from recsys_cli.configs.dotted_keys import with_values, without
-from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.toml_templates import settings_text
-from recsys_cli.data_preparation.features.labels import label_cuts
-from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES
-from recsys_cli.models.evaluation.metrics import NDCG
-from recsys_cli.models.training.two_stage_training import train_until_holdout
-from recsys_cli.pipelines.evaluate import EvaluationRequest, Exam, requests_back, set_exams
-from recsys_cli.pipelines.evaluation.summary import verdict_facts
-from recsys_cli.pipelines.training.context import passing_context
-from recsys_cli.pipelines.tuning.search_space import space_of, values_of
-from recsys_cli.pipelines.tuning.study import Search, open_search
-from recsys_cli.pipelines.workspace.inputs import with_external
-from recsys_cli.pipelines.workspace.layout import Workspace
-from recsys_cli.pipelines.workspace.run_record import Run
-from recsys_cli.utils.errors import InputError, ModelError, UsageError
-from recsys_cli.utils.storage.atomic_files import replacing
-from recsys_cli.utils.storage.folders import check_writable
-from recsys_cli.utils.storage.hashing import sha256_of_json
-from recsys_cli.utils.storage.locks import locked
-
-_JUDGEMENT = 2  # trials' time that the judgement at the end takes: today's settings and the winner
+from recsys_cli.configs.dotted_keys import with_values
+from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES, EvaluationResult
+from recsys_cli.models.evaluation.evaluation_summary import Comparison, Measures
+from recsys_cli.models.evaluation.metrics import MAP, NDCG
+from recsys_cli.pipelines.evaluate import evaluate_holdout
+from recsys_cli.pipelines.evaluation.summary import compare_two_stages, evaluation_summary
+from recsys_cli.pipelines.tuning.search import TuningPlan, Winner
+from recsys_cli.utils.progress import Progress, silent
 
 
 @dataclass(frozen=True)
-class TuneRequest:
-    """What is asked for.
+class TuneReport:
+    """A search, and its winner's evaluation.
 
     Attributes:
-        day: nothing from it on counts.
-        budget: seconds for this run.
-        windows: label windows that judge a trial, and as many later ones that judge the winner.
+        users: warm users of the untouched windows.
+        today, winner_measures: measures of the two stages there.
+        comparisons: the winner against today's settings; none where they are the same.
     """
 
-    day: date
-    budget: int
-    windows: int = 1
-    seed: int = 0
+    plan: TuningPlan
+    winner: Winner
+    users: int
+    today: dict[str, float]
+    winner_measures: dict[str, float]
+    comparisons: Sequence[Comparison]
+
+    @property
+    def better(self) -> str:
+        """Which settings did better on the untouched windows: "winner", "today", or "neither" for certain."""
+        for one in self.comparisons[:1]:
+            if one.low > 0:
+                return "winner"
+            if one.high < 0:
+                return "today"
+        return "neither"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        request, trials, settings = self.plan.request, self.winner.progress, self.plan.workspace.settings
+        return {
+            "schema_version": 1,
+            "date": str(request.day),
+            "k": settings.evaluation.k,
+            "folder": str(self.plan.folder),
+            "settings_file": str(self.winner.file),
+            "trials": {"earlier": trials.earlier, "now": trials.done, "failed": trials.failed},
+            "search": {
+                "events_before": str(self.plan.known[0].day),
+                "today": trials.today,
+                "winner": trials.best,
+                "winner_trial": self.winner.trial,
+            },
+            "changes": [
+                {"key": key, "today": today, "winner": new}
+                for key, (today, new) in self.winner.changes().items()
+            ],
+            "untouched": {
+                "first_days": [str(holdout.request.day) for holdout in self.plan.holdouts],
+                "days": settings.ranker.label_days,
+                "users": self.users,
+                "today": self.today,
+                "winner": self.winner_measures,
+                "comparisons": [one.as_json() for one in self.comparisons],
+                "better": self.better,
+            },
+        }
 
 
-@dataclass(frozen=True)
-class TuningPlan:
-    """What the search may use, and what it may not.
+def evaluate_winner(plan: TuningPlan, winner: Winner, progress: Progress = silent) -> TuneReport:
+    """Train with today's settings and with the winner's as of the untouched windows, and compare their lists.
 
-    Attributes:
-        known: what a trial is trained and judged on, once a table set; the latest first.
-        exams: of the untouched windows, the latest first.
-        folder: where the search is kept, named after all that decides what a trial is worth.
+    Raises: InputError, ModelError as `evaluate_holdout` does.
     """
-
-    workspace: Workspace
-    request: TuneRequest
-    run: Run
-    known: Sequence[Tables]
-    exams: Sequence[Exam]
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a search stands.
-
-    Attributes:
-        earlier: trials of earlier runs.
-        done: trials of this run, failed ones among them.
-        expected: trials of this run at the end of its time.
-        today, best: NDCG@k of today's settings and of the best; None before there is one.
-    """
-
-    earlier: int
-    done: int = 0
-    failed: int = 0
-    expected: int = 1
-    today: float | None = None
-    best: float | None = None
-
-
-Watch = Callable[[Standing], None]
-
-
-@dataclass(frozen=True)
-class Winner:
-    """What a search has found.
-
-    Attributes:
-        values, today: all that was tried, by dotted key.
-        trial: its number.
-        file: the values as a settings file.
-    """
-
-    values: dict[str, Any]
-    today: dict[str, Any]
-    trial: int
-    standing: Standing
-    file: Path
-
-    def changes(self) -> dict[str, tuple[Any, Any]]:
-        """Return today's and the winner's value of each setting that changes."""
-        return {key: (self.today[key], new) for key, new in self.values.items() if new != self.today[key]}
-
-
-def plan_tuning(workspace: Workspace, request: TuneRequest, run: Run) -> TuningPlan:
-    """Read what the trials may know and, apart from it, the untouched windows.
-
-    Raises: UsageError for windows that reach beyond the calendar; InputError for tables that cannot be used,
-        or windows with nothing to judge by; OutputError where the search cannot be kept.
-    """
-    settings = workspace.settings
-    length = timedelta(days=settings.ranker.label_days)
-    if request.day - date.min < length * (2 * request.windows + settings.ranker.label_windows):
-        raise UsageError(
-            f"the label windows before {request.day} reach beyond the calendar",
-            where="--date, --windows",
-            fix="give a later --date or fewer --windows",
-        )
-    check_writable(workspace.runs)
-    latest = EvaluationRequest(request.day - length, length.days, settings.evaluation.k)
-    exams = set_exams(workspace, requests_back(latest, request.windows), run)
-    last = exams[-1].tables  # read without anything from its day on
-    cuts = label_cuts(last.day, length.days, settings.ranker.label_windows + request.windows - 1)
-    last = with_external(last, workspace, cuts)
-    known = [last.as_of(last.day - length * back) for back in range(request.windows)]
-    folder = workspace.runs / "tune" / f"{request.day}-{_identity(settings, request, last)}"
-    return TuningPlan(workspace, request, run, known, exams, folder)
-
-
-def search(plan: TuningPlan, watch: Watch) -> Winner:
-    """Try settings until the time is up, today's first, and write the best ones as a settings file.
-
-    Each finished trial is kept at once: a later run goes on from it.
-
-    Raises: InputError, ModelError where today's settings cannot be trained; OutputError; LockedError.
-    """
-    settings, name = plan.workspace.settings, plan.folder.name
-    started, space = time.monotonic(), space_of(settings)
-    with locked(plan.workspace.lock(f"tune-{name}"), f"the search {name}"):
-        trials = open_search(plan.folder, space, values_of(settings, space), plan.request.seed)
-        standing = Standing(earlier=len(trials.complete()))
-        while not standing.done or standing.done < standing.expected:
-            watch(standing)
-            failed = standing.failed + (not _try_next(trials, plan))
-            left = plan.request.budget - (time.monotonic() - started)
-            standing = _standing(trials, standing, failed, left)
-        watch(standing)
-        return _written(trials, standing, plan)
-
-
-def _try_next(trials: Search, plan: TuningPlan) -> bool:
-    """Run one trial; tell, without stopping, that it failed.
-
-    Raises: InputError, ModelError where it is that of today's settings.
-    """
-    trial = trials.begin()
-    values = trials.values(trial)
-    try:
-        value = _ndcg(plan, with_values(plan.workspace.settings, values))
-    except (InputError, ModelError) as error:
-        trials.fail(trial, error.what)
-        if values == trials.today:
-            raise
-        logger.warning("trial {} failed: {}", trial.number, error.what)
-        return False
-    trials.end(trial, value)
-    logger.info("trial {}: NDCG {:.4f} of {}", trial.number, value, values)
-    return True
-
-
-def _ndcg(plan: TuningPlan, settings: Settings) -> float:
-    """Return the mean NDCG@k of the two stages over the warm users of the trials' windows."""
-    workspace, k = replace(plan.workspace, settings=settings), settings.evaluation.k
-    verdicts = []
-    for tables in plan.known:
-        with passing_context(workspace, plan.run) as context:
-            verdicts.append(train_until_holdout(tables, context).evaluation)
-    return float(verdict_facts(verdicts, k)["models"][TWO_STAGES][f"{NDCG}@{k}"])
-
-
-def _standing(trials: Search, before: Standing, failed: int, left: float) -> Standing:
-    """Return the standing after one more trial, with `left` seconds of the budget to go."""
-    done, seconds = before.done + 1, trials.mean_seconds()
-    more = max(0, int(left / seconds) - _JUDGEMENT) if seconds else 0
-    today, best = (trial.value if trial else None for trial in (trials.of_today(), trials.best()))
-    return Standing(before.earlier, done, failed, done + more, today, best)
-
-
-def _written(trials: Search, standing: Standing, plan: TuningPlan) -> Winner:
-    best, k = trials.best(), plan.workspace.settings.evaluation.k
-    assert best is not None
-    winner = Winner(trials.values(best), trials.today, best.number, standing, plan.folder / "settings.toml")
-    heading = [
-        f"The winner of `recsys tune --date {plan.request.day}`: trial {best.number}.",
-        f"NDCG@{k} in the search: {standing.best:.4f}; of the settings before: {standing.today:.4f}.",
-        "To adopt it, copy these keys into settings/settings.local.toml.",
-    ]
-    with replacing(winner.file) as part:
-        part.write_text(settings_text(winner.values, heading=heading), encoding="utf-8")
-    return winner
-
-
-def _identity(settings: Settings, request: TuneRequest, tables: Tables) -> str:
-    """Return a hash of all that decides what a trial is worth, whatever today's values of what is tried."""
-    space = space_of(settings)
-    fixed = without(settings, space)
-    decisive = {name: fixed[name] for name in ("timezone", "features", "candidates", "ranker")}
-    bounds = {key: distribution_to_json(one) for key, one in space.items()}
-    rules = [settings.scoring.filter_viewed, settings.evaluation.k, request.windows]
-    return sha256_of_json([decisive, bounds, rules, tables.content_hash()])[:8]
+    k, changed = plan.workspace.settings.evaluation.k, bool(winner.changes())
+    contestants = [winner.today, winner.values] if changed else [winner.today]
+    trainings = len(contestants) * len(plan.holdouts)
+    results: list[list[EvaluationResult]] = []
+    for values in contestants:
+        settings = with_values(plan.workspace.settings, values)
+        workspace = replace(plan.workspace, settings=settings)
+        results.append([])
+        for holdout in plan.holdouts:
+            progress(sum(map(len, results)), trainings)
+            results[-1].append(evaluate_holdout(holdout, workspace, plan.run))
+    progress(trainings, trainings)
+    summaries = [evaluation_summary(one, k) for one in results]
+    measures = [one.models[TWO_STAGES] for one in summaries]
+    comparisons = (
+        [compare_two_stages(results[1], results[0], metric, k) for metric in (NDCG, MAP)] if changed else []
+    )
+    return TuneReport(plan, winner, summaries[0].users, measures[0], measures[-1], comparisons)

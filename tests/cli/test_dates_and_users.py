@@ -36,7 +36,7 @@ DAYS = [
         ExitCode.INPUT,
         "no event that counts lies in the label window from 2998-12-18 on",
     ),
-    ("evaluate", "2999-01-01", ExitCode.INPUT, "there is nothing to judge by"),
+    ("evaluate", "2999-01-01", ExitCode.INPUT, "there is nothing to evaluate on"),
     ("explain", "2999-01-01", ExitCode.USAGE, "nothing is published for 2999-01-01"),
 ]
 

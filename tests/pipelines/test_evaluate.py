@@ -18,7 +18,13 @@ from recsys_cli.configs.sections import (
 )
 from recsys_cli.models.evaluation.metrics import NDCG, PER_USER, user_metrics
 from recsys_cli.models.versions.registry import promote
-from recsys_cli.pipelines.evaluate import EvaluationRequest, Exam, report_of, set_exam, sit_exam
+from recsys_cli.pipelines.evaluate import (
+    EvaluationRequest,
+    HoldoutWindow,
+    evaluate_holdout,
+    read_holdout,
+    report_of,
+)
 from recsys_cli.pipelines.score import score_users
 from recsys_cli.pipelines.scoring.job import ScoreRequest
 from recsys_cli.pipelines.train import train_model
@@ -75,17 +81,17 @@ WITHIN = (
 BEYOND = (("bob", "egg", "2010-12-10 00:00"),)
 
 
-def exam_of(events: pl.DataFrame, root: Path, *, filter_viewed: bool = True) -> Exam:
+def holdout_of(events: pl.DataFrame, root: Path, *, filter_viewed: bool = True) -> HoldoutWindow:
     workspace = workspace_of(events, root, filter_viewed=filter_viewed)
-    return set_exam(workspace, REQUEST, begin_run(workspace, "evaluate"))
+    return read_holdout(workspace, REQUEST, begin_run(workspace, "evaluate"))
 
 
-def truth_ids(exam: Exam) -> list[tuple[str, str | None]]:
+def truth_ids(holdout: HoldoutWindow) -> list[tuple[str, str | None]]:
     """The truth under its ids; None for an item that was unknown before the day."""
-    items = exam.tables.items[ITEM_ID].to_list()
-    users = exam.tables.users[USER_ID].to_list()
+    items = holdout.tables.items[ITEM_ID].to_list()
+    users = holdout.tables.users[USER_ID].to_list()
     known = [*items, *[None] * 10]
-    return [(users[user], known[item]) for user, item in exam.truth.select(USER, ITEM).iter_rows()]
+    return [(users[user], known[item]) for user, item in holdout.ground_truth.select(USER, ITEM).iter_rows()]
 
 
 def begin(workspace: Workspace) -> Run:
@@ -93,21 +99,21 @@ def begin(workspace: Workspace) -> Run:
 
 
 def test_truth_is_what_known_users_did_anew_in_the_window(tmp_path: Path) -> None:
-    exam = exam_of(events_of(*BEFORE, *WITHIN, *BEYOND), tmp_path)
+    holdout = holdout_of(events_of(*BEFORE, *WITHIN, *BEYOND), tmp_path)
 
-    assert truth_ids(exam) == [("ann", None), ("bob", "tea")]
-    assert exam.covered_days == 14
+    assert truth_ids(holdout) == [("ann", None), ("bob", "tea")]
+    assert holdout.covered_days == 14
 
 
 def test_truth_keeps_repeats_where_they_may_be_recommended(tmp_path: Path) -> None:
-    exam = exam_of(events_of(*BEFORE, *WITHIN, *BEYOND), tmp_path, filter_viewed=False)
+    holdout = holdout_of(events_of(*BEFORE, *WITHIN, *BEYOND), tmp_path, filter_viewed=False)
 
-    assert truth_ids(exam) == [("ann", "tea"), ("ann", None), ("bob", "tea")]
+    assert truth_ids(holdout) == [("ann", "tea"), ("ann", None), ("bob", "tea")]
 
 
 def test_nothing_from_the_day_on_is_there_to_learn_from(tmp_path: Path) -> None:
-    one = exam_of(events_of(*BEFORE, *WITHIN, *BEYOND), tmp_path / "one").tables
-    other = exam_of(events_of(*BEFORE, ("bob", "oil", "2010-12-01 10:00")), tmp_path / "other").tables
+    one = holdout_of(events_of(*BEFORE, *WITHIN, *BEYOND), tmp_path / "one").tables
+    other = holdout_of(events_of(*BEFORE, ("bob", "oil", "2010-12-01 10:00")), tmp_path / "other").tables
 
     assert_frame_equal(one.events, other.events)
     assert one.users[USER_ID].to_list() == other.users[USER_ID].to_list() == ["ann", "bob"]
@@ -117,7 +123,7 @@ def test_nothing_from_the_day_on_is_there_to_learn_from(tmp_path: Path) -> None:
 def test_a_window_with_less_data_than_days_is_told(tmp_path: Path) -> None:
     events = events_of(*BEFORE, ("bob", "tea", "2010-11-28 10:00"))
 
-    assert exam_of(events, tmp_path).covered_days == 3
+    assert holdout_of(events, tmp_path).covered_days == 3
 
 
 @pytest.mark.parametrize(
@@ -132,7 +138,7 @@ def test_a_window_with_nothing_to_judge_by_is_refused(
     rows: tuple[Event, ...], what: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=what):
-        exam_of(events_of(*rows), tmp_path)
+        holdout_of(events_of(*rows), tmp_path)
 
 
 @pytest.mark.parametrize("request_", [EvaluationRequest(DAY, 14, 101), EvaluationRequest(DAY, 10**7, 10)])
@@ -140,15 +146,15 @@ def test_a_request_that_cannot_be_judged_is_refused(request_: EvaluationRequest,
     workspace = workspace_of(events_of(*BEFORE, *WITHIN), tmp_path)
 
     with pytest.raises(UsageError):
-        set_exam(workspace, request_, begin(workspace))
+        read_holdout(workspace, request_, begin(workspace))
 
 
 def test_the_judged_lists_are_those_that_score_publishes(purchases: pl.DataFrame, tmp_path: Path) -> None:
     workspace = workspace_of(purchases, tmp_path)
     run = begin(workspace)
-    exam = set_exam(workspace, REQUEST, run)
+    holdout = read_holdout(workspace, REQUEST, run)
 
-    facts = report_of([exam], [sit_exam(exam, workspace, run)], []).facts
+    summary = report_of([holdout], [evaluate_holdout(holdout, workspace, run)], []).summary
     trained = train_model(workspace, DAY, run, promoted=False)
     promote(workspace.models, trained.version, force=True)  # so few customers teach little
     published = pl.read_parquet(score_users(workspace, ScoreRequest(DAY, 10), run).path)
@@ -166,8 +172,8 @@ def test_the_judged_lists_are_those_that_score_publishes(purchases: pl.DataFrame
     measured = user_metrics(
         published.select(USER_ID, ITEM_ID, RANK).rename(by_names), truth.rename(by_names), 10
     )
-    assert (facts["users"], facts["budget"]["relevant_pairs"]) == (len(measured), len(truth))
-    ours = facts["models"]["two stages"]
+    assert (summary.users, summary.budget.relevant_pairs) == (len(measured), len(truth))
+    ours = summary.models["two stages"]
     for name in PER_USER:
         assert ours[f"{name}@10"] == pytest.approx(measured[name].mean())
     assert ours["NDCG@10"] > 0

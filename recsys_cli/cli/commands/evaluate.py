@@ -1,7 +1,6 @@
 """`recsys evaluate`: do the two stages earn their place?"""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +21,7 @@ PastDate = Annotated[
     typer.Option(
         "--date",
         metavar="YYYY-MM-DD",
-        help="Train on events before this day, judge by those from it on.",
+        help="Train on events before this day, evaluate on those from it on.",
     ),
 ]
 Days = Annotated[
@@ -34,7 +33,7 @@ K = Annotated[int | None, typer.Option("--k", min=1, help="Length of the lists, 
 Cuts = Annotated[
     int,
     typer.Option(
-        "--cuts", min=1, max=52, help="Judge this many consecutive windows, the last from --date on."
+        "--cuts", min=1, max=52, help="Evaluate on this many consecutive windows, the last from --date on."
     ),
 ]
 Without = Annotated[
@@ -84,31 +83,27 @@ def _names(options: Sequence[str] | None) -> list[str]:
 def _evaluated(
     under_way: Running, session: Session, requests: Sequence["EvaluationRequest"], without: Sequence[str]
 ) -> "EvaluationReport":
-    from recsys_cli.pipelines.evaluate import report_of, set_exams, sit_exam
-    from recsys_cli.pipelines.evaluation.ablation import check_left_out, settings_without
+    from recsys_cli.pipelines.evaluate import ablated, evaluate_holdout, read_holdouts, report_of
 
-    run, settings = under_way.run, under_way.workspace.settings
-    workspace = replace(under_way.workspace, settings=settings_without(settings, without))
+    run, workspace = under_way.run, under_way.workspace
     show = partial(shown_stages, session.terminal, stages=run.stages, verbosity=session.options.verbosity)
     with show("Reading the tables", summary=False):
-        exams = set_exams(workspace, requests, run)
-    check_left_out(settings, without, exams[0].tables)
-    verdicts = []
-    for exam in exams:
-        with show(f"Training on events before {exam.request.day}"):
-            verdicts.append(sit_exam(exam, workspace, run))
-    return report_of(exams, verdicts, without)
+        holdouts = read_holdouts(workspace, requests, run, without)
+    used, results = ablated(workspace, without), []
+    for holdout in holdouts:
+        with show(f"Training on events before {holdout.request.day}"):
+            results.append(evaluate_holdout(holdout, used, run))
+    return report_of(holdouts, results, without)
 
 
 def _show(terminal: Terminal, report: "EvaluationReport", stages: list[tuple[str, str, str]]) -> None:
-    request, facts = report.requests[0], report.facts
-    show_models(
-        terminal, facts, f"Lists of {request.k} for {request.day}, judged by the next {request.days} days"
-    )
-    show_budget(terminal, facts)
+    request, summary = report.requests[0], report.summary
+    title = f"Lists of {request.k} for {request.day}, evaluated on the next {request.days} days"
+    show_models(terminal, summary, title)
+    show_budget(terminal, summary)
     rows = [
-        ("users judged", f"{facts['users']:,} (and {facts['cold_users']:,} cold)"),
+        ("users evaluated", f"{summary.users:,} (and {summary.cold_users:,} cold)"),
         ("days with data", f"{report.covered_days} of {request.days * len(report.requests)}"),
     ]
-    terminal.show_table("The exam", ("what", "figure"), rows)
+    terminal.show_table("The holdout", ("what", "figure"), rows)
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)

@@ -35,18 +35,14 @@ def list_models(ctx: typer.Context) -> None:
     versions = model_versions(workspace.models)
     if session.options.as_json:
         hide = session.terminal.secrets.hide_in  # a manifest has settings
-        told = [
-            {"version": v.version, "promoted": v.promoted, "manifest": hide(v.manifest)} for v in versions
+        found = [
+            {"version": v.version, "promoted": v.promoted, "manifest": hide(v.manifest.as_stored())}
+            for v in versions
         ]
-        session.terminal.show_json({"schema_version": 1, "models": told})
+        session.terminal.show_json({"schema_version": 1, "models": found})
         return
     rows = [
-        (
-            v.version,
-            str(v.trained_through),
-            str(v.manifest.get("events", "–")),
-            "promoted" if v.promoted else "",
-        )
+        (v.version, str(v.trained_through), str(v.manifest.events), "promoted" if v.promoted else "")
         for v in versions
     ]
     session.terminal.show_table("Models", ("version", "trained through", "events", ""), rows)
@@ -56,7 +52,7 @@ def list_models(ctx: typer.Context) -> None:
 
 @models.command("show")
 def show_model(ctx: typer.Context, version: ShownVersion = None) -> None:
-    """Show what a version is, what it learnt from and how it did in its exam; --json: its manifest.
+    """Show what a version is, what it learnt from and how it did in its holdout; --json: its manifest.
 
     Example: recsys models show 2026-07-01-0123abcd
     """
@@ -66,9 +62,9 @@ def show_model(ctx: typer.Context, version: ShownVersion = None) -> None:
     from recsys_cli.models.versions.registry import model_folder, promoted_version, status_of
 
     folder = model_folder(workspace.models, version or promoted_version(workspace.models))
-    manifest = session.terminal.secrets.hide_in(read_manifest(folder))
+    manifest = read_manifest(folder)
     if session.options.as_json:
-        session.terminal.show_json(manifest)
+        session.terminal.show_json(session.terminal.secrets.hide_in(manifest.as_stored()))
         return
     from recsys_cli.cli.display.model_card import show_model_card
 
@@ -77,7 +73,7 @@ def show_model(ctx: typer.Context, version: ShownVersion = None) -> None:
 
 @models.command("promote")
 def promote_model(ctx: typer.Context, version: Version, force: Force = False) -> None:
-    """Let a version score from now on; it must beat recent popularity in its exam.
+    """Let a version score from now on; it must beat recent popularity in its holdout.
 
     Example: recsys models promote 2026-07-01-0123abcd
     """

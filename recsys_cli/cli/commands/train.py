@@ -59,8 +59,8 @@ def train(
             return
         report = _trained(session, under_way, day, promoted=promote, warm=warm_start)
     if session.options.as_json:
-        told = {**report.manifest, "promoted": report.promoted, "path": str(report.folder)}
-        session.terminal.show_json(session.terminal.secrets.hide_in(told))
+        found = {**report.manifest.as_stored(), "promoted": report.promoted, "path": str(report.folder)}
+        session.terminal.show_json(session.terminal.secrets.hide_in(found))
     elif not session.options.quiet:
         _show(session.terminal, report, stage_rows(under_way))
         session.terminal.say(f"next: recsys score --date {day}")
@@ -108,11 +108,12 @@ def _trained(
 def _show(terminal: Terminal, report: "TrainReport", stages: list[tuple[str, str, str]]) -> None:
     windows = [(str(w.cut), f"{w.users:,}", f"{w.rows:,}", f"{w.positives:,}") for w in report.windows]
     terminal.show_table("Label windows", ("from", "users", "rows", "positives"), windows)
-    exam, full = report.manifest["exam"], report.manifest["full_training"]
-    show_models(terminal, exam, f"Exam: trained before {exam['first_day']}, judged by the days from it on")
-    show_budget(terminal, exam)
-    importance = report.manifest["feature_importance"]
-    strongest = sorted(importance.items(), key=lambda pair: -pair[1])[:_FEATURES]
+    manifest = report.manifest
+    holdout, full = manifest.holdout, manifest.full_training
+    title = f"Holdout: trained before {holdout.first_day}, evaluated on the days from it on"
+    show_models(terminal, holdout, title)
+    show_budget(terminal, holdout)
+    strongest = sorted(manifest.feature_importance.items(), key=lambda pair: -pair[1])[:_FEATURES]
     terminal.show_table(
         "The ranker's strongest features",
         ("feature", "share"),
@@ -120,9 +121,9 @@ def _show(terminal: Terminal, report: "TrainReport", stages: list[tuple[str, str
     )
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
     if full is not None:
-        seconds, measure = sum(report.manifest["seconds"].values()), f"NDCG@{exam['k']}"
+        seconds, measure = sum(manifest.seconds.values()), f"NDCG@{holdout.k}"
         terminal.say(
-            f"warm start: {seconds:.1f} s; full training of {full['version']}: {full['seconds']:.1f} s "
-            f"and had {measure} {full['exam'][measure]:.4f} in its exam"
+            f"warm start: {seconds:.1f} s; full training of {full.version}: {full.seconds:.1f} s "
+            f"and had {measure} {full.holdout[measure]:.4f} in its holdout"
         )
     terminal.say(f"model {report.version} → {report.place}{' (promoted)' if report.promoted else ''}")

@@ -1,4 +1,4 @@
-"""`recsys tune`: better settings for both stages, found and judged on the past."""
+"""`recsys tune`: better settings for both stages, found and evaluated on the past."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ from recsys_cli.cli.shared_options import ScoringDate, chosen_day
 from recsys_cli.utils.dates import parse_duration
 
 if TYPE_CHECKING:
-    from recsys_cli.pipelines.tune import Standing, TuneRequest, TuningPlan, Winner
-    from recsys_cli.pipelines.tune_report import TuneReport
+    from recsys_cli.pipelines.tune import TuneReport
+    from recsys_cli.pipelines.tuning.search import SearchProgress, TuneRequest, TuningPlan, Winner
 
 Budget = Annotated[
     str, typer.Option("--budget", metavar="TIME", help="Time for this run, such as 90s, 30m or 2h.")
@@ -25,7 +25,7 @@ Windows = Annotated[
         "--windows",
         min=1,
         max=52,
-        help="Judge each trial on this many label windows, and the winner on as many later ones.",
+        help="Evaluate each trial on this many label windows, and the winner on as many later ones.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of what is tried next.")]
@@ -34,7 +34,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of what
 def tune(
     ctx: typer.Context, budget: Budget = "30m", date: ScoringDate = None, windows: Windows = 1, seed: Seed = 0
 ) -> None:
-    """Search better settings for both stages on days before the date; the same command again goes on.
+    """Search better settings for both stages on days before the date; the same command again resumes it.
 
     Example: recsys tune --date 2026-07-01 --budget 2h
     """
@@ -42,7 +42,7 @@ def tune(
     seconds = parse_duration(budget, "--budget")
     day = chosen_day(session, date)
     with running(session, "tune", day) as under_way:
-        from recsys_cli.pipelines.tune import TuneRequest
+        from recsys_cli.pipelines.tuning.search import TuneRequest
 
         report = _tuned(under_way, session.terminal, TuneRequest(day, seconds, windows, seed))
         under_way.facts.update(report.as_json())
@@ -53,70 +53,70 @@ def tune(
 
 
 def _tuned(under_way: Running, terminal: Terminal, request: "TuneRequest") -> "TuneReport":
-    from recsys_cli.pipelines.tune import plan_tuning
-    from recsys_cli.pipelines.tune_report import judge_winner
+    from recsys_cli.pipelines.tune import evaluate_winner
+    from recsys_cli.pipelines.tuning.search import plan_tuning
 
     plan = plan_tuning(under_way.workspace, request, under_way.run)
-    with _telling_what_is_kept(terminal):
+    with _announcing_resumption(terminal):
         winner = _searched(plan, terminal)
-        with terminal.progress("Judging on the untouched days", "trainings") as progress:
-            return judge_winner(plan, winner, progress)
+        with terminal.progress("Evaluating on the untouched days", "trainings") as progress:
+            return evaluate_winner(plan, winner, progress)
 
 
 def _searched(plan: "TuningPlan", terminal: Terminal) -> "Winner":
-    from recsys_cli.pipelines.tune import search
+    from recsys_cli.pipelines.tuning.search import search
 
     label = begun = f"Tuning on events before {plan.known[0].day}"
 
-    def tell() -> str:
+    def shown_label() -> str:
         return label
 
-    with terminal.progress(tell, "trials") as progress:
+    with terminal.progress(shown_label, "trials") as progress:
 
-        def watch(standing: "Standing") -> None:
+        def observe(trials: "SearchProgress") -> None:
             nonlocal label
-            if not standing.done and standing.earlier:
-                terminal.say(f"going on from {standing.earlier} trials in {plan.folder}")
-            if standing.best is not None:
-                label = f"{begun}, best {standing.best:.4f} (today's {standing.today:.4f})"
-            progress(standing.done, standing.expected)
+            if not trials.done and trials.earlier:
+                terminal.say(f"resuming after {trials.earlier} trials in {plan.folder}")
+            if trials.best is not None:
+                label = f"{begun}, best {trials.best:.4f} (today's {trials.today:.4f})"
+            progress(trials.done, trials.expected)
 
-        return search(plan, watch)
+        return search(plan, observe)
 
 
 @contextmanager
-def _telling_what_is_kept(terminal: Terminal) -> Iterator[None]:
+def _announcing_resumption(terminal: Terminal) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
         if not isinstance(error, Exception):  # Ctrl-C, or SIGTERM
-            terminal.say("the finished trials are kept: the same command goes on from them")
+            terminal.say("the finished trials are kept: the same command resumes after them")
         raise
 
 
 def _show(terminal: Terminal, report: "TuneReport") -> None:
-    standing, winner, k = report.winner.standing, report.winner, report.plan.workspace.settings.evaluation.k
+    trials, winner, k = report.winner.progress, report.winner, report.plan.workspace.settings.evaluation.k
     rows = [
         (
             "trials",
-            f"{standing.earlier + standing.done - standing.failed} ({standing.earlier} of earlier runs)",
+            f"{trials.earlier + trials.done - trials.failed} ({trials.earlier} of earlier runs)",
         ),
-        ("failed now", f"{standing.failed}"),
-        (f"NDCG@{k}, today's settings", f"{standing.today:.4f}"),
-        (f"NDCG@{k}, trial {winner.trial}, the winner", f"{standing.best:.4f}"),
+        ("failed now", f"{trials.failed}"),
+        (f"NDCG@{k}, today's settings", f"{trials.today:.4f}"),
+        (f"NDCG@{k}, trial {winner.trial}, the winner", f"{trials.best:.4f}"),
     ]
     terminal.show_table(f"The search, on events before {report.plan.known[0].day}", ("what", "figure"), rows)
     changes = [(key, _short(today), _short(new)) for key, (today, new) in winner.changes().items()]
     if changes:
         terminal.show_table("What the winner changes", ("setting", "today", "winner"), changes)
-    _show_judgement(terminal, report)
+    _show_evaluation(terminal, report)
     terminal.say(f"the winner → {winner.file}")
     terminal.say(f"next: {_advice(report)}")
 
 
-def _show_judgement(terminal: Terminal, report: "TuneReport") -> None:
+def _show_evaluation(terminal: Terminal, report: "TuneReport") -> None:
     """Show both settings on the days that no trial has seen."""
-    first = report.plan.exams[-1].request.day
+    first = report.plan.holdouts[-1].request.day
     rows = [
         (
             one.metric,
@@ -133,10 +133,10 @@ def _show_judgement(terminal: Terminal, report: "TuneReport") -> None:
             ("measure", "today", "winner", "difference", "95 % interval"),
             rows,
         )
-    terminal.say(_VERDICTS[report.better if rows else "same"])
+    terminal.say(_CONCLUSIONS[report.better if rows else "same"])
 
 
-_VERDICTS = {
+_CONCLUSIONS = {
     "winner": "on the untouched days the winner is better than today's settings",
     "today": "on the untouched days the winner is WORSE than today's settings",
     "neither": "on the untouched days there is no significant difference to today's settings",

@@ -1,9 +1,14 @@
-"""How a verdict looks on a terminal: who won, by how much, and which stage to mend."""
+"""Evaluation results on a terminal: who won, by how much, and which stage to improve."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from recsys_cli.cli.display.terminal import Terminal
+from recsys_cli.models.evaluation.evaluation_summary import (
+    Comparison,
+    EvaluationSummary,
+    Measures,
+    popularity_figure,
+)
 
 MEASURES = (
     "NDCG",
@@ -18,59 +23,51 @@ MEASURES = (
 _SHORT = {"CatalogCoverage": "coverage", "MeanInvUserFreq": "novelty", "IntraListDiversity": "diversity"}
 
 
-def show_models(terminal: Terminal, facts: Mapping[str, Any], title: str) -> None:
+def show_models(terminal: Terminal, summary: EvaluationSummary, title: str) -> None:
     """Show each contestant's measures, the differences and the segments."""
-    k = facts["k"]
-    show_measures(terminal, facts, title)
-    show_comparisons(terminal, facts["comparisons"], "The two stages against the best of the others")
+    k = summary.k
+    show_measures(terminal, summary.models, k, title)
+    show_comparisons(terminal, summary.comparisons, "The two stages against the best of the others")
+    names = f"NDCG@{k}", popularity_figure(k)
     segments = [
-        (name, f"{told['users']:,}", *(_figure(told[f"NDCG@{k}{of}"]) for of in ("", " of popularity")))
-        for name, told in facts["segments"].items()
+        (name, f"{segment.users:,}", *(_figure(segment.figure(one)) for one in names))
+        for name, segment in summary.segments.items()
     ]
     terminal.show_table(f"NDCG@{k} by segment", ("users with", "users", "two stages", "popularity"), segments)
 
 
 def show_measures(
-    terminal: Terminal, facts: Mapping[str, Any], title: str, measures: Sequence[str] = MEASURES
+    terminal: Terminal,
+    models: Mapping[str, Measures],
+    k: int,
+    title: str,
+    measures: Sequence[str] = MEASURES,
 ) -> None:
-    """Show some measures of each contestant."""
-    k = facts["k"]
-    rows = [
-        (name, *(f"{figures[f'{one}@{k}']:.4f}" for one in measures))
-        for name, figures in facts["models"].items()
-    ]
+    """Show some measures at k of each contestant."""
+    rows = [(name, *(f"{figures[f'{one}@{k}']:.4f}" for one in measures)) for name, figures in models.items()]
     terminal.show_table(title, ("model", *(_SHORT.get(one, one) for one in measures)), rows)
 
 
-def show_comparisons(terminal: Terminal, comparisons: Sequence[Mapping[str, Any]], title: str) -> None:
+def show_comparisons(terminal: Terminal, comparisons: Sequence[Comparison], title: str) -> None:
     """Show differences between the two stages and another, with their intervals."""
     rows = [
-        (
-            one["metric"],
-            one["against"],
-            f"{one['difference']:+.4f}",
-            f"{one['low']:+.4f} … {one['high']:+.4f}",
-        )
+        (one.metric, one.against, f"{one.difference:+.4f}", f"{one.low:+.4f} … {one.high:+.4f}")
         for one in comparisons
     ]
     terminal.show_table(title, ("measure", "against", "difference", "95 % interval"), rows)
 
 
-def show_budget(terminal: Terminal, facts: Mapping[str, Any]) -> None:
+def show_budget(terminal: Terminal, summary: EvaluationSummary) -> None:
     """Show the stage budget: what the candidates allow, what each source adds, what the ranker made of it."""
-    budget = facts["budget"]
-    rows = [
-        (name, f"{told['recall']:.1%}", f"{told['alone']:.1%}") for name, told in budget["by_source"].items()
-    ]
-    rows.append(("all candidates", f"{budget['candidate_recall']:.1%}", ""))
+    budget = summary.budget
+    rows = [(name, f"{share.recall:.1%}", f"{share.alone:.1%}") for name, share in budget.by_source.items()]
+    rows.append(("all candidates", f"{budget.candidate_recall:.1%}", ""))
     terminal.show_table(
         "Stage budget: share of the relevant pairs that a source proposes",
         ("source", "share", "it alone"),
         rows,
     )
-    terminal.say(
-        f"of the hits in the best order of the candidates the ranker made {budget['ranker_share']:.1%}"
-    )
+    terminal.say(f"of the hits in the best order of the candidates the ranker made {budget.ranker_share:.1%}")
 
 
 def _figure(value: float | None) -> str:

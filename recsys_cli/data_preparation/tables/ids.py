@@ -83,6 +83,12 @@ def index_of(ids: pl.Series, asked: str) -> int | None:
     return int(found[0]) if len(found) else None
 
 
+def indices_of(ids: pl.Series, known: pl.Series) -> pl.Series:
+    """Return the index that each of `ids` has among `known`, u32; null where it is not among them."""
+    indices = known.rename("id").to_frame().with_row_index("index")
+    return ids.rename("id").to_frame().join(indices, on="id", how="left", maintain_order="left")["index"]
+
+
 def close_ids(ids: pl.Series, asked: str) -> list[str]:
     """Return ids that are similar to `asked`, the most similar first; if none is, the first ids."""
     texts = ids.cast(pl.String)

@@ -7,11 +7,11 @@ The manifest has each file's hash, and one of itself.
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 from scipy import sparse
@@ -36,7 +36,14 @@ from recsys_cli.models.versions.array_files import (
     write_side,
     write_similarity,
 )
-from recsys_cli.models.versions.manifest_schema import check_manifest
+from recsys_cli.models.versions.manifest_schema import (
+    CalibrationManifest,
+    ModelFacts,
+    ModelManifest,
+    RankerManifest,
+    StageManifest,
+    TrainingFacts,
+)
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_json, write_sealed_json
@@ -56,12 +63,12 @@ class Bundle:
 
     version: str
     model: TwoStageModel
-    manifest: Mapping[str, Any]
+    manifest: ModelManifest
 
     @property
     def timezone(self) -> str:
         """The zone whose days the training counted."""
-        return str(self.manifest["settings"]["timezone"])
+        return self.manifest.settings.timezone
 
     @property
     def cut(self) -> datetime:
@@ -69,10 +76,13 @@ class Bundle:
         return day_start(self.model.trained_through, self.timezone)
 
 
-def write_bundle(model: TwoStageModel, folder: Path, facts: Mapping[str, Any]) -> str:
+def write_bundle(model: TwoStageModel, folder: Path, training: TrainingFacts | None = None) -> str:
     """Write the model's files and its manifest into an empty folder; return the version.
 
     The version is the training date and a hash of the files: the same training gives the same version.
+
+    Args:
+        training: without it the version cannot be read again: it only shows what a model takes on the disk.
     """
     stage = model.stage
     for side in _SIDES:
@@ -84,14 +94,14 @@ def write_bundle(model: TwoStageModel, folder: Path, facts: Mapping[str, Any]) -
         write_similarity(similarity, folder, name)
     write_json(folder / "ranker.json", as_json(model.ranker.model))
     described = _described(model)
-    files = {name: sha256_of(folder / name) for name in _files(described["stage"])}
+    files = {name: sha256_of(folder / name) for name in _files(described.stage)}
     version = _version(files, described)
-    manifest = {"schema_version": SCHEMA_VERSION, "version": version, "files": files, **described, **facts}
-    write_sealed_json(folder / MANIFEST, manifest)
+    identity = {"schema_version": SCHEMA_VERSION, "version": version, "files": files, **described.as_json()}
+    write_sealed_json(folder / MANIFEST, identity | (training.as_json() if training else {}))
     return version
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> ModelManifest:
     """Return a version's manifest.
 
     Raises: ModelError if it is missing or damaged.
@@ -99,24 +109,24 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     require_own(folder)
     require_own(folder / MANIFEST)
     try:
-        manifest = read_sealed_json(folder / MANIFEST)
-        if manifest.get("schema_version") != SCHEMA_VERSION:
+        stored = read_sealed_json(folder / MANIFEST)
+        if stored.get("schema_version") != SCHEMA_VERSION:
             raise ValueError("it was written by another version of recsys")
-        check_manifest(manifest)
-        if set(manifest["files"]) != _files(manifest["stage"]):
+        manifest = ModelManifest.read(stored)
+        if set(manifest.files) != _files(manifest.stage):
             raise ValueError("it names other files than a model has")
     except (OSError, ValueError) as error:
         raise damaged(folder / MANIFEST, f"the model's manifest cannot be read: {error}") from None
     return manifest
 
 
-def verified_manifest(folder: Path) -> dict[str, Any]:
+def verified_manifest(folder: Path) -> ModelManifest:
     """Return a version's manifest after checking every file against its hash.
 
     Raises: ModelError that names the file that is missing or damaged.
     """
     manifest = read_manifest(folder)
-    for name, expected in manifest["files"].items():
+    for name, expected in manifest.files.items():
         require_own(folder / name)
         if not (folder / name).is_file() or sha256_of(folder / name) != expected:
             raise damaged(folder / name, "the model's file is missing or differs from its recorded hash")
@@ -130,7 +140,7 @@ def read_bundle(folder: Path) -> Bundle:
     """
     manifest = verified_manifest(folder)
     try:
-        return Bundle(manifest["version"], _read_model(folder, manifest), manifest)
+        return Bundle(manifest.version, _read_model(folder, manifest), manifest)
     except (
         OSError,
         EOFError,
@@ -144,34 +154,34 @@ def read_bundle(folder: Path) -> Bundle:
         raise damaged(folder, f"the model's files do not hold what their names say: {error}") from None
 
 
-def _files(stage: Mapping[str, Any]) -> set[str]:
+def _files(stage: StageManifest) -> set[str]:
     """Return the names of a version's files, the manifest aside."""
     names = {"ranker.json", *(f"{side}_encoder.json" for side in _SIDES)}
-    if stage["lightfm"]:
+    if stage.lightfm:
         parts = ("ids.parquet", "vectors.npy", "biases.npy")
         names |= {f"lightfm_{side}_{part}" for side in _SIDES for part in parts}
-    for name, kind in stage["similarities"].items():
+    for name, kind in stage.similarities.items():
         names |= {f"{name}_ids.parquet", *(f"{name}_{part}.npy" for part in PARTS[kind])}
     return names
 
 
-def _read_model(folder: Path, manifest: Mapping[str, Any]) -> TwoStageModel:
-    ranker, path = manifest["ranker"], folder / "ranker.json"
+def _read_model(folder: Path, manifest: ModelManifest) -> TwoStageModel:
+    ranker, path = manifest.ranker, folder / "ranker.json"
     trees = read_trees(path)
     columns, categories = columns_of(trees["features_info"])
-    if (list(columns), list(categories)) != (ranker["columns"], ranker["categories"]):
+    if (list(columns), list(categories)) != (ranker.columns, ranker.categories):
         raise ValueError("the trees ask for columns that the ranker does not name")
     return TwoStageModel(
-        _read_stage(folder, manifest["stage"]),
+        _read_stage(folder, manifest.stage),
         Ranker(
             read_forests(trees),
-            partial(_opened_trees, path, manifest["files"][path.name]),
+            partial(_opened_trees, path, manifest.files[path.name]),
             columns,
             categories,
-            Calibration(**ranker["calibration"]),
-            ranker["score"],
+            Calibration(ranker.calibration.slope, ranker.calibration.intercept),
+            ranker.score,
         ),
-        date.fromisoformat(manifest["trained_through"]),
+        manifest.trained_through,
     )
 
 
@@ -193,57 +203,59 @@ def _opened_trees(path: Path, judged_hash: str) -> "CatBoost":
     raise damaged(path, "the model's file is no longer the one that was opened")
 
 
-def _read_stage(folder: Path, told: Mapping[str, Any]) -> CandidateStage:
+def _read_stage(folder: Path, stored: StageManifest) -> CandidateStage:
     encoders = Encoders(*(read_encoder(folder / f"{side}_encoder.json") for side in _SIDES))
     lightfm = None
-    if told["lightfm"]:
+    if stored.lightfm:
         sizes = encoders.users.size, encoders.items.size
         users, items = (
             read_side(folder, f"lightfm_{side}", size, kind)
-            for side, size, kind in zip(_SIDES, sizes, told["id_types"], strict=True)
+            for side, size, kind in zip(_SIDES, sizes, stored.id_types, strict=True)
         )
         if users.vectors.shape[1] != items.vectors.shape[1]:
             raise ValueError("the vectors of users and items differ in length")
         lightfm = LightFMModel(users, items)
     return CandidateStage(
-        settings=CandidatesSettings.model_validate(told["settings"]),
+        settings=CandidatesSettings.model_validate(stored.settings),
         encoders=encoders,
-        newest_event=datetime.fromisoformat(told["newest_event"]),
-        id_types=tuple(told["id_types"]),
+        newest_event=stored.newest_event,
+        id_types=(stored.id_types[0], stored.id_types[1]),
         lightfm=lightfm,
         similarities={
-            name: read_similarity(folder, name, kind, told["id_types"][1])
-            for name, kind in told["similarities"].items()
+            name: read_similarity(folder, name, kind, stored.id_types[1])
+            for name, kind in stored.similarities.items()
         },
-        max_categories=told["max_categories"],
-        filter_viewed=told["filter_viewed"],
+        max_categories=stored.max_categories,
+        filter_viewed=stored.filter_viewed,
     )
 
 
-def _version(files: Mapping[str, str], described: Mapping[str, Any]) -> str:
-    return f"{described['trained_through']}-{sha256_of_json([files, described])[:8]}"
+def _version(files: Mapping[str, str], described: ModelFacts) -> str:
+    return f"{described.trained_through}-{sha256_of_json([files, described.as_json()])[:8]}"
 
 
-def _described(model: TwoStageModel) -> dict[str, Any]:
+def _described(model: TwoStageModel) -> ModelFacts:
     stage, ranker = model.stage, model.ranker
-    return {
-        "trained_through": str(model.trained_through),
-        "stage": {
-            "settings": _without_delivery(stage.settings).model_dump(mode="json"),
-            "newest_event": stage.newest_event.isoformat(),
-            "id_types": list(stage.id_types),
-            "lightfm": stage.lightfm is not None,
-            "similarities": {
+    return ModelFacts(
+        trained_through=model.trained_through,
+        stage=StageManifest(
+            settings=_without_delivery(stage.settings).model_dump(mode="json"),
+            newest_event=stage.newest_event,
+            id_types=list(stage.id_types),
+            lightfm=stage.lightfm is not None,
+            similarities={
                 name: "sparse" if sparse.issparse(similarity.weights) else "dense"
                 for name, similarity in stage.similarities.items()
             },
-            "max_categories": stage.max_categories,
-            "filter_viewed": stage.filter_viewed,
-        },
-        "ranker": {
-            "columns": list(ranker.columns),
-            "categories": list(ranker.categories),
-            "calibration": asdict(ranker.calibration),
-            "score": ranker.score,
-        },
-    }
+            max_categories=stage.max_categories,
+            filter_viewed=stage.filter_viewed,
+        ),
+        ranker=RankerManifest(
+            columns=list(ranker.columns),
+            categories=list(ranker.categories),
+            calibration=CalibrationManifest(
+                slope=ranker.calibration.slope, intercept=ranker.calibration.intercept
+            ),
+            score=ranker.score,
+        ),
+    )

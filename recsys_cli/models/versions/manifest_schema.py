@@ -1,12 +1,12 @@
-"""What a model's manifest must hold for the program to go by it, whoever has written it."""
+"""What a model's manifest holds, checked when it is read, whoever has written it."""
 
-from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt
+from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt
 
-from recsys_cli.utils.json_schema import validated
+from recsys_cli.models.evaluation.evaluation_summary import HoldoutSummary, Measures
+from recsys_cli.utils.json_record import Day, JsonRecord, Moment
 
 _MEASURES = ("NDCG", "MAP", "Recall", "HitRate", "CatalogCoverage")  # that a model's page shows
 
@@ -14,110 +14,109 @@ _MEASURES = ("NDCG", "MAP", "Recall", "HitRate", "CatalogCoverage")  # that a mo
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, LookupError):  # ValueError is told as it is
+    except (OSError, LookupError):  # a ValueError passes as it is
         raise ValueError("no such time zone") from None
     return name
 
 
-def _day(text: str) -> str:
-    date.fromisoformat(text)
-    return text
-
-
-def _moment(text: str) -> str:
-    datetime.fromisoformat(text)
-    return text
-
-
 Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_-]{1,64}\z")]
-Day = Annotated[str, AfterValidator(_day)]
+IdType = Annotated[str, Field(pattern=r"\A(Int64|String)\z")]  # of polars
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)  # what else there is, nobody goes by
+class StageManifest(JsonRecord):
+    """The candidate stage: what its sources were trained with, and which arrays they have."""
 
-
-class _Stage(_Part):
     settings: dict[str, Any]
-    newest_event: Annotated[str, AfterValidator(_moment)]
-    id_types: Annotated[list[Literal["Int64", "String"]], Field(min_length=2, max_length=2)]
+    newest_event: Moment
+    id_types: Annotated[list[IdType], Field(min_length=2, max_length=2)]
     lightfm: bool
     similarities: dict[Name, Literal["sparse", "dense"]]
     max_categories: NonNegativeInt
     filter_viewed: bool
 
 
-class _Calibration(_Part):
+class CalibrationManifest(JsonRecord):
+    """The line that makes probabilities of raw scores."""
+
     slope: Annotated[FiniteFloat, Field(gt=0)]
     intercept: FiniteFloat
 
 
-class _Ranker(_Part):
+class RankerManifest(JsonRecord):
+    """The columns that the trees ask for, and what the scores are."""
+
     columns: list[str]
     categories: list[str]
-    calibration: _Calibration
-    score: Literal["probability", "raw"]
+    calibration: CalibrationManifest
+    score: Annotated[str, Field(pattern=r"\A(probability|raw)\z")]
 
 
-class _Window(_Part):
+class LabelWindowFigures(JsonRecord):
+    """What a label window gave the ranker."""
+
     first_day: Day
+    candidates_trained_through: Day | None = None
     users: int
     rows: int
     positives: int
+    positives_in_window: int | None = None
 
 
-class _Comparison(_Part):
-    metric: str
-    against: str
-    difference: float
-    low: float
-    high: float
+class FullTraining(JsonRecord):
+    """The last full training before a warm start: what it took, and how it did in its holdout."""
+
+    version: str
+    seconds: float
+    holdout: Measures = Field(alias="exam")
 
 
-class _Budget(_Part):
-    by_source: dict[str, Any]
+class TrainedSettings(JsonRecord):
+    """The settings of the training; sections beside these pass through."""
 
-
-class _Exam(_Part):
-    k: int
-    users: int
-    first_day: Day
-    models: dict[str, dict[str, float]]
-    comparisons: list[_Comparison]
-    against_popularity: _Comparison | None
-    budget: _Budget
-
-
-class _Settings(_Part):
     timezone: Annotated[str, AfterValidator(_zone)]
     ranker: dict[str, Any]
 
 
-class _Manifest(_Part):
-    version: Name
-    trained_through: Day
-    files: dict[str, str]
-    stage: _Stage
-    ranker: _Ranker
+class TrainingFacts(JsonRecord):
+    """What a training records of itself."""
+
     run_id: str
     created: str
     events: int
+    label_windows: list[LabelWindowFigures]
     trees: int
-    label_windows: list[_Window]
-    exam: _Exam
+    holdout: HoldoutSummary = Field(alias="exam")
     feature_importance: dict[str, float]
     seconds: dict[str, float]
-    settings: _Settings
+    libraries: dict[str, str] = Field(default_factory=dict)
     warm_start_of: str | None
-    full_training: dict[str, Any] | None
+    full_training: FullTraining | None
+    settings: TrainedSettings
 
 
-def check_manifest(told: Any) -> None:
-    """Hold a manifest against all that the program goes by.
+class ModelFacts(JsonRecord):
+    """What identifies a trained model, beside the hashes of its files."""
 
-    Raises: ValueError that tells the first place where it is something else.
-    """
-    exam = validated(told, _Manifest).exam
-    wanted = {f"{measure}@{exam.k}" for measure in _MEASURES}
-    if not all(wanted <= set(figures) for figures in exam.models.values()):
-        raise ValueError("exam.models: figures are missing")
+    trained_through: Day
+    stage: StageManifest
+    ranker: RankerManifest
+
+
+class ModelManifest(TrainingFacts, ModelFacts):
+    """The manifest of a model version."""
+
+    schema_version: int
+    version: Name
+    files: dict[str, str]
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        """Return a JSON value as the manifest of a model that has all figures of its page.
+
+        Raises: ValueError that names the first place where it is something else.
+        """
+        manifest = super().read(value)
+        wanted = {f"{measure}@{manifest.holdout.k}" for measure in _MEASURES}
+        if not all(wanted <= set(measures) for measures in manifest.holdout.models.values()):
+            raise ValueError("exam.models: figures are missing")
+        return manifest

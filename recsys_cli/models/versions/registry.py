@@ -1,13 +1,13 @@
 """The model versions: listing, promoting, rolling back."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from recsys_cli.models.versions.bundle import MANIFEST, NAME, read_manifest, verified_manifest
+from recsys_cli.models.versions.manifest_schema import ModelManifest, Name
 from recsys_cli.utils.errors import CheckFailedError, ModelError
+from recsys_cli.utils.json_record import JsonRecord
 from recsys_cli.utils.storage.result_store import Results
 
 POINTER = "promoted.json"
@@ -20,7 +20,20 @@ class ModelVersion:
     version: str
     trained_through: date
     promoted: bool
-    manifest: dict[str, Any]
+    manifest: ModelManifest
+
+
+class Pointer(JsonRecord):
+    """Which version scores.
+
+    Attributes:
+        history: the versions as they were promoted, the one that scores last; forced: those of them that do
+            not beat recent popularity.
+    """
+
+    schema_version: int = 1
+    history: list[Name]
+    forced: list[Name]
 
 
 def model_folder(models: Results, version: str) -> Path:
@@ -47,8 +60,7 @@ def model_versions(models: Results) -> list[ModelVersion]:
     versions = []
     for name in _names(models):
         manifest = read_manifest(models.open(name, [MANIFEST]))
-        trained = date.fromisoformat(manifest["trained_through"])
-        versions.append(ModelVersion(name, trained, [name] == promoted, manifest))
+        versions.append(ModelVersion(name, manifest.trained_through, [name] == promoted, manifest))
     return sorted(versions, key=lambda version: (version.trained_through, version.version), reverse=True)
 
 
@@ -80,15 +92,15 @@ def status_of(models: Results, version: str) -> str:
     return how if version == history[-1] else f"{how} earlier; now {history[-1]} is"
 
 
-def shortfall(manifest: Mapping[str, Any]) -> str:
+def shortfall(manifest: ModelManifest) -> str:
     """Return why a version has not earned its promotion; empty where it beats recent popularity."""
-    duel = manifest["exam"]["against_popularity"]
-    if duel is None or duel["difference"] > 0:
+    duel = manifest.holdout.against_popularity
+    if duel is None or duel.difference > 0:
         return ""
     return (
-        f"in the days from {manifest['exam']['first_day']} on it does not beat recent popularity: "
-        f"{duel['metric']} {duel['difference']:+.4f} against {duel['against']} "
-        f"(95 % {duel['low']:+.4f} to {duel['high']:+.4f})"
+        f"in the days from {manifest.holdout.first_day} on it does not beat recent popularity: "
+        f"{duel.metric} {duel.difference:+.4f} against {duel.against} "
+        f"(95 % {duel.low:+.4f} to {duel.high:+.4f})"
     )
 
 
@@ -138,12 +150,12 @@ def _names(models: Results) -> list[str]:
 
 
 def _point(models: Results, history: list[str], forced: list[str]) -> None:
-    models.write_note(POINTER, {"schema_version": 1, "history": history, "forced": forced})
+    models.write_note(POINTER, Pointer(schema_version=1, history=history, forced=forced).as_json())
 
 
 def _forced(models: Results) -> list[str]:
     """Return the versions that were promoted although they do not beat recent popularity."""
-    return _told(models, "forced")
+    return _pointer(models).forced
 
 
 def check_pointer(models: Results) -> None:
@@ -151,11 +163,11 @@ def check_pointer(models: Results) -> None:
 
     Raises: ModelError where the pointer to the promoted one cannot be read.
     """
-    _history(models)
+    _pointer(models)
 
 
 def is_pointed(models: Results) -> bool:
-    """Tell whether a version was ever promoted, though the pointer to it may be damaged."""
+    """Return whether a version was ever promoted, though the pointer to it may be damaged."""
     try:
         return models.read_note(POINTER) is not None
     except (OSError, ValueError):
@@ -164,27 +176,20 @@ def is_pointed(models: Results) -> bool:
 
 def _history(models: Results) -> list[str]:
     """Return the versions as they were promoted, the one that scores last."""
-    return _told(models, "history")
+    return _pointer(models).history
 
 
-def _told(models: Results, part: str) -> list[str]:
-    """Return the versions that a part of the pointer names; none where there is no pointer.
+def _pointer(models: Results) -> Pointer:
+    """Return the pointer; an empty one where there is none.
 
     Raises: ModelError if it is damaged.
     """
     try:
-        pointer = models.read_note(POINTER)
-        if pointer is None:
-            return []
-        told = pointer[part]
-        if not isinstance(told, list) or not all(
-            isinstance(name, str) and NAME.fullmatch(name) for name in told
-        ):
-            raise ValueError("it holds names that are no versions")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        stored = models.read_note(POINTER)
+        return Pointer(history=[], forced=[]) if stored is None else Pointer.read(stored)
+    except (OSError, ValueError) as error:
         raise ModelError(
             f"the pointer to the promoted model cannot be read: {error}",
             where=models.location_of(POINTER),
             fix="remove it and run `recsys models promote VERSION`",
         ) from None
-    return list(told)

@@ -1,4 +1,4 @@
-"""The settings that a model keeps from its training, whatever those of today say."""
+"""The settings that a model has from its training, whatever those of today say."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
@@ -31,28 +31,28 @@ _DELIVERY: Final = ("candidates.external.path", "candidates.external.columns")  
 
 def without_effect(bundle: Bundle, settings: Settings) -> list[str]:
     """Return, a line each, the settings of today that scoring with a trained model does not follow."""
-    return list(_told(_kept(bundle, _AT_SCORING), settings))
+    return list(_differences(_trained(bundle, _AT_SCORING), settings))
 
 
 def left_by_warm_start(base: Bundle, settings: Settings) -> list[str]:
     """Return, a line each, the settings of today that a warm start from `base` does not follow."""
-    return list(_told(_kept(base, _AT_WARM_START), settings))
+    return list(_differences(_trained(base, _AT_WARM_START), settings))
 
 
 def warm_start_settings(base: Bundle, settings: Settings) -> Settings:
     """Return what a model that goes on from `base` is made with: today's settings, and those it keeps."""
     known = flat(settings.model_dump(mode="json"))
-    kept = _kept(base, _AT_WARM_START).items()
-    return with_values(settings, {key: value for key, value in kept if key in known})
+    trained = _trained(base, _AT_WARM_START).items()
+    return with_values(settings, {key: value for key, value in trained if key in known})
 
 
-def _kept(bundle: Bundle, of_today: Collection[str]) -> dict[str, Any]:
+def _trained(bundle: Bundle, of_today: Collection[str]) -> dict[str, Any]:
     """Return what the model was trained with by dotted key, but secrets and the keys that are read anew."""
     stage = bundle.model.stage
     trained = {
         "candidates": stage.settings.model_dump(mode="json"),
         "features": {"max_categories": stage.max_categories},
-        "ranker": bundle.manifest["settings"]["ranker"],
+        "ranker": bundle.manifest.settings.ranker,
     }
     anew = _DELIVERY if stage.settings.external.path else ()
     return {
@@ -62,8 +62,8 @@ def _kept(bundle: Bundle, of_today: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _told(kept: Mapping[str, Any], settings: Settings) -> Iterator[str]:
+def _differences(trained: Mapping[str, Any], settings: Settings) -> Iterator[str]:
     today = flat(settings.model_dump(mode="json"))
-    for key, value in kept.items():
+    for key, value in trained.items():
         if key in today and today[key] != value:
             yield f"{key} = {shown(today[key], secret=False)} (the model's: {shown(value, secret=False)})"

@@ -7,6 +7,7 @@ import polars as pl
 
 from recsys_cli.data_preparation.features.labels import window_pairs
 from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.data_preparation.tables.ids import indices_of
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.dates import day_start
 
@@ -25,7 +26,7 @@ class Known:
     had: pl.DataFrame
 
 
-def truth_of(window: Tables, known: Known, day: date, days: int, *, new_only: bool) -> pl.DataFrame:
+def ground_truth_of(window: Tables, known: Known, day: date, days: int, *, new_only: bool) -> pl.DataFrame:
     """Return distinct user, item of the days from `day` on, sorted, of the users who were known before it.
 
     An item that was unknown before the day has an index beyond the known items.
@@ -34,8 +35,8 @@ def truth_of(window: Tables, known: Known, day: date, days: int, *, new_only: bo
         window: what has happened up to the end of those days, or later.
         new_only: leave out what a user had had before the day.
     """
-    users = _places(window.users[USER_ID], known.user_ids)
-    items = _places(window.items[ITEM_ID], known.item_ids)
+    users = indices_of(window.users[USER_ID], known.user_ids)
+    items = indices_of(window.items[ITEM_ID], known.item_ids)
     done = window_pairs(window, day, days).select(
         pl.lit(users).gather(USER).alias(USER),
         pl.coalesce(pl.lit(items).gather(ITEM), pl.col(ITEM) + len(known.item_ids)).alias(ITEM),
@@ -49,9 +50,3 @@ def covered_days(window: Tables, day: date, days: int) -> int:
     newest: datetime | None = window.events.select(pl.col(TIMESTAMP).max()).item()
     starts = [day_start(day + timedelta(days=n), window.timezone) for n in range(days)]
     return sum(newest is not None and start <= newest for start in starts)
-
-
-def _places(ids: pl.Series, known: pl.Series) -> pl.Series:
-    """Return the place of each id among the known ones, null where it is not."""
-    places = known.rename("id").to_frame().with_row_index("place")
-    return ids.rename("id").to_frame().join(places, on="id", how="left", maintain_order="left")["place"]

@@ -23,7 +23,7 @@ from recsys_cli.models.evaluation.metrics import (
     user_metrics,
 )
 from recsys_cli.models.evaluation.popularity_baseline import popularity_lists
-from recsys_cli.pipelines.evaluation.ground_truth import Known, covered_days, truth_of
+from recsys_cli.pipelines.evaluation.ground_truth import Known, covered_days, ground_truth_of
 from recsys_cli.pipelines.publication.lookup import run_settings
 from recsys_cli.pipelines.workspace.feature_store import stored_partition
 from recsys_cli.pipelines.workspace.inputs import read_inputs
@@ -148,7 +148,7 @@ def _open(workspace: Workspace, day: date, manifest: Mapping[str, Any]) -> _List
 
 def _judged(lists: _Lists, tables: Tables, covered: int, days: int) -> Card | None:
     """Return how the lists did; None where nobody that is judged did anything."""
-    done = truth_of(tables, lists.known, lists.day, days, new_only=lists.new_only)
+    done = ground_truth_of(tables, lists.known, lists.day, days, new_only=lists.new_only)
     truth = done.join(lists.known.had, on=USER, how="semi")
     if truth.is_empty():
         return None

@@ -90,11 +90,11 @@ def expected_iterations(workspace: Workspace) -> tuple[int, int]:
     except ModelError:  # a damaged version: only its own use is refused
         manifests = []
     for manifest in manifests:
-        same = manifest["settings"]["ranker"] == ranking.model_dump(mode="json")
-        if same and not manifest["warm_start_of"]:
-            trees = int(manifest["trees"])
+        same = manifest.settings.ranker == ranking.model_dump(mode="json")
+        if same and not manifest.warm_start_of:
             most = ranking.members * ranking.iterations
-            return min(most, trees + ranking.members * ranking.early_stopping_rounds), trees
+            until_holdout = manifest.trees + ranking.members * ranking.early_stopping_rounds
+            return min(most, until_holdout), manifest.trees
     return ranking.members * ranking.iterations, ranking.members * ranking.iterations
 
 

@@ -263,9 +263,7 @@ def _grown(ranker: Ranker, trees: int) -> Ranker:
 def _saved(window: LabelWindow, ranker: Ranker) -> Path:
     """Write a model of the label window, and return its folder."""
     model = TwoStageModel(window.stage, ranker, window.cut)
-    step = window.context.checkpoint.step(
-        "model", lambda folder: {"version": write_bundle(model, folder, {})}
-    )
+    step = window.context.checkpoint.step("model", lambda folder: {"version": write_bundle(model, folder)})
     return step.folder
 
 

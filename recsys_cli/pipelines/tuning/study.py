@@ -22,6 +22,7 @@ from recsys_cli.utils.errors import InputError
 
 _JOURNAL = "journal.jsonl"
 _STUDY = "tune"
+_SECONDS = "seconds"  # of a trial
 _RANDOM_TRIALS = 6  # before the sampler begins to learn
 _EVERY = 3  # trial may change what costs a fit of LightFM
 
@@ -59,7 +60,7 @@ class Search:
 
     def mean_seconds(self) -> float:
         """Return how long a trial took on average; 0 before the first one."""
-        seconds = [trial.duration.total_seconds() for trial in self.complete() if trial.duration]
+        seconds = [trial.user_attrs.get(_SECONDS) or _duration(trial) for trial in self.complete()]
         return float(np.mean(seconds)) if seconds else 0.0
 
     def begin(self) -> Trial:
@@ -67,12 +68,13 @@ class Search:
         self._study.sampler = self._sampler(len(self._study.get_trials(deepcopy=False)))
         return self._study.ask(dict(self.space))
 
-    def end(self, trial: Trial, value: float) -> None:
-        """Keep a trial's value."""
+    def end(self, trial: Trial, value: float, seconds: float) -> None:
+        """Record a trial's value, and how long it took."""
+        trial.set_user_attr(_SECONDS, seconds)
         self._study.tell(trial, value)
 
     def fail(self, trial: Trial, reason: str) -> None:
-        """Keep why a trial has no value."""
+        """Record why a trial has no value."""
         trial.set_user_attr("failure", reason)
         self._study.tell(trial, state=TrialState.FAIL)
 
@@ -126,6 +128,11 @@ def _mend(path: Path) -> None:
         whole = file.read().rpartition(b"\n")
         if whole[2]:
             file.truncate(len(whole[0]) + len(whole[1]))
+
+
+def _duration(trial: FrozenTrial) -> float:
+    """Return the seconds of a trial of an earlier version, whose journal holds only its ends."""
+    return trial.duration.total_seconds() if trial.duration else 0.0
 
 
 def _value(trial: FrozenTrial) -> float:

@@ -24,7 +24,7 @@ from recsys_cli.models.reranking.feature_join import RankerTables
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.reranking.tree_ensemble import as_json, read_forests
 from recsys_cli.models.two_stage import BoundDay
-from recsys_cli.pipelines.evaluation.summary import verdict_facts
+from recsys_cli.pipelines.evaluation.summary import evaluation_summary
 
 WARM, BUSY, COLD = 0, 1, 2
 ITEMS = 6
@@ -117,12 +117,12 @@ def test_variety_is_that_of_the_lists(verdict: EvaluationResult) -> None:
     assert left["MeanInvUserFreq"] == pytest.approx(1.0)  # nobody has had them: as one of two users
 
 
-def test_the_facts_pool_users_of_all_days_and_keep_the_cold_apart(verdict: EvaluationResult) -> None:
-    facts = verdict_facts([verdict, verdict], k=2)
-    assert (facts["users"], facts["cold_users"]) == (4, 2)
-    assert facts["models"]["left"]["Precision@2"] == pytest.approx(0.5)
-    assert facts["segments"]["cold"]["users"] == 2
-    assert facts["budget"] == {
+def test_the_summary_pools_users_of_all_days_and_keeps_the_cold_apart(verdict: EvaluationResult) -> None:
+    summary = evaluation_summary([verdict, verdict], k=2)
+    assert (summary.users, summary.cold_users) == (4, 2)
+    assert summary.models["left"]["Precision@2"] == pytest.approx(0.5)
+    assert summary.segments["cold"].users == 2
+    assert summary.budget.as_json() == {
         "relevant_pairs": 10,
         "candidate_recall": 4 / 5,
         "ranker_share": 2 / 3,
@@ -132,7 +132,7 @@ def test_the_facts_pool_users_of_all_days_and_keep_the_cold_apart(verdict: Evalu
         },
     }
     ndcg = {name: frame["NDCG"].head(2).mean() for name, frame in verdict.by_user.items()}
-    compared = facts["against_popularity"]
-    assert compared["against"] == "popular_7d" and compared["metric"] == "NDCG@2"
-    assert compared["difference"] == pytest.approx(ndcg[TWO_STAGES] - ndcg["popular_7d"])
-    assert compared["low"] <= compared["difference"] <= compared["high"]
+    compared = summary.against_popularity
+    assert compared is not None and compared.against == "popular_7d" and compared.metric == "NDCG@2"
+    assert compared.difference == pytest.approx(ndcg[TWO_STAGES] - ndcg["popular_7d"])
+    assert compared.low <= compared.difference <= compared.high

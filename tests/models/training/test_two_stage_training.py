@@ -31,6 +31,7 @@ from recsys_cli.models.training.two_stage_training import (
 )
 from recsys_cli.models.two_stage import open_day, rank_users
 from recsys_cli.models.versions.bundle import read_bundle, write_bundle
+from recsys_cli.models.versions.manifest_schema import TrainingFacts
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, ModelError, SettingsError
@@ -39,27 +40,31 @@ from recsys_cli.utils.stage_timer import StageTimer
 DAY, CUT, EARLIER = date(2010, 11, 26), date(2010, 11, 12), date(2010, 10, 29)
 
 
-FACTS = {  # that a training tells of itself
-    "run_id": "",
-    "created": "",
-    "events": 0,
-    "trees": 0,
-    "label_windows": [],
-    "exam": {
-        "k": 10,
-        "users": 0,
-        "first_day": str(DAY),
-        "models": {},
-        "comparisons": [],
-        "against_popularity": None,
-        "budget": {"by_source": {}},
-    },
-    "feature_importance": {},
-    "seconds": {},
-    "settings": {"timezone": "UTC", "ranker": {}},
-    "warm_start_of": None,
-    "full_training": None,
-}
+FACTS = TrainingFacts.read(
+    {  # that a training tells of itself
+        "run_id": "",
+        "created": "",
+        "events": 0,
+        "trees": 0,
+        "label_windows": [],
+        "exam": {
+            "k": 10,
+            "users": 0,
+            "first_day": str(DAY),
+            "models": {},
+            "comparisons": [],
+            "against_popularity": None,
+            "cold_users": 0,
+            "segments": {},
+            "budget": {"relevant_pairs": 0, "candidate_recall": 0.0, "ranker_share": 0.0, "by_source": {}},
+        },
+        "feature_importance": {},
+        "seconds": {},
+        "settings": {"timezone": "UTC", "ranker": {}},
+        "warm_start_of": None,
+        "full_training": None,
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -362,7 +367,7 @@ def test_the_same_training_gives_the_same_files_with_and_without_kept_fits(
     again = train_two_stage(tables, fresh)
     for name, trained in (("a", training.model), ("b", again.model)):
         (tmp_path / name).mkdir()
-        write_bundle(trained, tmp_path / name, {})
+        write_bundle(trained, tmp_path / name)
     files = sorted(file.name for file in (tmp_path / "a").iterdir())
     assert len(files) == 20
     assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)

@@ -3,11 +3,9 @@
 import json
 import pickle
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,16 @@ from recsys_cli.cli.app import main
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.sections import Settings
-from recsys_cli.pipelines.tune import Standing, TuneRequest, TuningPlan, Winner, plan_tuning, search
+from recsys_cli.pipelines.tune import evaluate_winner
+from recsys_cli.pipelines.tuning.search import (
+    Objective,
+    SearchProgress,
+    TuneRequest,
+    TuningPlan,
+    Winner,
+    plan_tuning,
+    search,
+)
 from recsys_cli.pipelines.tuning.search_space import SPACE, space_of, values_of
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import begin_run
@@ -41,8 +48,6 @@ label_windows = 2
 [default.runtime]
 threads = 1
 """
-VALUE = "recsys_cli.pipelines.tune._ndcg"
-Value = Callable[[TuningPlan, Settings], float]
 
 
 def events() -> pl.DataFrame:
@@ -72,21 +77,8 @@ def plan_of(root: Path, budget: int = 1, windows: int = 1) -> TuningPlan:
     return plan_tuning(workspace, TuneRequest(DAY, budget, windows), begin_run(workspace, "tune"))
 
 
-def silent(_: Standing) -> None:
+def silent(_: SearchProgress) -> None:
     """Look away."""
-
-
-def search_until(plan: TuningPlan, trials: int, watch: Callable[[Standing], None] = silent) -> Winner:
-    """Search through this many trials; a Ctrl-C then comes before the next."""
-
-    def stop(standing: Standing) -> None:
-        watch(standing)
-        if standing.done == trials:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        search(replace(plan, request=replace(plan.request, budget=3_600)), stop)
-    return search(plan, silent)
 
 
 def depth_counts(_: TuningPlan, settings: Settings) -> float:
@@ -94,56 +86,61 @@ def depth_counts(_: TuningPlan, settings: Settings) -> float:
     return settings.ranker.depth / (10 + settings.ranker.iterations / 1_000)
 
 
+def search_until(plan: TuningPlan, trials: int, objective: Objective = depth_counts) -> Winner:
+    """Search through this many trials; a Ctrl-C then comes before the next."""
+
+    def stop(progress: SearchProgress) -> None:
+        if progress.done == trials:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(replace(plan, request=replace(plan.request, budget=3_600)), stop, objective)
+    return search(plan, silent, objective)
+
+
 def journal(plan: TuningPlan) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (plan.folder / "journal.jsonl").read_text().splitlines()]
 
 
-def test_the_first_trial_is_todays_settings_and_the_winner_is_the_best(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_trial_is_todays_settings_and_the_winner_is_the_best(root: Path) -> None:
     tried = []
 
     def value(plan: TuningPlan, settings: Settings) -> float:
         tried.append(settings)
         return depth_counts(plan, settings)
 
-    monkeypatch.setattr(VALUE, value)
     plan = plan_of(root)
-    winner = search_until(plan, 12)
+    winner = search_until(plan, 12, value)
     values = [depth_counts(plan, settings) for settings in tried]
     assert tried[0] == plan.workspace.settings
-    assert winner.standing.today == values[0]
-    assert winner.standing.best == max(values) > values[0]
+    assert winner.progress.today == values[0]
+    assert winner.progress.best == max(values) > values[0]
     assert values_of(tried[int(np.argmax(values))], winner.values) == winner.values
     lightfm = [settings.candidates.lightfm.model_copy(update={"num_candidates": 0}) for settings in tried]
     assert len(set(map(repr, lightfm))) <= 1 + len(tried) / 3 + 1  # each of them costs its fits
 
 
-def test_an_interrupted_search_goes_on_from_its_trials(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(VALUE, depth_counts)
+def test_an_interrupted_search_goes_on_from_its_trials(root: Path) -> None:
     first = search_until(plan_of(root), 4)
-    assert (first.standing.earlier, first.standing.done >= 1) == (4, True)
-    again = search(plan_of(root), silent)
-    assert again.standing.earlier == 4 + first.standing.done
-    assert again.standing.best is not None and first.standing.best is not None
-    assert again.standing.best >= first.standing.best
+    assert (first.progress.earlier, first.progress.done >= 1) == (4, True)
+    again = search(plan_of(root), silent, depth_counts)
+    assert again.progress.earlier == 4 + first.progress.done
+    assert again.progress.best is not None and first.progress.best is not None
+    assert again.progress.best >= first.progress.best
 
 
-def test_a_trial_that_was_cut_short_is_not_taken_for_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_was_cut_short_is_not_taken_for_one(root: Path) -> None:
     def interrupted(*_: object) -> float:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(VALUE, interrupted)
-    assert main(["-C", str(root), "tune", "--date", str(DAY)]) == ExitCode.INTERRUPTED
-    monkeypatch.setattr(VALUE, depth_counts)
-    winner = search(plan_of(root), silent)
-    assert winner.standing.earlier == 0
-    assert winner.standing.today == pytest.approx(6 / 10.01)
+    with pytest.raises(KeyboardInterrupt):
+        search(plan_of(root), silent, interrupted)
+    winner = search(plan_of(root), silent, depth_counts)
+    assert winner.progress.earlier == 0
+    assert winner.progress.today == pytest.approx(6 / 10.01)
 
 
-def test_trials_that_fail_are_told_and_the_search_goes_on(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_trials_that_fail_are_recorded_and_the_search_goes_on(root: Path) -> None:
     plan = plan_of(root)
 
     def value(_: TuningPlan, settings: Settings) -> float:
@@ -151,40 +148,34 @@ def test_trials_that_fail_are_told_and_the_search_goes_on(
             raise ModelError("the training diverged")
         return 0.5
 
-    monkeypatch.setattr(VALUE, value)
-    monkeypatch.setattr("recsys_cli.cli.commands.tune.parse_duration", lambda *_: 2)
-    assert main(["-C", str(root), "tune", "--date", str(DAY), "--json"]) == ExitCode.OK
-    out, err = capsys.readouterr()
-    told = json.loads(out)
-    assert told["trials"]["now"] - 1 == told["trials"]["failed"] == err.count("failed: the training diverged")
-    assert told["trials"]["failed"] > 2
-    assert (told["search"]["winner"], told["changes"]) == (0.5, [])
-    assert (told["untouched"]["comparisons"], told["untouched"]["better"]) == ([], "neither")
+    winner = search(replace(plan, request=replace(plan.request, budget=2)), silent, value)
+    assert winner.progress.failed == winner.progress.done - 1 > 2
+    assert (winner.progress.best, winner.changes()) == (0.5, {})
+    report = evaluate_winner(plan, winner)
+    assert (report.comparisons, report.better) == ([], "neither")
     assert "the training diverged" in (plan.folder / "journal.jsonl").read_text()
 
 
-def test_settings_that_cannot_be_trained_today_end_the_search(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_that_cannot_be_trained_today_end_the_search(root: Path) -> None:
     def fails(*_: object) -> float:
         raise InputError("no event lies before")
 
-    monkeypatch.setattr(VALUE, fails)
     with pytest.raises(InputError, match="no event lies before"):
-        search(plan_of(root), silent)
+        search(plan_of(root), silent, fails)
 
 
-def test_no_trial_begins_that_does_not_fit_into_the_time_left(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = iter(range(0, 100_000, 100))
-    monkeypatch.setattr("recsys_cli.pipelines.tuning.study.Search.mean_seconds", lambda _: 100.0)
-    monkeypatch.setattr("recsys_cli.pipelines.tune.time", SimpleNamespace(monotonic=lambda: next(clock)))
-    monkeypatch.setattr(VALUE, depth_counts)
-    seen: list[Standing] = []
+def test_no_trial_begins_that_does_not_fit_into_the_time_left(root: Path) -> None:
+    now = [0.0]
+
+    def takes_long(plan: TuningPlan, settings: Settings) -> float:
+        now[0] += 100.0
+        return depth_counts(plan, settings)
+
+    seen: list[SearchProgress] = []
     plan = plan_of(root)
-    search(replace(plan, request=replace(plan.request, budget=1_050)), seen.append)
-    assert [one.done for one in seen] == [0, 1, 2, 3, 4, 5, 6, 7, 8]  # and 200 s for the judgement
+    plan = replace(plan, request=replace(plan.request, budget=1_050))
+    search(plan, seen.append, takes_long, lambda: now[0])
+    assert [one.done for one in seen] == [0, 1, 2, 3, 4, 5, 6, 7, 8]  # and 200 s for the evaluation
     assert [one.expected for one in seen][1:] == [8] * 8
 
 
@@ -203,8 +194,8 @@ def test_what_happens_in_the_untouched_days_changes_no_trial(root: Path) -> None
     )
     plan = plan_of(root)
     two = search(plan, silent)
-    assert one.standing.today is not None and one.standing.today > 0
-    assert two.standing.today == one.standing.today
+    assert one.progress.today is not None and one.progress.today > 0
+    assert two.progress.today == one.progress.today
     assert [path.name for path in folder.iterdir()] == [path.name for path in (root / "first").iterdir()]
     events().filter(pl.col("user_id") != 3).write_parquet(root / "interactions.parquet")
     assert plan_of(root).folder != plan.folder
@@ -212,7 +203,7 @@ def test_what_happens_in_the_untouched_days_changes_no_trial(root: Path) -> None
 
 def test_as_many_later_windows_stay_untouched_as_judge_the_trials(root: Path) -> None:
     plan = plan_of(root, windows=2)
-    assert [exam.request.day for exam in plan.exams] == [DAY - WEEK, DAY - 2 * WEEK]
+    assert [holdout.request.day for holdout in plan.holdouts] == [DAY - WEEK, DAY - 2 * WEEK]
     assert [tables.day for tables in plan.known] == [DAY - 2 * WEEK, DAY - 3 * WEEK]
     assert all(tables.events["timestamp"].max() < tables.cut for tables in plan.known)
     with pytest.raises(UsageError, match="beyond the calendar"):
@@ -230,13 +221,12 @@ def test_the_trials_read_the_external_candidates_of_all_their_windows(root: Path
     plan = plan_of(root, windows=2)
     assert plan.known[-1].external is not None
     assert sorted(plan.known[-1].external) == [DAY - weeks * WEEK for weeks in (5, 4, 3)]
-    assert (search(plan, silent).standing.today or 0) > 0
+    assert (search(plan, silent).progress.today or 0) > 0
     liked.tail(300).write_parquet(root / f"external/{DAY - 5 * WEEK}.parquet")
     assert plan_of(root, windows=2).folder != plan.folder
 
 
-def test_the_winners_file_is_adopted_by_copying_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(VALUE, depth_counts)
+def test_the_winners_file_is_adopted_by_copying_it(root: Path) -> None:
     (root / "settings/settings.toml").write_text(
         '[default.data.interactions]\npath = "interactions.parquet"\n'
     )
@@ -247,32 +237,28 @@ def test_the_winners_file_is_adopted_by_copying_it(root: Path, monkeypatch: pyte
     adopted = plan_of(root)
     assert values_of(adopted.workspace.settings, space_of(adopted.workspace.settings)) == winner.values
     assert adopted.folder == plan.folder  # the search goes on from the adopted settings
-    assert search(adopted, silent).standing.today == winner.standing.best
+    assert search(adopted, silent, depth_counts).progress.today == winner.progress.best
 
 
 def test_the_journal_is_text_and_loading_it_runs_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a pickle was loaded")
 
-    monkeypatch.setattr(VALUE, depth_counts)
     plan = plan_of(root)
-    search(plan, silent)
+    search(plan, silent, depth_counts)
     assert all("op_code" in line for line in journal(plan))
     for name in ("loads", "load", "Unpickler"):
         monkeypatch.setattr(pickle, name, never)
-    assert search(plan, silent).standing.earlier >= 1
+    assert search(plan, silent, depth_counts).progress.earlier >= 1
 
 
-def test_a_line_that_a_killed_run_left_half_written_is_dropped(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(VALUE, depth_counts)
+def test_a_line_that_a_killed_run_left_half_written_is_dropped(root: Path) -> None:
     plan = plan_of(root)
-    done = search(plan, silent).standing.done
+    done = search(plan, silent, depth_counts).progress.done
     path = plan.folder / "journal.jsonl"
     path.write_bytes(path.read_bytes() + b'{"op_code":4,"worker')
     (plan.folder / "journal.jsonl.lock").symlink_to(path)
-    assert search(plan, silent).standing.earlier == done
+    assert search(plan, silent, depth_counts).progress.earlier == done
     assert journal(plan)
 
 
@@ -342,7 +328,7 @@ def test_the_program_searches_judges_and_goes_on(root: Path, capsys: pytest.Capt
     assert main([*command, "--json"]) == ExitCode.OK
     out, err = capsys.readouterr()
     told = json.loads(out)
-    assert "going on from 1 trials" in err
+    assert "resuming after 1 trials" in err
     assert told["schema_version"] == 1
     assert told["trials"] == {"earlier": 1, "now": 1, "failed": 0}
     assert told["search"]["winner"] >= told["search"]["today"] > 0
