@@ -23,9 +23,9 @@ def test_what_is_no_day_is_refused(refused: Refused, command: str, text: str) ->
 
 
 DAYS = [
-    ("features", "2020-01-01", ExitCode.INPUT, "no event lies before 2020-01-01 00:00 UTC"),
-    ("train", "2020-01-01", ExitCode.INPUT, "no event lies before 2020-01-01 00:00 UTC"),
-    ("evaluate", "2020-01-01", ExitCode.INPUT, "no event lies before 2020-01-01 00:00 UTC"),
+    ("features", "2020-01-01", ExitCode.INPUT, "there is no event before 2020-01-01 00:00 UTC"),
+    ("train", "2020-01-01", ExitCode.INPUT, "there is no event before 2020-01-01 00:00 UTC"),
+    ("evaluate", "2020-01-01", ExitCode.INPUT, "there is no event before 2020-01-01 00:00 UTC"),
     ("score", "2020-01-01", ExitCode.MODEL, "2020-01-01 is no future to it"),
     ("explain", "2020-01-01", ExitCode.USAGE, "nothing is published for 2020-01-01"),
     ("features", "2999-01-01", ExitCode.INPUT, "days old, the limit is 3650"),

@@ -163,10 +163,10 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
     "CSV, no date": (
         csv(HEADER, GOOD_ROW, "u02,101,soon,1"),
         "evaluate",
-        ("1 of 2 events have no timestamp that can be read", "timestamp_format"),
+        ("1 of 2 events have no readable timestamp", "timestamp_format"),
     ),
     "CSV, packed": (packed, "score", ("compressed CSV is not supported", "interactions.csv.gz", "parquet")),
-    "CSV, no rows": (csv(HEADER), "features", ("no event lies before 2026-03-02", "interactions.csv")),
+    "CSV, no rows": (csv(HEADER), "features", ("there is no event before 2026-03-02", "interactions.csv")),
     "null user of an event": (
         without("interactions", "user_id", "u03"),
         "features",
@@ -198,24 +198,28 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
     "a feature beyond all years": (
         as_kind("users", "city", pl.Datetime("ms")),
         "score",
-        ("column 'city' holds days or times beyond all calendars", "data/users.parquet"),
+        ("column 'city' holds dates or times that are out of range", "data/users.parquet"),
     ),
     "events beyond all years": (
         as_kind("interactions", "timestamp", pl.Date),
         "score",
-        ("column 'timestamp' holds days or times beyond all calendars", "data/interactions.parquet"),
+        ("column 'timestamp' holds dates or times that are out of range", "data/interactions.parquet"),
     ),
     "timestamp as text": (
         changed("interactions", lambda frame: frame.with_columns(timestamp=pl.lit("soon"))),
         "score",
         ("column 'timestamp' holds text, not a timestamp", "timestamp_format"),
     ),
-    "no events": (changed("interactions", pl.DataFrame.clear), "score", ("no event lies before 2026-03-02",)),
+    "no events": (
+        changed("interactions", pl.DataFrame.clear),
+        "score",
+        ("there is no event before 2026-03-02",),
+    ),
     "no events to learn from": (changed("interactions", pl.DataFrame.clear), "train", ("no event lies",)),
     "events after the date": (
         changed("interactions", lambda frame: frame.filter(pl.col("timestamp") >= CUT)),
         "score",
-        ("no event lies before 2026-03-02 00:00 UTC", "choose a later --date"),
+        ("there is no event before 2026-03-02 00:00 UTC", "choose a later --date"),
     ),
     "weight beyond all numbers": (
         changed("interactions", lambda frame: frame.with_columns(weight=pl.lit(1e300))),
@@ -240,7 +244,7 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
     ),
     "empty file": (with_bytes("users", lambda _: b""), "features", ("cannot be read", "users.parquet")),
     "no parquet": (with_bytes("users", lambda _: b"user_id,age\n" * 9), "score", ("not a parquet file",)),
-    "empty folder": (folder_of(None), "score", ("the folder holds no table", "data/interactions.parquet")),
+    "empty folder": (folder_of(None), "score", ("the folder contains no table", "data/interactions.parquet")),
     "folder of both kinds": (
         both_kinds,
         "features",
@@ -251,7 +255,7 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
         "score",
         ("parquet and CSV files", "/a.csv", "/b.parquet", "left out", "glob", "/*.parquet"),
     ),
-    "folder without tables": (folder_of("notes.md"), "train", ("the folder holds no table",)),
+    "folder without tables": (folder_of("notes.md"), "train", ("the folder contains no table",)),
     "nothing to recommend": (
         changed("items", lambda frame: frame.with_columns(available_until=pl.date(2026, 3, 1))),
         "score",
@@ -368,17 +372,17 @@ SETTINGS: dict[str, tuple[Fault, tuple[str, ...], tuple[str, ...]]] = {
     "exclude: unknown column": (
         no_fault,
         ("scoring.exclude=genres = 'x'",),
-        ("names the column 'genres', which is missing; did you mean 'genre'?",),
+        ("uses the column 'genres', which is missing; did you mean 'genre'?",),
     ),
     "exclude: no condition": (
         no_fault,
         ("scoring.exclude=price + 1",),
-        ("'price + 1' is no condition: it gives Float64",),
+        ("'price + 1' is not a condition: it gives Float64",),
     ),
     "filter: unknown column": (
         no_fault,
         ("data.interactions.filter=wait > 1",),
-        ("names the column 'wait', which is missing; did you mean 'weight'?", "data/interactions.parquet"),
+        ("uses the column 'wait', which is missing; did you mean 'weight'?", "data/interactions.parquet"),
     ),
     "filter: other types": (no_fault, ("data.items.filter=genre = 3",), ("'genre = 3' cannot be used",)),
     "feature with a built-in's name": (

@@ -84,7 +84,7 @@ FAULTS: list[tuple[str, pl.Expr, str, str]] = [
         "events",
         pl.when(pl.col(ITEM_ID) == "tea").then(pl.col(TIMESTAMP)),
         "error",
-        "1 of 3 events have no timestamp that can be read",
+        "1 of 3 events have no readable timestamp",
     ),
     (
         "events",
@@ -93,13 +93,13 @@ FAULTS: list[tuple[str, pl.Expr, str, str]] = [
         .otherwise(pl.col(TIMESTAMP))
         .alias(TIMESTAMP),
         "warning",
-        "1 of 3 events lie before 1971",
+        "1 of 3 events are before 1971",
     ),
     (
         "events",
         pl.lit(datetime(2010, 11, 26)).alias(TIMESTAMP),
         "error",
-        "no event lies before 2010-11-26 00:00 UTC",
+        "there is no event before 2010-11-26 00:00 UTC",
     ),
     ("users", pl.col(USER_ID) + 6, "warning", "2 user_ids of the events, 100.0% of the events,"),
     (
@@ -116,13 +116,13 @@ FAULTS: list[tuple[str, pl.Expr, str, str]] = [
     ),
     ("users", pl.col(USER_ID).replace(3, 1), "error", "1 user_ids have more than one row: 1 …"),
     ("users", pl.col(USER_ID).cast(pl.Float64), "error", "user_id holds Float64"),
-    ("items", pl.lit("soon").alias("available_from"), "error", "2 values of available_from are no days"),
-    ("items", pl.lit(14_000).alias("available_from"), "error", "available_from holds Int32, not days"),
+    ("items", pl.lit("soon").alias("available_from"), "error", "2 values of available_from are not dates"),
+    ("items", pl.lit(14_000).alias("available_from"), "error", "available_from holds Int32, not dates"),
     (
         "items",
         pl.lit("2009-12-31").alias("available_until"),
         "warning",
-        "1 items have an available_until before their available_from; they are never shown",
+        "1 items have an available_until before their available_from; they are never recommended",
     ),
 ]
 
@@ -284,7 +284,7 @@ def test_the_program_finds_real_data_fit_and_writes_nothing(
     assert (told["schema_version"], told["date"]) == (1, "2010-11-26")
     events = pl.read_parquet(retail / "interactions.parquet", columns=[USER_ID, ITEM_ID, TIMESTAMP])
     past = events.filter(pl.col(TIMESTAMP) < datetime(2010, 11, 26))
-    repeated = f"{len(past) - past.n_unique():,} events repeat the user, item and timestamp of another"
+    repeated = f"{len(past) - past.n_unique():,} events repeat the user, item and timestamp of another event"
     assert [(one["severity"], one["what"]) for one in told["problems"]] == [
         ("warning", f"{repeated}; each counts"),
         NO_MODEL,

@@ -279,8 +279,8 @@ def test_bad_rows_and_columns_stop_a_run_with_all_of_them(
     error = capsys.readouterr().err
     assert "3 problems with the inputs" in error
     assert "column 'customer' is missing" in error and "did you mean 'item_id'" not in error
-    assert "4 of 1,204 rows repeat the user and item of another" in error
-    assert "1 of 1,204 rows lack a score that is a finite number" in error
+    assert "4 of 1,204 rows repeat the user and item of another row" in error
+    assert "1 of 1,204 rows lack a finite score" in error
 
 
 def test_unknown_ids_are_dropped_and_counted(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

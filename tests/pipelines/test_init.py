@@ -155,7 +155,7 @@ def test_generic_settings_read_numbered_categories_and_the_rest_is_reported(tmp_
     known = tables_of(tmp_path, date(2026, 1, 3)).items
     assert known["maker_id"].to_list() == ["3", "3", "4", "4"]
     assert [(one.table, one.column, one.reason) for one in report.unused] == [
-        ("items", "bio", "free text: a value of its own in every row")
+        ("items", "bio", "free text: a different value in every row")
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the user's own columns mean: guessed from their names, types and values."""
+"""Guess what the user's own columns mean, from their names, types and values."""
 
 import re
 import shlex
@@ -65,7 +65,7 @@ _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 
 @dataclass(frozen=True)
 class Guess:
-    """One thing that was guessed, for the user to check."""
+    """One guessed setting, for the user to check."""
 
     table: str
     setting: str
@@ -74,11 +74,11 @@ class Guess:
 
 @dataclass(frozen=True)
 class UnusedColumn:
-    """A column that the settings leave out.
+    """A column that the guessed settings do not use.
 
     Attributes:
-        reason: why it is left out.
-        fix: how to use it all the same; "" for events' columns that have no use.
+        reason: why it is not used.
+        fix: how to use it anyway; "" for columns of events that have no use.
     """
 
     table: str
@@ -88,7 +88,7 @@ class UnusedColumn:
 
 
 class GuessedData(NamedTuple):
-    """Settings that read the tables, what they rest on, and the columns that they leave out."""
+    """Settings for the tables, the guesses they are based on, and the columns that they do not use."""
 
     data: DataSettings
     guesses: list[Guess]
@@ -108,15 +108,15 @@ class _Source:
 def guess_data(
     paths: Mapping[str, str], workspace: Path, named: Sequence[tuple[str, str]] = ()
 ) -> GuessedData:
-    """Return settings that read the tables, what they rest on and what they leave out.
+    """Return settings for the tables, the guesses they are based on, and the columns that they do not use.
 
     Args:
         paths: table name = file, folder or glob, relative to the workspace or absolute.
         workspace: the folder that relative paths start from.
-        named: pairs of a contract column and the source's column that holds it; they win over guesses.
+        named: pairs of a contract column and the source's column for it; they override guesses.
 
-    Raises: InputError for a table that cannot be read or lacks a required column; UsageError for a column
-        named in vain.
+    Raises: InputError for a table that cannot be read or lacks a required column; UsageError for an
+        unknown name in `named`.
     """
     sources = [_open(name, path, workspace) for name, path in paths.items()]
     _require_known(named, sources)
@@ -127,7 +127,7 @@ def guess_data(
         for key in (USER_ID, ITEM_ID)
     }
     data = DataSettings.model_validate({**id_types, **tables})
-    return GuessedData(data, list(_told(data)), [one for _, unused in mapped.values() for one in unused])
+    return GuessedData(data, list(_guesses(data)), [one for _, unused in mapped.values() for one in unused])
 
 
 def _open(name: str, path: str, workspace: Path) -> _Source:
@@ -151,7 +151,7 @@ def _open(name: str, path: str, workspace: Path) -> _Source:
 
 
 def _require_known(named: Sequence[tuple[str, str]], sources: Sequence[_Source]) -> None:
-    """Raises: UsageError for a contract name or a column that does not exist."""
+    """Raise: UsageError for a contract name or a column that does not exist."""
     for contract, column in named:
         if contract not in NAMES:
             raise UsageError(
@@ -169,7 +169,7 @@ def _require_known(named: Sequence[tuple[str, str]], sources: Sequence[_Source])
 
 
 def _mapped(source: _Source, named: Sequence[tuple[str, str]]) -> tuple[TableSettings, list[UnusedColumn]]:
-    """Return the table's settings with its columns mapped, and the columns that they leave out."""
+    """Return the table's settings with its columns mapped, and the columns that they do not use."""
     found = {
         contract: _column_of(contract, source, named)
         for contract in (*_REQUIRED[source.name], *_OPTIONAL[source.name])
@@ -198,11 +198,11 @@ def _unused_of_events(column: pl.Series, *, may_weigh: bool) -> UnusedColumn:
     if may_weigh and is_amount and _MAY_WEIGH.search(column.name):
         option = f"--map {shlex.quote(f'{WEIGHT}={column.name}')}"
         return UnusedColumn(INTERACTIONS, column.name, "may be a weight", option)
-    return UnusedColumn(INTERACTIONS, column.name, "no column of the contract", "")
+    return UnusedColumn(INTERACTIONS, column.name, "not a column of the contract", "")
 
 
 def _column_of(contract: str, source: _Source, named: Sequence[tuple[str, str]]) -> str | None:
-    """Return the column that the user named, else the likeliest by its name, else None."""
+    """Return the column that the user named, else the most likely one by its name, else None."""
     columns = source.sample.columns
     for name, column in named:
         if name == contract and column in columns:
@@ -211,7 +211,7 @@ def _column_of(contract: str, source: _Source, named: Sequence[tuple[str, str]])
     if contract == _OWN_KEY.get(source.name):
         names.append("id")
     fitting = [column for column in columns if _can_be(contract, source.sample[column])]
-    return _first_alike(names, fitting)
+    return _first_match(names, fitting)
 
 
 def _can_be(contract: str, column: pl.Series) -> bool:
@@ -227,13 +227,16 @@ def _can_be(contract: str, column: pl.Series) -> bool:
     return True
 
 
-def _first_alike(names: Iterable[str], columns: Sequence[str]) -> str | None:
-    """Return the column of the earliest name, whatever the case and the signs between the words."""
-    by_bare_name = {_bare(column): column for column in reversed(columns)}
-    return next((by_bare_name[_bare(name)] for name in names if _bare(name) in by_bare_name), None)
+def _first_match(names: Iterable[str], columns: Sequence[str]) -> str | None:
+    """Return the column that matches the earliest of the names; case and punctuation are ignored."""
+    by_normalised_name = {_normalised(column): column for column in reversed(columns)}
+    return next(
+        (by_normalised_name[_normalised(name)] for name in names if _normalised(name) in by_normalised_name),
+        None,
+    )
 
 
-def _bare(name: str) -> str:
+def _normalised(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
@@ -251,7 +254,7 @@ def _require_columns(source: _Source, columns: Mapping[str, str]) -> None:
 def _all_integers(
     sources: Sequence[_Source], tables: Mapping[str, TableSettings], key: str, workspace: Path
 ) -> bool:
-    """Tell whether every table can keep the id as an integer without losing a character of it."""
+    """Return whether in every table the id can be an integer without any loss."""
     for source in sources:
         table = tables[source.name]
         if key not in table.columns:
@@ -269,8 +272,8 @@ def _plain_integers(ids: pl.LazyFrame, source: _Source) -> bool:
     return bool(collect_source(ids.select(plain), [Path(source.table.path)]).item())
 
 
-def _told(data: DataSettings) -> Iterator[Guess]:
-    """Tell each table's columns, the way it is written and its features, then the ids' types."""
+def _guesses(data: DataSettings) -> Iterator[Guess]:
+    """Yield each table's columns, format and features, then the types of the ids."""
     for name in (INTERACTIONS, USERS, ITEMS):
         table: TableSettings = getattr(data, name)
         for contract, column in table.columns.items():

@@ -1,4 +1,4 @@
-"""Which columns of users or items may serve as features, judged by names, types and values."""
+"""Guess which columns of users or items can be features, from their names, types and values."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from recsys_cli.utils.columns import CONTRACT, ITEM, USER
 from recsys_cli.utils.errors import InputError
 
 _MAX_CATEGORIES: Final = FeaturesSettings().max_categories
-_MIN_COVERAGE = 0.5  # of the filled rows, by the values that training keeps
+_MIN_COVERAGE = 0.5  # of the filled rows, by the values that training uses
 _MAX_NULLS = 0.99
 _LIST_SEPARATORS = ("|", ";", ", ", ",")
 _SHARE_OF_LISTS = 0.1
-_TIMES_SEEN = 1_000  # values that tell a text of times from another
+_TIME_SAMPLE = 1_000  # values that are tried as times
 _CATEGORY_NAME = re.compile(
     r"(^|[\W_])(id|uuid|guid|hash|code|key|no|nr|zip|zip_?code|post_?code|postal_?code|category|brand|"
     r"manufacturer|supplier|vendor|department|store|shop|region|type)$|(?-i:[a-z]I[dD]$)",
@@ -28,8 +28,8 @@ _USELESS_NAMES = {
     "contact details": re.compile(r"(^|[\W_])(phone|e?mail)$", re.IGNORECASE),
     "links": re.compile(r"(^|[\W_])(url|uri|link|image)$", re.IGNORECASE),
 }
-_NAME_IT = "name it in {section}.features to use it all the same"
-_NAME_CATEGORY = "name it in {section}.features and category_features to use it all the same"
+_NAME_IT = "name it in {section}.features to use it anyway"
+_NAME_CATEGORY = "name it in {section}.features and category_features to use it anyway"
 _WAIT = "name it in {section}.features once its values differ"
 _RENAME = "rename it in the source to use it"
 _STORE = "store it as text, a number or a list of texts to use it"
@@ -38,7 +38,7 @@ _COUNT_DAYS = "turn it into a number in the source, such as an age in days, to u
 
 @dataclass(frozen=True)
 class Unfit:
-    """Why a column is not taken as a feature, and how to use it all the same."""
+    """Why a column is not used as a feature, and how to use it anyway."""
 
     reason: str
     fix: str = _NAME_IT
@@ -46,11 +46,11 @@ class Unfit:
 
 @dataclass(frozen=True)
 class FeatureGuess:
-    """What the spare columns of users or items are good for.
+    """Which of the remaining columns of users or items are features.
 
     Attributes:
-        settings: features, list_features, list_separator and category_features, as far as there are some.
-        unfit: each other column, in the table's order.
+        settings: features, list_features, list_separator and category_features, without empty ones.
+        unfit: every other column, in the table's order.
     """
 
     settings: dict[str, Any]
@@ -58,13 +58,13 @@ class FeatureGuess:
 
 
 def guess_features(table: pl.DataFrame, section: str) -> FeatureGuess:
-    """Judge a table's spare columns.
+    """Decide which of a table's remaining columns are features.
 
     Numbers, booleans, lists, and texts or numbered categories whose values repeat become features; ids,
     dates, free text and constants do not.
 
     Args:
-        section: the table's settings, such as data.items.
+        section: the key of the table's settings, such as data.items.
     """
     columns = {name: _filled(table[name]) for name in table.columns}
     unfit = {name: _unusable(name, values, len(table)) for name, values in columns.items()}
@@ -85,7 +85,7 @@ def guess_features(table: pl.DataFrame, section: str) -> FeatureGuess:
 
 
 def _filled(column: pl.Series) -> pl.Series:
-    """Return the values without null and NaN; named values as text."""
+    """Return the values without null and NaN; categorical values as text."""
     values = column.drop_nulls()
     if isinstance(values.dtype, pl.Categorical | pl.Enum):
         return values.cast(pl.String)
@@ -93,7 +93,7 @@ def _filled(column: pl.Series) -> pl.Series:
 
 
 def _wide_last(features: Mapping[str, pl.Series], lists: Sequence[str]) -> list[str]:
-    """Return the names, categories of more values than training keeps last.
+    """Return the names; categories with more values than training uses come last.
 
     By default `popular_segment` makes a segment of each value of the users' first text feature.
     """
@@ -106,13 +106,13 @@ def _is_wide(name: str, values: pl.Series) -> bool:
 
 
 def _unusable(name: str, values: pl.Series, rows: int) -> Unfit | None:
-    """Return why a column can be no feature whatever its values mean; None where it can be."""
+    """Return why a column cannot be a feature, whatever its values mean; None if it can."""
     return _unfit_name(name, values.dtype) or _unfit_filling(values, rows) or _unfit_kind(values.dtype)
 
 
 def _unfit_name(name: str, kind: pl.DataType) -> Unfit | None:
     if name in (*CONTRACT, USER, ITEM):
-        return Unfit("the name has its own meaning", _RENAME)
+        return Unfit("the name is reserved", _RENAME)
     if kind != pl.Boolean:
         for meaning, names in _USELESS_NAMES.items():
             if names.search(name):
@@ -125,7 +125,7 @@ def _unfit_filling(values: pl.Series, rows: int) -> Unfit | None:
         return Unfit("no values", _WAIT)
     empty = rows - len(values)
     if not values.dtype.is_nested() and values.n_unique() == 1:
-        return Unfit(f"constant but for {empty:,} empty rows") if empty else Unfit("constant", _WAIT)
+        return Unfit(f"constant except for {empty:,} empty rows") if empty else Unfit("constant", _WAIT)
     if empty > rows * _MAX_NULLS:
         return Unfit(f"empty in all but {len(values):,} of {rows:,} rows")
     return None
@@ -133,13 +133,13 @@ def _unfit_filling(values: pl.Series, rows: int) -> Unfit | None:
 
 def _unfit_kind(kind: pl.DataType) -> Unfit | None:
     if kind.is_temporal():
-        return Unfit("days or times", _COUNT_DAYS)
-    if _has_a_place(kind):
+        return Unfit("dates or times", _COUNT_DAYS)
+    if _is_supported(kind):
         return None
-    return Unfit(f"{shorten(str(kind), 40, placeholder=' …')} has no place in a model", _STORE)
+    return Unfit(f"{shorten(str(kind), 40, placeholder=' …')} is not supported", _STORE)
 
 
-def _has_a_place(kind: pl.DataType) -> bool:
+def _is_supported(kind: pl.DataType) -> bool:
     if isinstance(kind, pl.List):
         inner = kind.inner
         return inner == pl.String or isinstance(inner, pl.Categorical | pl.Enum)
@@ -147,19 +147,19 @@ def _has_a_place(kind: pl.DataType) -> bool:
 
 
 def _unfit_values(name: str, values: pl.Series) -> Unfit | None:
-    """Return why the values of a usable column make no feature; None where they make one."""
+    """Return why the values of a usable column are no good as a feature; None if they are."""
     if values.dtype == pl.String:
         return _unfit_text(values)
     if _is_numbered(name, values):
         reason = _unfit_category(values)
         return Unfit(f"looks like an id: {reason}", _NAME_CATEGORY) if reason else None
     if values.dtype.is_integer() and len(values) > 20 and values.n_unique() == len(values):
-        return Unfit("a number of its own in every row")
+        return Unfit("a different number in every row")
     return None
 
 
 def _is_numbered(name: str, values: pl.Series) -> bool:
-    """Tell whether whole numbers name something, such as a maker, rather than count it."""
+    """Return whether whole numbers are codes, such as a maker's, and not amounts."""
     if not values.dtype.is_numeric() or not _CATEGORY_NAME.search(name):
         return False
     numbers = values.cast(pl.Float64)
@@ -170,7 +170,7 @@ def _unfit_text(values: pl.Series) -> Unfit | None:
     if _most_contain(values, "://"):
         return Unfit("links")
     if _are_times(values):
-        return Unfit("days or times", _COUNT_DAYS)
+        return Unfit("dates or times", _COUNT_DAYS)
     reason = _unfit_category(values)
     if reason is None:
         return None
@@ -183,17 +183,17 @@ def _most_contain(values: pl.Series, sign: str) -> bool:
 
 def _are_times(values: pl.Series) -> bool:
     try:
-        return bool(guess_timestamp(values.head(_TIMES_SEEN)))
+        return bool(guess_timestamp(values.head(_TIME_SAMPLE)))
     except InputError:
         return False
 
 
 def _unfit_category(values: pl.Series) -> str | None:
-    """Return why values do not repeat enough for a category to mean something; None where they do."""
+    """Return why values do not repeat often enough to be categories; None if they do."""
     different, rows = values.n_unique(), len(values)
     if different > max(2, rows // 2):
         if different == rows:
-            return "a value of its own in every row"
+            return "a different value in every row"
         return f"{different:,} values in {rows:,} filled rows hardly repeat"
     counts = values.value_counts(sort=True)["count"]
     coverage = counts.head(_MAX_CATEGORIES).sum() / rows
@@ -203,7 +203,7 @@ def _unfit_category(values: pl.Series) -> str | None:
 
 
 def _text_lists(columns: Mapping[str, pl.Series]) -> tuple[str, Sequence[str]]:
-    """Return the separator that most columns use between several values, and these columns."""
+    """Return the separator with which most columns hold lists, and these columns."""
     texts = {name: values for name, values in columns.items() if values.dtype == pl.String}
     found = {
         separator: [name for name, values in texts.items() if _is_list(values, separator)]
@@ -215,5 +215,5 @@ def _text_lists(columns: Mapping[str, pl.Series]) -> tuple[str, Sequence[str]]:
 def _is_list(values: pl.Series, separator: str) -> bool:
     if values.str.contains(separator, literal=True).sum() <= len(values) * _SHARE_OF_LISTS:
         return False
-    parts = values.str.split(separator).explode().str.strip_chars()
-    return _unfit_category(parts) is None
+    elements = values.str.split(separator).explode().str.strip_chars()
+    return _unfit_category(elements) is None

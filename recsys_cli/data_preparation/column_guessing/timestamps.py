@@ -1,4 +1,4 @@
-"""When events happened: which unit or format a column of times is in, and the newest one."""
+"""Guess the unit or format of a column of times; find the day after the newest event."""
 
 from datetime import date
 from itertools import product
@@ -17,7 +17,7 @@ _CLOCKS = ("", " %H:%M", " %H:%M:%S%.f", "T%H:%M:%S%.f", "T%H:%M:%S%.fZ", " %H:%
 _IN_UTC = ("Z", "UTC")
 _FORMATS = tuple(day + clock for day, clock in product(_DAYS, _CLOCKS))
 _SAMPLE_VALUES = 20_000
-_MUST_FIT = 0.9  # of the values; the rest is for `recsys check` to tell
+_MUST_FIT = 0.9  # share of the values; `recsys check` reports the others
 
 
 def guess_timestamp(column: pl.Series) -> dict[str, str]:
@@ -33,7 +33,7 @@ def guess_timestamp(column: pl.Series) -> dict[str, str]:
     found = _best_format(column.drop_nulls().unique(maintain_order=True).head(_SAMPLE_VALUES))
     if found is None:
         raise InputError(
-            f"the times in {column.name!r} are in no known format: {column.drop_nulls().head(1).to_list()}",
+            f"the times in {column.name!r} are in an unknown format: {column.drop_nulls().head(1).to_list()}",
             where=column.name,
             fix="write them as 2026-11-23 08:30:00, or name another column with --map timestamp=COLUMN",
         )
@@ -42,7 +42,7 @@ def guess_timestamp(column: pl.Series) -> dict[str, str]:
 
 
 def is_day(column: pl.Series) -> bool:
-    """Tell whether the column holds days as 2026-11-23."""
+    """Return whether the column holds dates as 2026-11-23."""
     if column.dtype != pl.String:
         return column.dtype == pl.Date
     values = column.drop_nulls()
@@ -50,7 +50,7 @@ def is_day(column: pl.Series) -> bool:
 
 
 def day_after(table: InteractionsSettings, workspace: Path) -> date | None:
-    """Return the day after the newest event: the first one that may be scored with all events known.
+    """Return the day after the newest event: the first one that can be scored with all events known.
 
     Raises: InputError if the table cannot be read.
     """
@@ -74,7 +74,7 @@ def _day(time: pl.Expr, kind: pl.DataType, table: InteractionsSettings) -> pl.Ex
 
 
 def _best_format(values: pl.Series) -> str | None:
-    """Return the first of the formats that read the most values."""
+    """Return the format that reads the most values, the first of equals."""
     if values.is_empty():
         return None
     fits = {one: _share_read(values, one) for one in _FORMATS}

@@ -1,4 +1,4 @@
-"""The demo's items: niches of taste, releases, popularity that follows Zipf's law and fades with age."""
+"""The demo's items: niches, release dates, and popularity that follows Zipf's law and falls with age."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,11 +18,11 @@ SEXES = ("F", "M")
 
 
 class Appeal(NamedTuple):
-    """Whom a genre attracts."""
+    """Which users a genre attracts."""
 
     share: float  # of the catalogue
     age: float  # index of the age band that likes it best
-    male: float  # above 0: men rather than women
+    male: float  # above 0: more men than women
     kids: float  # above 0: families with children
 
 
@@ -58,7 +58,7 @@ _NEVER = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Niches:
-    """Kinds of items, finer than genres, with their attraction to each group of users (log weights)."""
+    """Groups of items, finer than genres, with their appeal to each group of users (log weights)."""
 
     genres: Integers  # (niches, 2): the main and the second genre
     series: Flags  # (niches,)
@@ -70,7 +70,7 @@ class Niches:
 
 @dataclass(frozen=True)
 class Releases:
-    """When each item may be watched, in days from the first day of the span: from <= day < until."""
+    """When each item is available, in days from the first day of the span: from <= day < until."""
 
     available_from: Integers
     available_until: Integers
@@ -141,7 +141,7 @@ def _invent_niches(count: int, rng: np.random.Generator) -> Niches:
 
 
 def _invent_releases(items: int, days: int, period_days: int, rng: np.random.Generator) -> Releases:
-    """Release on the first day of a period; the first item is always there, so that no day is empty."""
+    """Release items on the first day of a period; the first item is always available: no day is empty."""
     periods = -(-days // period_days)
     kind = rng.random(items)
     before = -rng.integers(1, 1500, items)
@@ -182,7 +182,7 @@ def _stack_niches(weights: Floats, members: Integers, lengths: Integers, period_
 
 
 def _popularity(items: int, rng: np.random.Generator) -> Floats:
-    """Return weights after Zipf's law in random order; some items interest nobody."""
+    """Return weights by Zipf's law in random order; some items have no weight at all."""
     weights = 1.0 / (rng.permutation(items) + 3.0 + items / 100)
     silent = rng.random(items) < _SILENT_SHARE
     silent[0] = False
@@ -190,7 +190,7 @@ def _popularity(items: int, rng: np.random.Generator) -> Floats:
 
 
 def _trend(starts: Integers, releases: Releases, rng: np.random.Generator) -> Floats:
-    """Return (periods, items): fresh items are loved, old ones come and go in waves, absent ones are zero."""
+    """Return (periods, items): high for new items, in waves for old ones, zero for unavailable ones."""
     items = len(releases.available_from)
     age = starts[:, None] - releases.available_from
     fresh = 0.4 + 2.5 * np.exp(-np.maximum(age, 0) / 25.0)
@@ -223,7 +223,7 @@ def _items_table(
 
 
 def _genre_lists(genres: Integers, rng: np.random.Generator) -> list[list[str]]:
-    """Return one to three genres an item: its niche's, the second not always, and sometimes a stray."""
+    """Return one to three genres per item: one or two of its niche, and sometimes a random one."""
     names = list(GENRES)
     second = rng.random(len(genres)) < 0.7
     stray = np.where(rng.random(len(genres)) < 0.2, rng.integers(len(names), size=len(genres)), genres[:, 0])
@@ -233,7 +233,7 @@ def _genre_lists(genres: Integers, rng: np.random.Generator) -> list[list[str]]:
 
 
 def _release_years(releases: Releases, days: int, rng: np.random.Generator) -> Integers:
-    """Return the year of the film: this year's for new ones, decades back for the stock."""
+    """Return release years: recent for items released in the span, up to decades back for the others."""
     new = releases.available_from >= 0
     year = np.array([day.as_py().year for day in _dates(releases.available_from, days)])
     back = rng.exponential(9.0, len(year)).astype(np.int64)
@@ -247,7 +247,7 @@ def _age_ratings(kids: Floats, rng: np.random.Generator) -> Integers:
 
 
 def _dates(offsets: Integers, days: int) -> Any:
-    """Return days from the span's start as dates; never is null."""
+    """Return dates from days since the span's start; `_NEVER` becomes null."""
     start = (first_day(days) - date(1970, 1, 1)).days
     never = offsets == _NEVER
     since_epoch = np.where(never, 0, offsets) + start

@@ -1,4 +1,4 @@
-"""The demo's users, with tastes that follow their demographics, and what they watched."""
+"""The demo's users, whose preferences depend on their demographics, and what they watched."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -17,8 +17,8 @@ _UNKNOWN_SHARE = 0.02  # of each demographic answer
 _WITHOUT_EVENTS = 0.05
 _CROWD_SHARE = 0.12  # of the events go to whatever is popular with everybody
 _GLIMPSE_SHARE = 0.08
-_TRIES_FOR_HEAVY = 4.0  # heavy users meet the same items again and again
-_SERIES_AGAIN = 0.4  # a series that comes up again is watched again, a film is not
+_TRIES_FOR_HEAVY = 4.0  # heavy users draw the same items again and again
+_SERIES_AGAIN = 0.4  # a series that is drawn again is watched again, a film is not
 _HOUR_WEIGHTS = np.array(
     [5, 3, 2, 1, 1, 1, 2, 3, 4, 5, 5, 6, 7, 7, 7, 7, 8, 10, 13, 16, 18, 17, 14, 9], dtype=float
 )
@@ -26,7 +26,7 @@ _HOUR_WEIGHTS = np.array(
 
 @dataclass(frozen=True)
 class Audience:
-    """A chunk of users: row n is one user in every array."""
+    """A chunk of users: index n is the same user in every array."""
 
     ids: Integers
     age: Integers  # index in AGES
@@ -66,19 +66,19 @@ def events_table(
     tries = np.ceil(wanted * (1.25 + _TRIES_FOR_HEAVY * wanted / len(catalogue.ids))).astype(np.int64)
     user = np.repeat(np.arange(len(wanted)), tries)
     day = _days_of(user, len(wanted), days, rng)
-    niche, own = _niches_of(user, _tastes(audience, catalogue.niches, rng), rng)
+    niche, own = _niches_of(user, _preferences(audience, catalogue.niches, rng), rng)
     item = catalogue.draws.draw(day, niche, rng)
-    kept = _first_wanted(_watchable(user, item, catalogue, rng), user, wanted)
+    chosen = _first_wanted(_watchable(user, item, catalogue, rng), user, wanted)
     seconds = day * 86_400 + _time_of_day(len(day), rng)
-    kept = kept[np.lexsort((seconds[kept], user[kept]))]
-    watched = _watched_percent(own[kept], rng)
+    chosen = chosen[np.lexsort((seconds[chosen], user[chosen]))]
+    watched = _watched_percent(own[chosen], rng)
     return pa.table(
         {
-            USER_ID: audience.ids[user[kept]],
-            ITEM_ID: catalogue.ids[item[kept]],
-            TIMESTAMP: _timestamps(seconds[kept], days),
+            USER_ID: audience.ids[user[chosen]],
+            ITEM_ID: catalogue.ids[item[chosen]],
+            TIMESTAMP: _timestamps(seconds[chosen], days),
             "watched_pct": watched,
-            "total_dur": _seconds_watched(watched, catalogue.runtime[item[kept]], rng),
+            "total_dur": _seconds_watched(watched, catalogue.runtime[item[chosen]], rng),
         }
     )
 
@@ -89,7 +89,7 @@ def _answers(names: tuple[str, ...], codes: Integers, rng: np.random.Generator) 
 
 
 def _activity(users: int, items: int, events_per_user: float, rng: np.random.Generator) -> Integers:
-    """Return the number of events a user: heavy-tailed, the asked mean, some users without any."""
+    """Return the number of events per user: heavy-tailed with the given mean, some users without any."""
     beyond_first = max(events_per_user / (1 - _WITHOUT_EVENTS) - 1.0, 0.0)
     spread = 1.1
     rates = beyond_first * np.exp(spread * rng.standard_normal(users) - spread**2 / 2)
@@ -97,8 +97,8 @@ def _activity(users: int, items: int, events_per_user: float, rng: np.random.Gen
     return np.where(rng.random(users) < _WITHOUT_EVENTS, 0, wanted)
 
 
-def _tastes(audience: Audience, niches: Niches, rng: np.random.Generator) -> WeightedRows:
-    """Return each user's weights of niches: what the demographics share, and one's own."""
+def _preferences(audience: Audience, niches: Niches, rng: np.random.Generator) -> WeightedRows:
+    """Return each user's weights of niches: a demographic and a personal component."""
     weights = rng.standard_normal((len(audience.ids), len(niches.series)), dtype=np.float32) * 1.8
     weights += niches.by_age[audience.age] + niches.by_income[audience.income] + niches.by_sex[audience.sex]
     weights += audience.kids[:, None] * niches.kids
@@ -106,15 +106,15 @@ def _tastes(audience: Audience, niches: Niches, rng: np.random.Generator) -> Wei
     return WeightedRows.of(weights.ravel(), np.full(len(weights), weights.shape[1]))
 
 
-def _niches_of(user: Integers, tastes: WeightedRows, rng: np.random.Generator) -> tuple[Integers, Flags]:
-    """Return a niche for each draw, and whether it is the user's own choice rather than the crowd's."""
-    niches = len(tastes.ascending) // len(tastes.empty)
+def _niches_of(user: Integers, preferences: WeightedRows, rng: np.random.Generator) -> tuple[Integers, Flags]:
+    """Return a niche for each draw, and whether it follows the user's preference or overall popularity."""
+    niches = len(preferences.ascending) // len(preferences.empty)
     own = rng.random(len(user)) >= _CROWD_SHARE
-    return np.where(own, tastes.draw(user, rng) % niches, niches), own
+    return np.where(own, preferences.draw(user, rng) % niches, niches), own
 
 
 def _days_of(user: Integers, users: int, days: int, rng: np.random.Generator) -> Integers:
-    """Return a day for each draw: half of the users join during the span, and some of them leave again."""
+    """Return a day for each draw: half of the users join during the span, and some of them leave."""
     joined = np.where(rng.random(users) < 0.5, 0.0, rng.random(users))
     left = np.where(rng.random(users) < 0.7, 1.0, joined + rng.random(users) * (1.0 - joined))
     moment: Floats = joined[user] + rng.random(len(user)) * (left - joined)[user]
@@ -128,30 +128,30 @@ def _time_of_day(count: int, rng: np.random.Generator) -> Integers:
 
 
 def _watchable(user: Integers, item: Integers, catalogue: Catalogue, rng: np.random.Generator) -> Flags:
-    """Tell which draws can stand: the first of a user and item, and some of the later ones of a series."""
+    """Return which draws are valid: the first of a user and item, and some of the later ones of a series."""
     _, first = np.unique(user * len(catalogue.ids) + item, return_index=True)
-    stands = catalogue.series[item] & (rng.random(len(item)) < _SERIES_AGAIN)
-    stands[first] = True
-    return stands
+    valid = catalogue.series[item] & (rng.random(len(item)) < _SERIES_AGAIN)
+    valid[first] = True
+    return valid
 
 
-def _first_wanted(stands: Flags, user: Integers, wanted: Integers) -> Integers:
-    """Return the positions of each user's first `wanted` draws that stand; `user` ascends."""
-    positions = np.flatnonzero(stands)
+def _first_wanted(valid: Flags, user: Integers, wanted: Integers) -> Integers:
+    """Return the positions of each user's first `wanted` valid draws; `user` ascends."""
+    positions = np.flatnonzero(valid)
     owner = user[positions]
-    place = np.arange(len(owner)) - np.searchsorted(owner, owner)
-    return positions[place < wanted[owner]]
+    number = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    return positions[number < wanted[owner]]
 
 
 def _watched_percent(own: Flags, rng: np.random.Generator) -> Floats:
-    """Return whole percents: what users choose by taste they tend to finish; some are mere glimpses."""
+    """Return whole percents: users tend to finish what they prefer; some views are very short."""
     percent = rng.beta(np.where(own, 2.5, 0.9), 1.0) * 100
     glimpse = rng.random(len(own)) < _GLIMPSE_SHARE
     return np.floor(np.where(glimpse, rng.random(len(own)) * 4, percent + 1)).clip(0, 100).astype(np.float32)
 
 
 def _seconds_watched(percent: Floats, runtime: Integers, rng: np.random.Generator) -> Integers:
-    """Return seconds, some parts being watched twice; below four percent it was a look of minutes."""
+    """Return seconds watched, at times more than the runtime; below four percent a few minutes at most."""
     whole = runtime * (percent / 100.0) * rng.uniform(0.95, 1.2, len(percent))
     return np.where(percent < 4, rng.integers(5, 300, len(percent)), whole).astype(np.int32)
 

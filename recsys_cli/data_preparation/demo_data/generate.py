@@ -1,4 +1,4 @@
-"""The demo data: a streaming service shaped like KION, the same bytes for the same arguments."""
+"""Generate the demo data, a streaming service shaped like KION: same arguments, same bytes."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from recsys_cli.utils.storage.atomic_files import staging_folder, sync
 TABLES = ("interactions", "users", "items")
 
 _CHUNK_USERS = 50_000
-_VERSION = 1  # of the generator: raised when the same arguments give other data
+_VERSION = 1  # of the generator: increased when the same arguments give other data
 _SHAPE_KEY = b"recsys_demo"
 
 
@@ -35,7 +35,7 @@ class DemoShape:
     events_per_user: float = 5.7
 
     def __post_init__(self) -> None:
-        """Raises: UsageError for a size that makes no data set."""
+        """Raise: UsageError for a size out of bounds."""
         for name, least, most in (
             ("users", 1, 100_000_000),
             ("items", 10, 1_000_000),
@@ -54,7 +54,7 @@ class DemoShape:
 def generate(shape: DemoShape, folder: Path, progress: Progress = silent) -> None:
     """Write interactions.parquet, users.parquet and items.parquet into `folder`; progress counts users.
 
-    The files appear once all of them are complete.
+    The files appear when all of them are complete.
     Raises: OutputError if the folder cannot be written.
     """
     with staging_folder(folder.parent) as staged:
@@ -67,17 +67,17 @@ def generate(shape: DemoShape, folder: Path, progress: Progress = silent) -> Non
 
 
 def has_demo(shape: DemoShape, folder: Path) -> bool:
-    """Tell whether the folder holds all tables of exactly this shape."""
+    """Return whether the folder contains all tables of exactly this shape."""
     return all(_recorded(file) == _record(shape) for file in _files(folder))
 
 
 def foreign_tables(folder: Path) -> list[Path]:
-    """Return the files that stand where the demo's tables go and were not made by `generate`."""
+    """Return files with the names of the demo's tables that `generate` did not make."""
     return [file for file in _files(folder) if file.exists() and _recorded(file) is None]
 
 
 def _write_tables(shape: DemoShape, folder: Path, progress: Progress) -> None:
-    """Draw users and events chunk by chunk, each from a random stream of its own."""
+    """Generate users and events chunk by chunk, each chunk with its own random stream."""
     chunks = range(0, shape.users, _CHUNK_USERS)
     for_items, for_ids, *for_chunks = np.random.SeedSequence(shape.seed).spawn(2 + len(chunks))
     catalogue = invent_catalogue(shape.items, shape.days, np.random.default_rng(for_items))
@@ -98,7 +98,7 @@ def _user_ids(users: int, rng: np.random.Generator) -> Integers:
 
 
 class _TableWriter:
-    """Appends to one parquet file a table; every file records the shape that made it."""
+    """Appends to one parquet file per table; every file records the shape it was made for."""
 
     def __init__(self, folder: Path, record: bytes) -> None:
         self._folder = folder
@@ -129,7 +129,7 @@ def _record(shape: DemoShape) -> bytes:
 
 
 def _recorded(file: Path) -> bytes | None:
-    """Return the shape that a demo file records; None for a missing or foreign one."""
+    """Return the shape that a demo file records; None if it is missing or not a demo file."""
     try:
         metadata: dict[bytes, bytes] = pq.read_schema(file).metadata or {}
     except (OSError, pa.ArrowInvalid):

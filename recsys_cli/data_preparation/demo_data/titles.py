@@ -1,4 +1,4 @@
-"""Invented titles for the demo's catalogue: readable, and all different."""
+"""Generate titles for the demo's catalogue: readable and all different."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ Omar Oscar Paula Pavel Petra Rafael Rosa Sasha Selma Simon Sofia Tamara Theo Ver
 
 
 def invent_titles(count: int, rng: np.random.Generator) -> list[str]:
-    """Return `count` different titles in random order; a sequel's number is added once the words run out."""
+    """Return `count` different titles in random order; numbers are added when the combinations run out."""
     titles = [f"The {adjective} {noun}" for adjective in _ADJECTIVES for noun in _NOUNS]
     titles += [f"The {noun} of {place}" for noun in _NOUNS for place in _PLACES]
     titles += [f"{name}'s {noun}" for name in _NAMES for noun in _NOUNS]

@@ -1,4 +1,4 @@
-"""Weighted draws from many rows at once, by one binary search."""
+"""Weighted random draws from many rows at once, by one binary search."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +10,12 @@ Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
 Flags = npt.NDArray[np.bool_]
 
-_EDGE = 1e-9  # keeps a draw away from the row's ends, where sums are rounded
+_EDGE = 1e-9  # keeps a draw away from the row's ends: sums are rounded there
 
 
 @dataclass(frozen=True)
 class WeightedRows:
-    """Rows of weights, summed up in one ascending array: row r covers the values from r to r + 1."""
+    """Rows of weights as cumulative sums in one ascending array: row r covers the values from r to r + 1."""
 
     ascending: Floats
     empty: Flags

@@ -1,4 +1,4 @@
-"""The feature store: declared columns and point-in-time aggregates of users, items and their pairs."""
+"""A day's features: declared columns and point-in-time aggregates of users, items and their pairs."""
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -36,11 +36,11 @@ _MICROSECONDS_A_DAY = 86_400_000_000
 
 
 class DayFeatures(Protocol):
-    """A day's features, in memory or on disk: what is known without a look at every user.
+    """A day's features, in memory or on disk: the interface that does not load every user.
 
     Attributes:
-        items: a row an internal item index; columns as in `FeatureTables`.
-        user_schema: the columns of the users.
+        items: one row per internal item index; columns as in `FeatureTables`.
+        user_schema: the columns of the users table.
         user_ids: external ids by internal user index.
         with_external: whether there are external candidates.
     """
@@ -61,23 +61,23 @@ class DayFeatures(Protocol):
     def with_external(self) -> bool: ...
 
     def lazy(self, table: str) -> pl.LazyFrame:
-        """Return one of the tables "users", "items", "pairs", "affinity", not yet read."""
+        """Return one of the tables "users", "items", "pairs", "affinity" as a lazy frame."""
 
 
 @dataclass(frozen=True)
 class FeatureTables:
-    """The feature store's partition of one day: nothing in it was made from an event on or after that day.
+    """All features of one day, in memory; only events before that day were used.
 
     Attributes:
         day: the scoring day.
         user_features, item_features: names of the declared columns.
-        users: a row an internal user index: user_id, declared features, aggregates (f32, null: no event).
-        items: a row an internal item index: item_id, title, availability, declared features, aggregates.
+        users: one row per internal user index: user_id, declared features, aggregates (f32, null: no event).
+        items: one row per internal item index: item_id, title, availability, declared features, aggregates.
         pairs: user, item, events u32, active_days u32, days_ago and first_days_ago f32 (since the last and
-            the first event), recency f32 (events, each halved every half-life); sorted by user and item.
+            the first event), recency f32 (sum over events of 0.5^(age / half-life)); sorted by user and item.
         affinity: user, feature, value, share f32: share of the user's events in a category of items.
-        external: user, item, score f32: external candidates made for the day, a user's rows adjacent, best
-            first; None where the source is off.
+        external: user, item, score f32: external candidates made for the day, sorted by user, best first;
+            None if the source is off.
     """
 
     day: date
@@ -91,7 +91,7 @@ class FeatureTables:
 
     @property
     def user_schema(self) -> pl.Schema:
-        """The columns of the users."""
+        """The columns of the users table."""
         return self.users.schema
 
     @property
@@ -112,16 +112,16 @@ class FeatureTables:
 
 @dataclass(frozen=True)
 class SampleFeatures(FeatureTables):
-    """Features of some users of a day; what is asked of all users is answered from all of their events.
+    """Features of a sample of a day's users; `lazy` still covers all users where that matters.
 
     Attributes:
-        everybody: the tables of all users, as of the day; their internal indices are not the sample's.
+        everybody: the tables of all users, as of the day; their internal indices are not those of the sample.
     """
 
     everybody: Tables | None = None
 
     def lazy(self, table: str) -> pl.LazyFrame:
-        """Return one of the tables as a lazy frame: "users" and "pairs" have a row for all, less columns."""
+        """Return a table as a lazy frame: "users" and "pairs" cover all users, with fewer columns."""
         tables = self.everybody
         if tables is None or table not in ("users", "pairs"):
             return super().lazy(table)
@@ -131,14 +131,14 @@ class SampleFeatures(FeatureTables):
 
 
 def build_features(tables: Tables, settings: FeaturesSettings, sample: Tables | None = None) -> FeatureTables:
-    """Build the partition of `tables.day` from the events before it.
+    """Build the features of `tables.day` from the events before it.
 
     Args:
-        sample: the same tables of some users alone, as of the same day: the features are theirs; those of the
-            items come from everybody's events all the same.
+        sample: the same tables of some users only, as of the same day: features of users and pairs are then
+            only theirs; those of items still come from the events of all users.
 
-    Raises: SettingsError for declared features that bear the name of an aggregate; KeyError where external
-        candidates are on and those of the day were not read.
+    Raises: SettingsError for declared features with the name of an aggregate; KeyError if external candidates
+        are on but those of the day were not read.
     """
     _refuse_clashes(tables, settings)
     some = tables if sample is None else sample
@@ -159,7 +159,7 @@ def build_features(tables: Tables, settings: FeaturesSettings, sample: Tables | 
 
 
 def _age(tables: Tables) -> pl.Expr:
-    """Return how many days before the cut each event lies, f32."""
+    """Return each event's age at the cut, in days, f32."""
     age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
     return age.cast(pl.Float32).alias(DAYS_AGO)
 
@@ -169,7 +169,7 @@ def _aged(tables: Tables) -> pl.DataFrame:
 
 
 def features_without_rows(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
-    """Return the day's features without a row: whether a model fits is a matter of columns."""
+    """Return the day's features with their columns but no rows: enough to check whether a model fits."""
     empty = replace(
         tables,
         events=tables.events.clear(),
@@ -186,7 +186,7 @@ def declared(entities: pl.DataFrame) -> tuple[str, ...]:
 
 
 def _refuse_clashes(tables: Tables, settings: FeaturesSettings) -> None:
-    """Stop at declared names that the aggregates of the same side, or the frames' own columns, bear."""
+    """Raise: SettingsError for declared names that an aggregate of the same side or a key column has."""
     numbers = [f"user_mean_{name}" for name in _numeric(tables.items)]
     clashes = [
         f"{name} of {side}s"
@@ -196,14 +196,14 @@ def _refuse_clashes(tables: Tables, settings: FeaturesSettings) -> None:
     ]
     if clashes:
         raise SettingsError(
-            f"features that bear the name of a built-in one: {', '.join(clashes)}",
+            f"features with the name of a built-in one: {', '.join(clashes)}",
             where="data.users.features, data.items.features",
             fix="rename these columns in the source, or leave them out of the features",
         )
 
 
 def _aggregates(side: str, settings: FeaturesSettings) -> set[str]:
-    """Return the names of the built-in features of a side."""
+    """Return the names of the built-in features of users or of items."""
     other = (f"{ITEM}s", "active_days") if side == USER else (f"{USER}s", "trend", "age_days")
     windows = {expression.meta.output_name() for expression in _windows(side, settings)}
     return windows | {f"{side}_{name}" for name in (*other, "repeat_share")}
@@ -251,15 +251,15 @@ def _users(
         pl.len().cast(pl.Float32).alias("user_items"),
         (pl.col(EVENTS) > 1).mean().cast(pl.Float32).alias("user_repeat_share"),
     )
-    tastes = _tastes(pairs, tables.items)
+    means = _mean_item_features(pairs, tables.items)
     users = tables.users.with_row_index(USER)
-    for frame in (activity, variety, tastes):
+    for frame in (activity, variety, means):
         users = users.join(frame, on=USER, how="left", validate="1:1", maintain_order="left")
     return users.drop(USER).with_columns(pl.col("^user_(events.*|items)$").fill_null(0.0))
 
 
-def _tastes(pairs: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """Return the user's mean of each declared numeric item feature, a row a user with events."""
+def _mean_item_features(pairs: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """Return each user's mean of each declared numeric item feature, one row per user with events."""
     names = _numeric(items)
     numbers = items.select(names).with_row_index(ITEM)
     joined = pairs.select(USER, ITEM).join(numbers, on=ITEM, how="left")
@@ -283,7 +283,7 @@ def _items(tables: Tables, settings: FeaturesSettings) -> pl.DataFrame:
 
 
 def _with_repeats(events: pl.DataFrame) -> pl.DataFrame:
-    """Add whether an event is its pair's first, and whether its second; a pair's events are adjacent."""
+    """Add whether an event is the first or second of its pair; a pair's events must be adjacent."""
     again = (pl.col(USER) == pl.col(USER).shift(1)) & (pl.col(ITEM) == pl.col(ITEM).shift(1))
     again = again.fill_null(False)
     return events.with_columns(
@@ -292,7 +292,7 @@ def _with_repeats(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def _reach() -> tuple[pl.Expr, pl.Expr]:
-    """Return how many users an item has, and the share of them who have it more than once."""
+    """Return an item's number of users, and the share of them with more than one event."""
     users = pl.col(_FIRST).sum()
     return (
         users.cast(pl.Float32).alias("item_users"),
@@ -301,7 +301,7 @@ def _reach() -> tuple[pl.Expr, pl.Expr]:
 
 
 def _trend(settings: FeaturesSettings) -> pl.Expr:
-    """Return the daily rate of the shortest window over that of the longest; 1 is steady."""
+    """Return the smoothed daily rate of the shortest window over that of the longest; 1: no trend."""
     short, long = settings.windows_days[0], settings.windows_days[-1]
     recent, usual = pl.col(f"item_events_{short}d") / short, pl.col(f"item_events_{long}d") / long
     return ((recent + 1 / long) / (usual + 1 / long)).cast(pl.Float32).alias("item_trend")
@@ -325,7 +325,7 @@ def available(day: date) -> pl.Expr:
 
 
 def eligibility_problems(items: pl.DataFrame, day: date, where: str) -> list[Problem]:
-    """Tell when there is nothing that may be recommended on `day`."""
+    """Report that no item may be recommended on `day`."""
     if items.select(eligible(day).any()).item():
         return []
     what = f"no item may be recommended on {day}: all are excluded or not available"
@@ -335,24 +335,24 @@ def eligibility_problems(items: pl.DataFrame, day: date, where: str) -> list[Pro
 
 def _affinity(pairs: pl.DataFrame, items: pl.DataFrame, max_categories: int) -> pl.DataFrame:
     names = [name for name in declared(items) if not items.schema[name].is_numeric()]
-    parts = [_category_shares(pairs, category_values(items, name, max_categories), name) for name in names]
+    shares = [_category_shares(pairs, category_values(items, name, max_categories), name) for name in names]
     schema = {USER: pl.UInt32, FEATURE: pl.String, VALUE: pl.String, SHARE: pl.Float32}
-    return pl.concat([pl.DataFrame(schema=schema), *parts]).sort(USER, FEATURE, VALUE)
+    return pl.concat([pl.DataFrame(schema=schema), *shares]).sort(USER, FEATURE, VALUE)
 
 
 def category_values(items: pl.DataFrame, name: str, max_categories: int) -> pl.DataFrame:
-    """Return item and value: a row for each of the item's values in the column, frequent values alone."""
+    """Return item and value: one row for each of the item's values in the column, if it is a frequent one."""
     values = items.select(pl.col(name).alias(VALUE)).with_row_index(ITEM)
     if isinstance(items.schema[name], pl.List):
         values = values.explode(VALUE).unique(maintain_order=True)
     values = values.drop_nulls()
-    kept = (
+    frequent = (
         values[VALUE]
         .value_counts()
         .sort("count", VALUE, descending=[True, False])[VALUE]
         .head(max_categories)
     )
-    return values.filter(pl.col(VALUE).is_in(kept.to_list()))
+    return values.filter(pl.col(VALUE).is_in(frequent.to_list()))
 
 
 def _category_shares(pairs: pl.DataFrame, values: pl.DataFrame, feature: str) -> pl.DataFrame:
@@ -372,6 +372,6 @@ def _category_shares(pairs: pl.DataFrame, values: pl.DataFrame, feature: str) ->
 
 
 def newest_event_age(tables: Tables) -> timedelta:
-    """Return how long before the cut the newest event lies."""
+    """Return the age of the newest event at the cut."""
     age: timedelta = tables.events.select(tables.cut - pl.col(TIMESTAMP).max()).item()
     return age

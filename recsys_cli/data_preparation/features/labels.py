@@ -1,4 +1,4 @@
-"""Labels of a window after a cut, and the negatives that go with them."""
+"""Labels from the window after a cut, and sampled negatives."""
 
 from datetime import date, timedelta
 
@@ -24,15 +24,15 @@ def window_pairs(tables: Tables, start: date, days: int) -> pl.DataFrame:
 def draw_negatives(
     candidates: pl.DataFrame, positives: pl.DataFrame, n_negatives: int, seed: int
 ) -> pl.DataFrame:
-    """Return `row` and `label` of every positive candidate and of at most `n_negatives` others a user.
+    """Return `row` and `label` of every positive candidate and of at most `n_negatives` others per user.
 
-    Users none of whose candidates are positive are left out. The draw depends on the pair and the seed alone.
+    Users without a positive candidate are left out. The draw depends only on the pair and the seed.
 
     Args:
         candidates: distinct user, item.
         positives: distinct user, item.
 
-    Returns: row u32, the places of the candidates that stay, ascending; label i8.
+    Returns: row u32, the rows of the chosen candidates, ascending; label i8.
     """
     labelled = candidates.join(
         positives.with_columns(pl.lit(1, dtype=pl.Int8).alias("label")),
@@ -42,12 +42,12 @@ def draw_negatives(
         maintain_order="left",
     ).with_columns(pl.col("label").fill_null(0))
     lottery = pl.struct(USER, ITEM).hash(seed=seed)
-    place = lottery.rank("ordinal").over(USER, "label")
-    keep = (pl.col("label") == 1) | (place <= n_negatives)
-    drawn = labelled.with_row_index("row").filter(keep & (pl.col("label").max().over(USER) == 1))
+    order = lottery.rank("ordinal").over(USER, "label")
+    chosen = (pl.col("label") == 1) | (order <= n_negatives)
+    drawn = labelled.with_row_index("row").filter(chosen & (pl.col("label").max().over(USER) == 1))
     return drawn.select("row", "label")
 
 
 def in_validation(user_ids: pl.Series, share: float, seed: int) -> pl.Series:
-    """Return whether each user belongs to the validation part: by id, so on the same side at every cut."""
+    """Return whether each user belongs to the validation set: by id, so the same at every cut."""
     return (user_ids.hash(seed=seed) % 10_000 < int(share * 10_000)).alias("validation")

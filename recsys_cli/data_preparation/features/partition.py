@@ -1,4 +1,4 @@
-"""A day's features on disk, read a span of users at a time: memory does not grow with the users."""
+"""A day's features on disk, read for a range of users at a time, so that memory does not grow with users."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -12,12 +12,12 @@ from recsys_cli.utils.columns import USER, USER_ID
 from recsys_cli.utils.storage.atomic_files import as_system_error
 
 USERS, ITEMS, PAIRS, AFFINITY, EXTERNAL = TABLES = ("users", "items", "pairs", "affinity", "external")
-_ROW_GROUP = 131_072  # rows that are read for a single user
+_ROW_GROUP = 131_072  # rows that must be read for a single user
 
 
 @dataclass(frozen=True)
 class StoredFeatures:
-    """The partition of one day; every table but that of the items stays on disk.
+    """The feature partition of one day; only the items table is held in memory.
 
     Attributes:
         day: the scoring day.
@@ -33,12 +33,12 @@ class StoredFeatures:
 
     @cached_property
     def items(self) -> pl.DataFrame:
-        """A row an internal item index, as in `FeatureTables`."""
+        """One row per internal item index, as in `FeatureTables`."""
         return pl.read_parquet(self._file(ITEMS))
 
     @cached_property
     def user_schema(self) -> pl.Schema:
-        """The columns of the users."""
+        """The columns of the users table."""
         return pl.Schema(pl.read_parquet_schema(self._file(USERS)))
 
     @cached_property
@@ -47,11 +47,11 @@ class StoredFeatures:
         return pl.read_parquet(self._file(USERS), columns=[USER_ID])[USER_ID]
 
     def lazy(self, table: str) -> pl.LazyFrame:
-        """Return one of the tables, not yet read."""
+        """Return one of the tables as a lazy frame."""
         return pl.scan_parquet(self._file(table))
 
     def span(self, first: int, last: int) -> FeatureTables:
-        """Return the features of the users from `first` up to `last`; there they count from 0."""
+        """Return the features of the users in [first, last); their internal indices then start from 0."""
         users = self.lazy(USERS).slice(first, last - first)
         own = [self._own(table, first, last) for table in (PAIRS, AFFINITY)]
         external = [self._own(EXTERNAL, first, last)] if self.with_external else []
@@ -69,9 +69,9 @@ class StoredFeatures:
 
 
 def write_features(features: FeatureTables, folder: Path) -> list[str]:
-    """Write the tables that there are; return the names of the files.
+    """Write the features' tables; return the names of the files.
 
-    Raises: OSError where they cannot be written.
+    Raises: OSError if they cannot be written.
     """
     frames = {name: getattr(features, name) for name in TABLES}
     files = {f"{name}.parquet": frame for name, frame in frames.items() if frame is not None}

@@ -1,4 +1,4 @@
-"""How a CSV file is written: its encoding, what separates its columns, whether it has a header line."""
+"""Detect a CSV file's encoding, separator and header line."""
 
 import csv
 import re
@@ -9,17 +9,19 @@ from recsys_cli.utils.errors import InputError
 
 _SEPARATORS = ",;\t|"
 _SAMPLE_BYTES = 65_536
-_PACKED = re.compile(rb"\x1f\x8b|BZh[1-9]1AY|PK\x03\x04|\xfd7zXZ|\x28\xb5\x2f\xfd")  # gz, bz2, zip, xz, zst
+_COMPRESSED = re.compile(
+    rb"\x1f\x8b|BZh[1-9]1AY|PK\x03\x04|\xfd7zXZ|\x28\xb5\x2f\xfd"
+)  # gz, bz2, zip, xz, zst
 
 
 class Dialect(NamedTuple):
     encoding: Literal["utf8", "latin1"]
     separator: str
-    header: list[str]  # invented names, where the file has no header line
+    header: list[str]  # generated names if the file has no header line
 
 
 def sniff_dialect(file: Path) -> Dialect:
-    """Return the dialect that the beginning of the file shows.
+    """Return the dialect, detected from the beginning of the file.
 
     Raises: InputError for an empty or compressed file.
     """
@@ -35,9 +37,9 @@ def sniff_dialect(file: Path) -> Dialect:
 
 
 def refuse_compressed(file: Path) -> None:
-    """Raises: InputError for a file that is packed, whatever its name."""
+    """Raise: InputError for a compressed file, whatever its name."""
     with file.open("rb") as stream:
-        packed = _PACKED.match(stream.read(8))
+        packed = _COMPRESSED.match(stream.read(8))
     if packed:
         raise InputError(
             "compressed CSV is not supported", where=str(file), fix="unpack it, or write the table as parquet"
@@ -55,7 +57,7 @@ def _decoded(file: Path) -> tuple[Literal["utf8", "latin1"], str]:
 
 
 def _agreeing_columns(lines: list[str], separator: str) -> float:
-    """Return the first line's number of columns, less where the other lines have another number."""
+    """Return the first line's number of separators, times the share of lines that agree with it."""
     widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
     return (widths[0] - 1) * widths.count(widths[0]) / len(widths)
 

@@ -1,4 +1,4 @@
-"""Sources as they are: parquet or CSV, a file, folder, glob or URI, under their own column names."""
+"""Read source tables under their own column names: parquet or CSV; a file, folder, glob or URI."""
 
 import glob
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from recsys_cli.configs.sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.readers.csv_dialect import refuse_compressed
 from recsys_cli.data_preparation.readers.remote_copies import local_source, remote_sizes
-from recsys_cli.data_preparation.readers.timestamp_range import far_column
+from recsys_cli.data_preparation.readers.timestamp_range import out_of_range_column
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError
 from recsys_cli.utils.storage.uris import is_uri, shown_path
@@ -25,9 +25,9 @@ _SHOWN_FILES = 3
 
 
 def source_files(table: TableSettings, workspace: Path) -> list[Path]:
-    """Return the source's files, sorted; hidden files are no part of a folder. Those of a URI are fetched.
+    """Return the source's files, sorted; hidden files of a folder are skipped. Those of a URI are downloaded.
 
-    Raises: InputError if there is none, or it cannot be fetched.
+    Raises: InputError if there is none, or it cannot be downloaded.
     """
     is_table = _is_table(table)
     path = local_source(table.path, workspace, is_table)
@@ -40,7 +40,7 @@ def source_files(table: TableSettings, workspace: Path) -> list[Path]:
     files = sorted(f for f in found if f.is_file() and not _is_hidden(f, path))
     if not files:
         raise InputError(
-            "no such file" if not path.is_dir() else "the folder holds no table",
+            "no such file" if not path.is_dir() else "the folder contains no table",
             where=shown_path(table.path, workspace),
             fix="correct the `path` of the table in settings/settings.toml, or put the file there",
         )
@@ -48,7 +48,7 @@ def source_files(table: TableSettings, workspace: Path) -> list[Path]:
 
 
 def source_sizes(table: TableSettings, workspace: Path) -> list[int]:
-    """Return the bytes of each of the source's files; nothing is fetched.
+    """Return the size in bytes of each of the source's files; nothing is downloaded.
 
     Raises: InputError as `source_files` does.
     """
@@ -58,11 +58,11 @@ def source_sizes(table: TableSettings, workspace: Path) -> list[int]:
 
 
 def scan_source(table: TableSettings, workspace: Path) -> pl.LazyFrame:
-    """Open the source lazily, under its own column names, with its row filter applied.
+    """Open the source as a lazy frame, under its own column names, with its row filter applied.
 
     Ids of CSV files are read as text, so that "007" stays "007".
-    Raises: InputError for files that cannot be read or are of several kinds; SettingsError for a filter that
-        does not fit them.
+    Raises: InputError for files that cannot be read or are of several kinds; SettingsError for an invalid
+        filter.
     """
     files = source_files(table, workspace)
     read = _scan_parquet if is_parquet(table, files) else _scan_csv
@@ -74,9 +74,9 @@ def scan_source(table: TableSettings, workspace: Path) -> pl.LazyFrame:
 
 
 def is_parquet(table: TableSettings, files: list[Path]) -> bool:
-    """Tell whether the source is parquet; else it is CSV.
+    """Return whether the source is parquet; otherwise it is CSV.
 
-    Raises: InputError if no format is set and there are parquet files and others: some would be left out.
+    Raises: InputError if no format is set and there are parquet files and others: some would be ignored.
     """
     if table.format != "auto":
         return table.format == "parquet"
@@ -86,8 +86,8 @@ def is_parquet(table: TableSettings, files: list[Path]) -> bool:
         folder = files[0].parent
         kind = "CSV" if all(_kind(file.name) == "csv" for file in others) else "other"
         raise InputError(
-            f"parquet and {kind} files lie in one table, and one kind would be left out; "
-            f"parquet: {_listed(parquet)}; {kind}: {_listed(others)}",
+            f"the table has parquet and {kind} files, and one kind would be ignored; "
+            f"parquet: {_file_list(parquet)}; {kind}: {_file_list(others)}",
             where=str(folder),
             fix=f"give a glob of one kind, such as {folder.name}/*.parquet, or the folder and set `format`",
         )
@@ -97,69 +97,69 @@ def is_parquet(table: TableSettings, files: list[Path]) -> bool:
 def source_schema(frame: pl.LazyFrame, files: list[Path]) -> pl.Schema:
     """Return the source's columns and types.
 
-    Raises: InputError naming the files when they cannot be read.
+    Raises: InputError that names the files if they cannot be read.
     """
-    with _answering(files):
+    with _as_input_error(files):
         return frame.collect_schema()
 
 
 def collect_source(frame: pl.LazyFrame, files: list[Path]) -> pl.DataFrame:
-    """Read the frame in a streaming way.
+    """Collect the frame with the streaming engine.
 
-    Raises: InputError naming the files when they cannot be read.
+    Raises: InputError that names the files if they cannot be read.
     """
-    with _answering(files):
+    with _as_input_error(files):
         return frame.collect(engine="streaming")
 
 
 @contextmanager
-def _answering(files: list[Path]) -> Iterator[None]:
+def _as_input_error(files: list[Path]) -> Iterator[None]:
     try:
         yield
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise unreadable(files, error) from None
     except pl.exceptions.PanicException:
-        far = far_column(files)
-        if far is None:
-            raise  # a bug of polars, or a signal that met it at work
-        raise _beyond_calendars(far, files) from None
+        column = out_of_range_column(files)
+        if column is None:
+            raise  # a bug of polars, or a signal during its work
+        raise _out_of_range(column, files) from None
 
 
 def sql_condition(text: str, schema: pl.Schema, *, where: str) -> pl.Expr:
     """Return the polars expression of a SQL condition over the columns of `schema`.
 
-    Raises: SettingsError if it does not parse, names another column or is no condition.
+    Raises: SettingsError if it does not parse, uses an unknown column or is not a condition.
     """
     try:
         condition = pl.sql_expr(text)
         missing = [name for name in condition.meta.root_names() if name not in schema]
         kinds = [] if missing else pl.DataFrame(schema=schema).select(condition).dtypes
     except pl.exceptions.PolarsError as error:
-        raise _no_condition(f"{text!r} cannot be used: {_first_line(error)}", where) from None
+        raise _invalid_condition(f"{text!r} cannot be used: {_first_line(error)}", where) from None
     if missing:
         close = get_close_matches(missing[0], schema.names(), n=1, cutoff=0.4)
         hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(schema.names())}"
-        raise _no_condition(f"{text!r} names the column {missing[0]!r}, which is missing{hint}", where)
+        raise _invalid_condition(f"{text!r} uses the column {missing[0]!r}, which is missing{hint}", where)
     if kinds != [pl.Boolean]:
-        raise _no_condition(f"{text!r} is no condition: it gives {', '.join(map(str, kinds))}", where)
+        raise _invalid_condition(f"{text!r} is not a condition: it gives {', '.join(map(str, kinds))}", where)
     return condition
 
 
-def _no_condition(what: str, where: str) -> SettingsError:
+def _invalid_condition(what: str, where: str) -> SettingsError:
     fix = "write a SQL condition over the table's own columns, such as: total_dur > 300"
     return SettingsError(f"the expression {what}", where=where, fix=fix)
 
 
 def unreadable(files: list[Path], error: BaseException) -> InputError:
-    """Return the error of a source that cannot be read, naming its files."""
+    """Return the error of a source that cannot be read; it names the files."""
     return InputError(
         f"the table cannot be read: {_first_line(error)}",
-        where=_listed(files),
+        where=_file_list(files),
         fix="replace the file by an intact one, or correct its format and columns in settings/settings.toml",
     )
 
 
-def _listed(files: list[Path]) -> str:
+def _file_list(files: list[Path]) -> str:
     return ", ".join(map(str, files[:_SHOWN_FILES])) + (" …" if len(files) > _SHOWN_FILES else "")
 
 
@@ -168,7 +168,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _is_table(table: TableSettings) -> Callable[[str], bool]:
-    """Return what tells, by its name, whether a file of a folder is part of the source."""
+    """Return a function from a file's name to whether that file belongs to the source."""
     kinds = tuple(_ENDINGS) if table.format == "auto" else (table.format,)
     return lambda name: _kind(name) in kinds
 
@@ -179,35 +179,35 @@ def _kind(name: str) -> str | None:
 
 def _is_hidden(file: Path, root: Path) -> bool:
     inside = file.relative_to(root).parts if file.is_relative_to(root) else (file.name,)
-    return any(part.startswith((".", "_")) for part in inside)
+    return any(name.startswith((".", "_")) for name in inside)
 
 
 def _scan_parquet(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
     for file in files:
         _check_intact(file)
-    far = far_column(files, _timed_columns(table))  # before polars tells of its panic
-    if far is not None:
-        raise _beyond_calendars(far, files)
+    column = out_of_range_column(files, _possible_times(table))  # before polars prints a panic message
+    if column is not None:
+        raise _out_of_range(column, files)
     return pl.scan_parquet(files, hive_partitioning=False, glob=False)
 
 
-def _timed_columns(table: TableSettings) -> set[str]:
-    """Return the columns of a source that may hold times: ids that do are refused for what they are."""
+def _possible_times(table: TableSettings) -> set[str]:
+    """Return the columns of a source that may hold times, except ids: those are refused elsewhere."""
     features = [*table.features, *table.list_features] if isinstance(table, FeatureTableSettings) else []
     used = {TIMESTAMP, WEIGHT, *CONTRACT, *table.columns.values(), *features}
     return used - {table.columns.get(key, key) for key in (USER_ID, ITEM_ID)}
 
 
-def _beyond_calendars(column: str, files: list[Path]) -> InputError:
+def _out_of_range(column: str, files: list[Path]) -> InputError:
     return InputError(
-        f"column {column!r} holds days or times beyond all calendars",
-        where=_listed(files),
+        f"column {column!r} holds dates or times that are out of range",
+        where=_file_list(files),
         fix="correct them, or leave them empty",
     )
 
 
 def _check_intact(file: Path) -> None:
-    """Decode the file with Arrow's reader, which answers damage with an error; polars' may abort the process.
+    """Decode the file with Arrow's reader: damage gives an error there, while polars may abort the process.
 
     Raises: InputError.
     """
@@ -217,20 +217,20 @@ def _check_intact(file: Path) -> None:
             if rows != parquet.metadata.num_rows:
                 raise pa.ArrowInvalid(f"{rows:,} of {parquet.metadata.num_rows:,} rows can be read")
     except pa.ArrowNotImplementedError:
-        return  # a type that polars may know
+        return  # a type that polars may support
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable([file], error) from None
 
 
 def _scan_csv(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
-    with _answering(files):
+    with _as_input_error(files):
         for file in files:
             refuse_compressed(file)
     if len(table.separator) > 1:
         return pl.concat([_read_split_lines(table, file) for file in files]).lazy()
     sources: list[Path] | list[bytes] = files
     if table.encoding != "utf8":
-        sources = [_text(table, file).encode() for file in files]
+        sources = [_decoded(table, file).encode() for file in files]
     return pl.scan_csv(
         sources,
         separator=table.separator,
@@ -243,30 +243,30 @@ def _scan_csv(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
 
 
 def _text_columns(table: TableSettings) -> list[str]:
-    """Return the columns whose values are names: "007" stays "007"."""
+    """Return the columns whose values are read as text: "007" stays "007"."""
     categories = table.category_features if isinstance(table, FeatureTableSettings) else []
     return [*(table.columns.get(name, name) for name in (USER_ID, ITEM_ID)), *categories]
 
 
 def _known_types(table: TableSettings, source: Path | bytes, files: list[Path]) -> pl.Schema:
-    """Return the types that values must not decide, of the columns there are: ids and the weight."""
+    """Return the types of columns that must not be inferred from values: ids, categories and the weight."""
     columns: list[str] | pl.Schema = table.header
     if not columns:
         head = pl.scan_csv(source, separator=table.separator, infer_schema=False, glob=False)
         columns = source_schema(head, files)
         if any(f"{name}_duplicated_0" in columns for name in columns):
-            raise _named_twice(files[0])
+            raise _duplicate_column(files[0])
     numbers = {table.columns[WEIGHT]: pl.Float64} if table.columns.get(WEIGHT) else {}
     kinds = numbers | dict.fromkeys(_text_columns(table), pl.String)
     return pl.Schema({name: kind for name, kind in kinds.items() if name in columns})
 
 
-def _named_twice(file: Path) -> InputError:
+def _duplicate_column(file: Path) -> InputError:
     fix = "correct the file, or the table's `separator` and `header` in settings/settings.toml"
-    return InputError("the header line names a column twice", where=str(file), fix=fix)
+    return InputError("the header line has a column name twice", where=str(file), fix=fix)
 
 
-def _text(table: TableSettings, file: Path) -> str:
+def _decoded(table: TableSettings, file: Path) -> str:
     try:
         text = file.read_text(encoding=table.encoding)
     except (OSError, UnicodeDecodeError) as error:
@@ -277,11 +277,11 @@ def _text(table: TableSettings, file: Path) -> str:
 
 
 def _read_split_lines(table: TableSettings, file: Path) -> pl.DataFrame:
-    """Read what polars' scanner does not: separators of several characters, where nothing is quoted."""
-    lines = _text(table, file).removesuffix("\n").split("\n")
+    """Read what polars' scanner cannot: separators of several characters, without quoting."""
+    lines = _decoded(table, file).removesuffix("\n").split("\n")
     names = table.header or lines.pop(0).split(table.separator)
     if len(set(names)) < len(names):
-        raise _named_twice(file)
+        raise _duplicate_column(file)
     cells = pl.Series("line", lines, dtype=pl.String).str.split(table.separator).list.to_struct(fields=names)
     frame = pl.DataFrame(cells.struct.unnest())
     return frame.select(_inferred(frame[name], keep_text=name in _text_columns(table)) for name in names)

@@ -1,4 +1,4 @@
-"""Sources that lie elsewhere: fetched into the workspace before they are read, again once they change."""
+"""Local copies of remote sources: downloaded into the workspace, and again whenever the source changes."""
 
 import glob
 import os
@@ -30,16 +30,16 @@ from recsys_cli.utils.storage.uris import (
     web_folder_of,
 )
 
-_LOCK_SECONDS = 3_600  # that another run of the workspace may take to fetch
+_LOCK_SECONDS = 3_600  # to wait for another run of the workspace that downloads
 _PARQUET = b"PAR1"
-_STATE = ".seen"  # ends the name of the file that tells what a copy was made from
-_TIMES = 500_000_000  # seconds, that copies' times are spread over
-_hashed: set[tuple[Path, int]] = set()  # copies that this process has found to be whole, with their time
+_STATE = ".seen"  # ends the name of the file that records what a copy was made from
+_TIMES = 500_000_000  # seconds: the range of the copies' modification times
+_hashed: set[tuple[Path, int]] = set()  # copies that this process has verified, with their modification time
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What a copy was made from; `identity`: what changes with the file, None where nothing does."""
+class _CopyRecord:
+    """What a copy was made from; `identity` changes whenever the source's content does, None: unknown."""
 
     name: str
     identity: str | None
@@ -48,47 +48,47 @@ class _Seen:
 
 
 def local_source(path: str, root: Path, is_table: Callable[[str], bool]) -> Path:
-    """Return where a source's file, folder or glob lies on this disk; what a URI names is fetched before.
+    """Return the path of a source's file, folder or glob on this disk; a URI is downloaded first.
 
     Args:
-        is_table: whether a file of a folder, by its name, is fetched.
+        is_table: whether to download a file of a folder, given its name.
 
-    Raises: InputError where it cannot be fetched; SettingsError for a URI that cannot be one of a source.
+    Raises: InputError if it cannot be downloaded; SettingsError for an invalid URI.
     """
     if not is_uri(path):
         return root / path
     is_web = scheme_of(path) in WEB
     if not is_web:
         Store(bucket_and_key(path)[0]).check_usable()
-    with _one_at_a_time(root), _answering(path):
+    with _one_at_a_time(root), _as_input_error(path):
         return _web_copy(path, root) if is_web else _mirror(path, root, is_table)
 
 
 def remote_sizes(uri: str, is_table: Callable[[str], bool]) -> list[int]:
-    """Return the bytes of each file that a source's URI names; 0 where a server does not tell.
+    """Return the size in bytes of each file of a source's URI; 0 if the server does not report it.
 
     Raises: as `local_source`.
     """
-    with _answering(uri):
+    with _as_input_error(uri):
         if scheme_of(uri) not in WEB:
-            return [one.size for one in _found(uri, is_table)]
+            return [one.size for one in _objects_at(uri, is_table)]
         with open_answer(uri) as answer:
             return [answer.size or 0]
 
 
 def _mirror(uri: str, root: Path, is_table: Callable[[str], bool]) -> Path:
-    """Make the copies of what a store's URI names the same as it is there; objects that are gone, go."""
+    """Make the copies equal to the objects at a store's URI; copies of deleted objects are removed."""
     bucket, _ = bucket_and_key(uri)
     copy, top, store = copy_of(uri, root), copy_of(bucket, root), Store(bucket)
-    found = _found(uri, is_table)
+    found = _objects_at(uri, is_table)
     for one in found:
-        _fetch(store, one, top / one.name)
+        _download(store, one, top / one.name)
     _remove_others(copy, {top / one.name for one in found})
     return copy
 
 
-def _found(uri: str, is_table: Callable[[str], bool]) -> list[StoredObject]:
-    """Return what a source's URI names; of a folder the tables that are not hidden."""
+def _objects_at(uri: str, is_table: Callable[[str], bool]) -> list[StoredObject]:
+    """Return the objects at a source's URI; in a folder only tables that are not hidden."""
     bucket, key = bucket_and_key(uri)
     found = Store(bucket).found(key)
     if any(one.name == key for one in found):
@@ -101,59 +101,59 @@ def _found(uri: str, is_table: Callable[[str], bool]) -> list[StoredObject]:
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "_")) for part in name.split("/"))
+    return any(one.startswith((".", "_")) for one in name.split("/"))
 
 
-def _remove_others(copy: Path, kept: set[Path]) -> None:
-    """Remove the copies below a folder, or that match a glob, of what is no longer there."""
+def _remove_others(copy: Path, current: set[Path]) -> None:
+    """Remove copies, below a folder or matching a glob, that are not current."""
     path = str(copy)
     found = glob.iglob(path, recursive=True) if is_glob(path) else map(str, copy.rglob("*"))
     for file in [Path(one) for one in found]:
-        if file.is_file() and file not in kept and not file.name.startswith("."):
+        if file.is_file() and file not in current and not file.name.startswith("."):
             file.unlink()
 
 
-def _fetch(store: Store, there: StoredObject, target: Path) -> None:
+def _download(store: Store, there: StoredObject, target: Path) -> None:
     if _is_current(target, there.identity, _state_of(target)):
         return
-    logger.info("fetching {}/{}, {:,} bytes", store.uri, there.name, there.size)
+    logger.info("downloading {}/{}, {:,} bytes", store.uri, there.name, there.size)
     if target.is_dir():
-        shutil.rmtree(target)  # a key that was a folder of keys before
+        shutil.rmtree(target)  # the key was a folder before
     with replacing(target) as part:
         store.download(there.name, part)
         size = part.stat().st_size
         if size != there.size:
-            raise StoreError(f"{store.uri}/{there.name}: {size:,} of {there.size:,} bytes came")
+            raise StoreError(f"{store.uri}/{there.name}: only {size:,} of {there.size:,} bytes arrived")
         sha256 = _stamp(part)
-    write_sealed_json(_state_of(target), asdict(_Seen(target.name, there.identity, size, sha256)))
+    write_sealed_json(_state_of(target), asdict(_CopyRecord(target.name, there.identity, size, sha256)))
 
 
 def _web_copy(uri: str, root: Path) -> Path:
-    """Return the copy of a file of the web, or of Google Drive, the same as it is there."""
+    """Return the up-to-date copy of a file from the web or Google Drive."""
     folder = web_folder_of(uri, root)
     state = folder / _STATE
     with open_answer(uri) as answer:
-        seen = _seen(state)
-        if seen is None or not _is_current(folder / seen.name, answer.identity, state):
-            logger.info("fetching {}", shown(uri))
+        record = _read_record(state)
+        if record is None or not _is_current(folder / record.name, answer.identity, state):
+            logger.info("downloading {}", shown(uri))
             with staging_folder(folder.parent) as staged:
                 _save(answer, staged)
                 put_folder(staged, folder)
-            seen = _seen(state)
-    assert seen is not None
-    return folder / seen.name
+            record = _read_record(state)
+    assert record is not None
+    return folder / record.name
 
 
 def _save(answer: Answer, folder: Path) -> None:
     file = folder / "download"
     answer.save(file)
     named = file.rename(folder / _with_ending(answer.name, file))
-    seen = _Seen(named.name, answer.identity, named.stat().st_size, _stamp(named))
-    write_sealed_json(folder / _STATE, asdict(seen))
+    record = _CopyRecord(named.name, answer.identity, named.stat().st_size, _stamp(named))
+    write_sealed_json(folder / _STATE, asdict(record))
 
 
 def _with_ending(name: str, file: Path) -> str:
-    """Return a file's name with an ending that tells its kind, by what it holds where it has none."""
+    """Return a file's name; without an ending it gets one according to its content."""
     if Path(name).suffix:
         return name
     with file.open("rb") as stream:
@@ -161,23 +161,23 @@ def _with_ending(name: str, file: Path) -> str:
 
 
 def _is_current(target: Path, identity: str | None, state: Path) -> bool:
-    """Tell whether a copy was made from what is there now, and is whole."""
-    seen = _seen(state)
-    if seen is None or identity is None or seen.identity != identity or not target.is_file():
+    """Return whether a copy was made from the source's current content, and is intact."""
+    record = _read_record(state)
+    if record is None or identity is None or record.identity != identity or not target.is_file():
         return False
     found = target.stat()
-    if found.st_size != seen.size:
+    if found.st_size != record.size:
         return False
     if (target, found.st_mtime_ns) not in _hashed:
-        if sha256_of(target) != seen.sha256:
-            logger.warning("the copy {} is damaged and is fetched again", target)
+        if sha256_of(target) != record.sha256:
+            logger.warning("the copy {} is damaged and is downloaded again", target)
             return False
         _hashed.add((target, found.st_mtime_ns))
     return True
 
 
 def _stamp(file: Path) -> str:
-    """Return a copy's SHA-256; its time becomes one that stands for it: the same content, the same time."""
+    """Return a copy's SHA-256, and set its modification time from it: the same content has the same time."""
     sha256 = sha256_of(file)
     seconds, rest = divmod(int(sha256[:16], 16), 10**9)
     time = (10**9 + seconds % _TIMES) * 10**9 + rest
@@ -189,25 +189,25 @@ def _state_of(target: Path) -> Path:
     return target.with_name(f".{target.name}{_STATE}")
 
 
-def _seen(state: Path) -> _Seen | None:
+def _read_record(state: Path) -> _CopyRecord | None:
     try:
-        return _Seen(**read_sealed_json(state))
+        return _CopyRecord(**read_sealed_json(state))
     except (OSError, ValueError, TypeError):
         return None
 
 
 @contextmanager
 def _one_at_a_time(root: Path) -> Iterator[None]:
-    with locked(root / COPIES / ".lock", "fetching inputs", _LOCK_SECONDS):
+    with locked(root / COPIES / ".lock", "downloading inputs", _LOCK_SECONDS):
         yield
 
 
 @contextmanager
-def _answering(uri: str) -> Iterator[None]:
+def _as_input_error(uri: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
         fix = (
             "check the link and who may read it" if drive_id(uri) else "check address, credentials and rights"
         )
-        raise InputError(f"the source cannot be fetched: {error}", where=shown(uri), fix=fix) from error
+        raise InputError(f"the source cannot be downloaded: {error}", where=shown(uri), fix=fix) from error

@@ -1,4 +1,4 @@
-"""Days and times so far off that polars, which counts years up to 262142, panics at them."""
+"""Find dates and times that are out of polars' range: it panics beyond the year 262142."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ _DAYS = int((_LAST_YEAR - 1970) * 365.2425)
 _UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
-def far_column(files: Sequence[Path], among: Collection[str] | None = None) -> str | None:
-    """Return the first column of parquet files that holds such a time; None where there is none.
+def out_of_range_column(files: Sequence[Path], among: Collection[str] | None = None) -> str | None:
+    """Return the first column of the parquet files with a time out of range; None if there is none.
 
     Args:
-        among: names of the columns that are looked at; None: all.
+        among: names of the columns to check; None: all.
     """
     for file in files:
         try:
@@ -31,12 +31,12 @@ def far_column(files: Sequence[Path], among: Collection[str] | None = None) -> s
                         if _is_beyond(batch[name], limit):
                             return str(name)
         except (pa.ArrowException, OSError):
-            continue  # CSV, or of a type that Arrow does not know
+            continue  # CSV, or a type that Arrow does not support
     return None
 
 
 def _limit(kind: pa.DataType) -> int | None:
-    """Return the largest number of the kind's units, counted from 1970, that polars can name."""
+    """Return the largest value of the type, in its units since 1970, that polars can represent."""
     if pa.types.is_date32(kind):
         return _DAYS
     if pa.types.is_date64(kind):

@@ -1,4 +1,4 @@
-"""Files of the web and of Google Drive, by their address or share link."""
+"""Download files from the web and from Google Drive, by their address or share link."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 _DRIVE = "https://drive.google.com/uc"
-_SECONDS = 30  # that a server may be silent
+_SECONDS = 30  # timeout of a silent server
 _TRIES = 3
 _BLOCK = 2**20
 _LONGEST_PAGE = 2**20
@@ -28,36 +28,36 @@ _CHANGING = ("ETag", "Last-Modified", "X-Goog-Hash")  # headers that change when
 
 @dataclass(frozen=True)
 class Answer:
-    """A file that a server is about to send."""
+    """A server's answer whose body, a file, has not been read yet."""
 
     response: "Response"
     link: str
 
     @property
     def identity(self) -> str | None:
-        """What changes when the file does; None where the server tells nothing of it."""
+        """A text that changes whenever the file does; None if the server sends no such header."""
         headers = self.response.headers
-        told = [f"{name}={headers[name]}" for name in _CHANGING if name in headers]
-        return "|".join([*told, f"size={self.size}"]) if told else None
+        found = [f"{name}={headers[name]}" for name in _CHANGING if name in headers]
+        return "|".join([*found, f"size={self.size}"]) if found else None
 
     @property
     def size(self) -> int | None:
-        """The file's bytes; None where the server does not tell."""
-        told = self.response.headers.get("Content-Length", "")
-        return int(told) if told.isdecimal() else None
+        """The file's size in bytes; None if the server does not report it."""
+        length = self.response.headers.get("Content-Length", "")
+        return int(length) if length.isdecimal() else None
 
     @property
     def name(self) -> str:
-        """The file's name, as the server or the address tells it."""
+        """The file's name, from the server or the address."""
         found = _NAME.search(self.response.headers.get("Content-Disposition", ""))
         path = "" if drive_id(self.link) else urlsplit(self.link).path
-        told = found[1] or found[2] if found else path
-        return Path(unquote(told)).name.lstrip("._") or "file"
+        name = found[1] or found[2] if found else path
+        return Path(unquote(name)).name.lstrip("._") or "file"
 
     def save(self, target: Path) -> None:
         """Write the file.
 
-        Raises: StoreError where less or something else came than was told.
+        Raises: StoreError if size or hash differ from those that the server reported.
         """
         from requests import RequestException
 
@@ -69,19 +69,19 @@ class Answer:
                     digest.update(block)
                     size += len(block)
         except RequestException as error:
-            raise StoreError(f"the file broke off: {_line(error)}") from error
+            raise StoreError(f"the download broke off: {_reason(error)}") from error
         if self.size not in (None, size):
-            raise StoreError(f"the file broke off: {size:,} of {self.size:,} bytes came")
+            raise StoreError(f"the download broke off: {size:,} of {self.size:,} bytes arrived")
         md5 = re.search(r"md5=([\w+/=]+)", self.response.headers.get("X-Goog-Hash", ""))
         if md5 and base64.b64decode(md5[1]) != digest.digest():
-            raise StoreError("the file differs from the hash that the server told of it")
+            raise StoreError("the file does not match the hash that the server sent")
 
 
 @contextmanager
 def open_answer(link: str) -> Iterator[Answer]:
-    """Ask for a file; nothing of it is read before `save`.
+    """Request a file; its body is not read before `save`.
 
-    Raises: StoreError where the server does not answer, or with a web page.
+    Raises: StoreError if the server does not answer, or answers with a web page.
     """
     from requests import RequestException, Session
     from requests.adapters import HTTPAdapter, Retry
@@ -96,37 +96,37 @@ def open_answer(link: str) -> Iterator[Answer]:
         session.headers["Accept-Encoding"] = "identity"
         try:
             if key is None:
-                response = _checked(_asked(session, link))
+                response = _checked(_get(session, link))
             else:
                 response = _of_drive(session, key)
         except RequestException as error:
-            raise StoreError(f"{shown(link)} does not answer: {_line(error)}") from error
+            raise StoreError(f"{shown(link)} does not answer: {_reason(error)}") from error
         with response:
             yield Answer(response, link)
 
 
-def _asked(session: "Session", address: str, query: Mapping[str, str] | None = None) -> "Response":
+def _get(session: "Session", address: str, query: Mapping[str, str] | None = None) -> "Response":
     return session.get(address, params=query, stream=True, timeout=_SECONDS)
 
 
 def _of_drive(session: "Session", key: str) -> "Response":
-    """Return the answer with a file of Drive; of a large one it asks for a confirmation before."""
-    response = _asked(session, option("drive", "url", _DRIVE), {"export": "download", "id": key})
+    """Return the answer with a file of Drive; for a large one Drive first asks for a confirmation."""
+    response = _get(session, option("drive", "url", _DRIVE), {"export": "download", "id": key})
     if response.ok and _is_page(response) and not _asks_to_sign_in(response):
         page = _Page.of(response)
         if page.action is None:
             raise page.error()
-        response = _asked(session, urljoin(response.url, page.action), page.fields)
+        response = _get(session, urljoin(response.url, page.action), page.fields)
     return _checked(response)
 
 
 def _checked(response: "Response") -> "Response":
-    """Return an answer that is a file.
+    """Return the answer if it is a file.
 
-    Raises: StoreError for any other.
+    Raises: StoreError otherwise.
     """
     if _asks_to_sign_in(response):
-        raise StoreError("the file is private: share it with everybody who has the link")
+        raise StoreError("the file is private: share it with everyone who has the link")
     if response.status_code == 404:
         raise StoreError("there is no such file")
     if not response.ok:
@@ -158,22 +158,22 @@ class _Page(HTMLParser):
 
     @classmethod
     def of(cls, response: "Response") -> "_Page":
-        """Read a page that a server has sent."""
+        """Parse a page that a server has sent."""
         page = cls()
         page.feed(response.raw.read(_LONGEST_PAGE, decode_content=True).decode("utf-8", "replace"))
         return page
 
     def error(self) -> StoreError:
-        """Return the error that a page came where a file was asked for."""
-        return StoreError(f"a web page came back and no file: {self.title!a}")
+        """Return the error of a web page instead of a file."""
+        return StoreError(f"the answer is a web page and not a file: {self.title!a}")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = {name: value or "" for name, value in attrs}
+        values = {name: value or "" for name, value in attrs}
         self._in_title = tag == "title"
         if tag == "form" and self.action is None:
-            self.action = told.get("action", "")
-        if tag == "input" and self.action is not None and "name" in told:
-            self.fields[told["name"]] = told.get("value", "")
+            self.action = values.get("action", "")
+        if tag == "input" and self.action is not None and "name" in values:
+            self.fields[values["name"]] = values.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
         self._in_title = False
@@ -183,9 +183,9 @@ class _Page(HTMLParser):
             self.title += data.strip()
 
 
-def _line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     """Return the reason of a failed request, without its address, which may hold a signature."""
     cause = error.args[0] if error.args else error
     cause = getattr(cause, "reason", cause)
-    told = cause.args[0] if isinstance(cause, BaseException) and cause.args else cause
-    return re.sub(r"https?://\S+|url: \S+", "…", str(told))
+    reason = cause.args[0] if isinstance(cause, BaseException) and cause.args else cause
+    return re.sub(r"https?://\S+|url: \S+", "…", str(reason))

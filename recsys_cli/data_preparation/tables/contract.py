@@ -1,4 +1,4 @@
-"""The three tables of the contract, read as of a cut: ids become dense internal indices."""
+"""The contract's tables, read with the events before a cut alone; ids become dense internal indices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,21 +17,21 @@ from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WE
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.storage.uris import shown_path
 
-_PLACE = "place"
+_NEW_INDEX = "new_index"
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Everything known before a cut.
+    """Everything that is known before a cut.
 
     Attributes:
         day: the scoring day; its local start is the cut.
-        timezone: the zone whose days count.
+        timezone: the time zone of days.
         events: user u32, item u32, timestamp (UTC, without zone), weight f32; sorted by all four.
-        users: a row an internal user index, in order: user_id and the declared features.
-        items: a row an internal item index, in order: item_id, title, available_from, available_until,
+        users: one row per internal user index, in order: user_id and the declared features.
+        items: one row per internal item index, in order: item_id, title, available_from, available_until,
             excluded, and the declared features.
-        external: a day → the external candidates made for its start, as in `read_external`; None: off.
+        external: day → the external candidates made for it, as in `read_external`; None: off.
     """
 
     day: date
@@ -43,7 +43,7 @@ class Tables:
 
     @property
     def cut(self) -> datetime:
-        """The first instant that does not count, in UTC."""
+        """The first instant that does not count: the start of the scoring day, in UTC."""
         return day_start(self.day, self.timezone)
 
     def as_of(self, day: date) -> "Tables":
@@ -52,30 +52,30 @@ class Tables:
         return replace(self, day=day, events=events)
 
     def of_users(self, users: np.ndarray) -> "Tables":
-        """Return the tables of some users alone; their internal indices count anew from 0, in the same order.
+        """Return the tables of some users only; they get new internal indices from 0, in the same order.
 
-        Items stay as they are. External candidates of other users are left out.
+        Items do not change. External candidates of other users are left out.
 
         Args:
             users: internal indices, u32, ascending, each once.
         """
         if len(users) == len(self.users):
             return self
-        places = pl.DataFrame({USER: users, _PLACE: np.arange(len(users), dtype=np.uint32)})
+        indices = pl.DataFrame({USER: users, _NEW_INDEX: np.arange(len(users), dtype=np.uint32)})
         external = self.external or {}
         return replace(
             self,
-            events=_reindexed(self.events, places),
+            events=_reindexed(self.events, indices),
             users=self.users[users],
             external=(
                 None
                 if self.external is None
-                else {day: _reindexed(frame, places) for day, frame in external.items()}
+                else {day: _reindexed(frame, indices) for day, frame in external.items()}
             ),
         )
 
     def content_hash(self) -> str:
-        """Return the SHA-256 of the events, of all that is known of users and items, and of `external`."""
+        """Return the SHA-256 of all tables."""
         digest = sha256()
         for column in self.events:
             digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
@@ -85,14 +85,14 @@ class Tables:
         return digest.hexdigest()
 
 
-def _reindexed(frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of the users in `places`, with their new index; the order of the rows stays."""
-    kept = frame.join(places, on=USER, how="inner", maintain_order="left")
-    return kept.with_columns(pl.col(_PLACE).alias(USER)).drop(_PLACE)
+def _reindexed(frame: pl.DataFrame, indices: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the users in `indices`, with their new index; rows keep their order."""
+    rows = frame.join(indices, on=USER, how="inner", maintain_order="left")
+    return rows.with_columns(pl.col(_NEW_INDEX).alias(USER)).drop(_NEW_INDEX)
 
 
 def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = "") -> Tables:
-    """Read the tables with the events before `day` alone; what is odd about them is logged.
+    """Read the tables with the events before `day` alone; warnings are logged.
 
     Raises: InputError that lists all problems; SettingsError for a filter or `exclude` that does not parse.
     """
@@ -105,7 +105,7 @@ def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, e
 def inspect_tables(
     data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = ""
 ) -> tuple[Tables | None, list[Problem]]:
-    """Read the tables and tell what is wrong with them; without tables, at least one problem is an error."""
+    """Read the tables and return their problems; tables are None if at least one problem is an error."""
     cut = day_start(day, timezone)
     events, problems = read_interactions(data, workspace, cut, timezone)
     users, user_problems = read_entities(
@@ -122,18 +122,18 @@ def inspect_tables(
         or items is None
     ):
         return None, problems
-    problems += _strangers(events, users, USER_ID, workspace, data.users.path)
-    problems += _strangers(events, items, ITEM_ID, workspace, data.items.path)
+    problems += _unknown_id_problems(events, users, USER_ID, workspace, data.users.path)
+    problems += _unknown_id_problems(events, items, ITEM_ID, workspace, data.items.path)
     events, users = _indexed(events, users, USER_ID, USER)
     events, items = _indexed(events, items, ITEM_ID, ITEM)
     events = events.select(USER, ITEM, TIMESTAMP, WEIGHT).sort(USER, ITEM, TIMESTAMP, WEIGHT)
     return Tables(day, timezone, events, users, items), problems
 
 
-def _strangers(
+def _unknown_id_problems(
     events: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: Path, path: str
 ) -> list[Problem]:
-    """Tell of the events' users or items that their own table, where there is one, lacks."""
+    """Report users or items of the events that are missing in their own table, if there is one."""
     if not path:
         return []
     counts = events[key].value_counts().cast({key: pl.String})
@@ -149,10 +149,10 @@ def _strangers(
 def _indexed(
     events: pl.DataFrame, entities: pl.DataFrame, key: str, index: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Give each id of either frame its place in the sorted ids, and `entities` a row an id."""
+    """Number all ids of both frames in sorted order; return the events by index, and one entity per id."""
     if events.schema[key] != entities.schema[key]:
         events, entities = events.cast({key: pl.String}), entities.cast({key: pl.String})
     ids = pl.concat([events[key].unique(), entities[key]]).unique().sort()
-    places = pl.DataFrame([ids, pl.Series(index, range(len(ids)), dtype=pl.UInt32)])
-    events = events.join(places, on=key, how="left").drop(key)
-    return events, places.select(key).join(entities, on=key, how="left", maintain_order="left")
+    indices = pl.DataFrame([ids, pl.Series(index, range(len(ids)), dtype=pl.UInt32)])
+    events = events.join(indices, on=key, how="left").drop(key)
+    return events, indices.select(key).join(entities, on=key, how="left", maintain_order="left")

@@ -1,4 +1,4 @@
-"""Users and items: a row an id, with the declared features."""
+"""Read users and items: one row per id, with the declared features."""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,12 +34,12 @@ _KINDS = {TITLE: pl.String, AVAILABLE_FROM: pl.Date, AVAILABLE_UNTIL: pl.Date}
 def read_entities(
     table: FeatureTableSettings, workspace: Path, *, name: str, key: str, id_type: IdType, exclude: str = ""
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Return the users or items with their declared features, and all that is wrong with them.
+    """Return the users or items with their declared features, and all their problems.
 
-    A table without a path is empty: ids then come from the events alone.
+    A table without a path is empty: ids then come from the events.
     """
     if not table.path:
-        return _empty(key, id_type), _needless_problems(exclude)
+        return _empty(key, id_type), _exclude_problems(exclude)
     where = shown_path(table.path, workspace)
     try:
         files = source_files(table, workspace)
@@ -49,7 +49,7 @@ def read_entities(
         if problems:
             return None, problems
         selected = collect_source(frame.select(_columns(table, schema, key, exclude)), files)
-        problems = _unread_problems(frame, table, schema, key, files)
+        problems = _unreadable_date_problems(frame, table, schema, key, files)
     except InputError as error:
         return None, [Problem(error.where or name, error.what, error.fix)]
     whole_file = not table.filter and len(files) == 1
@@ -75,8 +75,8 @@ def _empty(key: str, id_type: IdType) -> pl.DataFrame:
     return pl.DataFrame(schema=schema)
 
 
-def _needless_problems(exclude: str) -> list[Problem]:
-    """Tell of an expression over the columns of a table that is not there: it would exclude nothing."""
+def _exclude_problems(exclude: str) -> list[Problem]:
+    """Report scoring.exclude without an items table: it would exclude nothing."""
     fix = "set data.items.path, or leave scoring.exclude empty"
     return [Problem("scoring.exclude", "there is no items table to exclude from", fix)] if exclude else []
 
@@ -97,28 +97,28 @@ def _schema_problems(table: FeatureTableSettings, schema: pl.Schema, where: str,
             problems.append(
                 Problem(where, f"feature {problem.what}", "correct the table's `features` in the settings")
             )
-    for name in _days(schema, table, key):
+    for name in _date_columns(schema, table, key):
         kind = schema[_source(table, name)]
         if not (kind in (pl.Date, pl.String, pl.Null) or isinstance(kind, pl.Datetime)):
-            what = f"{name} holds {kind}, not days"
+            what = f"{name} holds {kind}, not dates"
             problems.append(Problem(where, what, "store it as a date, or as text such as 2026-11-23"))
     return problems
 
 
 def _name_problems(table: FeatureTableSettings, where: str) -> list[Problem]:
-    """Tell of features that are declared twice or bear a name of the contract."""
+    """Report features that are declared twice or have a name of the contract."""
     names = feature_names(table)
     twice = sorted({name for name in names if names.count(name) > 1})
     taken = sorted(set(CONTRACT) & set(names))
     fix = "correct the table's `features` in the settings"
     return [
         *(Problem(where, f"feature {name!r} is declared twice", fix) for name in twice),
-        *(Problem(where, f"{name!r} is no feature: the name has its own meaning", fix) for name in taken),
+        *(Problem(where, f"{name!r} cannot be a feature: the name is reserved", fix) for name in taken),
     ]
 
 
 def _category_problems(table: FeatureTableSettings, schema: pl.Schema, where: str) -> list[Problem]:
-    """Report category features that are no feature of the table, or hold several values."""
+    """Report category features that are not among the features, or hold lists."""
     problems = []
     for name in dict.fromkeys(table.category_features):
         if name not in table.features:
@@ -159,16 +159,16 @@ def _optional(table: FeatureTableSettings, schema: pl.Schema, name: str) -> pl.E
     return column.cast(_KINDS[name])
 
 
-def _days(schema: pl.Schema, table: FeatureTableSettings, key: str) -> list[str]:
-    """Return the names of the contract's days that the source has."""
+def _date_columns(schema: pl.Schema, table: FeatureTableSettings, key: str) -> list[str]:
+    """Return the contract's date columns that the source has."""
     return [name for name in _OPTIONAL[key] if _KINDS[name] == pl.Date and _source(table, name) in schema]
 
 
-def _unread_problems(
+def _unreadable_date_problems(
     frame: pl.LazyFrame, table: FeatureTableSettings, schema: pl.Schema, key: str, files: list[Path]
 ) -> list[Problem]:
-    """Tell of values in the columns of days that are no day."""
-    days = _days(schema, table, key)
+    """Report values of date columns that cannot be read as a date."""
+    days = _date_columns(schema, table, key)
     if not days:
         return []
     unread = [
@@ -180,31 +180,36 @@ def _unread_problems(
     counts = collect_source(frame.select(unread), files).row(0, named=True)
     fix = "write them as 2026-11-23, or leave them empty"
     return [
-        Problem(str(files[0]), f"{count:,} values of {name} are no days", fix)
+        Problem(str(files[0]), f"{count:,} values of {name} are not dates", fix)
         for name, count in counts.items()
         if count
     ]
 
 
 def _availability_problems(entities: pl.DataFrame, where: str) -> list[Problem]:
-    """Tell of items that are gone before they come."""
+    """Report items whose availability ends before it starts."""
     if AVAILABLE_FROM not in entities.columns:
         return []
     never = int((entities[AVAILABLE_UNTIL] < entities[AVAILABLE_FROM]).sum())
     if not never:
         return []
-    what = f"{never:,} items have an {AVAILABLE_UNTIL} before their {AVAILABLE_FROM}; they are never shown"
-    return [Problem(where, what, "correct these days", "warning")]
+    what = (
+        f"{never:,} items have an {AVAILABLE_UNTIL} before their {AVAILABLE_FROM}; they are never recommended"
+    )
+    return [Problem(where, what, "correct these dates", "warning")]
 
 
 def _finite(entities: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[Problem]]:
-    """Return the frame with null for every infinite number, for which no model has a place; tell of them."""
+    """Return the frame with infinite numbers replaced by null, and a problem for each such column."""
     numbers = [name for name, kind in entities.schema.items() if kind.is_float()]
     counts = {name: int(entities[name].is_infinite().sum()) for name in numbers}
-    fix = "leave them empty, or write the largest value that is meant"
+    fix = "leave them empty, or write a finite number"
     problems = [
         Problem(
-            where, f"{count:,} values of {name!r} are infinite or too large: they are missing", fix, "warning"
+            where,
+            f"{count:,} values of {name!r} are infinite or too large: they count as missing",
+            fix,
+            "warning",
         )
         for name, count in counts.items()
         if count
@@ -231,7 +236,7 @@ def _feature(name: str, kind: pl.DataType, table: FeatureTableSettings) -> pl.Ex
 
 
 def _category(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """Return the values as text; a whole number is the same text stored as an integer, float or decimal."""
+    """Return the values as text; 7 gives the same text as an integer, float or decimal."""
     if kind.is_float():
         column = pl.when(column.is_finite()).then(column)
     text = column.cast(pl.String)
@@ -242,6 +247,6 @@ def _category(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
 
 
 def _flags(names: list[str]) -> pl.Expr:
-    """Return the list of the names whose 0/1 column is set."""
+    """Return, as a list, the names of the columns that are 1."""
     values = [pl.when(pl.col(name) == 1).then(pl.lit(name)) for name in names]
     return pl.concat_list(values).list.drop_nulls()

@@ -1,4 +1,4 @@
-"""External candidates: anyone's proposals, a delivery a day, so that no training sees a later one."""
+"""External candidates: proposals of other systems, delivered per day, so that training sees no later ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ _FIX = "deliver the day's candidates again without these rows"
 def external_files(
     settings: ExternalSettings, workspace: Path, days: Sequence[date]
 ) -> dict[date, list[Path]]:
-    """Return the files of each day; none where the source is off.
+    """Return the files of each day; empty if the source is off.
 
     Raises: InputError that lists every day without a file.
     """
@@ -45,24 +45,24 @@ def read_external(
     user_ids: pl.Series,
     item_ids: pl.Series,
 ) -> dict[date, pl.DataFrame]:
-    """Return each day's candidates as user u32, item u32, score f32: a user's rows adjacent, best first.
+    """Return each day's candidates as user u32, item u32, score f32, sorted by user, best first.
 
     Args:
-        user_ids, item_ids: the tables' ids, a place an internal index; rows of others are dropped and told.
+        user_ids, item_ids: the tables' ids by internal index; rows with other ids are dropped with a warning.
 
     Raises: InputError that lists all problems of all days.
     """
     rows, problems = inspect_external(settings, workspace, days)
     raise_errors(problems)
-    frames, strangers = index_external(rows, user_ids, item_ids)
-    raise_or_warn(problems + strangers)
+    frames, unknown = index_external(rows, user_ids, item_ids)
+    raise_or_warn(problems + unknown)
     return frames
 
 
 def inspect_external(
     settings: ExternalSettings, workspace: Path, days: Sequence[date]
 ) -> tuple[dict[date, pl.DataFrame], list[Problem]]:
-    """Return each day's candidates as user_id, item_id, score f32, a user's best first, with all problems.
+    """Return each day's candidates as user_id, item_id, score f32, a user's best first, and all problems.
 
     A day whose delivery breaks the contract is left out.
     """
@@ -79,19 +79,19 @@ def inspect_external(
 def index_external(
     frames: Mapping[date, pl.DataFrame], user_ids: pl.Series, item_ids: pl.Series
 ) -> tuple[dict[date, pl.DataFrame], list[Problem]]:
-    """Replace ids by internal indices, and tell how many rows have an unknown one."""
+    """Replace ids by internal indices; rows with an unknown id are dropped and reported."""
     indexed, problems = {}, []
     for day, rows in frames.items():
-        placed = rows.select(
-            _places(rows[USER_ID], user_ids, USER), _places(rows[ITEM_ID], item_ids, ITEM), SCORE
+        indexed_rows = rows.select(
+            _index_of(rows[USER_ID], user_ids, USER), _index_of(rows[ITEM_ID], item_ids, ITEM), SCORE
         )
-        known = placed.drop_nulls([USER, ITEM])
-        if len(known) < len(placed):
+        known = indexed_rows.drop_nulls([USER, ITEM])
+        if len(known) < len(indexed_rows):
             users, items = (
-                rows[key].filter(placed[index].is_null()).n_unique()
+                rows[key].filter(indexed_rows[index].is_null()).n_unique()
                 for key, index in ((USER_ID, USER), (ITEM_ID, ITEM))
             )
-            problems.append(_strangers(day, len(placed) - len(known), len(placed), users, items))
+            problems.append(_unknown_id_problem(day, len(rows) - len(known), len(rows), users, items))
         indexed[day] = known.sort(USER, maintain_order=True)
     return indexed, problems
 
@@ -114,8 +114,8 @@ def _found_files(
         return files, problems
     what = f"there are no external candidates for {len(missing)} of {len(days)} days: {', '.join(missing)}"
     fix = (
-        "deliver them, each made from nothing of its own day or later, or leave the source out of training "
-        "and scoring: candidates.external.num_candidates=0"
+        "deliver them, each made only from data before its day, or switch the source off for training and "
+        "scoring: candidates.external.num_candidates=0"
     )
     return files, [*problems, Problem(shown_path(settings.path, workspace), what, fix)]
 
@@ -128,7 +128,7 @@ def _table(settings: ExternalSettings, day: date) -> TableSettings:
 def _read_day(
     table: TableSettings, workspace: Path, files: list[Path]
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Return user_id, item_id and the score f32 and rank f64 that the files have, in their order."""
+    """Return user_id, item_id, and score f32 and rank f64 if the files have them, in the files' order."""
     where = shown_path(table.path, workspace)
     try:
         frame = scan_source(table, workspace)
@@ -153,7 +153,7 @@ def _read_day(
 
 
 def _names(table: TableSettings, schema: pl.Schema) -> dict[str, str]:
-    """Return contract name = source's column; optional ones where the table maps them or bears their name."""
+    """Return contract name → the source's column; optional ones only if they are mapped or have that name."""
     names = {name: table.columns.get(name, name) for name in (USER_ID, ITEM_ID, *_OPTIONAL)}
     wanted = (USER_ID, ITEM_ID, *(name for name in _OPTIONAL if table.columns.get(name) or name in schema))
     return {name: names[name] for name in wanted if names[name]}
@@ -191,19 +191,19 @@ def _row_problems(rows: pl.DataFrame, where: str, *, whole_file: bool) -> list[P
     pairs = rows.select(USER_ID, ITEM_ID).drop_nulls()
     repeated = len(pairs) - pairs.n_unique()
     if repeated:
-        what = f"{repeated:,} of {len(rows):,} rows repeat the user and item of another"
-        problems.append(Problem(where, what, "deliver one row a user and item"))
-    sound = {SCORE: pl.col(SCORE).is_finite(), RANK: pl.col(RANK).is_finite() & (pl.col(RANK) >= 1)}
-    meant = {SCORE: "a score that is a finite number", RANK: "a rank of 1 or more"}
+        what = f"{repeated:,} of {len(rows):,} rows repeat the user and item of another row"
+        problems.append(Problem(where, what, "deliver one row per user and item"))
+    valid = {SCORE: pl.col(SCORE).is_finite(), RANK: pl.col(RANK).is_finite() & (pl.col(RANK) >= 1)}
+    expected = {SCORE: "a finite score", RANK: "a rank of 1 or more"}
     for name in _OPTIONAL:
-        bad = 0 if name not in rows.columns else rows.select((~sound[name].fill_null(False)).sum()).item()
+        bad = 0 if name not in rows.columns else rows.select((~valid[name].fill_null(False)).sum()).item()
         if bad:
-            problems.append(Problem(where, f"{bad:,} of {len(rows):,} rows lack {meant[name]}", _FIX))
+            problems.append(Problem(where, f"{bad:,} of {len(rows):,} rows lack {expected[name]}", _FIX))
     return problems
 
 
 def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return user_id, item_id, score, by rank; without ranks by score, without both as the rows stand."""
+    """Return user_id, item_id, score, sorted by rank; else by score; with neither, in the files' order."""
     if RANK in rows.columns:
         rows = rows.sort(RANK, maintain_order=True)
     elif SCORE in rows.columns:
@@ -215,17 +215,17 @@ def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(USER_ID, ITEM_ID, SCORE)
 
 
-def _places(ids: pl.Series, known: pl.Series, name: str) -> pl.Series:
-    """Return the place of each id among the known ones, u32, null where it is none of them."""
+def _index_of(ids: pl.Series, known: pl.Series, name: str) -> pl.Series:
+    """Return the index of each id among the known ones, u32; null for an unknown id."""
     if ids.dtype.is_integer() and known.dtype.is_integer():
         ids = ids.cast(known.dtype, strict=False)
     else:
         ids, known = ids.cast(pl.String), known.cast(pl.String)
-    places = known.rename("id").to_frame().with_row_index(name)
-    return ids.rename("id").to_frame().join(places, on="id", how="left", maintain_order="left")[name]
+    indices = known.rename("id").to_frame().with_row_index(name)
+    return ids.rename("id").to_frame().join(indices, on="id", how="left", maintain_order="left")[name]
 
 
-def _strangers(day: date, dropped: int, rows: int, users: int, items: int) -> Problem:
+def _unknown_id_problem(day: date, dropped: int, rows: int, users: int, items: int) -> Problem:
     what = (
         f"{dropped:,} of {rows:,} external candidates of {day} are dropped: "
         f"{users:,} users and {items:,} items in them are unknown"

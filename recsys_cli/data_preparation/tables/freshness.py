@@ -1,4 +1,4 @@
-"""How old inputs may be: told first, refused later."""
+"""How old the inputs may be: first a warning, later an error."""
 
 from datetime import date
 
@@ -7,7 +7,7 @@ from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
 
 
 def freshness_problems(age_days: float, settings: DataSettings, day: date) -> list[Problem]:
-    """Tell when the newest event before `day` is older than the settings' thresholds."""
+    """Report that the newest event before `day` is older than the settings allow."""
     if age_days <= settings.max_age_days:
         return []
     refused = age_days > settings.stale_after_days
@@ -24,7 +24,7 @@ def freshness_problems(age_days: float, settings: DataSettings, day: date) -> li
 
 
 def check_freshness(age_days: float, settings: DataSettings, day: date) -> None:
-    """Log old inputs.
+    """Log a warning for old inputs.
 
     Raises: InputError if they are too old.
     """

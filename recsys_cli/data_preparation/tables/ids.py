@@ -1,4 +1,4 @@
-"""Ids: integers or text, never null, kept byte for byte."""
+"""Ids: integers or text, never null, never changed by a byte."""
 
 from difflib import get_close_matches
 from typing import Literal
@@ -9,17 +9,17 @@ from recsys_cli.data_preparation.tables.problems import Problem
 
 IdType = Literal["auto", "text", "integer"]
 _SHOWN_ROWS = 3
-_CLOSE_IDS = 20_000  # ids compared letter by letter for a near match
+_CLOSE_IDS = 20_000  # ids that are compared for similarity
 
 
 def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool = False) -> list[Problem]:
-    """Tell of null ids and of ids that are neither integers nor text.
+    """Report null ids, and ids that are neither integers nor text.
 
     Args:
-        whole_file: the frame has every row of one file, so that a row's number can be found there.
+        whole_file: the frame has every row of one file, so that messages can give row numbers.
     """
     kind = frame.schema[key]
-    if not _holds_ids(kind):
+    if not _is_id_type(kind):
         return [
             Problem(
                 where, f"{key} holds {kind}; ids are integers or text", "store the ids as integers or text"
@@ -36,26 +36,28 @@ def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool =
 
 
 def duplicate_problems(frame: pl.DataFrame, where: str, key: str) -> list[Problem]:
-    """Tell of ids with more than one row."""
-    if not _holds_ids(frame.schema[key]):
+    """Report ids with more than one row."""
+    if not _is_id_type(frame.schema[key]):
         return []
     counts = frame[key].drop_nulls().value_counts().filter(pl.col("count") > 1)
     if counts.is_empty():
         return []
     first = counts.sort("count", key, descending=[True, False])[key].head(3).to_list()
     shown = ", ".join(repr(value) for value in first)
-    return [Problem(where, f"{len(counts):,} {key}s have more than one row: {shown} …", "keep one row an id")]
+    return [
+        Problem(where, f"{len(counts):,} {key}s have more than one row: {shown} …", "keep one row per id")
+    ]
 
 
 def cast_ids(
     frame: pl.DataFrame, key: str, id_type: IdType, where: str
 ) -> tuple[pl.DataFrame, list[Problem]]:
-    """Return the frame with its ids as i64 or text, and the problem of ids that do not fit.
+    """Return the frame with its ids as i64 or text, and a problem if some do not fit.
 
-    What `id_problems` refuses is left as it is: bytes may be no text, and times beyond all years.
+    Columns that `id_problems` refuses are not changed: a cast of bytes or times may fail.
     """
     kind = frame.schema[key]
-    if not _holds_ids(kind):
+    if not _is_id_type(kind):
         return frame, []
     wants_text = id_type == "text" or (id_type == "auto" and not kind.is_integer())
     if wants_text:
@@ -67,13 +69,13 @@ def cast_ids(
     if unfit.is_empty():
         return frame.with_columns(cast), []
     shown = ", ".join(repr(value) for value in unfit.head(3).to_list())
-    what = f"{len(unfit):,} values of {key} are no plain 64-bit integers: {shown} …"
+    what = f"{len(unfit):,} values of {key} are not plain 64-bit integers: {shown} …"
     return frame.with_columns(cast), [
         Problem(where, what, f'set data.{key}_type = "text" in settings/settings.toml')
     ]
 
 
-def _holds_ids(kind: pl.DataType) -> bool:
+def _is_id_type(kind: pl.DataType) -> bool:
     return kind.is_integer() or kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)
 
 

@@ -1,4 +1,4 @@
-"""Events: mapped to the contract, checked, and cut at the scoring day."""
+"""Read events: mapped to the contract, checked, and cut at the scoring day."""
 
 from datetime import datetime
 from pathlib import Path
@@ -19,17 +19,17 @@ from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.storage.uris import shown_path
 
 _TEXT_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-_FIRST_PLAUSIBLE = datetime(1971, 1, 1)  # zeros and misread units fall into 1970
-_LARGEST_WEIGHT = 1e15  # sums and means of many stay finite
+_FIRST_PLAUSIBLE = datetime(1971, 1, 1)  # zeros and wrong units give dates in 1970
+_LARGEST_WEIGHT = 1e15  # so that sums and means stay finite
 _UNITS_PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def read_interactions(
     data: DataSettings, workspace: Path, cut: datetime, timezone: str
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Return the events before `cut` as user_id, item_id, timestamp, weight, with all that is wrong.
+    """Return the events before `cut` as user_id, item_id, timestamp, weight, and all their problems.
 
-    Rows on or after the cut are dropped first: they are no part of anything that follows.
+    Rows on or after the cut are dropped first: nothing below ever sees them.
     """
     table = data.interactions
     if not table.path:
@@ -64,7 +64,7 @@ def _checked_events(
         problems.append(
             Problem(
                 where,
-                f"no event lies before {cut:%Y-%m-%d %H:%M} UTC",
+                f"there is no event before {cut:%Y-%m-%d %H:%M} UTC",
                 "choose a later --date, or correct the table's filter and timestamp settings",
             )
         )
@@ -72,9 +72,9 @@ def _checked_events(
         len(events) - events.n_unique(subset=[USER_ID, ITEM_ID, TIMESTAMP]) if not events.is_empty() else 0
     )
     if repeated:
-        what = f"{repeated:,} events repeat the user, item and timestamp of another; each counts"
+        what = f"{repeated:,} events repeat the user, item and timestamp of another event; each counts"
         problems.append(
-            Problem(where, what, "remove them from the source if they are no real events", "warning")
+            Problem(where, what, "remove them from the source if they are not real events", "warning")
         )
     return events, problems
 
@@ -90,12 +90,16 @@ def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str)
     ]
     kind = schema.get(required[TIMESTAMP])
     if kind is not None and not (_is_instant(kind) or kind.is_integer() or kind == pl.String):
-        problems.append(_no_time(where, f"column {required[TIMESTAMP]!r} holds {kind}, not a timestamp"))
+        problems.append(
+            _timestamp_problem(where, f"column {required[TIMESTAMP]!r} holds {kind}, not a timestamp")
+        )
     is_text_parquet = (
         kind == pl.String and not table.timestamp_format and where.lower().endswith((".parquet", ".pq"))
     )
     if is_text_parquet:
-        problems.append(_no_time(where, f"column {required[TIMESTAMP]!r} holds text, not a timestamp"))
+        problems.append(
+            _timestamp_problem(where, f"column {required[TIMESTAMP]!r} holds text, not a timestamp")
+        )
     if WEIGHT in required and not schema.get(required[WEIGHT], pl.Float32()).is_numeric():
         problems.append(
             Problem(
@@ -111,7 +115,7 @@ def _is_instant(kind: pl.DataType) -> bool:
     return kind == pl.Date or isinstance(kind, pl.Datetime)
 
 
-def _no_time(where: str, what: str) -> Problem:
+def _timestamp_problem(where: str, what: str) -> Problem:
     fix = (
         "store it as a timestamp, or set data.interactions.timestamp_format (text) or timestamp_unit (number)"
     )
@@ -166,23 +170,23 @@ def _timestamp_problems(events: pl.DataFrame, where: str) -> list[Problem]:
     early = int((events[TIMESTAMP] < _FIRST_PLAUSIBLE).sum())
     problems = []
     if missing:
-        what = f"{missing:,} of {len(events):,} events have no timestamp that can be read"
+        what = f"{missing:,} of {len(events):,} events have no readable timestamp"
         fix = "correct these rows, or set data.interactions.timestamp_format or a filter"
         problems.append(Problem(where, what, fix))
     if early:
-        what = f"{early:,} of {len(events):,} events lie before {_FIRST_PLAUSIBLE:%Y}"
+        what = f"{early:,} of {len(events):,} events are before {_FIRST_PLAUSIBLE:%Y}"
         fix = "check data.interactions.timestamp_unit and timestamp_format, or filter these rows out"
         problems.append(Problem(where, what, fix, "warning"))
     return problems
 
 
 def _weight_problems(events: pl.DataFrame, table: InteractionsSettings, where: str) -> list[Problem]:
-    sound = pl.col(WEIGHT).is_between(0, _LARGEST_WEIGHT).fill_null(False)
-    bad = events.select((~sound).sum()).item()
+    valid = pl.col(WEIGHT).is_between(0, _LARGEST_WEIGHT).fill_null(False)
+    bad = events.select((~valid).sum()).item()
     if not bad:
         return []
     what = (
-        f"{bad:,} of {len(events):,} events have a weight that is negative, missing, no number or above "
+        f"{bad:,} of {len(events):,} events have a weight that is negative, missing, not a number or above "
         f"{_LARGEST_WEIGHT:.0e} (column {table.columns.get(WEIGHT, WEIGHT)!r})"
     )
     return [Problem(where, what, "filter them out, or write the weights in a coarser unit")]

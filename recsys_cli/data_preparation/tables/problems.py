@@ -1,4 +1,4 @@
-"""What is wrong with a table: collected, then told all at once."""
+"""Problems of the input tables: collected, then reported together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding about the inputs; an `error` stops every command, a `warning` is told."""
+    """One problem of the inputs; an `error` stops the command, a `warning` is logged."""
 
     where: str
     what: str
@@ -24,7 +24,7 @@ class Problem:
 
 
 def missing_column(where: str, name: str, source_name: str, columns: Sequence[str]) -> Problem:
-    """Return the problem of a column that the source does not have, with the likely one."""
+    """Return the problem of a missing column, with a similar name of the source if there is one."""
     close = get_close_matches(source_name, columns, n=1, cutoff=0.4)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return Problem(
@@ -35,7 +35,7 @@ def missing_column(where: str, name: str, source_name: str, columns: Sequence[st
 
 
 def _listed(columns: Sequence[str]) -> str:
-    """Return the names, cut where there is no end to them, as in a file that is no table at all."""
+    """Return the names, shortened if there are very many, as in a file that is not a table."""
     names = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in columns]
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
@@ -44,7 +44,7 @@ def _listed(columns: Sequence[str]) -> str:
 def raise_or_warn(problems: Sequence[Problem]) -> None:
     """Log every warning.
 
-    Raises: InputError that lists every error, if there is one.
+    Raises: InputError that lists every problem of severity `error`, if there is one.
     """
     raise_errors(problems)
     for problem in problems:
@@ -65,7 +65,7 @@ def raise_errors(
 
 
 def together(problems: Sequence[Problem], of_what: str) -> tuple[str, str, str]:
-    """Return several problems as the words of one error: what, where and how to put it right."""
+    """Return several problems as one error: what, where and fix."""
     lines = [f"  {number}. {problem.where}: {problem.what}" for number, problem in enumerate(problems, 1)]
     return (
         "\n".join([f"{len(problems)} problems {of_what}", *lines]),

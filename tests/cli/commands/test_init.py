@@ -63,7 +63,7 @@ def test_json_is_one_object(recsys: Run, tmp_path: Path) -> None:
 
 
 PEOPLE = "id,bio\n1,likes tea\n2,likes rain\n3,likes snow\n"
-BIO = "bio: free text: a value of its own in every row; name it in data.users.features to use it all the same"
+BIO = "bio: free text: a different value in every row; name it in data.users.features to use it anyway"
 
 
 def with_spare_columns(folder: Path) -> tuple[str, ...]:
@@ -86,8 +86,8 @@ def test_columns_that_are_left_out_are_listed_with_a_way_to_use_them(recsys: Run
     assert told[-1] == {
         "table": "users",
         "column": "bio",
-        "reason": "free text: a value of its own in every row",
-        "fix": "name it in data.users.features to use it all the same",
+        "reason": "free text: a different value in every row",
+        "fix": "name it in data.users.features to use it anyway",
     }
     assert [one["column"] for one in told] == ["basket", "quantity", "bio"]
     quiet = recsys("--quiet", "init", *options)
@@ -106,9 +106,9 @@ def test_on_a_terminal_long_lines_go_on_below_their_text(tmp_path: Path) -> None
     assert done.returncode == 0
     start = said.index("not used:")
     assert said[start + 3 : start + 6] == [
-        "  users         bio: free text: a value of its own in every",
+        "  users         bio: free text: a different value in every",
         "                row; name it in data.users.features to use",
-        "                it all the same",
+        "                it anyway",
     ]
     assert max(map(len, said)) <= 60
 
@@ -153,7 +153,7 @@ HEADER = b"user_id,item_id,timestamp"
         (
             "events.csv",
             HEADER + b",item_id\n1,a,2026-01-01,b\n",
-            "error: the header line names a column twice\n",
+            "error: the header line has a column name twice\n",
         ),
         ("events.csv.gz", gzip.compress(CSV.encode()), "error: compressed CSV is not supported\n"),
         ("events.csv", bz2.compress(CSV.encode()), "error: compressed CSV is not supported\n"),

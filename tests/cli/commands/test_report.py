@@ -179,7 +179,7 @@ def test_numbers_that_are_none_have_a_drift(workspace: Path, capsys: pytest.Capt
     ages[0], ages[1], ages[2] = math.nan, math.inf, None
     users.with_columns(age=pl.Series(ages)).write_parquet(workspace / "data/users.parquet")
     assert main(["-C", str(workspace), "score", "--date", NEXT]) == ExitCode.OK
-    assert "1 values of 'age' are infinite or too large: they are missing" in capsys.readouterr().err
+    assert "1 values of 'age' are infinite or too large: they count as missing" in capsys.readouterr().err
     age = next(row for row in told(workspace, capsys)["drift"] if row["name"] == "age")
     assert age["now"] == pytest.approx(sum(ages[3:]) / 57) and age["psi"] > 0
 

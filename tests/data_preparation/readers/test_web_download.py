@@ -165,11 +165,11 @@ def test_a_damaged_copy_comes_again(drive: Drive, tmp_path: Path, damage: str) -
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        (PRIVATE, "the file is private: share it with everybody who has the link"),
+        (PRIVATE, "the file is private: share it with everyone who has the link"),
         (GONE, "there is no such file"),
-        (BUSY, "a web page came back and no file: 'Google Drive - Quota exceeded'"),
-        (OTHER, "the file differs from the hash that the server told of it"),
-        (CUT, "the file broke off: Connection broken: IncompleteRead(1000 bytes read"),
+        (BUSY, "the answer is a web page and not a file: 'Google Drive - Quota exceeded'"),
+        (OTHER, "the file does not match the hash that the server sent"),
+        (CUT, "the download broke off: Connection broken: IncompleteRead(1000 bytes read"),
     ],
 )
 def test_what_is_no_whole_file_is_told_and_nothing_is_kept(
@@ -191,7 +191,7 @@ def test_a_truncated_replacement_leaves_the_old_copy(drive: Drive, tmp_path: Pat
         "Thu, 26 Nov 2026 06:00:00 GMT",
         999,
     )
-    with pytest.raises(InputError, match="the file broke off"):
+    with pytest.raises(InputError, match="the download broke off"):
         read(drive.link(SMALL), tmp_path)
     assert file.read_bytes() == old and len(copies(tmp_path)) == 1
 

@@ -68,7 +68,7 @@ def test_ids_stay_as_they_are(tmp_path: Path) -> None:
 def test_text_that_is_no_integer_is_told(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\n007,1,2026-01-01\n")
     data = DataSettings.model_validate({"user_id_type": "integer", "interactions": {"path": "events.csv"}})
-    with pytest.raises(InputError, match="no plain 64-bit integers: '007'"):
+    with pytest.raises(InputError, match="not plain 64-bit integers: '007'"):
         read_tables(data, tmp_path, DAY, "UTC")
 
 
@@ -132,7 +132,7 @@ def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path) -> None:
     for separator in (",", "::"):
         header = separator.join(("user_id", "item_id", "timestamp", "item_id"))
         (tmp_path / "events.csv").write_text(header + "\n" + separator.join("1234") + "\n")
-        with pytest.raises(InputError, match="names a column twice"):
+        with pytest.raises(InputError, match="has a column name twice"):
             read(tmp_path, path="events.csv", separator=separator)
 
 
@@ -147,7 +147,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     known, problems = inspect_tables(data, tmp_path, DAY, "UTC")
     told = "\n".join(problem.what for problem in problems)
     assert known is None
-    for part in ("no user_id", "no item_id", "no timestamp that can be read", "did you mean 'age'?"):
+    for part in ("no user_id", "no item_id", "no readable timestamp", "did you mean 'age'?"):
         assert part in told
 
 

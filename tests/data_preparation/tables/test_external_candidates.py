@@ -124,8 +124,8 @@ def test_bad_rows_of_all_days_are_told_at_once(tmp_path: Path) -> None:
         "6 problems with the inputs",
         f"external candidates for 1 of 3 days: {LATER}",
         f"{EARLIER}.parquet: 1 of 6 rows have no user_id (rows 2)",
-        f"{EARLIER}.parquet: 1 of 6 rows repeat the user and item of another",
-        f"{EARLIER}.parquet: 3 of 6 rows lack a score that is a finite number",
+        f"{EARLIER}.parquet: 1 of 6 rows repeat the user and item of another row",
+        f"{EARLIER}.parquet: 3 of 6 rows lack a finite score",
         f"{EARLIER}.parquet: 3 of 6 rows lack a rank of 1 or more",
         f"{DAY}.parquet: item_id holds Null; ids are integers or text",
     ):
@@ -135,7 +135,7 @@ def test_bad_rows_of_all_days_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_score_too_large_for_its_type_is_no_number(tmp_path: Path) -> None:
     put(tmp_path, user_id=["bo"], item_id=[10], score=[1e300])
-    assert "1 of 1 rows lack a score" in refused(tmp_path).what
+    assert "1 of 1 rows lack a finite score" in refused(tmp_path).what
 
 
 def test_wrong_columns_are_told_with_the_likely_one(tmp_path: Path) -> None:
