@@ -87,10 +87,12 @@ def test_inputs_that_are_not_there_publish_nothing(workspace: Path, refused: Ref
     assert "interactions.parquet" in refused(ExitCode.INPUT, "batch", "--date", DAY)
 
 
-def test_lists_that_fail_a_gate_are_not_published(workspace: Path, refused: Refused) -> None:
+def test_lists_that_fail_a_gate_are_not_published(workspace: Path, recsys: Run) -> None:
     shutil.rmtree(workspace / "recommendations")
-    message = refused(ExitCode.CHECK, "--set", "gates.min_users=61", "batch", "--date", DAY)
-    assert "gates.min_users" in message
+    night = recsys("-C", workspace, "-q", "--set", "gates.min_users=61", "batch", "--date", DAY)
+    assert (night.returncode, night.stdout) == (ExitCode.CHECK, "")
+    assert night.stderr.startswith("error: ") and "gates.min_users" in night.stderr
+    assert not published(workspace).exists()
 
 
 def test_another_run_of_the_day_is_named(workspace: Path, refused: Refused) -> None:
