@@ -20,7 +20,7 @@ def test_guessed_columns_read_back_whatever_they_are_called(text: str) -> None:
         }
     )
     tables = tomllib.loads(guessed_text(data))["default"]["data"]
-    assert (tables["user_id_type"], tables["item_id_type"]) == ("integer", "text")
+    assert (tables["user_id_type"], tables["item_id_type"]) == ("integer", "auto")
     assert tables["interactions"] == {"path": text, "columns": {"user_id": text}}
     assert tables["items"] == {"path": "items.csv", "features": ["price", text]}
     assert "users" not in tables
