@@ -5,6 +5,7 @@ import typer
 from recsys_cli.cli.commands.features import features_line, features_result
 from recsys_cli.cli.commands.score import record_score, score_result
 from recsys_cli.cli.display.score_summary import show_score
+from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.recorded_run import running, stage_rows
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.shared_options import ScoringDate, chosen_day
@@ -27,7 +28,9 @@ def batch(ctx: typer.Context, date: ScoringDate = None) -> None:
         workspace = under_way.workspace
         under_way.facts.update(date=str(day))
         request = ScoreRequest(day, workspace.settings.scoring.top_k)
-        with terminal.progress("Scoring users") as progress:
+        with shown_stages(
+            terminal, "Scoring users", under_way.run.stages, line_every=10, units="users"
+        ) as progress:
             report = run_batch(workspace, request, under_way.run, progress)
         record_score(under_way, request, report.score)
         under_way.facts.update(features=features_result(report.features))

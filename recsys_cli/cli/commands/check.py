@@ -2,6 +2,7 @@
 
 import typer
 
+from recsys_cli.cli.display.stage_display import shown_work
 from recsys_cli.cli.recorded_run import open_workspace
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.shared_options import ScoringDate, chosen_day
@@ -19,7 +20,8 @@ def check(ctx: typer.Context, date: ScoringDate = None) -> None:
     workspace = open_workspace(session)
     from recsys_cli.pipelines.check import check_workspace
 
-    report = check_workspace(workspace, day)
+    with shown_work(terminal, f"Checking {day}"):
+        report = check_workspace(workspace, day)
     if session.options.as_json:
         terminal.show_json(terminal.secrets.hide_in(report.facts()))
     elif report.problems:

@@ -7,6 +7,7 @@ import typer
 
 from recsys_cli.cli.display.phrases import named
 from recsys_cli.cli.display.safe_text import readable
+from recsys_cli.cli.display.stage_display import shown_work
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import open_workspace
 from recsys_cli.cli.session import session_of
@@ -36,7 +37,8 @@ def diff(ctx: typer.Context, a: Publication, b: Publication) -> None:
     workspace = open_workspace(session)
     from recsys_cli.pipelines.diff import diff as compare
 
-    told = compare(workspace, readable(a, "recsys diff"), readable(b, "recsys diff"))
+    with shown_work(session.terminal, "Comparing"):
+        told = compare(workspace, readable(a, "recsys diff"), readable(b, "recsys diff"))
     if session.options.as_json:
         plain = asdict(told) | {"a": str(told.a), "b": str(told.b)}
         session.terminal.show_json({"schema_version": 1, **plain})

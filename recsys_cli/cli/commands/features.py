@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.recorded_run import running
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.shared_options import ScoringDate, chosen_day
@@ -23,7 +24,9 @@ def features(ctx: typer.Context, date: ScoringDate = None) -> None:
         from recsys_cli.pipelines.features import write_features
 
         workspace = under_way.workspace
-        partition = write_features(workspace, day, under_way.run.stages)
+        stages = under_way.run.stages
+        with shown_stages(session.terminal, f"Features of {day}", stages, line_every=10, summary=False):
+            partition = write_features(workspace, day, stages)
         under_way.facts.update(schema_version=1, date=str(day), **features_result(partition))
     if session.options.as_json:
         session.terminal.show_json(under_way.facts)

@@ -9,6 +9,7 @@ import typer
 
 from recsys_cli.cli.display.phrases import in_digits, named
 from recsys_cli.cli.display.safe_text import readable
+from recsys_cli.cli.display.stage_display import shown_work
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import open_workspace
 from recsys_cli.cli.session import session_of
@@ -49,7 +50,8 @@ def report(
     from recsys_cli.pipelines.monitoring.past_performance import Window
     from recsys_cli.pipelines.report import report as tell
 
-    found = tell(workspace, day, Window(days or workspace.settings.evaluation.days, past))
+    with shown_work(session.terminal, "Reporting"):
+        found = tell(workspace, day, Window(days or workspace.settings.evaluation.days, past))
     hide = session.terminal.secrets.hide_in
     told = replace(found, unfinished=hide(found.unfinished), cards_problem=hide(found.cards_problem))
     if html is not None:

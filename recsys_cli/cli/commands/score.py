@@ -11,6 +11,7 @@ import typer
 
 from recsys_cli.cli.display.safe_text import readable
 from recsys_cli.cli.display.score_summary import show_plan, show_score
+from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import Running, running, stage_rows
 from recsys_cli.cli.session import session_of
@@ -114,7 +115,7 @@ def score(
         wanted = top_k or under_way.workspace.settings.scoring.top_k
         request = ScoreRequest(day, wanted, asked, force, wait, cluster, since)
         if plan:
-            told = _planned(under_way, request)
+            told = _planned(under_way, request, session.terminal)
         else:
             told = score_result(under_way.workspace, scored(under_way, request, session.terminal))
     if session.options.as_json:
@@ -157,15 +158,16 @@ def _cluster(engine: EngineName, address: str | None, *, plan: bool) -> str | No
         raise UsageError(
             "--plan tells what this machine takes, not a cluster",
             where="--plan --engine ray",
-            fix='leave out --engine ray; README, "Past one machine", has the cost of a core',
+            fix="leave out --engine ray; recsys guide past-one-machine has the cost of a core",
         )
     return None if engine is EngineName.LOCAL else address or "auto"
 
 
-def _planned(under_way: Running, request: "ScoreRequest") -> dict[str, Any]:
+def _planned(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> dict[str, Any]:
     from recsys_cli.pipelines.scoring.plan import plan_scoring
 
-    plan = asdict(plan_scoring(under_way.workspace, request, under_way.run))
+    with shown_stages(terminal, "Planning", under_way.run.stages, line_every=10, summary=False):
+        plan = asdict(plan_scoring(under_way.workspace, request, under_way.run))
     under_way.facts.update(plan=plan)
     return {"schema_version": 1, "date": str(request.day), **plan}
 
@@ -174,7 +176,9 @@ def scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> "
     """Score a date within a run, and put what was published into the run's record."""
     from recsys_cli.pipelines.score import score_users
 
-    with terminal.progress("Scoring users") as progress:
+    with shown_stages(
+        terminal, "Scoring users", under_way.run.stages, line_every=10, units="users"
+    ) as progress:
         report = score_users(under_way.workspace, request, under_way.run, progress)
     record_score(under_way, request, report)
     return report

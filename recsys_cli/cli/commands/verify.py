@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recsys_cli.cli.display.safe_text import readable
+from recsys_cli.cli.display.stage_display import shown_work
 from recsys_cli.cli.recorded_run import open_workspace
 from recsys_cli.cli.session import session_of
 from recsys_cli.utils.errors import CheckFailedError
@@ -36,7 +37,8 @@ def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> Non
     published = workspace.published
     if published.folder in file.parents:
         published.reread(file.parent.name)
-    found = pipeline.verify(file)
+    with shown_work(session.terminal, "Verifying"):
+        found = pipeline.verify(file)
     if repair and found.sidecars and not found.problems:
         found = pipeline.repair(found)
     if session.options.as_json:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from threading import Event, Lock, Thread
 from typing import Final
@@ -17,10 +17,12 @@ from rich.text import Text
 from recsys_cli.cli.display.safe_text import escaped
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.utils.errors import OutputError
+from recsys_cli.utils.progress import Progress
 from recsys_cli.utils.stage_timer import StageTime, StageTimer
 
 _SECONDS_BETWEEN_LINES: Final = 60.0
 _SECONDS_WHEN_VERBOSE: Final = 9.0  # a line comes within ten seconds on a busy machine, too
+_SECONDS_WITHOUT_STAGES: Final = 10.0
 _SECONDS_BETWEEN_RECORDS: Final = 60.0  # in the log
 _WIDEST_BAR: Final = 40
 _NARROWEST_BAR: Final = 10
@@ -36,17 +38,22 @@ def shown_stages(
     line_every: float | None = None,
     log_every: float = _SECONDS_BETWEEN_RECORDS,
     summary: bool = True,
-) -> Iterator[None]:
+    units: str = "",
+) -> Iterator[Progress]:
     """Show and log how the stages go on while the block runs, and its seconds once it is done.
 
     A terminal has one line that is drawn again and again. Elsewhere lines follow each other, also while
     nothing moves. Nothing is shown when quiet; the log is written all the same.
+
+    Yields: a callable for units of the whole block, done and in total: from its first call until all are done,
+        they are shown instead of the stages.
 
     Args:
         title: what the block does, before the name of the stage.
         line_every: seconds between lines off a terminal; by default they follow from `verbosity`.
         log_every: seconds between records in the log.
         summary: whether the seconds are shown once it is done.
+        units: what the yielded callable counts, such as users.
     """
     display = StageDisplay(terminal, title)
     with ExitStack() as until_end:
@@ -57,9 +64,15 @@ def shown_stages(
             seconds = _SECONDS_WHEN_VERBOSE if verbosity else _SECONDS_BETWEEN_LINES
             until_end.enter_context(_repeated(line_every or seconds, display.say))
         until_end.enter_context(_watched(stages, display))
-        yield
+        yield display.count
     if summary:
-        terminal.say(f"{title}: {display.seconds():.1f} s")
+        counted = f"{display.counted:,} {units} in " if display.counted else ""
+        terminal.say(f"{title}: {counted}{display.seconds():.1f} s")
+
+
+def shown_work(terminal: Terminal, title: str) -> AbstractContextManager[Progress]:
+    """Show how long the block, which has no stages, is under way; nothing once it is done."""
+    return shown_stages(terminal, title, StageTimer(), line_every=_SECONDS_WITHOUT_STAGES, summary=False)
 
 
 @dataclass(frozen=True)
@@ -119,22 +132,38 @@ class StageDisplay:
         self._began = time.monotonic()
         self._turn = Turn.begun("", self._began)
         self._changing = Lock()  # reports come from any thread
+        self._counting = False
+        self.counted = 0
 
     def begin(self, name: str) -> None:
         """Let this stage be the current one."""
         with self._changing:
-            self._turn = Turn.begun(name, time.monotonic())
+            if not self._counting:
+                self._turn = Turn.begun(name, time.monotonic())
 
     def move(self, name: str, done: int, total: int) -> None:
         """Count the units of the current stage; a late report of an earlier one is dropped."""
         with self._changing:
-            if name == self._turn.name:
+            if name == self._turn.name and not self._counting:
                 self._turn = self._turn.counted(done, total, time.monotonic())
 
     def end(self, _stage: StageTime) -> None:
         """Let no stage be the current one."""
         with self._changing:
-            self._turn = Turn.begun("", self._began)
+            if not self._counting:
+                self._turn = Turn.begun("", self._began)
+
+    def count(self, done: int, total: int) -> None:
+        """Count the units of the whole block."""
+        now = time.monotonic()
+        with self._changing:
+            if not self._counting:
+                self._turn = replace(Turn.begun("", now), began=self._began)
+            self._turn, self._counting, self.counted = (
+                self._turn.counted(done, total, now),
+                done < total,
+                done,
+            )
 
     def seconds(self) -> float:
         """Return the seconds since the display began."""

@@ -118,6 +118,29 @@ def test_lines_come_while_nothing_moves(capsys: pytest.CaptureFixture[str]) -> N
     assert re.fullmatch(rf"{TITLE}: \d\.\d s", lines[-1])
 
 
+def test_units_of_the_block_are_shown_instead_of_its_stages_until_all_are_done(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Scoring enters its stages anew for every chunk of users: what counts is how many users are done."""
+    stages = StageTimer()
+    with shown_stages(logging_terminal(), "Scoring", stages, line_every=OFTEN, units="users") as progress:
+        with stages.stage("load"):
+            time.sleep(SEVERAL)
+        progress(0, 2_000)
+        for done in (1_000, 2_000):
+            with stages.stage("rank"):
+                time.sleep(SEVERAL)
+            progress(done, 2_000)
+        with stages.stage("publish"):
+            time.sleep(SEVERAL)
+    lines = capsys.readouterr().err.splitlines()
+    assert "Scoring · load: 0 s so far" in lines and "Scoring · publish: 0 s so far" in lines
+    assert any(line.startswith("Scoring: 0 % (0 of 2,000)") for line in lines)
+    assert any(line.startswith("Scoring: 50 % (1,000 of 2,000)") and "left" in line for line in lines)
+    assert not any("rank" in line for line in lines)
+    assert re.fullmatch(r"Scoring: 2,000 users in \d\.\d s", lines[-1])
+
+
 def test_without_a_line_due_only_the_summary_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     stages = StageTimer()
     with shown_stages(logging_terminal(0), TITLE, stages), stages.stage("read"):
