@@ -26,7 +26,7 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     for key, value in values.items():
         section, _, name = key.rpartition(".")
         _table_at(root, section)[name] = value
-    return Settings.model_validate(root)
+    return type(settings).model_validate(root)
 
 
 def without(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:

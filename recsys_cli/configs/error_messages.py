@@ -6,34 +6,38 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from recsys_cli.configs.layers import Layer, setting_at
+from recsys_cli.configs.renamed_settings import GONE
 from recsys_cli.configs.schema import close_keys, known_keys
 from recsys_cli.configs.secrets import masked, shown
+from recsys_cli.configs.sections import Settings
 
 BUILT_IN = "built-in default"
 
 
-def problems_of(error: ValidationError, layer: Layer) -> list[str]:
+def problems_of(error: ValidationError, layer: Layer, tree: type[Settings]) -> list[str]:
     """Return each problem as `key = value (origin): reason`."""
-    return [_line(detail, layer) for detail in error.errors(include_url=False)]
+    return [_line(detail, layer, tree) for detail in error.errors(include_url=False)]
 
 
-def _line(detail: ErrorDetails, layer: Layer) -> str:
+def _line(detail: ErrorDetails, layer: Layer, tree: type[Settings]) -> str:
     path = [str(one) for one in detail["loc"]]
     key = ".".join(path)
     if not key:  # two settings that contradict each other
-        return _reason(key, detail)
+        return _reason(key, detail, tree)
     setting = setting_at(layer, path)
     secret = setting is not None and setting.secret
     value: Any = detail["input"]
-    reason = _reason(key, detail)
+    reason = _reason(key, detail, tree)
     if secret:
         reason = masked(reason, value)
     return f"{key} = {shown(value, secret=secret)} ({setting.origin if setting else BUILT_IN}): {reason}"
 
 
-def _reason(key: str, detail: ErrorDetails) -> str:
+def _reason(key: str, detail: ErrorDetails, tree: type[Settings]) -> str:
     if detail["type"] == "extra_forbidden":
-        close = close_keys(key, known_keys())
+        if key in GONE:
+            return f"no such setting; {GONE[key]}"
+        close = close_keys(key, known_keys(tree))
         return "no such setting" + (f"; did you mean {' or '.join(close)}?" if close else "")
     if detail["type"] == "model_type":
         return "must be a table of settings"

@@ -8,6 +8,7 @@ from dynaconf.utils.parse_conf import parse_with_toml
 
 from recsys_cli.configs.schema import KeyPath, canonical, holds_text
 from recsys_cli.configs.secrets import is_secret_name
+from recsys_cli.configs.sections import Settings
 from recsys_cli.utils.errors import SettingsError
 
 PREFIX = "RECSYS_"
@@ -27,30 +28,35 @@ Layer = dict[KeyPath, Setting]
 
 
 def table_layer(
-    table: Mapping[str, Any], origin: str, *, secret: bool = False, prefix: KeyPath = ()
+    table: Mapping[str, Any],
+    origin: str,
+    tree: type[Settings],
+    *,
+    secret: bool = False,
+    prefix: KeyPath = (),
 ) -> Layer:
     """Return a nested table as a layer; an empty table sets nothing."""
     layer: Layer = {}
     for name, value in table.items():
-        path = canonical((*prefix, name))
+        path = canonical(tree, (*prefix, name))
         if isinstance(value, Mapping):
-            layer |= table_layer(value, origin, secret=secret, prefix=path)
+            layer |= table_layer(value, origin, tree, secret=secret, prefix=path)
         else:
             layer[path] = Setting(value, origin, secret or is_secret_name(path[-1]))
     return layer
 
 
-def environment_layer(environ: Mapping[str, str]) -> Layer:
+def environment_layer(environ: Mapping[str, str], tree: type[Settings]) -> Layer:
     """Return the RECSYS_* variables as a layer: RECSYS_RANKER__DEPTH sets ranker.depth."""
     layer: Layer = {}
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in NOT_SETTINGS:
             path = [_lower_case(one) for one in name.removeprefix(PREFIX).split("__")]
-            layer = overlay(layer, _text_layer(path, environ[name], name))
+            layer = overlay(layer, _text_layer(path, environ[name], name, tree))
     return layer
 
 
-def override_layer(overrides: Sequence[str]) -> Layer:
+def override_layer(overrides: Sequence[str], tree: type[Settings]) -> Layer:
     """Return `--set key=value` options as a layer; the last option of a key wins.
 
     Raises: SettingsError for an option without a key or an equals sign.
@@ -62,7 +68,7 @@ def override_layer(overrides: Sequence[str]) -> Layer:
             raise SettingsError(
                 f"{override!r} is not key=value", where="--set", fix="write it as --set ranker.depth=6"
             )
-        layer = overlay(layer, _text_layer(key.strip().split("."), text, "--set"))
+        layer = overlay(layer, _text_layer(key.strip().split("."), text, "--set", tree))
     return layer
 
 
@@ -92,12 +98,12 @@ def setting_at(layer: Layer, path: Sequence[str]) -> Setting | None:
     return next((setting for known, setting in layer.items() if _is_same_branch(known, tuple(path))), None)
 
 
-def _text_layer(names: Sequence[str], text: str, origin: str) -> Layer:
-    path = canonical(names)
+def _text_layer(names: Sequence[str], text: str, origin: str, tree: type[Settings]) -> Layer:
+    path = canonical(tree, names)
     value = parse_with_toml(text)
-    if not isinstance(value, str) and holds_text(path):
+    if not isinstance(value, str) and holds_text(tree, path):
         value = text  # "2026-11-23" and "007" are text where the schema wants text
-    return table_layer({path[-1]: value}, origin, prefix=path[:-1])
+    return table_layer({path[-1]: value}, origin, tree, prefix=path[:-1])
 
 
 def _lower_case(name: str) -> str:

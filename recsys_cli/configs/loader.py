@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from recsys_cli.configs.dotted_keys import flat, leaves
 from recsys_cli.configs.error_messages import BUILT_IN, problems_of
 from recsys_cli.configs.layers import Layer, environment_layer, nested, overlay, override_layer
+from recsys_cli.configs.renamed_settings import with_new_names
 from recsys_cli.configs.secrets import MASK, Secrets, is_secret_name
 from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.toml_files import DEFAULT, SECRETS_FILE, Document, read_documents
@@ -52,13 +53,16 @@ def _shown(value: Any) -> Any:
     return shown_uri(value) if isinstance(value, str) and is_uri(value) else value
 
 
-def load_settings(workspace: Path, environment: str | None, overrides: Sequence[str]) -> LoadedSettings:
+def load_settings(
+    workspace: Path, environment: str | None, overrides: Sequence[str], tree: type[Settings]
+) -> LoadedSettings:
     """Layer and validate the settings of `workspace`.
 
     Args:
         workspace: the folder that holds settings/settings.toml.
         environment: a table of the files; None: RECSYS_ENV, else the [default] tables alone.
         overrides: key=value pairs with dotted keys, the strongest layer.
+        tree: the class of the settings with the sections of all sources and features.
 
     Raises: SettingsError, with all problems at once if the files could be read.
     """
@@ -67,13 +71,13 @@ def load_settings(workspace: Path, environment: str | None, overrides: Sequence[
     name = _chosen(environment, documents, root)
     layer: Layer = {}
     for upper in (
-        *(document.layer(name) for document in documents),
-        environment_layer(os.environ),
-        override_layer(overrides),
+        *(document.layer(name, tree) for document in documents),
+        environment_layer(os.environ, tree),
+        override_layer(overrides, tree),
     ):
-        layer = overlay(layer, upper)
+        layer = overlay(layer, with_new_names(upper))
     misplaced = [problem for document in documents for problem in document.misplaced_keys()]
-    settings = _validated(layer, misplaced, root)
+    settings = _validated(layer, misplaced, root, tree)
     return _with_origins(root, name, settings, layer)
 
 
@@ -94,12 +98,12 @@ def _chosen(asked: str | None, documents: Sequence[Document], root: Path) -> str
     )
 
 
-def _validated(layer: Layer, misplaced: Sequence[str], root: Path) -> Settings:
+def _validated(layer: Layer, misplaced: Sequence[str], root: Path, tree: type[Settings]) -> Settings:
     problems = list(misplaced)
     try:
-        settings = Settings.model_validate(nested(layer))
+        settings = tree.model_validate(nested(layer))
     except ValidationError as error:
-        problems += problems_of(error, layer)
+        problems += problems_of(error, layer, tree)
     else:
         if not problems:
             return settings

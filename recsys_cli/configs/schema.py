@@ -1,4 +1,7 @@
-"""What the schema knows about a settings key: its type, its spelling, similar keys."""
+"""What the schema knows about a settings key: its type, its spelling, similar keys.
+
+`tree` is the class of the settings with the sections of all sources and features.
+"""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -10,34 +13,34 @@ from recsys_cli.configs.sections import Settings
 KeyPath = tuple[str, ...]
 
 
-def annotation_at(path: Sequence[str]) -> Any:
+def annotation_at(tree: type[Settings], path: Sequence[str]) -> Any:
     """Return the declared type at `path`, or None if the schema has no such key."""
-    kind: Any = Settings
+    kind: Any = tree
     for name in path:
         kind = _child(kind, name)
     return kind
 
 
-def holds_text(path: Sequence[str]) -> bool:
+def holds_text(tree: type[Settings], path: Sequence[str]) -> bool:
     """Return whether the key at `path` is text, so that "007" must stay as it was written."""
-    kind = annotation_at(path)
+    kind = annotation_at(tree, path)
     return kind is str or (
         get_origin(kind) is Literal and all(isinstance(one, str) for one in get_args(kind))
     )
 
 
-def canonical(path: Sequence[str]) -> KeyPath:
+def canonical(tree: type[Settings], path: Sequence[str]) -> KeyPath:
     """Return `path` in lower case, except for keys that users choose (columns, flag features)."""
     names: list[str] = []
     for name in path:
-        free = get_origin(annotation_at(names)) is dict
+        free = get_origin(annotation_at(tree, names)) is dict
         names.append(name if free else name.lower())
     return tuple(names)
 
 
-def known_keys() -> list[str]:
+def known_keys(tree: type[Settings]) -> list[str]:
     """Return the dotted key of each section and setting, in the schema's order."""
-    return [".".join(path) for path in _paths(Settings, ())]
+    return [".".join(path) for path in _paths(tree, ())]
 
 
 def close_keys(key: str, keys: Sequence[str]) -> list[str]:

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from recsys_cli.configs.candidate_sections import CandidatesSettings
 from recsys_cli.configs.fields import (
     LONGEST_HALF_LIFE,
     SHORTEST_HALF_LIFE,
@@ -16,9 +15,12 @@ from recsys_cli.configs.fields import (
     ListLength,
     Section,
     Seed,
+    Share,
 )
+from recsys_cli.configs.source_sections import CandidatesSettings, SourceSettings
 from recsys_cli.utils.columns import LONGEST_LIST
 
+DAY_PLACE = "{date}"  # in a path: the day as 2026-11-23
 _MIN_SHORTLIST_RATIO = 10  # shortlisted candidates per item of a list: fewer would cost quality
 
 
@@ -77,6 +79,56 @@ class DataSettings(Section):
     items: FeatureTableSettings = FeatureTableSettings()
 
 
+class ExternalSettings(SourceSettings):
+    """Anyone's candidates: parquet with user_id, item_id and, optionally, score and rank."""
+
+    path: str = Field(
+        "",
+        description="file, folder or glob, relative to the workspace; {date} stands for the day whose start "
+        "the candidates were made for; empty: off",
+    )
+    columns: dict[Literal["user_id", "item_id", "score", "rank"], str] = Field(
+        {}, description='contract name = the source\'s column; "": no score, no rank'
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _a_column_each(cls, value: dict[str, str]) -> dict[str, str]:
+        named: dict[str, str] = {}
+        for name in ("user_id", "item_id", "score", "rank"):
+            source = value.get(name, name)
+            if source in named:
+                raise ValueError(
+                    f"{named[source]} and {name} are both read from the column {source!r}: name another"
+                    + (f', or {name} = ""' if name in ("score", "rank") else "")
+                )
+            if source:
+                named[source] = name
+            elif name in ("user_id", "item_id"):
+                raise ValueError(f"{name} must name a column")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _a_day_apart(cls, value: str) -> str:
+        if value and DAY_PLACE not in value:
+            raise ValueError(
+                f"must contain {DAY_PLACE}, the day that the candidates were made for: with one file for all "
+                "days, training would see the future"
+            )
+        return value
+
+    def is_on(self, *, filter_viewed: bool = True) -> bool:
+        """Return whether there is such a source."""
+        return bool(self.path) and super().is_on(filter_viewed=filter_viewed)
+
+
+class FeatureSettings(Section):
+    """The section of a feature plug-in; the plug-in adds its own settings."""
+
+    enabled: bool = Field(True, description="whether the feature is made")
+
+
 class FeaturesSettings(Section):
     windows_days: list[Days] = Field(
         [7, 14, 30, 90], min_length=1, description="windows of the event counts, ascending"
@@ -118,7 +170,6 @@ class RankerSettings(Section):
         description="models with different seeds; the ranker is their mean: steadier, but slower to score",
     )
     rsm: float = Field(0.3, ge=0.001, le=1.0, description="share of the columns that a tree sees")
-    warm_iterations: int = Field(60, ge=1, le=100_000, description="trees that a warm start adds")
     early_stopping_rounds: PositiveInt = 50
     label_days: int = Field(14, ge=1, le=366, description="length of a label window")
     label_windows: int = Field(
@@ -145,6 +196,13 @@ class RankerSettings(Section):
     random_state: Seed = 42
 
 
+class WarmStartSettings(Section):
+    """How much `train --warm-start` learns on top of the promoted model."""
+
+    epochs: PositiveInt = Field(5, description="epochs of LightFM on recent events")
+    iterations: int = Field(60, ge=1, le=100_000, description="trees that are added to the ranker")
+
+
 class ScoringSettings(Section):
     top_k: ListLength = Field(10, description="recommendations per user")
     filter_viewed: bool = Field(True, description="do not recommend items that the user already has")
@@ -163,6 +221,15 @@ class ScoringSettings(Section):
         0.01,
         description="score --changed-since: share of reused lists, in a sample, that may differ from those "
         "of a full run in items or order; beyond it all users are ranked",
+    )
+
+    index: Literal["exact", "ivf", "hnsw"] = Field(
+        "exact",
+        description="how LightFM's vectors are searched: all items, or some of a large catalogue's clusters "
+        "or neighbours",
+    )
+    min_index_recall: Share = Field(
+        0.95, description="share of the exact lists that an index must find, or nothing is published"
     )
 
     def shortlist_of(self, list_length: int) -> int:
@@ -264,6 +331,7 @@ class Settings(Section):
     features: FeaturesSettings = FeaturesSettings()
     candidates: CandidatesSettings = CandidatesSettings()
     ranker: RankerSettings = RankerSettings()
+    warm_start: WarmStartSettings = WarmStartSettings()
     scoring: ScoringSettings = ScoringSettings()
     gates: GatesSettings = GatesSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -277,12 +345,14 @@ class Settings(Section):
         return _known_timezone(value)
 
     @model_validator(mode="after")
-    def _popular_windows_are_features(self) -> Self:
-        wanted, windows = self.candidates.popular.windows_days, self.features.windows_days
-        if not set(wanted) <= set(windows):
-            raise ValueError(
-                f"candidates.popular.windows_days = {wanted} are not all in features.windows_days = {windows}"
-            )
+    def _sources_have_their_windows(self) -> Self:
+        windows = self.features.windows_days
+        for name, section in self.candidates.sections().items():
+            if not set(section.feature_windows) <= set(windows):
+                wanted = list(section.feature_windows)
+                raise ValueError(
+                    f"candidates.{name}.windows_days = {wanted} are not all in features.windows_days = {windows}"
+                )
         return self
 
     def today(self) -> date:

@@ -44,14 +44,14 @@ class Document:
             for name in misplaced
         ]
 
-    def layer(self, environment: str) -> Layer:
+    def layer(self, environment: str, tree: type[Settings]) -> Layer:
         """Return the file as one layer: [default] overridden by [environment]."""
         layer: Layer = {}
         for wanted in dict.fromkeys((DEFAULT, environment)):
             for name, table in self.content.items():
                 if name.lower() == wanted and _is_environment(name, table):
                     origin = f"{self.name} [{wanted}]"
-                    layer = overlay(layer, table_layer(table, origin, secret=self.secret))
+                    layer = overlay(layer, table_layer(table, origin, tree, secret=self.secret))
         return layer
 
 

@@ -7,20 +7,13 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.source_names import CONTENT, SEGMENT
 from recsys_cli.data_preparation.features.day_features import DayFeatures, FeatureTables
+from recsys_cli.models.candidates.definition import EXACT, BoundSource, UserSide
 from recsys_cli.models.candidates.merge import Candidates, propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
-from recsys_cli.models.candidates.sources.content import content_weights, item_vectors
-from recsys_cli.models.candidates.sources.popular import segment_features
-from recsys_cli.models.candidates.stage import (
-    EXACT,
-    CandidateStage,
-    ContentWeights,
-    Source,
-    UserSide,
-    open_sources,
-)
+from recsys_cli.models.candidates.registry import sources, sources_on
+from recsys_cli.models.candidates.sources.external import EXTERNAL
+from recsys_cli.models.candidates.stage import CandidateStage, Prepare, open_sources, prepare_items
 from recsys_cli.models.feature_encoding import FeatureEncoder
 from recsys_cli.models.kernels.top_k import best_first
 from recsys_cli.models.reranking.feature_join import ItemTables, RankerTables, item_tables, join_features
@@ -63,16 +56,18 @@ class DayItems:
     """A candidate stage over one day's items, ready for any of its users."""
 
     stage: CandidateStage
-    sources: tuple[Source, ...]
+    sources: tuple[BoundSource, ...]
     tables: ItemTables
 
     @property
     def bytes_per_user(self) -> int:
         """What a user of a chunk takes while it is ranked, or little more."""
-        sources, items = len(self.sources), len(self.tables.items)
+        count, items = len(self.sources), len(self.tables.items)
         proposals = self.stage.settings.most_candidates
-        pairs = min(proposals, items) * (4 * (3 * sources + 32) + 96)
-        dense = sum(8 * items for one in self.stage.similarities.values() if not sparse.issparse(one.weights))
+        pairs = min(proposals, items) * (4 * (3 * count + 32) + 96)
+        dense = sum(
+            8 * items for name, fit in self.stage.fits.items() if sources()[name].scores_all_items(fit)
+        )
         return proposals * 8 + pairs + 2 * dense
 
     def of_users(self, features: FeatureTables) -> BoundDay:
@@ -91,23 +86,23 @@ def open_items(
     features: DayFeatures,
     threads: int,
     index: str = EXACT,
-    content: ContentWeights = content_weights,
+    prepare: Prepare = prepare_items,
 ) -> DayItems:
     """Bind a candidate stage to the items of a day.
 
     Args:
         index: how vectors are searched, as in the settings.
-        content: gives the items' similarities by their words.
+        prepare: gives what a source makes of the items' own columns.
     """
     tables = item_tables(features, stage.encoders, stage.max_categories)
-    return DayItems(stage, open_sources(stage, features, threads, index, content), tables)
+    return DayItems(stage, open_sources(stage, features, threads, index, prepare), tables)
 
 
 def open_day(
-    stage: CandidateStage, features: FeatureTables, threads: int, content: ContentWeights = content_weights
+    stage: CandidateStage, features: FeatureTables, threads: int, prepare: Prepare = prepare_items
 ) -> BoundDay:
     """Bind a candidate stage to all items and users of a day."""
-    return open_items(stage, features, threads, content=content).of_users(features)
+    return open_items(stage, features, threads, prepare=prepare).of_users(features)
 
 
 @dataclass(frozen=True)
@@ -213,11 +208,13 @@ def schema_mismatches(model: TwoStageModel, features: DayFeatures, *, filter_vie
             f"scoring.filter_viewed: trained with {stage.filter_viewed}; now {filter_viewed}; "
             "labels, sources and features differ"
         )
-    if stage.settings.external.is_on and not features.with_external:
+    known = stage.settings.sections()
+    external = EXTERNAL.name in known and known[EXTERNAL.name].is_on(filter_viewed=filter_viewed)
+    if external and not features.with_external:
         wrong.append("candidates.external: trained with this source; now it is off")
     aggregates = {*features.user_schema, *features.items.columns}
     trained_on = {name for name in model.ranker.columns if "_events_" in name}
-    trained_on |= {f"item_events_{days}d" for days in stage.settings.popular.windows_days}
+    trained_on |= {f"item_events_{days}d" for one in known.values() for days in one.feature_windows}
     if not trained_on <= aggregates:
         wrong.append(
             f"features.windows_days: the columns {', '.join(sorted(trained_on - aggregates))} are missing"
@@ -226,16 +223,13 @@ def schema_mismatches(model: TwoStageModel, features: DayFeatures, *, filter_vie
 
 
 def silent_sources(model: TwoStageModel, features: DayFeatures) -> list[str]:
-    """Return, a line each, the sources that the ranker counts on and a day's tables leave without a word."""
-    settings, known = model.stage.settings, set(model.ranker.columns)
-    wrong = []
-    if f"{CONTENT}_norm" in known and not item_vectors(features, settings.content.max_item_share).nnz:
-        wrong.append(
-            "candidates.content: trained with this source; now no two items share a word of their titles "
-            "or a value of a list feature"
-        )
-    if f"{SEGMENT}_norm" in known and not segment_features(features):
-        wrong.append("candidates.segment: trained with this source; now no feature of the users is text")
+    """Return, a line each, the sources that the ranker was trained with and a day's tables silence."""
+    stage, known, wrong = model.stage, set(model.ranker.columns), []
+    for one in sources_on(stage.settings, filter_viewed=stage.filter_viewed):
+        section = one.section(stage.settings)
+        if known & {f"{name}_norm" for name in section.names(one.name)}:
+            reason = one.silent(features, section)
+            wrong += [f"candidates.{one.name}: trained with this source; now {reason}"] if reason else []
     return wrong
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_cli.configs.candidate_sections import DAY_PLACE, ExternalSettings
-from recsys_cli.configs.sections import TableSettings
+from recsys_cli.configs.sections import DAY_PLACE, ExternalSettings, TableSettings
 from recsys_cli.data_preparation.readers.local_files import (
     collect_source,
     scan_source,
@@ -102,7 +101,7 @@ def _found_files(
     files: dict[date, list[Path]] = {}
     missing: list[str] = []
     problems: list[Problem] = []
-    for day in days if settings.is_on else ():
+    for day in days if settings.is_on() else ():
         try:
             files[day] = source_files(_table(settings, day), workspace)
         except InputError as error:

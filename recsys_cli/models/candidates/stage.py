@@ -1,40 +1,24 @@
 """The first stage: every source of candidates, learnt before a day and bound to a day's features."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import cached_property, partial
+from typing import Any
 
 import polars as pl
-from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import CandidatesSettings, ContentSettings
 from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.source_names import CONTENT, EASE, RECENT
-from recsys_cli.data_preparation.features.day_features import (
-    EVENTS,
-    RECENCY,
-    DayFeatures,
-    FeatureTables,
-    declared,
-)
+from recsys_cli.configs.source_sections import CandidatesSettings
+from recsys_cli.data_preparation.features.day_features import DayFeatures, declared
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.models.candidates.protocol import CandidateGenerator
-from recsys_cli.models.candidates.sources.content import content_weights
-from recsys_cli.models.candidates.sources.ease import fit_ease
-from recsys_cli.models.candidates.sources.external import external_generator
-from recsys_cli.models.candidates.sources.history import history_generator
-from recsys_cli.models.candidates.sources.item_knn import fit_item_knn
-from recsys_cli.models.candidates.sources.lightfm import LightFMModel
-from recsys_cli.models.candidates.sources.lightfm_training import continue_lightfm, fit_lightfm
-from recsys_cli.models.candidates.sources.popular import popular_lists, segment_lists
-from recsys_cli.models.candidates.sources.similarity import BoundWeights, ItemWeights, SimilarityModel
+from recsys_cli.models.candidates.definition import EXACT, BoundSource, FitTask, Shared, SourceDay
+from recsys_cli.models.candidates.registry import Definition, fitted_sources, sources_on
 from recsys_cli.models.feature_encoding import Encoders, fit_encoder
-from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
+from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID
 from recsys_cli.utils.errors import SettingsError
 from recsys_cli.utils.progress import Progress, silent
 
-EXACT = "exact"
+Fits = Mapping[str, Any]  # what sources have learnt, by the section that the fit belongs to
 
 
 @dataclass(frozen=True)
@@ -42,12 +26,11 @@ class CandidateStage:
     """The sources as trained.
 
     Attributes:
-        settings: counts and windows of the sources; a model keeps those of its training.
+        settings: sections of the sources, as they were at the training.
         encoders: vocabularies of the declared features.
         newest_event: time, in UTC, of the newest event that anything was learnt from.
         id_types: polars types of user and item ids, as text.
-        lightfm: None where it is off.
-        similarities: by name: the similarities of item_knn, ease.
+        fits: what the sources have learnt; those that learn nothing, or are off, have none.
         filter_viewed: whether viewed items are left out; it shapes training too, so the model keeps it.
     """
 
@@ -55,13 +38,9 @@ class CandidateStage:
     encoders: Encoders
     newest_event: datetime
     id_types: tuple[str, str]
-    lightfm: LightFMModel | None
-    similarities: Mapping[str, SimilarityModel]
+    fits: Fits
     max_categories: int
     filter_viewed: bool
-
-
-LearntLightFM = Callable[[Tables, Encoders], LightFMModel | None]
 
 
 def fit_encoders(tables: Tables, most: int) -> Encoders:
@@ -76,32 +55,27 @@ def fit_candidate_stage(
     tables: Tables,
     settings: Settings,
     threads: int,
-    lightfm: LearntLightFM | None = None,
+    done: Fits | None = None,
     progress: Progress = silent,
 ) -> CandidateStage:
     """Learn every source that is on from the events before `tables.day`.
 
     Args:
-        lightfm: how LightFM is learnt; by default here and now, from all users.
+        done: fits that are not made again.
     """
     candidates, most = settings.candidates, settings.features.max_categories
-    encoders = fit_encoders(tables, most)
-    learnt = None
-    if candidates.lightfm.num_candidates:
-        learnt = (
-            fit_lightfm(tables, encoders, candidates.lightfm)
-            if lightfm is None
-            else lightfm(tables, encoders)
-        )
+    encoders, filter_viewed = fit_encoders(tables, most), settings.scoring.filter_viewed
+    task = FitTask(tables, encoders, threads, progress)
+    definitions = fitted_sources(candidates, filter_viewed=filter_viewed)
+    fits = done or {}
     return CandidateStage(
         settings=candidates,
         encoders=encoders,
-        newest_event=tables.events.select(pl.col(TIMESTAMP).max()).item(),
+        newest_event=_newest_event(tables),
         id_types=(str(tables.users.schema[USER_ID]), str(tables.items.schema[ITEM_ID])),
-        lightfm=learnt,
-        similarities=_fit_similarities(tables, candidates, threads, progress),
+        fits=_fitted((one.name, fits.get(one.name) or _fit(one, task, candidates)) for one in definitions),
         max_categories=most,
-        filter_viewed=settings.scoring.filter_viewed,
+        filter_viewed=filter_viewed,
     )
 
 
@@ -113,43 +87,41 @@ def continue_candidate_stage(
     since: date,
     progress: Progress = silent,
 ) -> CandidateStage:
-    """Learn the sources on top of earlier ones: LightFM some epochs on events since a day, the rest anew.
+    """Learn the sources on top of earlier ones: those that can resume go on with events since a day.
 
-    The vocabularies of the declared features stay; so do all settings that shape a candidate.
+    The others are learnt anew. The vocabularies of the declared features stay; so do all settings that shape
+    a candidate.
     """
-    lightfm = base.lightfm
-    if lightfm is not None:
-        kept = base.settings.lightfm.model_copy(
-            update={"warm_epochs": settings.candidates.lightfm.warm_epochs}
-        )
-        lightfm = continue_lightfm(lightfm, tables, base.encoders, kept, since, progress)
-    return replace(
-        base,
-        newest_event=tables.events.select(pl.col(TIMESTAMP).max()).item(),
-        lightfm=lightfm,
-        similarities=_fit_similarities(tables, base.settings, threads),
-    )
+    task = FitTask(tables, base.encoders, threads)
+    reporting = replace(task, progress=progress)
+
+    def continued(definition: Definition) -> Any:
+        fit, section = base.fits.get(definition.name), definition.section(base.settings)
+        if fit is None or definition.resume is None:
+            return _fit(definition, task, base.settings)
+        return definition.resume(fit, reporting, section, settings.warm_start, since)
+
+    definitions = fitted_sources(base.settings, filter_viewed=base.filter_viewed)
+    fits = _fitted((one.name, continued(one)) for one in definitions)
+    return replace(base, newest_event=_newest_event(tables), fits=fits)
 
 
-@dataclass(frozen=True)
-class UserSide:
-    """The users that sources are bound to, with what several sources need of them."""
-
-    features: FeatureTables
-
-    @cached_property
-    def counts(self) -> sparse.csr_matrix:
-        """(users, items) f32: the logarithm of how often a user had an item, and 1."""
-        return pair_matrix(self.features, (1 + pl.col(EVENTS)).log(2.0))
-
-    @cached_property
-    def recency(self) -> sparse.csr_matrix:
-        """(users, items) f32: a user's events with an item, each halved every half-life."""
-        return pair_matrix(self.features, pl.col(RECENCY))
+Prepare = Callable[[Definition, DayFeatures, CandidatesSettings, int], Any]
 
 
-Source = Callable[[UserSide], CandidateGenerator]  # bound to a day's items; waits for its users
-ContentWeights = Callable[[DayFeatures, ContentSettings, int], ItemWeights | None]
+def prepare_items(
+    definition: Definition, features: DayFeatures, candidates: CandidatesSettings, threads: int
+) -> Any:
+    """Return what a source makes of the items' own columns; None where it makes nothing."""
+    if definition.prepare is None:
+        return None
+    return definition.prepare(features, definition.section(candidates), threads)
+
+
+def prepare_items_once() -> Prepare:
+    """Return a `prepare_items` that makes the same for all days: items' columns are no matter of the day."""
+    made = Shared()
+    return lambda definition, *rest: made.get(definition.name, lambda: prepare_items(definition, *rest))
 
 
 def open_sources(
@@ -157,33 +129,25 @@ def open_sources(
     features: DayFeatures,
     threads: int,
     index: str = EXACT,
-    content: ContentWeights = content_weights,
-) -> tuple[Source, ...]:
+    prepare: Prepare = prepare_items,
+) -> tuple[BoundSource, ...]:
     """Bind every source that is on to the items of a day.
 
     Args:
         index: how vectors are searched, as in the settings.
-        content: gives the items' similarities by their words.
+        prepare: gives what a source makes of the items' own columns.
 
     Raises: SettingsError when there is none.
     """
-    settings = stage.settings
-    sources: list[Source] = []
-    if stage.lightfm is not None:
-        factors = stage.lightfm.on(features.items, stage.encoders, settings.lightfm.num_candidates)
-        factors = factors if index == EXACT else factors.with_index(index)
-        sources.append(lambda users: factors.of_users(users.features, stage.encoders.users))
-    sources += _similar(stage, features, threads, content)
-    if settings.popular.num_candidates:
-        popular = popular_lists(features, settings.popular)
-        sources += [partial(lambda lists, users: lists.of_users(users.features), lists) for lists in popular]
-    if settings.segment.num_candidates:
-        segments = segment_lists(features, settings.segment)
-        sources += [lambda users: segments.of_users(users.features)] if segments is not None else []
-    if settings.history.num_candidates and not stage.filter_viewed:
-        sources.append(lambda users: history_generator(users.features, settings.history))
-    if settings.external.is_on:
-        sources.append(lambda users: external_generator(users.features, settings.external))
+    shared, sources = Shared(), list[BoundSource]()
+    for one in sources_on(stage.settings, filter_viewed=stage.filter_viewed):
+        section, prepared = one.section(stage.settings), prepare(one, features, stage.settings, threads)
+        for name in section.names(one.name):
+            fit = stage.fits.get(one.fit_section)
+            day = SourceDay(name, section, features, stage.encoders, fit, prepared, index, shared)
+            bound = one.bind(day)
+            if bound is not None:
+                sources.append(bound)
     if not sources:
         raise SettingsError(
             "no source of candidates is on, or none fits the data",
@@ -193,56 +157,15 @@ def open_sources(
     return tuple(sources)
 
 
-def pair_matrix(features: FeatureTables, cells: pl.Expr) -> sparse.csr_matrix:
-    """Return (users, items) f32 with a value of each pair's own history."""
-    values = features.pairs.select(cells.cast(pl.Float32)).to_series().to_numpy()
-    places = (features.pairs[USER].to_numpy(), features.pairs[ITEM].to_numpy())
-    return sparse.csr_matrix((values, places), shape=(len(features.users), len(features.items)))
+def _fit(definition: Definition, task: FitTask, candidates: CandidatesSettings) -> Any:
+    assert definition.fit is not None
+    return definition.fit(task, definition.section(candidates))
 
 
-def _fit_similarities(
-    tables: Tables, settings: CandidatesSettings, threads: int, progress: Progress = silent
-) -> dict[str, SimilarityModel]:
-    counts, ids = _counts(tables)
-    knn, ease = settings.item_knn, settings.ease
-    fitted: dict[str, SimilarityModel] = {}
-    for name in knn.similarities:
-        wanted = {name: knn.num_candidates, name + RECENT: knn.recent_candidates}
-        if any(count and source not in knn.without for source, count in wanted.items()):
-            fitted[name] = fit_item_knn(counts, ids, name, knn.neighbours, threads, progress)
-    if (ease.num_candidates or ease.recent_candidates) and len(ids) <= ease.max_items:
-        fitted[EASE] = fit_ease(counts, ids, ease)
-    return fitted
+def _fitted(fits: Iterable[tuple[str, Any]]) -> Fits:
+    return {name: fit for name, fit in fits if fit is not None}
 
 
-def _counts(tables: Tables) -> tuple[sparse.csr_matrix, pl.Series]:
-    """Return (users, items with an event) f32, the events of each pair, and the ids of these items."""
-    pairs = tables.events.group_by(USER, ITEM).agg(pl.len().cast(pl.Float32).alias(EVENTS)).sort(USER, ITEM)
-    items = pairs[ITEM].unique().sort()
-    places = (pairs[USER].to_numpy(), items.search_sorted(pairs[ITEM]).to_numpy())
-    shape = (len(tables.users), len(items))
-    return sparse.csr_matrix((pairs[EVENTS].to_numpy(), places), shape=shape), tables.items[items][ITEM_ID]
-
-
-def _similar(
-    stage: CandidateStage, features: DayFeatures, threads: int, content: ContentWeights
-) -> list[Source]:
-    settings, eligible = stage.settings, features.items[ELIGIBLE].to_numpy()
-    sources: list[Source] = []
-
-    def add(name: str, weights: BoundWeights, wanted: int, *, recent: bool) -> None:
-        if wanted and name not in settings.item_knn.without:
-            sources.append(
-                lambda users: weights.of_users(name, users.recency if recent else users.counts, wanted)
-            )
-
-    for name, model in stage.similarities.items():
-        counts = settings.ease if name == EASE else settings.item_knn
-        weights = model.on(features.items[ITEM_ID]).bound(eligible)
-        add(name, weights, counts.num_candidates, recent=False)
-        add(name + RECENT, weights, counts.recent_candidates, recent=True)
-    if settings.content.num_candidates:
-        words = content(features, settings.content, threads)
-        if words is not None:
-            add(CONTENT, words.bound(eligible), settings.content.num_candidates, recent=True)
-    return sources
+def _newest_event(tables: Tables) -> datetime:
+    newest: datetime = tables.events.select(pl.col(TIMESTAMP).max()).item()
+    return newest

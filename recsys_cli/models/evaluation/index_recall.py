@@ -1,15 +1,23 @@
 """Recall of an approximate index against exact search, on a sample of users."""
 
-from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from recsys_cli.configs.candidate_sections import CandidatesSettings
-from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator
+from recsys_cli.configs.sections import ScoringSettings
+from recsys_cli.models.candidates.protocol import CandidateGenerator
 from recsys_cli.models.two_stage import BoundDay
 from recsys_cli.utils.errors import CheckFailedError
 
 _SAMPLE = 256  # users
+
+
+@runtime_checkable
+class IndexedGenerator(Protocol):
+    """A source that may search by an approximate index."""
+
+    def without_index(self) -> CandidateGenerator | None:
+        """Return the same source looking at every item; None if it does so already."""
 
 
 def index_recall(day: BoundDay) -> float:
@@ -18,8 +26,8 @@ def index_recall(day: BoundDay) -> float:
     The sample is spread evenly over the users of `day`.
     """
     for generator in day.generators:
-        if isinstance(generator, LightFMGenerator) and generator.items.index is not None:
-            exact = replace(generator, items=replace(generator.items, index=None))
+        exact = generator.without_index() if isinstance(generator, IndexedGenerator) else None
+        if exact is not None:
             total = day.history.shape[0]
             users = np.unique(np.linspace(0, total - 1, min(total, _SAMPLE)).astype(np.uint32))
             chunk = day.chunk(users)
@@ -29,7 +37,7 @@ def index_recall(day: BoundDay) -> float:
     return 1.0
 
 
-def checked_recall(day: BoundDay, settings: CandidatesSettings) -> float:
+def checked_recall(day: BoundDay, settings: ScoringSettings) -> float:
     """Return the share of the exact lists' items that the index finds.
 
     Raises: CheckFailedError if it is too small to publish.
@@ -39,7 +47,7 @@ def checked_recall(day: BoundDay, settings: CandidatesSettings) -> float:
         raise CheckFailedError(
             f"the {settings.index} index finds {recall:.4f} of the exact lists' items; "
             f"at least {settings.min_index_recall} is required",
-            where="candidates.index, candidates.min_index_recall",
-            fix='nothing was published; set candidates.index = "exact", or try the other index',
+            where="scoring.index, scoring.min_index_recall",
+            fix='nothing was published; set scoring.index = "exact", or try the other index',
         )
     return recall

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
-from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator
+from recsys_cli.models.candidates.sources.lightfm_model import LightFMGenerator
 from recsys_cli.models.two_stage import BoundDay
 
 _USERS, _ITEMS = 512, 10  # size of the sample: users, and items per user

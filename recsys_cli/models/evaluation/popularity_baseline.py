@@ -4,7 +4,6 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import PopularSettings
 from recsys_cli.data_preparation.features.day_features import DayFeatures
 from recsys_cli.models.candidates.protocol import UserChunk
 from recsys_cli.models.candidates.sources.popular import PopularGenerator, popular_lists
@@ -24,7 +23,8 @@ def popularity_lists(
     chunk = UserChunk(np.arange(len(users), dtype=np.uint32), _matrix(excluded, users, len(features.items)))
     same_order = np.zeros(len(users), dtype=np.int32)
     tops = {}
-    for one in popular_lists(features, PopularSettings(windows_days=windows, num_candidates=k)):
+    for days in windows:
+        one = popular_lists(features, days, k)
         source = PopularGenerator(one.name, same_order, one.orders, one.shares, k)
         tops[one.name] = _frame(users, source.score(chunk).lists)
     return tops

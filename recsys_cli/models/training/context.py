@@ -16,7 +16,7 @@ class TrainingContext:
 
     Attributes:
         checkpoint: where finished steps are kept, of this training alone.
-        kept: fits that several trainings share.
+        cached: fits that several trainings share.
         max_rows: of the ranker's rows over all label windows: as in the settings, or what the memory allows.
     """
 
@@ -24,7 +24,7 @@ class TrainingContext:
     threads: int
     stages: StageTimer
     checkpoint: Checkpoint
-    kept: ArrayStore = uncached
+    cached: ArrayStore = uncached
     max_rows: int | None = None
 
     @property

@@ -51,7 +51,7 @@ def evaluate_on_holdout(ranker: Ranker, window: LabelWindow, context: TrainingCo
         day = window.day
         with context.stages.stage("leakage check"):
             features, threads = context.settings.features, context.threads
-            check_leakage(window.tables, window.cut, window.stage, day, features, threads, window.content)
+            check_leakage(window.tables, window.cut, window.stage, day, features, threads, window.prepare)
         with context.stages.stage("calibration") as progress:
             calibrated = replace(ranker, calibration=_fitted_calibration(ranker, window, context, progress))
         with context.stages.stage("holdout") as progress:

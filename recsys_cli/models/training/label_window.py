@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.configs.candidate_sections import ContentSettings
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.day_features import DayFeatures, FeatureTables, build_features
 from recsys_cli.data_preparation.features.labels import draw_negatives, in_validation, window_pairs
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.models.candidates.sources.content import content_weights
-from recsys_cli.models.candidates.sources.lightfm import LightFMModel
-from recsys_cli.models.candidates.sources.similarity import ItemWeights
-from recsys_cli.models.candidates.stage import CandidateStage, ContentWeights, fit_candidate_stage
+from recsys_cli.models.candidates.sources.lightfm import LIGHTFM
+from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel
+from recsys_cli.models.candidates.stage import CandidateStage, Prepare, fit_candidate_stage, prepare_items
 from recsys_cli.models.reranking.feature_join import join_features
 from recsys_cli.models.training.checkpoint import FinishedStep
 from recsys_cli.models.training.context import TrainingContext
@@ -70,7 +68,7 @@ class LabelWindow:
         tables: of all days.
         lightfm: gives LightFM as of a day, to learn the candidate models.
         trained: candidate models that have seen nothing from `cut` on; they are not learnt.
-        content: gives the items' similarities by their words.
+        prepare: gives what a source makes of the items' own columns.
     """
 
     cut: date
@@ -78,7 +76,7 @@ class LabelWindow:
     context: TrainingContext
     lightfm: LightFMOf | None = None
     trained: CandidateStage | None = None
-    content: ContentWeights = content_weights
+    prepare: Prepare = prepare_items
 
     @cached_property
     def before(self) -> TrainingTables:
@@ -134,7 +132,7 @@ class LabelWindow:
         """The first day, ready to serve the sample's users."""
         features, stage = self.features, self.stage
         with self.context.stages.stage("open candidate models"):
-            return open_day(stage, features, self.context.threads, self.content)
+            return open_day(stage, features, self.context.threads, self.prepare)
 
     def rows(self) -> WindowRows:
         """Return the ranker's rows, kept on disk; a user's are adjacent.
@@ -201,18 +199,6 @@ def rows_step(cut: date) -> str:
     return f"rows-{cut}"
 
 
-def shared_content_weights() -> ContentWeights:
-    """Return what gives the same similarities to all windows: words of items are no matter of the day."""
-    made: list[ItemWeights | None] = []
-
-    def weights(features: DayFeatures, settings: ContentSettings, threads: int) -> ItemWeights | None:
-        if not made:
-            made.append(content_weights(features, settings, threads))
-        return made[0]
-
-    return weights
-
-
 def label_pairs(tables: Tables, cut: date, settings: Settings) -> pl.DataFrame:
     """Return the distinct user, item that count as taken in the window from `cut` on.
 
@@ -229,12 +215,12 @@ def label_pairs(tables: Tables, cut: date, settings: Settings) -> pl.DataFrame:
 def fitted_stage(tables: Tables, context: TrainingContext, lightfm: LightFMOf) -> CandidateStage:
     """Learn every source from the events before `tables.day`, LightFM by `lightfm`."""
     settings = context.settings
-    learnt: LightFMModel | None = None
-    if settings.candidates.lightfm.num_candidates:
+    done: dict[str, LightFMModel] = {}
+    if LIGHTFM.section(settings.candidates).num_candidates:
         with context.stages.stage("LightFM") as progress:
-            learnt = lightfm(tables.day, progress)
+            done[LIGHTFM.name] = lightfm(tables.day, progress)
     with context.stages.stage("similarities") as progress:
-        return fit_candidate_stage(tables, settings, context.threads, lambda *_: learnt, progress)
+        return fit_candidate_stage(tables, settings, context.threads, done, progress)
 
 
 def _as_rows(cut: date, step: FinishedStep) -> WindowRows:

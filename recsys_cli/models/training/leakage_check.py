@@ -11,8 +11,7 @@ from recsys_cli.configs.sections import FeaturesSettings
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.features.labels import window_pairs
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.models.candidates.sources.content import content_weights
-from recsys_cli.models.candidates.stage import CandidateStage, ContentWeights
+from recsys_cli.models.candidates.stage import CandidateStage, Prepare, prepare_items
 from recsys_cli.models.training.label_window import TrainingTables
 from recsys_cli.models.two_stage import BoundDay, candidate_frame, open_day
 from recsys_cli.utils.columns import TIMESTAMP, USER
@@ -29,7 +28,7 @@ def check_leakage(
     day: BoundDay,
     settings: FeaturesSettings,
     threads: int,
-    content: ContentWeights = content_weights,
+    prepare: Prepare = prepare_items,
 ) -> None:
     """Stop where candidate models of a window have seen it, or features change once its events are removed.
 
@@ -38,7 +37,7 @@ def check_leakage(
     Args:
         tables: of all days.
         stage, day: the candidate models and the features that the rows of the window from `cut` were made of.
-        content: gives the items' similarities by their words, which no event has a part in.
+        prepare: gives what a source makes of the items' own columns, which no event has a part in.
 
     Raises: ModelError.
     """
@@ -48,7 +47,7 @@ def check_leakage(
     active = window_pairs(tables.sample, cut, (tables.sample.day - cut).days)[USER].unique().sort()
     users = active.head(_SAMPLE).to_numpy()
     everybody, sample = _without(tables.everybody, cut), _without(tables.sample, cut).of_users(users)
-    again = open_day(stage, build_features(everybody, settings, sample), threads, content)
+    again = open_day(stage, build_features(everybody, settings, sample), threads, prepare)
     ours = candidate_frame(users, day)
     theirs = candidate_frame(np.arange(len(users), dtype=np.uint32), again)
     theirs = theirs.with_columns(pl.lit(pl.Series(users, dtype=pl.UInt32)).gather(USER).alias(USER))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from recsys_cli.models.candidates.fit_cache import Arrays, ArrayStore, Shapes
-from recsys_cli.models.candidates.sources.lightfm import LightFMModel
+from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel
 from recsys_cli.utils.progress import Progress
 
 Fit = Callable[[Progress], LightFMModel]  # told of its epochs
@@ -79,17 +79,17 @@ class LightFMFits:
 class LimitedFits:
     """An ArrayStore for fits that begin side by side: so many at most are made at a time, the others wait.
 
-    What is kept already is returned as `kept` does.
+    What is cached already is returned as `cached` does.
     """
 
-    def __init__(self, kept: ArrayStore, most: int) -> None:
-        self._kept = kept
+    def __init__(self, cached: ArrayStore, most: int) -> None:
+        self._cached = cached
         self._free = threading.Semaphore(most)
 
     def __call__(self, key: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
-        """Return the arrays of an earlier fit, or make and keep them once a place is free."""
+        """Return the arrays of an earlier fit, or make and cache them once a place is free."""
         with self._free:
-            return self._kept(key, shapes, make)
+            return self._cached(key, shapes, make)
 
 
 @contextmanager

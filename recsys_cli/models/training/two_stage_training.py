@@ -10,9 +10,11 @@ from loguru import logger
 
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.models.candidates.sources.lightfm import LightFMModel
+from recsys_cli.models.candidates.definition import FitTask
+from recsys_cli.models.candidates.sources.lightfm import LIGHTFM
+from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel
 from recsys_cli.models.candidates.sources.lightfm_training import fit_lightfm
-from recsys_cli.models.candidates.stage import fit_encoders
+from recsys_cli.models.candidates.stage import fit_encoders, prepare_items_once
 from recsys_cli.models.evaluation.daily_evaluation import EvaluationResult
 from recsys_cli.models.feature_encoding import Encoders
 from recsys_cli.models.reranking.feature_join import category_columns, feature_group
@@ -132,9 +134,9 @@ def _checked(tables: Tables, context: TrainingContext) -> tuple[TrainingTables, 
 def _until_holdout(
     known: TrainingTables, cuts: Sequence[date], context: TrainingContext, fits: LightFMFits
 ) -> HoldoutTraining:
-    content = shared_content_weights()
-    windows = [_rows(LabelWindow(cut, known, context, fits.result, content=content)) for cut in cuts[:-1]]
-    last = LabelWindow(cuts[-1], known, context, fits.result, content=content)
+    prepare = prepare_items_once()
+    windows = [_rows(LabelWindow(cut, known, context, fits.result, prepare=prepare)) for cut in cuts[:-1]]
+    last = LabelWindow(cuts[-1], known, context, fits.result, prepare=prepare)
     windows.append(_rows(last))
     with context.stages.stage("LightFM") as progress:
         fits.wait(progress)  # CatBoost's threads wait for each other: one that lacks its core holds up all
@@ -167,14 +169,16 @@ def lightfm_ahead(
         final: whether it is asked for of `tables.day`, too, for all users.
     """
     settings, day_of_all = context.settings, known.everybody.day
-    if not settings.candidates.lightfm.num_candidates:
+    section = LIGHTFM.section(settings.candidates)
+    if not section.num_candidates:
         yield LightFMFits({}, [], context.threads)
         return
     encoders = fit_encoders(known.everybody, settings.features.max_categories)
 
     def fit(day: date, progress: Progress) -> LightFMModel:
         tables = known.everybody if day == day_of_all else known.sample
-        return fit_lightfm(tables.as_of(day), encoders, settings.candidates.lightfm, context.kept, progress)
+        task = FitTask(tables.as_of(day), encoders, context.threads, progress, context.cached)
+        return fit_lightfm(task, section)
 
     days = [*cuts, day_of_all]
     first = [day_of_all] if final else []  # it takes longest

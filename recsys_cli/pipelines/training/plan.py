@@ -16,15 +16,18 @@ import numpy as np
 
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.definition import FitTask
 from recsys_cli.models.candidates.fit_cache import Arrays, Shapes
-from recsys_cli.models.candidates.sources.lightfm import LightFMModel
+from recsys_cli.models.candidates.registry import sources_on
+from recsys_cli.models.candidates.sources.lightfm import LIGHTFM
+from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel
 from recsys_cli.models.candidates.sources.lightfm_training import fit_lightfm
-from recsys_cli.models.candidates.stage import fit_encoders
+from recsys_cli.models.candidates.stage import fit_encoders, prepare_items_once
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.reranking.tree_ensemble import as_json, read_forests
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.holdout import evaluate_on_holdout
-from recsys_cli.models.training.label_window import LabelWindow, TrainingTables, shared_content_weights
+from recsys_cli.models.training.label_window import LabelWindow, TrainingTables
 from recsys_cli.models.training.lightfm_fits import Cost, Step, elapsed_seconds
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
 from recsys_cli.models.training.ranker_training import fit_ranker
@@ -169,7 +172,7 @@ def _tried(
     sizes = _timed(costs, "windows", lambda: [_size(LabelWindow(cut, known, context)) for cut in cuts])
     shares = [events / sizes[-1][1] for _, events in [*sizes, (0, len(known.everybody.events))]]
     lightfm = cast(LightFMModel, _lightfm_tried(known, cuts[-1], context, costs))
-    window = LabelWindow(cuts[-1], known, context, lambda *_: lightfm, content=shared_content_weights())
+    window = LabelWindow(cuts[-1], known, context, lambda *_: lightfm, prepare=prepare_items_once())
     made, peak = _rows_tried(window, costs), peak_bytes()
     per_user = made.rows / min(sizes[-1][0], made.files * context.settings.scoring.chunk_users)
     rows = [min(context.window_rows, max(1, round(per_user * users))) for users, _ in sizes]
@@ -185,8 +188,7 @@ def _rows_tried(window: LabelWindow, costs: dict[str, Cost]) -> WindowRows:
     """Open a label window and make its rows; "rows" is the cost of one."""
     _timed(costs, "features", lambda: window.features)
     _timed(costs, "similarities", lambda: window.stage)
-    words, threads = window.context.settings.candidates.content, window.context.threads
-    _timed(costs, "words", lambda: words.num_candidates and window.content(window.features, words, threads))
+    _timed(costs, "words", lambda: _prepare(window))
     _timed(costs, "open", lambda: window.day)
     first = window.positives[USER].unique().sort().head(_USERS).to_numpy()
     _timed(costs, "first users", lambda: candidate_frame(first, window.day))
@@ -199,11 +201,18 @@ def _rows_tried(window: LabelWindow, costs: dict[str, Cost]) -> WindowRows:
     return made
 
 
+def _prepare(window: LabelWindow) -> None:
+    """Make what sources make of the items' own columns."""
+    settings, threads = window.context.settings, window.context.threads
+    for one in sources_on(settings.candidates, filter_viewed=settings.scoring.filter_viewed):
+        window.prepare(one, window.features, settings.candidates, threads)
+
+
 def _lightfm_tried(
     known: TrainingTables, cut: date, context: TrainingContext, costs: dict[str, Cost]
 ) -> LightFMModel | None:
     """Learn LightFM of a label window for an epoch, and that of all users where these are more."""
-    if not context.settings.candidates.lightfm.num_candidates:
+    if not LIGHTFM.section(context.settings.candidates).num_candidates:
         costs["window fit"] = Cost(0.0)
         return None
     costs["window fit"], model = _epoch_tried(known.sample.as_of(cut), context)
@@ -214,7 +223,7 @@ def _lightfm_tried(
 
 def _epoch_tried(tables: Tables, context: TrainingContext) -> tuple[Cost, LightFMModel]:
     """Learn LightFM for an epoch; return the cost of all epochs, and the model."""
-    settings, times = context.settings.candidates.lightfm, [_now()]
+    settings, times = LIGHTFM.section(context.settings.candidates), [_now()]
 
     def made(_key: str, _shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
         times.append(_now())
@@ -223,7 +232,8 @@ def _epoch_tried(tables: Tables, context: TrainingContext) -> tuple[Cost, LightF
         return arrays
 
     encoders = fit_encoders(tables, context.settings.features.max_categories)
-    model = fit_lightfm(tables, encoders, settings.model_copy(update={"epochs": 1}), made)
+    task = FitTask(tables, encoders, context.threads, cached=made)
+    model = fit_lightfm(task, settings.model_copy(update={"epochs": 1}))
     before, epoch = _cost(times[0], times[1]), _cost(times[1], times[2])
     return Cost(before.seconds + settings.epochs * epoch.seconds, epoch.cores), model
 

@@ -2,16 +2,27 @@
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import ContentSettings
-from recsys_cli.data_preparation.features.day_features import DayFeatures
+from recsys_cli.configs.fields import Share
+from recsys_cli.configs.source_sections import SourceSettings
+from recsys_cli.data_preparation.features.day_features import DayFeatures, declared
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.definition import BoundSource, CatalogueSize, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.sources.item_knn import nearest, unit_rows
-from recsys_cli.models.candidates.sources.similarity import ItemWeights
+from recsys_cli.models.candidates.sources.similarity import NEIGHBOUR_BYTES, ItemWeights
 from recsys_cli.utils.columns import ITEM, TITLE
 
 _WORDS = r"[\p{L}\p{N}]+"
 _TOKEN = "token"
+
+
+class ContentSettings(SourceSettings):
+    """Items whose title and list features are like those of the user's items; new items too."""
+
+    neighbours: int = Field(100, ge=1, le=10_000, description="kept of each item, the most similar first")
+    max_item_share: Share = Field(0.1, description="a word that stands with more of the items says nothing")
 
 
 def content_weights(features: DayFeatures, settings: ContentSettings, threads: int) -> ItemWeights | None:
@@ -55,3 +66,41 @@ def item_tokens(features: DayFeatures) -> pl.DataFrame:
         for name in lists
     ]
     return pl.concat(parts).drop_nulls().unique().sort(ITEM, _TOKEN)
+
+
+def _bind(day: SourceDay[ContentSettings]) -> BoundSource | None:
+    weights: ItemWeights | None = day.prepared
+    if weights is None:
+        return None
+    bound = weights.bound(day.eligible)
+    return lambda users: bound.of_users(day.name, users.recency, day.settings.num_candidates)
+
+
+def _no_data(tables: Tables, _settings: ContentSettings) -> str:
+    lists = [name for name in declared(tables.items) if isinstance(tables.items.schema[name], pl.List)]
+    if not lists and tables.items[TITLE].null_count() == len(tables.items):
+        return "items have neither a title nor list features"
+    return ""
+
+
+def _silent(features: DayFeatures, settings: ContentSettings) -> str:
+    if item_vectors(features, settings.max_item_share).nnz:
+        return ""
+    return "no two items share a word of their titles or a value of a list feature"
+
+
+def _bytes(settings: ContentSettings, size: CatalogueSize) -> int:
+    return NEIGHBOUR_BYTES * size.items * min(settings.neighbours, size.items)
+
+
+CONTENT = SourceDefinition(
+    name="content",
+    summary="items whose titles and list features are like those of the user's; new items too",
+    settings=ContentSettings,
+    bind=_bind,
+    prepare=content_weights,
+    no_data=_no_data,
+    silent=_silent,
+    fit_bytes=_bytes,
+)
+SOURCES = (CONTENT,)

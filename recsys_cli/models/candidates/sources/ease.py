@@ -1,13 +1,39 @@
 """EASE: a linear model of each item from all others, in closed form."""
 
+from functools import partial
+
 import numpy as np
 import polars as pl
+from pydantic import Field, PositiveFloat, PositiveInt
 from scipy import sparse
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
-from recsys_cli.configs.candidate_sections import EASESettings
-from recsys_cli.models.candidates.sources.similarity import SimilarityModel
+from recsys_cli.configs.source_sections import SourceSettings
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.definition import Between, CatalogueSize, FitTask, SourceDefinition
+from recsys_cli.models.candidates.sources.similarity import (
+    SimilarityModel,
+    bind_similarity,
+    by_counts,
+    by_recency,
+    read_similarity,
+    store_similarity,
+)
+from recsys_cli.utils.columns import ITEM
+
+_CELL_BYTES = 30  # of memory: two matrices of f64 at a time, f32 of two days; measured
+
+
+class EASESettings(SourceSettings):
+    """A linear model of each item from all others; its time grows with the cube of the catalogue."""
+
+    regularization: PositiveFloat = 500.0
+    max_items: PositiveInt = Field(6_000, description="off for catalogues with more items than this")
+
+
+class RecentEASESettings(SourceSettings):
+    """The same model, with the user's items weighted by recency."""
 
 
 def fit_ease(counts: sparse.csr_matrix, ids: pl.Series, settings: EASESettings) -> SimilarityModel:
@@ -38,3 +64,47 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
         half, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
     lower = np.tril(half)
     return np.asarray(lower + np.tril(half, -1).T)
+
+
+def _fit(task: FitTask, settings: EASESettings) -> SimilarityModel | None:
+    if len(task.learnt_items) > settings.max_items:
+        return None
+    return fit_ease(task.counts, task.item_ids, settings)
+
+
+def _no_data(tables: Tables, settings: EASESettings) -> str:
+    if tables.events[ITEM].n_unique() > settings.max_items:
+        return "the catalogue has more items than candidates.ease.max_items"
+    return ""
+
+
+def _bytes(settings: EASESettings, size: CatalogueSize) -> int:
+    return _CELL_BYTES * size.with_event**2 if size.with_event <= settings.max_items else 0
+
+
+def _is_dense(model: SimilarityModel) -> bool:
+    return model.is_dense
+
+
+EASE = SourceDefinition(
+    name="ease",
+    summary="items that a linear model of all items predicts from the user's",
+    settings=EASESettings,
+    bind=partial(bind_similarity, fit_section="ease", taste=by_counts),
+    fit=_fit,
+    store=store_similarity,
+    read=read_similarity,
+    no_data=_no_data,
+    fit_bytes=_bytes,
+    scores_all_items=_is_dense,
+    bounds={"num_candidates": Between(40, 200), "regularization": Between(50.0, 5_000.0)},
+)
+EASE_RECENT = SourceDefinition(
+    name="ease_recent",
+    summary="as ease, where the user's recent items count more",
+    settings=RecentEASESettings,
+    bind=partial(bind_similarity, fit_section="ease", taste=by_recency),
+    fitted_by="ease",
+    bounds={"num_candidates": Between(40, 200)},
+)
+SOURCES = (EASE, EASE_RECENT)

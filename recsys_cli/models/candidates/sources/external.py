@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_cli.configs.candidate_sections import ExternalSettings
+from recsys_cli.configs.sections import ExternalSettings
 from recsys_cli.data_preparation.features.day_features import FeatureTables
+from recsys_cli.models.candidates.definition import BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, SCORE, USER
 
@@ -93,3 +94,16 @@ def _places_within(fresh: np.ndarray, counts: np.ndarray) -> np.ndarray:
     running = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(fresh, dtype=np.int64)])
     before = running[np.cumsum(counts) - counts]
     return np.asarray(running[1:] - np.repeat(before, counts))
+
+
+def _bind(day: SourceDay[ExternalSettings]) -> BoundSource:
+    return lambda users: external_generator(users.features, day.settings)
+
+
+EXTERNAL = SourceDefinition(
+    name="external",
+    summary="anyone's candidates, delivered as files for each day",
+    settings=ExternalSettings,  # of a table: it stands with those of the other tables
+    bind=_bind,
+)
+SOURCES = (EXTERNAL,)

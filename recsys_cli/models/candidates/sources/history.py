@@ -6,10 +6,19 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import HistorySettings
+from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.data_preparation.features.day_features import ACTIVE_DAYS, DAYS_AGO, FeatureTables
+from recsys_cli.models.candidates.definition import BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER
+
+
+class HistorySettings(SourceSettings):
+    """The user's own items, where scoring.filter_viewed is off."""
+
+    def is_on(self, *, filter_viewed: bool) -> bool:
+        """Return whether the source proposes items: only where a list may hold what the user already has."""
+        return not filter_viewed and super().is_on(filter_viewed=filter_viewed)
 
 
 @dataclass(frozen=True)
@@ -65,3 +74,16 @@ def history_generator(features: FeatureTables, settings: HistorySettings) -> His
 def _matrix(pairs: pl.DataFrame, column: str, shape: tuple[int, int]) -> sparse.csr_matrix:
     cells = pairs[column].cast(pl.Float32).to_numpy()
     return sparse.csr_matrix((cells, (pairs[USER].to_numpy(), pairs[ITEM].to_numpy())), shape=shape)
+
+
+def _bind(day: SourceDay[HistorySettings]) -> BoundSource:
+    return lambda users: history_generator(users.features, day.settings)
+
+
+HISTORY = SourceDefinition(
+    name="history",
+    summary="the user's own items, where lists may repeat them",
+    settings=HistorySettings,
+    bind=_bind,
+)
+SOURCES = (HISTORY,)

@@ -1,17 +1,48 @@
 """Item kNN: each item's nearest neighbours among the items that the same users have."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 from scipy import sparse
 from sparse_dot_topn import sp_matmul_topn
 
-from recsys_cli.models.candidates.sources.similarity import SimilarityModel
+from recsys_cli.configs.source_sections import SourceSettings
+from recsys_cli.models.candidates.definition import (
+    Between,
+    CatalogueSize,
+    FitTask,
+    SourceDefinition,
+)
+from recsys_cli.models.candidates.sources.similarity import (
+    NEIGHBOUR_BYTES,
+    SimilarityModel,
+    bind_similarity,
+    by_counts,
+    by_recency,
+    read_similarity,
+    store_similarity,
+)
 from recsys_cli.utils.progress import Progress, silent
 
 _K1, _B = 1.2, 0.75  # of BM25
 _BLOCK = 4_096  # items whose neighbours are looked for at a time
+
+
+class ItemKNNSettings(SourceSettings):
+    """Neighbours of the user's items, by the users they share."""
+
+    family: ClassVar[str] = "item_knn"
+    neighbours: int = Field(100, ge=1, le=10_000, description="kept of each item, the most similar first")
+
+
+class RecentItemKNNSettings(SourceSettings):
+    """The same neighbours, with the user's items weighted by recency."""
+
+    family: ClassVar[str] = "item_knn"
 
 
 def fit_item_knn(
@@ -83,3 +114,43 @@ def unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 _WEIGHTING: dict[str, Callable[[sparse.csr_matrix], sparse.csr_matrix]] = {"bm25": _bm25, "cosine": _cosine}
+
+
+def _fit(task: FitTask, settings: ItemKNNSettings, similarity: str) -> SimilarityModel:
+    return fit_item_knn(
+        task.counts, task.item_ids, similarity, settings.neighbours, task.threads, task.progress
+    )
+
+
+def _bytes(settings: ItemKNNSettings, size: CatalogueSize) -> int:
+    return NEIGHBOUR_BYTES * size.with_event * min(settings.neighbours, size.with_event)
+
+
+def _source(similarity: str, summary: str) -> SourceDefinition[ItemKNNSettings]:
+    return SourceDefinition(
+        name=similarity,
+        summary=f"neighbours of the user's items, {summary}",
+        settings=ItemKNNSettings,
+        bind=partial(bind_similarity, fit_section=similarity, taste=by_counts),
+        fit=partial(_fit, similarity=similarity),
+        store=store_similarity,
+        read=read_similarity,
+        fit_bytes=_bytes,
+        bounds={"num_candidates": Between(40, 200), "neighbours": Between(20, 400)},
+    )
+
+
+def _recent_source(similarity: str) -> SourceDefinition[RecentItemKNNSettings]:
+    return SourceDefinition(
+        name=f"{similarity}_recent",
+        summary=f"as {similarity}, where the user's recent items count more",
+        settings=RecentItemKNNSettings,
+        bind=partial(bind_similarity, fit_section=similarity, taste=by_recency),
+        fitted_by=similarity,
+        bounds={"num_candidates": Between(40, 200)},
+    )
+
+
+BM25 = _source("bm25", "by the users they share, weighted as BM25 weighs words")
+COSINE = _source("cosine", "by the cosine of the users they share")
+SOURCES = (BM25, _recent_source("bm25"), COSINE, _recent_source("cosine"))

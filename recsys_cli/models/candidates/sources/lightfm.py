@@ -1,208 +1,111 @@
-"""LightFM: learnt with WARP over identities and features, served as plain matrix products."""
+"""LightFM: vectors of users and items, learnt with WARP over identities and declared features."""
 
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import ClassVar
+from datetime import date
+from typing import Literal
 
 import numpy as np
-import polars as pl
-from scipy import sparse
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from recsys_cli.data_preparation.features.day_features import FeatureTables
-from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
-from recsys_cli.models.candidates.sources.vector_index import VectorIndex, build_index
-from recsys_cli.models.feature_encoding import Encoders, FeatureEncoder
-from recsys_cli.models.kernels.pair_scores import products_of_pairs
-from recsys_cli.models.kernels.top_k import best_cells, first_unviewed
-from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER_ID
-from recsys_cli.utils.storage.npy_files import release_pages
+from recsys_cli.configs.fields import LONGEST_HALF_LIFE, SHORTEST_HALF_LIFE, Seed
+from recsys_cli.configs.sections import WarmStartSettings
+from recsys_cli.configs.source_sections import SourceSettings
+from recsys_cli.models.candidates.definition import (
+    EXACT,
+    Between,
+    BoundSource,
+    FitTask,
+    OneOf,
+    SourceDay,
+    SourceDefinition,
+    Stored,
+    StoredArrays,
+)
+from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel, LightFMSide
+from recsys_cli.models.candidates.sources.lightfm_training import continue_lightfm, fit_lightfm
 
-_BLOCK = 64  # queries are padded to blocks: BLAS then sums one user alone as it sums a batch
-_EXTRA = (16, 64, 256, 1024, 4096)  # items fetched beyond the wanted ones, by length of history
-_CELLS = 2_097_152  # of the products of users and items that are made at a time
-
-
-@dataclass(frozen=True)
-class LightFMSide:
-    """Learnt parameters of users or items.
-
-    Attributes:
-        ids: external ids that have an identity vector, in the order of its rows: ascending.
-        vectors: (len(ids) + width of the features, dim) f32: identities, then features.
-        biases: (len(ids) + width of the features,) f32.
-    """
-
-    ids: pl.Series
-    vectors: np.ndarray
-    biases: np.ndarray
-
-    def known_rows(self, ids: pl.Series) -> np.ndarray:
-        """Return the identity row of each id, -1 where training knew no event of it."""
-        if len(self.ids) == 0:
-            return np.full(len(ids), -1, dtype=np.int64)
-        rows = self.ids.search_sorted(ids).clip(upper_bound=len(self.ids) - 1).cast(pl.Int64)
-        return np.where((self.ids.gather(rows) == ids).to_numpy(), rows.to_numpy(), -1)
+_FLOAT = np.dtype(np.float32)
 
 
-@dataclass(frozen=True)
-class LightFMModel:
-    """A trained LightFM: nothing but arrays and ids."""
+class LightFMSettings(SourceSettings):
+    no_components: int = Field(64, ge=1, le=1024)
+    loss: Literal["warp", "bpr", "logistic"] = "warp"
+    learning_rate: PositiveFloat = 0.05
+    max_sampled: int = Field(10, ge=1, le=10_000)
+    epochs: PositiveInt = 20
+    user_alpha: float = Field(0.0, ge=0.0)
+    item_alpha: float = Field(0.0, ge=0.0)
+    half_life_days: float = Field(
+        60.0, ge=0.0, le=LONGEST_HALF_LIFE, description="age at which an event counts half; 0: no decay"
+    )
+    num_threads: int = Field(1, ge=1, le=1024, description="more than one is faster and not reproducible")
+    random_state: Seed = 42
 
-    users: LightFMSide
-    items: LightFMSide
-
-    def is_finite(self) -> bool:
-        """Return whether all that was learnt is a number."""
-        arrays = (self.users.vectors, self.users.biases, self.items.vectors, self.items.biases)
-        return all(bool(np.isfinite(array).all()) for array in arrays)
-
-    def on(self, items: pl.DataFrame, encoders: Encoders, num_candidates: int) -> "LightFMItems":
-        """Return the model bound to a day's items.
-
-        An item without events at training stands by its features, with the mean identity bias; with neither
-        events nor features it is not proposed.
-        """
-        rows = self.items.known_rows(items[ITEM_ID])
-        one_hot = encoders.items.one_hot(items)
-        vectors = _represent(self.items, rows, one_hot)
-        identity_biases = self.items.biases[: len(self.items.ids)]
-        biases = one_hot @ self.items.biases[len(self.items.ids) :]
-        biases += np.where(rows >= 0, identity_biases[rows], identity_biases.mean())
-        proposable = ((rows >= 0) | (np.diff(one_hot.indptr) > 0)) & items[ELIGIBLE].to_numpy()
-        return LightFMItems(
-            self.users,
-            np.ascontiguousarray(np.column_stack([vectors, biases]), dtype=np.float32),
-            np.flatnonzero(proposable).astype(np.int32),
-            num_candidates,
-        )
+    @field_validator("half_life_days")
+    @classmethod
+    def _none_or_long_enough(cls, value: float) -> float:
+        if 0 < value < SHORTEST_HALF_LIFE:
+            raise ValueError(f"must be 0, for no decay, or at least {SHORTEST_HALF_LIFE}")
+        return value
 
 
-@dataclass(frozen=True)
-class LightFMItems:
-    """LightFM over one day's items.
-
-    Attributes:
-        item_vectors: (items, dim + 1) f32, the bias last.
-        proposable: internal indices of the items that may be proposed.
-        index: finds among these; None: every one is looked at.
-    """
-
-    users: LightFMSide
-    item_vectors: np.ndarray
-    proposable: np.ndarray
-    num_candidates: int
-    index: VectorIndex | None = None
-
-    @property
-    def wanted(self) -> int:
-        """Length of a list."""
-        return min(self.num_candidates, len(self.proposable))
-
-    @cached_property
-    def base(self) -> np.ndarray:
-        """(dim + 1, proposable items) f32."""
-        return np.ascontiguousarray(self.item_vectors[self.proposable].T)
-
-    @cached_property
-    def columns(self) -> np.ndarray:
-        """The column of `base` of each item, i32, -1 for none."""
-        columns = np.full(len(self.item_vectors), -1, dtype=np.int32)
-        columns[self.proposable] = np.arange(len(self.proposable), dtype=np.int32)
-        return columns
-
-    def best(self, queries: np.ndarray, viewed: sparse.csr_matrix) -> np.ndarray:
-        """Return the lists of some users: unviewed items with the largest products."""
-        if self.index is not None:
-            return self._found(self.index, queries, viewed)
-        return best_cells(
-            _products(queries, self.base),
-            self.proposable,
-            self.columns,
-            viewed.indptr,
-            viewed.indices,
-            np.float32(-np.inf),
-            self.wanted,
-        )
-
-    def _found(self, index: VectorIndex, queries: np.ndarray, viewed: sparse.csr_matrix) -> np.ndarray:
-        """Fetch more than is wanted, by the length of a user's own history, and leave out what is viewed."""
-        lists = np.full((len(queries), self.wanted), -1, dtype=np.int32)
-        levels = np.searchsorted(_EXTRA, np.diff(viewed.indptr))
-        for level in np.unique(levels):
-            rows = np.flatnonzero(levels == level)
-            extra = _EXTRA[level] if level < len(_EXTRA) else len(self.proposable)
-            places = index.search(queries[rows], min(self.wanted + extra, len(self.proposable)))
-            found = np.where(places >= 0, self.proposable[places], np.int32(-1))
-            own, orders = viewed[rows], np.arange(len(rows))
-            lists[rows] = first_unviewed(found, orders, own.indptr, own.indices, viewed.shape[1], self.wanted)
-        return lists
-
-    def with_index(self, kind: str) -> "LightFMItems":
-        """Return the same, searching by an index: "ivf" or "hnsw"."""
-        return replace(self, index=build_index(kind, self.item_vectors[self.proposable]))
-
-    def of_users(self, features: FeatureTables, encoder: FeatureEncoder) -> "LightFMGenerator":
-        """Return the source for these users."""
-        rows = self.users.known_rows(features.users[USER_ID])
-        one_hot = encoder.one_hot(features.users)
-        vectors = _represent(self.users, rows, one_hot)
-        return LightFMGenerator(
-            queries=np.column_stack([vectors, np.ones(len(rows), dtype=np.float32)]),
-            placed=(rows >= 0) | (np.diff(one_hot.indptr) > 0),
-            items=self,
-        )
+def _resume(
+    model: LightFMModel, task: FitTask, settings: LightFMSettings, warm: WarmStartSettings, since: date
+) -> LightFMModel:
+    again = settings.model_copy(update={"epochs": warm.epochs})
+    return continue_lightfm(model, task, again, since)
 
 
-@dataclass(frozen=True)
-class LightFMGenerator:
-    """LightFM over one day's users and items.
-
-    Attributes:
-        queries: (users, dim + 1) f32, the last column 1: it meets the item's bias.
-        placed: whether the model can say anything of the user.
-    """
-
-    name: ClassVar[str] = "lightfm"
-    floor_is_last: ClassVar[bool] = True
-    queries: np.ndarray
-    placed: np.ndarray
-    items: LightFMItems
-
-    def score(self, chunk: UserChunk) -> ChunkScores:
-        """Return the items with the largest product for each user that the model can place."""
-        queries, placed, items = self.queries[chunk.users], self.placed[chunk.users], self.items
-        lists = np.full((len(chunk), items.wanted), -1, dtype=np.int32)
-        rows = np.flatnonzero(placed)
-        size = _BLOCK * max(1, _CELLS // (_BLOCK * max(len(items.proposable), 1)))
-        for start in range(0, len(rows) if items.wanted else 0, size):
-            part = rows[start : start + size]
-            lists[part] = items.best(queries[part], chunk.viewed[part])
-        return _LightFMScores(lists, queries, placed, items.item_vectors)
+def _bind(day: SourceDay[LightFMSettings]) -> BoundSource | None:
+    model: LightFMModel | None = day.fitted
+    if model is None:
+        return None
+    items = model.on(day.features.items, day.encoders, day.settings.num_candidates)
+    items = items if day.index == EXACT else items.with_index(day.index)
+    return lambda users: items.of_users(users.features, day.encoders.users)
 
 
-@dataclass(frozen=True)
-class _LightFMScores:
-    lists: np.ndarray
-    queries: np.ndarray
-    placed: np.ndarray
-    item_vectors: np.ndarray
-
-    def of_pairs(self, pairs: Pairs) -> np.ndarray:
-        scores = products_of_pairs(self.queries, self.item_vectors, pairs.indptr, pairs.items)
-        scores[~self.placed[pairs.rows]] = np.nan
-        return np.asarray(scores)
+def _store(model: LightFMModel) -> Stored:
+    sides = {"users": model.users, "items": model.items}
+    stored: dict[str, np.ndarray] = {}
+    for name, side in sides.items():
+        stored |= {f"{name}_vectors": side.vectors, f"{name}_biases": side.biases}
+    return {**stored, **{f"{name}_ids": side.ids for name, side in sides.items()}}
 
 
-def _represent(side: LightFMSide, rows: np.ndarray, one_hot: sparse.csr_matrix) -> np.ndarray:
-    """Return identity plus features of each row, (rows, dim) f32."""
-    vectors = np.asarray(one_hot @ side.vectors[len(side.ids) :], dtype=np.float32)
-    known = rows >= 0
-    vectors[known] += side.vectors[rows[known]]
-    release_pages(side.vectors)
-    return vectors
+def _read(stored: StoredArrays) -> LightFMModel:
+    users = _read_side(stored, "users", stored.encoders.users.size)
+    items = _read_side(stored, "items", stored.encoders.items.size)
+    if users.vectors.shape[1] != items.vectors.shape[1]:
+        raise ValueError("the vectors of users and items differ in length")
+    return LightFMModel(users, items)
 
 
-def _products(queries: np.ndarray, base: np.ndarray) -> np.ndarray:
-    padding = -len(queries) % _BLOCK
-    padded = np.concatenate([queries, np.zeros((padding, queries.shape[1]), dtype=np.float32)])
-    return np.asarray((padded @ base)[: len(queries)])
+def _read_side(stored: StoredArrays, side: str, features: int) -> LightFMSide:
+    vectors = stored.array(f"{side}_vectors", [_FLOAT], 2)
+    biases = stored.array(f"{side}_biases", [_FLOAT], 1)
+    if len(vectors) < features or len(biases) != len(vectors):
+        raise stored.damaged(f"{side}_vectors", "the model's vectors do not fit its features")
+    ids = stored.ids(f"{side}_ids", side, len(vectors) - features)
+    if not ids.is_sorted():
+        raise stored.damaged(f"{side}_ids", "the model's ids are in no order")
+    return LightFMSide(ids, vectors, biases)
+
+
+LIGHTFM = SourceDefinition(
+    name="lightfm",
+    summary="items whose learnt vector is near the user's; new users and items by their features",
+    settings=LightFMSettings,
+    bind=_bind,
+    fit=fit_lightfm,
+    resume=_resume,
+    store=_store,
+    read=_read,
+    bounds={"num_candidates": Between(40, 200)},
+    fit_bounds={
+        "no_components": OneOf((32, 64, 128)),
+        "learning_rate": OneOf((0.02, 0.05, 0.1)),
+        "epochs": OneOf((10, 20, 40)),
+        "half_life_days": OneOf((0.0, 30.0, 60.0, 120.0)),
+    },
+)
+SOURCES = (LIGHTFM,)

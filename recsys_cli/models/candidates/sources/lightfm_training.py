@@ -4,83 +4,74 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import LightFMSettings
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.models.candidates.fit_cache import Arrays, ArrayStore, Shapes, uncached
-from recsys_cli.models.candidates.sources.lightfm import LightFMModel, LightFMSide
-from recsys_cli.models.feature_encoding import Encoders
+from recsys_cli.models.candidates.definition import FitTask
+from recsys_cli.models.candidates.fit_cache import Arrays, Shapes
+from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel, LightFMSide
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, ModelError
 from recsys_cli.utils.progress import Progress, silent
 
+if TYPE_CHECKING:
+    from recsys_cli.models.candidates.sources.lightfm import LightFMSettings
+
 _MICROSECONDS_A_DAY = 86_400_000_000
 _ARRAYS = ("user_embeddings", "user_biases", "item_embeddings", "item_biases")
 
 
-def fit_lightfm(
-    tables: Tables,
-    encoders: Encoders,
-    settings: LightFMSettings,
-    kept: ArrayStore = uncached,
-    progress: Progress = silent,
-) -> LightFMModel:
+def fit_lightfm(task: FitTask, settings: "LightFMSettings") -> LightFMModel:
     """Learn from the tables' events: users and items with an event get an identity, all share their features.
 
-    Args:
-        kept: returns the arrays of an earlier fit on the same events, features and settings.
-        progress: called after each epoch.
+    The task's progress is called after each epoch.
 
     Raises: InputError when no event has a weight; ModelError when the learnt vectors are not finite.
     Source: Kula (2015), Metadata Embeddings for User and Item Cold-start Recommendations;
     Weston et al. (2011), WSABIE (the WARP loss).
     """
-    pairs = _weighted_pairs(tables, settings.half_life_days)
+    pairs = _weighted_pairs(task.tables, settings.half_life_days)
     if pairs.is_empty():
-        raise _without_weight(tables, settings)
-    task = _task(tables, pairs, encoders)
-    learnt = kept(
-        task.key(settings),
-        task.shapes(settings),
-        lambda: _learnt(settings, task, settings.epochs, progress=progress),
+        raise _without_weight(task.tables, settings)
+    problem = _problem(task, pairs)
+    learnt = task.cached(
+        problem.key(settings),
+        problem.shapes(settings),
+        lambda: _learnt(settings, problem, progress=task.progress),
     )
-    return _model(task, learnt)
+    return _model(problem, learnt)
 
 
 def continue_lightfm(
-    base: LightFMModel,
-    tables: Tables,
-    encoders: Encoders,
-    settings: LightFMSettings,
-    since: date,
-    progress: Progress = silent,
+    base: LightFMModel, task: FitTask, settings: "LightFMSettings", since: date
 ) -> LightFMModel:
-    """Carry a model's vectors over, append new users and items, learn from recent events for some epochs.
+    """Start from a model's vectors, append new users and items, learn from recent events for some epochs.
 
     Args:
-        encoders: those of `base`.
+        task: with the encoders of `base`.
         since: pairs with an event from this day on are learnt from.
 
     Raises: ModelError when the learnt vectors are not finite.
     """
+    tables = task.tables
     everything = _weighted_pairs(tables, settings.half_life_days)
     recent = tables.events.filter(pl.col(TIMESTAMP) >= day_start(since, tables.timezone)).select(USER, ITEM)
     pairs = everything.join(recent.unique(), on=[USER, ITEM], how="semi", maintain_order="left")
-    task = _task(tables, pairs, encoders, everything)
+    problem = _problem(task, pairs, everything)
     start = {
-        **_carried("user", base.users, task.users[USER_ID], task.user_features.shape[1]),
-        **_carried("item", base.items, task.items[ITEM_ID], task.item_features.shape[1]),
+        **_known_values("user", base.users, problem.users[USER_ID], problem.user_features.shape[1]),
+        **_known_values("item", base.items, problem.items[ITEM_ID], problem.item_features.shape[1]),
     }
-    return _model(task, _learnt(settings, task, settings.warm_epochs, start, progress))
+    return _model(problem, _learnt(settings, problem, start, task.progress))
 
 
 @dataclass(frozen=True)
-class _Task:
+class _Problem:
     """What LightFM learns from.
 
     Attributes:
@@ -95,9 +86,9 @@ class _Task:
     user_features: sparse.csr_matrix
     item_features: sparse.csr_matrix
 
-    def key(self, settings: LightFMSettings) -> str:
+    def key(self, settings: "LightFMSettings") -> str:
         """Return a hash of all that decides what is learnt."""
-        digest = sha256(settings.model_dump_json(exclude={"num_candidates", "warm_epochs"}).encode())
+        digest = sha256(settings.model_dump_json(exclude={"num_candidates"}).encode())
         arrays = [self.weights.row, self.weights.col, self.weights.data]
         for side in (self.user_features, self.item_features):
             arrays += [side.indptr, side.indices, side.data]
@@ -105,25 +96,23 @@ class _Task:
             digest.update(np.ascontiguousarray(array).tobytes())
         return f"lightfm-embeddings-{digest.hexdigest()[:32]}"
 
-    def shapes(self, settings: LightFMSettings) -> Shapes:
+    def shapes(self, settings: "LightFMSettings") -> Shapes:
         """Return the shapes of what is learnt."""
         users, items = self.user_features.shape[1], self.item_features.shape[1]
         shapes = (users, settings.no_components), (users,), (items, settings.no_components), (items,)
         return dict(zip(_ARRAYS, shapes, strict=True))
 
 
-def _task(
-    tables: Tables, pairs: pl.DataFrame, encoders: Encoders, known: pl.DataFrame | None = None
-) -> _Task:
-    """Return the task of learning `pairs`; users and items of `known`, by default of the pairs, are in it."""
-    known = pairs if known is None else known
+def _problem(task: FitTask, pairs: pl.DataFrame, known: pl.DataFrame | None = None) -> _Problem:
+    """Return how to learn `pairs`; users and items of `known`, by default of the pairs, are in it."""
+    known, tables, encoders = pairs if known is None else known, task.tables, task.encoders
     users, items = known[USER].unique().sort(), known[ITEM].unique().sort()
     known_users, known_items = tables.users[users], tables.items[items]
     places = users.search_sorted(pairs[USER]).to_numpy(), items.search_sorted(pairs[ITEM]).to_numpy()
     weights = sparse.coo_matrix(
         (pairs[WEIGHT].to_numpy(writable=True), places), shape=(len(users), len(items)), dtype=np.float32
     )
-    return _Task(
+    return _Problem(
         known_users,
         known_items,
         weights,
@@ -132,17 +121,17 @@ def _task(
     )
 
 
-def _model(task: _Task, learnt: Arrays) -> LightFMModel:
+def _model(problem: _Problem, learnt: Arrays) -> LightFMModel:
     model = LightFMModel(
-        LightFMSide(task.users[USER_ID], learnt["user_embeddings"], learnt["user_biases"]),
-        LightFMSide(task.items[ITEM_ID], learnt["item_embeddings"], learnt["item_biases"]),
+        LightFMSide(problem.users[USER_ID], learnt["user_embeddings"], learnt["user_biases"]),
+        LightFMSide(problem.items[ITEM_ID], learnt["item_embeddings"], learnt["item_biases"]),
     )
     if not model.is_finite():
         raise _diverged()
     return model
 
 
-def _carried(name: str, side: LightFMSide, ids: pl.Series, width: int) -> dict[str, np.ndarray]:
+def _known_values(name: str, side: LightFMSide, ids: pl.Series, width: int) -> dict[str, np.ndarray]:
     """Return the side's vectors and biases in the rows of `ids`, NaN for new ids; its features follow."""
     rows = side.known_rows(ids)
     vectors = np.full((width, side.vectors.shape[1]), np.nan, dtype=np.float32)
@@ -154,9 +143,8 @@ def _carried(name: str, side: LightFMSide, ids: pl.Series, width: int) -> dict[s
 
 
 def _learnt(
-    settings: LightFMSettings,
-    task: _Task,
-    epochs: int,
+    settings: "LightFMSettings",
+    problem: _Problem,
     start: Mapping[str, np.ndarray] | None = None,
     progress: Progress = silent,
 ) -> Arrays:
@@ -173,14 +161,14 @@ def _learnt(
         random_state=settings.random_state,
     )
 
-    taken = (task.weights > 0).astype(np.float32).tocoo()
+    taken = (problem.weights > 0).astype(np.float32).tocoo()
 
     def learn(epochs: int) -> None:
         model.fit_partial(
             taken,
-            sample_weight=task.weights,
-            user_features=task.user_features,
-            item_features=task.item_features,
+            sample_weight=problem.weights,
+            user_features=problem.user_features,
+            item_features=problem.item_features,
             epochs=epochs,
             num_threads=settings.num_threads,
         )
@@ -190,9 +178,9 @@ def _learnt(
             learn(0)  # makes the arrays
             for name, array in (start or {}).items():
                 getattr(model, name)[...] = np.where(np.isnan(array), getattr(model, name), array)
-            for epoch in range(epochs):  # one by one they give what they give together
+            for epoch in range(settings.epochs):  # one by one they give what they give together
                 learn(1)
-                progress(epoch + 1, epochs)
+                progress(epoch + 1, settings.epochs)
     except ValueError as error:
         if "finite" not in str(error):
             raise
@@ -210,7 +198,7 @@ def _weighted_pairs(tables: Tables, half_life_days: float) -> pl.DataFrame:
     return tables.events.group_by(USER, ITEM).agg(total).filter(pl.col(WEIGHT) > 0).sort(USER, ITEM)
 
 
-def _without_weight(tables: Tables, settings: LightFMSettings) -> InputError:
+def _without_weight(tables: Tables, settings: "LightFMSettings") -> InputError:
     if not _weighted_pairs(tables, 0.0).is_empty():
         return InputError(
             f"every event before {tables.day} is so many half-lives old that nothing is left of its weight",

@@ -1,21 +1,44 @@
-"""Recent popularity, of everybody or of the user's own segment, without what a user already has."""
+"""Recent popularity among everybody, without what a user already has."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
-from recsys_cli.configs.candidate_sections import PopularSettings, SegmentSettings
-from recsys_cli.configs.source_names import SEGMENT, popular_name
-from recsys_cli.data_preparation.features.day_features import DAYS_AGO, DayFeatures, FeatureTables
+from recsys_cli.configs.fields import Days
+from recsys_cli.configs.source_sections import SourceSettings
+from recsys_cli.data_preparation.features.day_features import DayFeatures, FeatureTables
+from recsys_cli.models.candidates.definition import Between, BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.models.kernels.pair_scores import cells_of_pairs
 from recsys_cli.models.kernels.top_k import first_unviewed
-from recsys_cli.utils.columns import ELIGIBLE, ITEM, USER
-from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.columns import ELIGIBLE
 
-_PRIOR = 50.0  # events that a segment borrows from everybody
-_MOST_SEGMENTS = 200  # users with another value see everybody's popularity
+
+class PopularSettings(SourceSettings):
+    """A source for each window, of the events of the last days."""
+
+    windows_days: list[Days] = Field(
+        [7, 14, 30], min_length=1, description="each one of features.windows_days"
+    )
+
+    def names(self, section: str) -> tuple[str, ...]:
+        """Return the name of the source of each window."""
+        del section
+        return tuple(map(popular_name, self.windows_days))
+
+    def without(self, names: Collection[str]) -> Self:
+        """Return the section without the windows of these sources."""
+        kept = [days for days in self.windows_days if popular_name(days) not in names]
+        return self.model_copy(update={"windows_days": kept} if kept else {"num_candidates": 0})
+
+    @property
+    def feature_windows(self) -> Sequence[int]:
+        """The windows of `features.windows_days` that the source reads, in days."""
+        return self.windows_days
 
 
 @dataclass(frozen=True)
@@ -83,69 +106,39 @@ class PopularLists:
         return features.users.select(pl.coalesce(found, *codes)).to_series().to_numpy()
 
 
-def popular_lists(features: DayFeatures, settings: PopularSettings) -> list[PopularLists]:
-    """Return the lists of each window: eligible items by events in it, then by all events, then by index."""
-    lists = []
-    for days in settings.windows_days:
-        events = features.items[f"item_events_{days}d"].to_numpy()
-        shares = (events / max(float(events.sum()), 1.0)).astype(np.float32)[None, :]
-        orders, wanted = _orders(shares, features), settings.num_candidates
-        lists.append(PopularLists(popular_name(days), None, (None,), orders, shares, wanted))
-    return lists
+def popular_name(days: int) -> str:
+    """Return the name of the source that counts the events of the last `days`."""
+    return f"popular_{days}d"
 
 
-def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLists | None:
-    """Return popularity among the users who share a value of a categorical feature; None without one.
-
-    A segment's shares are shrunk towards everybody's. Users without the value see everybody's.
-
-    Raises: SettingsError for a named feature that is not there or makes no segments.
-    """
-    names = segment_features(features)
-    if settings.feature and settings.feature not in names:
-        raise SettingsError(
-            f"{settings.feature!r} is no text feature of the users",
-            where="candidates.segment.feature",
-            fix=f"name one of: {', '.join(names) or 'there is none'}; or leave it empty",
-        )
-    name = settings.feature or next(iter(names), None)
-    if name is None:
-        return None
-    values = _frequent(features, name)
-    known = pl.when(pl.col(name).is_in(values.to_list())).then(name)
-    users = features.lazy("users").select(known).with_row_index(USER)
-    recent = features.lazy("pairs").filter(pl.col(DAYS_AGO) <= settings.window_days)
-    pairs = recent.join(users, on=USER).group_by(name, ITEM).len().collect()
-    rows = pairs[name].cast(pl.Enum(values)).to_physical().fill_null(len(values)).to_numpy()
-    counts = np.zeros((len(values) + 1, len(features.items)))
-    counts[rows, pairs[ITEM].to_numpy()] = pairs["len"].to_numpy()
-    everybody = counts.sum(axis=0) / max(counts.sum(), 1.0)
-    counts[-1] = 0.0
-    shares = ((counts + _PRIOR * everybody) / (counts.sum(axis=1, keepdims=True) + _PRIOR)).astype(np.float32)
-    return PopularLists(
-        SEGMENT,
-        name,
-        (*values.to_list(), None),
-        _orders(shares, features),
-        shares,
-        settings.num_candidates,
-    )
+def popular_lists(features: DayFeatures, days: int, num_candidates: int) -> PopularLists:
+    """Return eligible items by the events of a window, then by all events, then by index."""
+    events = features.items[f"item_events_{days}d"].to_numpy()
+    shares = (events / max(float(events.sum()), 1.0)).astype(np.float32)[None, :]
+    orders = orders_of(shares, features)
+    return PopularLists(popular_name(days), None, (None,), orders, shares, num_candidates)
 
 
-def _frequent(features: DayFeatures, name: str) -> pl.Series:
-    """Return the values that most users have, ascending: each is a row as wide as the catalogue."""
-    counts = features.lazy("users").select(pl.col(name).drop_nulls().value_counts()).unnest(name)
-    order = counts.sort("count", name, descending=[True, False]).head(_MOST_SEGMENTS)
-    return order.select(pl.col(name).sort()).collect()[name]
-
-
-def segment_features(features: DayFeatures) -> list[str]:
-    """Return the declared features of users that can make segments: text of one value."""
-    return [name for name in features.user_features if features.user_schema[name] == pl.String]
-
-
-def _orders(shares: np.ndarray, features: DayFeatures) -> np.ndarray:
+def orders_of(shares: np.ndarray, features: DayFeatures) -> np.ndarray:
+    """Return (segments, eligible items) item indices by share, then by all events, then by index."""
     eligible = np.flatnonzero(features.items[ELIGIBLE].to_numpy())
     everywhere = features.items["item_events"].to_numpy()[eligible]
     by_events = eligible[np.argsort(-everywhere, kind="stable")]
     return by_events[np.argsort(-shares[:, by_events], axis=1, kind="stable")].astype(np.int32)
+
+
+def _bind(day: SourceDay[PopularSettings]) -> BoundSource:
+    windows = {popular_name(days): days for days in day.settings.windows_days}
+    lists = popular_lists(day.features, windows[day.name], day.settings.num_candidates)
+    return lambda users: lists.of_users(users.features)
+
+
+POPULAR = SourceDefinition(
+    name="popular",
+    summary="items with the most events of the last days: a source for each window",
+    settings=PopularSettings,
+    bind=_bind,
+    is_popularity=True,
+    bounds={"num_candidates": Between(40, 200)},
+)
+SOURCES = (POPULAR,)

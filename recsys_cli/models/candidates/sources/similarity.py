@@ -1,5 +1,6 @@
-"""Items like those that a user has: item kNN, EASE and content share the serving."""
+"""Items like those that a user has: what the sources of item kNN, EASE and content share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,10 +8,25 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from recsys_cli.models.candidates.definition import (
+    BoundSource,
+    S,
+    SourceDay,
+    Stored,
+    StoredArrays,
+    UserSide,
+)
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.models.kernels.pair_scores import dense_sums, sums_of_pairs
 from recsys_cli.models.kernels.top_k import best_cells, best_sums
+from recsys_cli.utils.columns import ITEM_ID
 from recsys_cli.utils.numba_kernels import CsrArrays
+
+NEIGHBOUR_BYTES = 24  # of memory: learnt, transposed and bound to a day; measured
+
+_PLACES = ("indptr", "indices")
+_FLOAT = np.dtype(np.float32)
+_INTEGERS = (np.dtype(np.int32), np.dtype(np.int64))
 
 Weights = sparse.csr_matrix | np.ndarray
 
@@ -28,10 +44,10 @@ class SimilarityModel:
     ids: pl.Series
     weights: Weights
 
-    def is_finite(self) -> bool:
-        """Return whether all that was learnt is a number."""
-        cells = self.weights.data if sparse.issparse(self.weights) else self.weights
-        return bool(np.isfinite(cells).all())
+    @property
+    def is_dense(self) -> bool:
+        """Whether every pair of items has a weight."""
+        return not sparse.issparse(self.weights)
 
     def on(self, item_ids: pl.Series) -> "ItemWeights":
         """Return the weights bound to a day's items."""
@@ -166,3 +182,57 @@ class _DenseScores:
     def of_pairs(self, pairs: Pairs) -> np.ndarray:
         columns = self.columns[pairs.items]
         return np.where(columns >= 0, self.sums[pairs.rows, columns], np.float32(0.0))
+
+
+Taste = Callable[[UserSide], sparse.csr_matrix]  # how much each of a user's items counts
+
+
+def by_counts(users: UserSide) -> sparse.csr_matrix:
+    """Weigh a user's items by how often the user had them."""
+    return users.counts
+
+
+def by_recency(users: UserSide) -> sparse.csr_matrix:
+    """Weigh a user's items by how recently the user had them."""
+    return users.recency
+
+
+def bind_similarity(day: SourceDay[S], fit_section: str, taste: Taste) -> BoundSource | None:
+    """Bind learnt similarities to a day's items; sources of one fit share the work."""
+    model: SimilarityModel | None = day.fitted
+    if model is None:
+        return None
+    bound = day.shared.get(fit_section, lambda: model.on(day.features.items[ITEM_ID]).bound(day.eligible))
+    return lambda users: bound.of_users(day.name, taste(users), day.settings.num_candidates)
+
+
+def store_similarity(model: SimilarityModel) -> Stored:
+    """Return the ids and weights by the names that they are stored under."""
+    if model.is_dense:
+        return {"ids": model.ids, "weights": np.asarray(model.weights)}
+    cells = {part: getattr(model.weights, part) for part in (*_PLACES, "data")}
+    return {"ids": model.ids, **cells}
+
+
+def read_similarity(stored: StoredArrays) -> SimilarityModel:
+    """Return what training learnt of pairs of items.
+
+    Raises: ModelError; OSError or ValueError for files that hold nothing of the kind.
+    """
+    weights = _dense(stored) if "weights" in stored.names else _sparse(stored)
+    return SimilarityModel(stored.ids("ids", "items", weights.shape[0]), weights)
+
+
+def _sparse(stored: StoredArrays) -> Weights:
+    indptr, indices = (stored.array(part, _INTEGERS, 1) for part in _PLACES)
+    data = stored.array("data", [_FLOAT], 1)
+    weights = sparse.csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
+    weights.check_format(full_check=True)
+    return weights
+
+
+def _dense(stored: StoredArrays) -> Weights:
+    weights = stored.array("weights", [_FLOAT], 2)
+    if weights.shape[0] != weights.shape[1]:
+        raise stored.damaged("weights", "the model's similarities are no square")
+    return weights
