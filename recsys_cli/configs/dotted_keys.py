@@ -52,6 +52,23 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     return {".".join(path): value for path, value in leaves(table)}
 
 
+def nested_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by their dotted keys as a nested table: the inverse of `flat`.
+
+    Raises: ValueError for a key below another that has a value.
+    """
+    root: dict[str, Any] = {}
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        table = root
+        for section in sections:
+            table = table.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise ValueError(f"{key} lies below a value")
+        table[name] = value
+    return root
+
+
 def leaves(table: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """Yield every value of a nested table with its path; an empty table counts as a value."""
     for name, value in table.items():

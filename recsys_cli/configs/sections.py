@@ -118,6 +118,10 @@ class ExternalSettings(SourceSettings):
             )
         return value
 
+    def recorded(self) -> Self:
+        """Return the section as a model keeps it: where external candidates lie may be a secret."""
+        return self.model_copy(update={"path": self.path and DAY_PLACE, "columns": {}})
+
     def is_on(self, *, filter_viewed: bool = True) -> bool:
         """Return whether there is such a source."""
         return bool(self.path) and super().is_on(filter_viewed=filter_viewed)

@@ -31,6 +31,10 @@ class SourceSettings(Section):
         """Return the section with these of its sources off."""
         return self.model_copy(update={"num_candidates": 0}) if names else self
 
+    def recorded(self) -> Self:
+        """Return the section as a model keeps it: without what says where data lies, which may be a secret."""
+        return self
+
     def is_on(self, *, filter_viewed: bool) -> bool:
         """Return whether the source proposes items.
 

@@ -17,6 +17,7 @@ from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import index_external, inspect_external
 from recsys_cli.data_preparation.tables.freshness import freshness_problems
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors, raise_or_warn
+from recsys_cli.models.candidates.sources.external import EXTERNAL
 from recsys_cli.models.two_stage import schema_mismatches, silent_sources
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
@@ -117,8 +118,8 @@ def _external_problems(workspace: Workspace, day: date, tables: Tables | None) -
 
     What is wrong with those that a training on the day would learn from is a warning.
     """
-    settings, ranking = workspace.settings.candidates.external, workspace.settings.ranker
-    if not settings.is_on:
+    settings, ranking = EXTERNAL.section(workspace.settings.candidates), workspace.settings.ranker
+    if not settings.is_on():
         return []
     rows, problems = inspect_external(settings, workspace.root, [day])
     cuts = label_cuts(day, ranking.label_days, ranking.label_windows)
@@ -148,7 +149,7 @@ def _model_problems(workspace: Workspace, day: date, tables: Tables | None) -> l
 
 def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[Problem]:
     settings = workspace.settings
-    known = replace(tables, external={} if settings.candidates.external.is_on else None)
+    known = replace(tables, external={} if EXTERNAL.section(settings.candidates).is_on() else None)
     features = features_without_rows(known, settings.features)
     wrong = schema_mismatches(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
     wrong += silent_sources(bundle.model, replace(features, items=tables.items))

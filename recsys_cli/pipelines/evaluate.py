@@ -9,7 +9,7 @@ import polars as pl
 from loguru import logger
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.source_names import sources_on
+from recsys_cli.models.candidates.sources.external import EXTERNAL
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
@@ -110,7 +110,7 @@ def read_holdouts(
     """
     used = ablated(workspace, without)
     days = sorted({day for request in requests for day in _external_days(request, used.settings)})
-    external_files(used.settings.candidates.external, workspace.root, days)
+    external_files(EXTERNAL.section(used.settings.candidates), workspace.root, days)
     holdouts = [read_holdout(used, request, run) for request in requests]
     check_left_out(workspace.settings, without, holdouts[0].tables)
     return holdouts
@@ -204,7 +204,7 @@ def _external_days(request: EvaluationRequest, settings: Settings) -> list[date]
 
 def _check_length(request: EvaluationRequest, settings: Settings) -> None:
     """Refuse lists that a source could not fill."""
-    wanted = sources_on(settings.candidates, filter_viewed=settings.scoring.filter_viewed)
+    wanted = settings.candidates.on(filter_viewed=settings.scoring.filter_viewed)
     if request.k > min(wanted.values(), default=request.k):
         raise UsageError(
             f"lists of {request.k} items cannot be compared: a source proposes {min(wanted.values())}",

@@ -8,12 +8,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
-from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.toml_templates import guessed_text, preset_text
 from recsys_cli.data_preparation.column_guessing.column_mapping import Guess, UnusedColumn, guess_data
 from recsys_cli.data_preparation.column_guessing.timestamps import day_after
 from recsys_cli.data_preparation.demo_data.catalogue import LAST_DAY
 from recsys_cli.data_preparation.demo_data.generate import DemoShape, foreign_tables, generate, has_demo
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.storage.atomic_files import replacing
@@ -119,7 +119,7 @@ def _init_archive(workspace: Path, source: str, archives: Sequence[str]) -> Init
             fix="unpack the archive, and give its folder after --interactions",
         )
     text = preset_text(archive, _seen_from(workspace, str(folder)))
-    settings = Settings.model_validate(tomllib.loads(text)["default"])
+    settings = settings_tree().model_validate(tomllib.loads(text)["default"])
     day = day_after(settings.data.interactions, workspace)
     return InitReport(workspace, archive, _write_new(workspace, text), "none", (), day)
 

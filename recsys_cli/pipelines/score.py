@@ -8,6 +8,7 @@ from typing import Any
 
 from loguru import logger
 
+from recsys_cli.models.candidates.registry import popularity_sources, sources_on
 from recsys_cli.pipelines.publication.recommendations_file import check_file, publish, published_manifest
 from recsys_cli.pipelines.scoring.checkpoint import Unfinished, open_unfinished, remove_forgotten
 from recsys_cli.pipelines.scoring.disk_space import check_room
@@ -133,7 +134,9 @@ def _ranked_anew(job: Job, since: date, why: str, **told: Any) -> tuple[Job, dic
 def _score_parts(job: Job, ranking: Ranking, unfinished: Unfinished, progress: Progress) -> ScoreCounts:
     """Write the lists of all users, those first that a killed run has finished."""
     stages, users = job.run.stages, job.users()
-    counts = ScoreCounts(job.request.top_k)
+    stage = job.bundle.model.stage
+    counts = ScoreCounts(job.request.top_k, popularity_sources(stage.settings))
+    on = sources_on(stage.settings, filter_viewed=stage.filter_viewed)
     with job.writer(unfinished.staged) as writer:
         for part in unfinished.finished():
             writer.write(part.top)
@@ -152,7 +155,7 @@ def _score_parts(job: Job, ranking: Ranking, unfinished: Unfinished, progress: P
             "{} of {} users have no list: no source that is on proposes them an item that is new to them{}",
             counts.empty_lists,
             counts.users,
-            "" if job.bundle.model.stage.settings.popular.num_candidates else "; popular ones would",
+            "" if any(one.is_popularity for one in on) else "; popular ones would",
         )
     return counts
 

@@ -7,9 +7,9 @@ from recsys_cli.cli.display.evaluation_tables import show_comparisons, show_meas
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.configs.dotted_keys import flat
 from recsys_cli.configs.secrets import shown
-from recsys_cli.configs.sections import Settings
 from recsys_cli.models.evaluation.evaluation_summary import HoldoutSummary
 from recsys_cli.models.versions.manifest_schema import ModelManifest
+from recsys_cli.models.settings_tree import settings_tree
 
 _MEASURES: Final = ("NDCG", "MAP", "Recall", "HitRate", "CatalogCoverage")
 _FEATURES: Final = 10  # shown of the most important ones
@@ -62,7 +62,7 @@ def _show_holdout(terminal: Terminal, holdout: HoldoutSummary) -> None:
 
 def _show_settings(terminal: Terminal, settings: Mapping[str, Any]) -> None:
     """Show the settings of the training that are not today's built-in ones."""
-    defaults = flat(Settings().model_dump(mode="json"))
+    defaults = flat(settings_tree()().model_dump(mode="json"))
     rows = [
         (key, shown(value, secret=False), shown(defaults[key], secret=False) if key in defaults else "–")
         for key, value in flat(settings).items()

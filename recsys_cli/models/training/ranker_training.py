@@ -71,8 +71,10 @@ def refit_ranker(rows: QuantisedRows, judged: Ranker, fitting: Fitting) -> Ranke
     return replace(judged, forests=read_forests(trees), open_model=partial(_as_model, trees))
 
 
-def continue_ranker(rows: QuantisedRows, base: Ranker, baseline: np.ndarray, fitting: Fitting) -> Ranker:
-    """Add `settings.warm_iterations` trees that learn from new rows what the ranker still gets wrong.
+def continue_ranker(
+    rows: QuantisedRows, base: Ranker, baseline: np.ndarray, fitting: Fitting, iterations: int
+) -> Ranker:
+    """Add so many trees that learn from new rows what the ranker still gets wrong.
 
     Args:
         baseline: f64, the raw score of each row by `base`.
@@ -86,7 +88,7 @@ def continue_ranker(rows: QuantisedRows, base: Ranker, baseline: np.ndarray, fit
     settings = fitting.settings
     pool = rows.pool(weighted=settings.loss_function not in _WITHOUT_WEIGHTS, baseline=baseline)
     one = replace(fitting, settings=settings.model_copy(update={"members": 1}))
-    added = _mean_of_members(rows, pool, None, settings.warm_iterations, one, "warm start")
+    added = _mean_of_members(rows, pool, None, iterations, one, "warm start")
     trees = as_json(sum_models([base.model, _as_model(added)]))
     return replace(base, forests=read_forests(trees), open_model=partial(_as_model, trees))
 

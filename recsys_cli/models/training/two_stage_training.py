@@ -26,7 +26,6 @@ from recsys_cli.models.training.label_window import (
     TrainingTables,
     fitted_stage,
     rows_step,
-    shared_content_weights,
 )
 from recsys_cli.models.training.lightfm_fits import LightFMFits, fits_ahead
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise

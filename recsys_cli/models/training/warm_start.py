@@ -58,7 +58,8 @@ def _continued(rows: WindowRows, calibrated: Ranker, context: TrainingContext) -
         baseline = np.concatenate(
             [_raw_scores(calibrated, chunk) for chunk in rows.chunks(calibrated.columns)]
         )
-        return continue_ranker(quantised, calibrated, baseline, context.fitting(progress))
+        trees = context.settings.warm_start.iterations
+        return continue_ranker(quantised, calibrated, baseline, context.fitting(progress), trees)
 
 
 def _raw_scores(ranker: Ranker, chunk: pl.DataFrame) -> np.ndarray:

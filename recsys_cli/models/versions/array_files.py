@@ -3,25 +3,23 @@
 They come from anywhere. Their hashes were checked before, but whoever wrote a file may have written its hash.
 """
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 
-from recsys_cli.models.candidates.sources.lightfm import LightFMSide
-from recsys_cli.models.candidates.sources.similarity import SimilarityModel, Weights
-from recsys_cli.models.feature_encoding import FeatureEncoder
+from recsys_cli.models.candidates.definition import Stored
+from recsys_cli.models.feature_encoding import Encoders, FeatureEncoder
+from recsys_cli.models.versions.manifest_schema import FIT_FILE
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.storage.atomic_files import as_system_error
 from recsys_cli.utils.storage.json_files import read_json, write_json
 from recsys_cli.utils.storage.npy_files import open_array
 
-_PLACES = ("indptr", "indices")
-PARTS = {"sparse": (*_PLACES, "data"), "dense": ("weights",)}
-_FLOAT = np.dtype(np.float32)
-_INTEGERS = (np.dtype(np.int32), np.dtype(np.int64))
+SIDES: Final = ("users", "items")
 
 
 def write_encoder(encoder: FeatureEncoder, path: Path) -> None:
@@ -48,50 +46,67 @@ def read_encoder(path: Path) -> FeatureEncoder:
     return encoder
 
 
-def write_side(side: LightFMSide, folder: Path, name: str) -> None:
-    """Write what LightFM learnt of users or items."""
-    _write_ids(side.ids, folder, name)
-    _write_array(side.vectors, folder, f"{name}_vectors")
-    _write_array(side.biases, folder, f"{name}_biases")
+def write_fit(stored: Stored, folder: Path, source: str) -> list[str]:
+    """Write what a source has learnt; return the ends of the files' names, behind the source's own.
 
-
-def read_side(folder: Path, name: str, features: int, id_type: str) -> LightFMSide:
-    """Return what LightFM learnt of users or items.
-
-    Args:
-        features: columns of the declared features; id_type: polars type of the ids, as text.
-
-    Raises: ModelError; OSError, ValueError or PolarsError for files that hold nothing of the kind.
+    Raises: ValueError for a name of something stored that no file can have, or two of one name.
     """
-    vectors = open_array(folder / f"{name}_vectors.npy", [_FLOAT], 2)
-    biases = open_array(folder / f"{name}_biases.npy", [_FLOAT], 1)
-    if len(vectors) < features or len(biases) != len(vectors):
-        raise damaged(folder / f"{name}_vectors.npy", "the model's vectors do not fit its features")
-    ids = _read_ids(folder, name, id_type, len(vectors) - features)
-    if not ids.is_sorted():
-        raise damaged(folder / f"{name}_ids.parquet", "the model's ids are in no order")
-    return LightFMSide(ids, vectors, biases)
+    ends = []
+    for name, value in sorted(stored.items()):
+        end = f"{name}.parquet" if isinstance(value, pl.Series) else f"{name}.npy"
+        path = folder / f"{source}_{end}"
+        if not FIT_FILE.fullmatch(end) or path.exists():
+            raise ValueError(f"{source} cannot store {name!r}: the name is taken, or no plain word")
+        if isinstance(value, pl.Series):
+            _write_ids(value, path)
+        else:
+            np.save(path, np.ascontiguousarray(value), allow_pickle=False)
+        ends.append(end)
+    return ends
 
 
-def write_similarity(model: SimilarityModel, folder: Path, name: str) -> None:
-    """Write what a source learnt of pairs of items."""
-    _write_ids(model.ids, folder, name)
-    kind = "sparse" if sparse.issparse(model.weights) else "dense"
-    for part in PARTS[kind]:
-        array = model.weights if kind == "dense" else getattr(model.weights, part)
-        _write_array(np.asarray(array), folder, f"{name}_{part}")
+@dataclass(frozen=True)
+class StoredFit:
+    """What a source has stored in a model version: its `StoredArrays`.
 
-
-def read_similarity(folder: Path, name: str, kind: str, id_type: str) -> SimilarityModel:
-    """Return what a source learnt of pairs of items.
-
-    Args:
-        kind: "sparse" or "dense"; id_type: polars type of the ids, as text.
-
-    Raises: ModelError; OSError, ValueError or PolarsError for files that hold nothing of the kind.
+    Attributes:
+        ends: of the names of its files.
+        id_types: polars types of user and item ids, as text.
     """
-    weights = _read_sparse(folder, name) if kind == "sparse" else _read_dense(folder, name)
-    return SimilarityModel(_read_ids(folder, name, id_type, weights.shape[0]), weights)
+
+    folder: Path
+    source: str
+    ends: Sequence[str]
+    encoders: Encoders
+    id_types: Sequence[str]
+
+    @property
+    def names(self) -> Collection[str]:
+        """Names of what is stored."""
+        return [end.rpartition(".")[0] for end in self.ends]
+
+    def array(self, name: str, dtypes: Sequence[Any], dimensions: int) -> np.ndarray:
+        """Return an array of one of these types. Raises: ValueError, OSError."""
+        return open_array(self._file(f"{name}.npy"), [np.dtype(one) for one in dtypes], dimensions)
+
+    def ids(self, name: str, side: str, count: int) -> pl.Series:
+        """Return so many different external ids of the side "users" or "items". Raises: ModelError."""
+        id_type = self.id_types[SIDES.index(side)]
+        return _read_ids(self._file(f"{name}.parquet"), id_type, count)
+
+    def damaged(self, name: str, what: str) -> ModelError:
+        """Return the error of something stored that is not what was trained."""
+        end = next((one for one in self.ends if one.rpartition(".")[0] == name), name)
+        return damaged(self.folder / f"{self.source}_{end}", what)
+
+    def _file(self, end: str) -> Path:
+        """Return the path of a file that the manifest names, and whose hash was so checked.
+
+        Raises: ValueError for another.
+        """
+        if end not in self.ends:
+            raise ValueError(f"the model has no {self.source}_{end}")
+        return self.folder / f"{self.source}_{end}"
 
 
 def require_own(path: Path) -> None:
@@ -115,40 +130,19 @@ def damaged(path: Path, what: str) -> ModelError:
     )
 
 
-def _read_sparse(folder: Path, name: str) -> Weights:
-    indptr, indices = (open_array(folder / f"{name}_{part}.npy", _INTEGERS, 1) for part in _PLACES)
-    data = open_array(folder / f"{name}_data.npy", [_FLOAT], 1)
-    weights = sparse.csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
-    weights.check_format(full_check=True)
-    return weights
-
-
-def _read_dense(folder: Path, name: str) -> Weights:
-    weights = open_array(folder / f"{name}_weights.npy", [_FLOAT], 2)
-    if weights.shape[0] != weights.shape[1]:
-        raise damaged(folder / f"{name}_weights.npy", "the model's similarities are no square")
-    return weights
-
-
-def _write_ids(ids: pl.Series, folder: Path, name: str) -> None:
-    path = folder / f"{name}_ids.parquet"
+def _write_ids(ids: pl.Series, path: Path) -> None:
     with as_system_error(path, pl.exceptions.ComputeError):
         ids.rename("id").to_frame().write_parquet(path)
 
 
-def _read_ids(folder: Path, name: str, id_type: str, count: int) -> pl.Series:
+def _read_ids(path: Path, id_type: str, count: int) -> pl.Series:
     """Return ids, `count` different ones of that type; a longer file is not read to its end."""
-    path = folder / f"{name}_ids.parquet"
     ids = pl.read_parquet(path, n_rows=count + 1)["id"]
     if len(ids) != count:
         raise damaged(path, f"the model's ids are not the {count} that its numbers belong to")
     if str(ids.dtype) != id_type or ids.null_count() or ids.n_unique() != count:
         raise damaged(path, f"the model's ids are no {count} different ones of the type {id_type}")
     return ids
-
-
-def _write_array(array: np.ndarray, folder: Path, name: str) -> None:
-    np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
 
 
 def _ascend(values: tuple[Any, ...], kinds: tuple[type, ...]) -> bool:

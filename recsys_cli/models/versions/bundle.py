@@ -6,18 +6,18 @@ The manifest has each file's hash, and one of itself.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
-from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import DAY_PLACE, CandidatesSettings
-from recsys_cli.models.candidates.sources.lightfm import LightFMModel
+from recsys_cli.configs.composition import compose_candidates
+from recsys_cli.models.candidates.definition import Stored
+from recsys_cli.models.candidates.registry import sources
 from recsys_cli.models.candidates.stage import CandidateStage
 from recsys_cli.models.feature_encoding import Encoders
 from recsys_cli.models.reranking.calibration import Calibration
@@ -26,15 +26,13 @@ from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.reranking.tree_ensemble import as_json, read_forests
 from recsys_cli.models.two_stage import TwoStageModel
 from recsys_cli.models.versions.array_files import (
-    PARTS,
+    SIDES,
+    StoredFit,
     damaged,
     read_encoder,
-    read_side,
-    read_similarity,
     require_own,
     write_encoder,
-    write_side,
-    write_similarity,
+    write_fit,
 )
 from recsys_cli.models.versions.manifest_schema import (
     CalibrationManifest,
@@ -44,6 +42,8 @@ from recsys_cli.models.versions.manifest_schema import (
     StageManifest,
     TrainingFacts,
 )
+from recsys_cli.models.versions.older_manifests import OLD_SCHEMA_VERSION, upgraded
+from recsys_cli.models.versions.plugins import check_plugins, needed_plugins
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_json, write_sealed_json
@@ -53,8 +53,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # of a version
-SCHEMA_VERSION = 4
-_SIDES = ("users", "items")
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,11 @@ def write_bundle(model: TwoStageModel, folder: Path, training: TrainingFacts | N
         training: without it the version cannot be read again: it only shows what a model takes on the disk.
     """
     stage = model.stage
-    for side in _SIDES:
-        encoder = getattr(stage.encoders, side)
-        write_encoder(encoder, folder / f"{side}_encoder.json")
-        if stage.lightfm is not None:
-            write_side(getattr(stage.lightfm, side), folder, f"lightfm_{side}")
-    for name, similarity in stage.similarities.items():
-        write_similarity(similarity, folder, name)
+    for side in SIDES:
+        write_encoder(getattr(stage.encoders, side), folder / f"{side}_encoder.json")
+    fits = {name: write_fit(_stored(name, fit), folder, name) for name, fit in stage.fits.items()}
     write_json(folder / "ranker.json", as_json(model.ranker.model))
-    described = _described(model)
+    described = _described(model, fits)
     files = {name: sha256_of(folder / name) for name in _files(described.stage)}
     version = _version(files, described)
     identity = {"schema_version": SCHEMA_VERSION, "version": version, "files": files, **described.as_json()}
@@ -110,7 +105,9 @@ def read_manifest(folder: Path) -> ModelManifest:
     require_own(folder / MANIFEST)
     try:
         stored = read_sealed_json(folder / MANIFEST)
-        if stored.get("schema_version") != SCHEMA_VERSION:
+        if stored.get("schema_version") == OLD_SCHEMA_VERSION:
+            stored = upgraded(stored)
+        elif stored.get("schema_version") != SCHEMA_VERSION:
             raise ValueError("it was written by another version of recsys")
         manifest = ModelManifest.read(stored)
         if set(manifest.files) != _files(manifest.stage):
@@ -139,6 +136,7 @@ def read_bundle(folder: Path) -> Bundle:
     Raises: ModelError that names the file that is missing or damaged.
     """
     manifest = verified_manifest(folder)
+    check_plugins(manifest.plugins, folder)
     try:
         return Bundle(manifest.version, _read_model(folder, manifest), manifest)
     except (
@@ -156,13 +154,8 @@ def read_bundle(folder: Path) -> Bundle:
 
 def _files(stage: StageManifest) -> set[str]:
     """Return the names of a version's files, the manifest aside."""
-    names = {"ranker.json", *(f"{side}_encoder.json" for side in _SIDES)}
-    if stage.lightfm:
-        parts = ("ids.parquet", "vectors.npy", "biases.npy")
-        names |= {f"lightfm_{side}_{part}" for side in _SIDES for part in parts}
-    for name, kind in stage.similarities.items():
-        names |= {f"{name}_ids.parquet", *(f"{name}_{part}.npy" for part in PARTS[kind])}
-    return names
+    names = {"ranker.json", *(f"{side}_encoder.json" for side in SIDES)}
+    return names | {f"{source}_{end}" for source, ends in stage.fits.items() for end in ends}
 
 
 def _read_model(folder: Path, manifest: ModelManifest) -> TwoStageModel:
@@ -185,13 +178,6 @@ def _read_model(folder: Path, manifest: ModelManifest) -> TwoStageModel:
     )
 
 
-def _without_delivery(settings: CandidatesSettings) -> CandidatesSettings:
-    """Return the settings of the sources without where external candidates lay: a secret, maybe."""
-    external = settings.external
-    nowhere = external.model_copy(update={"path": external.path and DAY_PLACE, "columns": {}})
-    return settings.model_copy(update={"external": nowhere})
-
-
 def _opened_trees(path: Path, judged_hash: str) -> "CatBoost":
     from catboost import CatBoostError
 
@@ -203,28 +189,28 @@ def _opened_trees(path: Path, judged_hash: str) -> "CatBoost":
     raise damaged(path, "the model's file is no longer the one that was opened")
 
 
+def _stored(source: str, fit: Any) -> Stored:
+    store = sources()[source].store
+    assert store is not None
+    return store(fit)
+
+
 def _read_stage(folder: Path, stored: StageManifest) -> CandidateStage:
-    encoders = Encoders(*(read_encoder(folder / f"{side}_encoder.json") for side in _SIDES))
-    lightfm = None
-    if stored.lightfm:
-        sizes = encoders.users.size, encoders.items.size
-        users, items = (
-            read_side(folder, f"lightfm_{side}", size, kind)
-            for side, size, kind in zip(_SIDES, sizes, stored.id_types, strict=True)
-        )
-        if users.vectors.shape[1] != items.vectors.shape[1]:
-            raise ValueError("the vectors of users and items differ in length")
-        lightfm = LightFMModel(users, items)
+    encoders = Encoders(*(read_encoder(folder / f"{side}_encoder.json") for side in SIDES))
+    known, id_types = sources(), (stored.id_types[0], stored.id_types[1])
+    tree = compose_candidates({name: one.settings for name, one in known.items() if name in stored.sources})
+    fits = {}
+    for name, ends in stored.fits.items():
+        read = known[name].read
+        if read is None:
+            raise ValueError(f"the source {name} stores nothing")
+        fits[name] = read(StoredFit(folder, name, ends, encoders, id_types))
     return CandidateStage(
-        settings=CandidatesSettings.model_validate(stored.settings),
+        settings=tree.model_validate(stored.sources),
         encoders=encoders,
         newest_event=stored.newest_event,
-        id_types=(stored.id_types[0], stored.id_types[1]),
-        lightfm=lightfm,
-        similarities={
-            name: read_similarity(folder, name, kind, stored.id_types[1])
-            for name, kind in stored.similarities.items()
-        },
+        id_types=id_types,
+        fits=fits,
         max_categories=stored.max_categories,
         filter_viewed=stored.filter_viewed,
     )
@@ -234,19 +220,18 @@ def _version(files: Mapping[str, str], described: ModelFacts) -> str:
     return f"{described.trained_through}-{sha256_of_json([files, described.as_json()])[:8]}"
 
 
-def _described(model: TwoStageModel) -> ModelFacts:
+def _described(model: TwoStageModel, fits: Mapping[str, Sequence[str]]) -> ModelFacts:
     stage, ranker = model.stage, model.ranker
     return ModelFacts(
         trained_through=model.trained_through,
         stage=StageManifest(
-            settings=_without_delivery(stage.settings).model_dump(mode="json"),
+            sources={
+                name: section.recorded().model_dump(mode="json")
+                for name, section in stage.settings.sections().items()
+            },
+            fits={name: list(ends) for name, ends in fits.items()},
             newest_event=stage.newest_event,
             id_types=list(stage.id_types),
-            lightfm=stage.lightfm is not None,
-            similarities={
-                name: "sparse" if sparse.issparse(similarity.weights) else "dense"
-                for name, similarity in stage.similarities.items()
-            },
             max_categories=stage.max_categories,
             filter_viewed=stage.filter_viewed,
         ),
@@ -258,4 +243,5 @@ def _described(model: TwoStageModel) -> ModelFacts:
             ),
             score=ranker.score,
         ),
+        plugins=needed_plugins(stage.settings, ranker.columns),
     )

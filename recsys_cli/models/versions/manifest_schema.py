@@ -1,6 +1,7 @@
 """What a model's manifest holds, checked when it is read, whoever has written it."""
 
-from typing import Annotated, Any, Literal, Self
+import re
+from typing import Annotated, Any, Final, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt
@@ -20,17 +21,18 @@ def _zone(name: str) -> str:
 
 
 Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_-]{1,64}\z")]
+FIT_FILE: Final = re.compile(r"[a-z0-9_]{1,64}\.(npy|parquet)", re.ASCII)  # behind a source's name
+FitFile = Annotated[str, Field(pattern=rf"\A{FIT_FILE.pattern}\z")]
 IdType = Annotated[str, Field(pattern=r"\A(Int64|String)\z")]  # of polars
 
 
 class StageManifest(JsonRecord):
-    """The candidate stage: what its sources were trained with, and which arrays they have."""
+    """The candidate stage: each source's section at the training, and the files of what it has learnt."""
 
-    settings: dict[str, Any]
+    sources: dict[Name, dict[str, Any]]
+    fits: dict[Name, list[FitFile]]
     newest_event: Moment
     id_types: Annotated[list[IdType], Field(min_length=2, max_length=2)]
-    lightfm: bool
-    similarities: dict[Name, Literal["sparse", "dense"]]
     max_categories: NonNegativeInt
     filter_viewed: bool
 
@@ -94,12 +96,22 @@ class TrainingFacts(JsonRecord):
     settings: TrainedSettings
 
 
+class PluginManifest(JsonRecord):
+    """A plug-in that the model needs, and the package that it is of."""
+
+    group: str
+    name: str
+    distribution: str
+    version: str
+
+
 class ModelFacts(JsonRecord):
     """What identifies a trained model, beside the hashes of its files."""
 
     trained_through: Day
     stage: StageManifest
     ranker: RankerManifest
+    plugins: list[PluginManifest]
 
 
 class ModelManifest(TrainingFacts, ModelFacts):

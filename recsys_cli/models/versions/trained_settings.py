@@ -8,14 +8,8 @@ from recsys_cli.configs.secrets import MASK, shown
 from recsys_cli.configs.sections import Settings
 from recsys_cli.models.versions.bundle import Bundle
 
-_OF_TODAY: Final = {
-    "candidates.index",
-    "candidates.min_index_recall",
-    "candidates.lightfm.warm_epochs",
-    "ranker.warm_iterations",
-}
-_AT_SCORING: Final = _OF_TODAY | {"features.max_categories"}
-_AT_WARM_START: Final = _OF_TODAY | {  # the new trees and their label window
+_AT_SCORING: Final = {"features.max_categories"}
+_AT_WARM_START: Final = {  # the new trees and their label window
     "ranker.loss_function",
     "ranker.depth",
     "ranker.learning_rate",
@@ -54,7 +48,7 @@ def _trained(bundle: Bundle, of_today: Collection[str]) -> dict[str, Any]:
         "features": {"max_categories": stage.max_categories},
         "ranker": bundle.manifest.settings.ranker,
     }
-    anew = _DELIVERY if stage.settings.external.path else ()
+    anew = _DELIVERY if trained["candidates"].get("external", {}).get("path") else ()
     return {
         key: value
         for key, value in flat(trained).items()

@@ -2,22 +2,9 @@
 
 from collections.abc import Sequence
 
-import polars as pl
-
 from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.source_names import (
-    CONTENT,
-    EASE,
-    RECENT,
-    SEGMENT,
-    families,
-    sources_on,
-    without_sources,
-)
-from recsys_cli.data_preparation.features.day_features import declared, features_without_rows
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.models.candidates.sources.popular import segment_features
-from recsys_cli.utils.columns import ITEM, TITLE
+from recsys_cli.models.candidates.registry import sources, sources_on
 from recsys_cli.utils.errors import UsageError
 
 
@@ -26,7 +13,7 @@ def settings_without(settings: Settings, names: Sequence[str]) -> Settings:
 
     Raises: UsageError for a name that is none of these, or off already.
     """
-    sources, groups = _sources_left_out(settings, names), settings.ranker.feature_groups
+    left_out, groups = _sources_left_out(settings, names), settings.ranker.feature_groups
     known = {*_sources(settings), *_families(settings), *groups}
     for name in names:
         if name not in known:
@@ -34,7 +21,7 @@ def settings_without(settings: Settings, names: Sequence[str]) -> Settings:
     kept = [name for name in groups if name not in names]
     return settings.model_copy(
         update={
-            "candidates": without_sources(settings.candidates, sources),
+            "candidates": settings.candidates.without(left_out),
             "ranker": settings.ranker.model_copy(update={"feature_groups": kept}),
         }
     )
@@ -45,9 +32,9 @@ def check_left_out(settings: Settings, names: Sequence[str], tables: Tables) -> 
 
     Raises: UsageError.
     """
-    sources = _sources_left_out(settings, names)
+    left_out = _sources_left_out(settings, names)
     for name, why in _without_data(settings, tables).items():
-        if name in sources:
+        if name in left_out:
             raise UsageError(
                 f"the source {name!r} is off: {why}", where="--without", fix="take this name away"
             )
@@ -59,14 +46,15 @@ def _sources_left_out(settings: Settings, names: Sequence[str]) -> list[str]:
 
 
 def _sources(settings: Settings) -> list[str]:
-    return list(sources_on(settings.candidates, filter_viewed=settings.scoring.filter_viewed))
+    return list(settings.candidates.on(filter_viewed=settings.scoring.filter_viewed))
 
 
 def _families(settings: Settings) -> dict[str, list[str]]:
     """Return the families with the sources of each that are on; of those that are off wholly, nothing."""
     on = set(_sources(settings))
     kept = {
-        name: [one for one in members if one in on] for name, members in families(settings.candidates).items()
+        name: [one for one in members if one in on]
+        for name, members in settings.candidates.families().items()
     }
     return {name: members for name, members in kept.items() if members}
 
@@ -82,14 +70,12 @@ def _unknown(name: str, settings: Settings) -> UsageError:
 
 
 def _without_data(settings: Settings, tables: Tables) -> dict[str, str]:
-    """Return the sources that these tables do not bear, each with the reason."""
-    found: dict[str, str] = {}
-    if tables.events[ITEM].n_unique() > settings.candidates.ease.max_items:
-        why = "the catalogue has more items than candidates.ease.max_items"
-        found |= {name: why for name in (EASE, EASE + RECENT)}
-    if not segment_features(features_without_rows(tables, settings.features)):
-        found[SEGMENT] = "no text column is among data.users.features"
-    lists = [name for name in declared(tables.items) if isinstance(tables.items.schema[name], pl.List)]
-    if not lists and tables.items[TITLE].null_count() == len(tables.items):
-        found[CONTENT] = "items have neither a title nor list features"
+    """Return the sources that these tables give nothing to propose, each with the reason."""
+    candidates, found = settings.candidates, dict[str, str]()
+    for one in sources_on(candidates, filter_viewed=settings.scoring.filter_viewed):
+        fitted = sources()[one.fit_section]
+        reason = one.no_data(tables, one.section(candidates))
+        reason = reason or fitted.no_data(tables, fitted.section(candidates))
+        if reason:
+            found |= {name: reason for name in one.section(candidates).names(one.name)}
     return found

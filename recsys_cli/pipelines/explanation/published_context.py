@@ -71,7 +71,7 @@ def open_explained_day(workspace: Workspace, user_id: str, day: date) -> Explain
         run,
         bundle,
         partition,
-        index=run["index"] if run else workspace.settings.candidates.index,
+        index=run["index"] if run else scoring.index,
         top_k=run["top_k"] if run else scoring.top_k,
         shortlist=run["shortlist"] if run else scoring.shortlist_of(scoring.top_k),
         user=_find(partition.features, user_id, day),

@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 
-from recsys_cli.configs.candidate_sections import CandidatesSettings
-from recsys_cli.models.candidates.stage import EXACT
+from recsys_cli.configs.sections import ScoringSettings
+from recsys_cli.models.candidates.definition import EXACT
 from recsys_cli.models.evaluation.index_recall import checked_recall
 from recsys_cli.pipelines.scoring.local_engine import RankedChunk, Ranking
 from recsys_cli.utils.columns import RAW_SCORE
@@ -48,7 +48,7 @@ class Part:
 
 
 def ranked_parts(
-    ranking: Ranking, users: np.ndarray, settings: CandidatesSettings, stages: StageTimer, progress: Progress
+    ranking: Ranking, users: np.ndarray, settings: ScoringSettings, stages: StageTimer, progress: Progress
 ) -> Iterator[Part]:
     """Rank users, and yield some chunks of a span at a time: what a killed run loses is little.
 

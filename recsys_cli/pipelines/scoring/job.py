@@ -76,7 +76,8 @@ class Job:
             "features": self.partition.content_hash,
             "top_k": str(request.top_k),
             "users": sha256_of_json(asked),
-            "candidates.index": settings.candidates.index,
+            # once its place: a new key would rank again what is published under this one
+            "candidates.index": settings.scoring.index,
             "scoring.shortlist": str(settings.scoring.shortlist_of(request.top_k)),
             **({} if self.carried is None else {"carried": sha256_of_json(self.carried.facts())}),
         }
@@ -93,7 +94,7 @@ class Job:
             "model_version": self.bundle.version,
             "all_users": request.user_ids is None,
             "top_k": request.top_k,
-            "index": settings.candidates.index,
+            "index": settings.scoring.index,
             "shortlist": settings.scoring.shortlist_of(request.top_k),
         }
 
@@ -119,7 +120,7 @@ class Job:
 
     def ranked(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
         """Rank users, here or on a cluster, and yield their lists a part at a time, in order."""
-        settings, stages, cluster = self.workspace.settings.candidates, self.run.stages, self.request.cluster
+        settings, stages, cluster = self.workspace.settings.scoring, self.run.stages, self.request.cluster
         if cluster is None:
             return ranked_parts(ranking, users, settings, stages, progress)
         from recsys_cli.pipelines.scoring.ray_engine import cluster_parts

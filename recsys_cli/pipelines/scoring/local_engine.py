@@ -67,7 +67,7 @@ class Limits:
     def of(cls, settings: Settings, top_k: int) -> "Limits":
         """Return the limits of the settings, for lists of so many places."""
         scoring = settings.scoring
-        return cls(settings.candidates.index, top_k, scoring.shortlist_of(top_k), scoring.chunk_users)
+        return cls(scoring.index, top_k, scoring.shortlist_of(top_k), scoring.chunk_users)
 
 
 @dataclass(frozen=True)

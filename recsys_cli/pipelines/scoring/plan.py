@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from loguru import logger
 
+from recsys_cli.models.candidates.registry import popularity_sources
 from recsys_cli.pipelines.scoring.batches import part_of
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.scoring.local_engine import SPAN, Chunk, Ranking
@@ -82,7 +83,7 @@ def compared(plan: dict[str, Any]) -> dict[str, Any]:
 def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> Plan:
     staged = job.workspace.plan(job.request.day).with_suffix(".parquet")
     staged.parent.mkdir(parents=True, exist_ok=True)
-    counts = ScoreCounts(job.request.top_k)
+    counts = ScoreCounts(job.request.top_k, popularity_sources(job.bundle.model.stage.settings))
     spans = _tried_spans(users)
     try:
         with job.writer(staged) as writer:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recsys_cli.configs.sections import GatesSettings
-from recsys_cli.configs.source_names import is_popularity, sources_on
+from recsys_cli.models.candidates.registry import sources_on
 from recsys_cli.models.evaluation.own_item_auc import own_item_auc
 from recsys_cli.pipelines.overlap import mean_overlap
 from recsys_cli.pipelines.publication.lookup import recent_lists
@@ -131,5 +131,5 @@ def _of_own_items(waiting: Waiting, settings: GatesSettings) -> Iterator[Gate]:
 
 def _has_personal_source(ranking: Ranking) -> bool:
     stage = ranking.items.stage
-    names = sources_on(stage.settings, filter_viewed=stage.filter_viewed)
-    return not all(is_popularity(name) for name in names)
+    on = sources_on(stage.settings, filter_viewed=stage.filter_viewed)
+    return not all(one.is_popularity for one in on)

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from loguru import logger
 
-from recsys_cli.configs.candidate_sections import CandidatesSettings
+from recsys_cli.configs.sections import ScoringSettings
 from recsys_cli.data_preparation.features.partition import StoredFeatures
-from recsys_cli.models.candidates.stage import EXACT
+from recsys_cli.models.candidates.definition import EXACT
 from recsys_cli.models.versions.bundle import read_bundle
 from recsys_cli.pipelines.scoring.batches import Part, ranked_parts
 from recsys_cli.pipelines.scoring.local_engine import Limits, Ranking, open_ranking
@@ -58,7 +58,7 @@ class Order:
 
     key: str
     features: StoredFeatures
-    candidates: CandidatesSettings
+    scoring: ScoringSettings
     limits: Limits
     libraries: Mapping[str, str]
     files: Mapping[str, Sent]
@@ -70,7 +70,7 @@ def cluster_parts(
     model: Path,
     ranking: Ranking,
     users: np.ndarray,
-    settings: CandidatesSettings,
+    settings: ScoringSettings,
     address: str,
     stages: StageTimer,
     progress: Progress,
@@ -113,7 +113,7 @@ def rank_range(order: Order, users: np.ndarray, *, first: bool) -> list[Part]:
 
     Raises: SettingsError for other libraries than the order's; CheckFailedError; ModelError; OutputError.
     """
-    ranking, settings = _ranking(order), order.candidates
+    ranking, settings = _ranking(order), order.scoring
     tried = settings if first else settings.model_copy(update={"index": EXACT})
     return list(ranked_parts(ranking, users, tried, StageTimer(), silent))
 
@@ -145,7 +145,7 @@ def _received(blocks: Sent) -> Iterator[np.ndarray]:
     return (get(block) for block in blocks)
 
 
-def _order(ray: Any, key: str, model: Path, ranking: Ranking, settings: CandidatesSettings) -> Order:
+def _order(ray: Any, key: str, model: Path, ranking: Ranking, settings: ScoringSettings) -> Order:
     folders = {"model": model, "features": ranking.features.folder}
     paths = {f"{name}/{file.name}": file for name, one in folders.items() for file in sorted(one.iterdir())}
     files = {name: [ray.put(block) for block in _blocks(path)] for name, path in paths.items()}

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from recsys_cli.configs.source_names import is_popularity
 from recsys_cli.pipelines.scoring.batches import Part
 from recsys_cli.utils.columns import ITEM, RANK, SOURCES, USER
 
@@ -14,12 +13,14 @@ class ScoreCounts:
     """Figures of a run.
 
     Attributes:
+        popularity: names of the sources that propose what many had.
         example: internal index of the first user that shows best what a list comes from; fitness: how well.
         by_sources: rows that the same sources, joined by commas, proposed.
         by_item: lists that hold each item, by its internal index.
     """
 
     top_k: int
+    popularity: frozenset[str]
     users: int = 0
     warm: int = 0
     candidates: int = 0
@@ -63,7 +64,9 @@ class ScoreCounts:
             "short_lists": self.short_lists,
             "empty_lists": self.empty_lists,
             "share_by_source": {name: round(count / rows, 4) for name, count in self._by_source().items()},
-            "fallback_rows": sum(count for names, count in self.by_sources.items() if _is_fallback(names)),
+            "fallback_rows": sum(
+                count for names, count in self.by_sources.items() if self._is_fallback(names)
+            ),
             "eligible_items": eligible_items,
             "items": len(self.by_item),
             "top_item_lists": max(self.by_item.values(), default=0),
@@ -77,7 +80,6 @@ class ScoreCounts:
             counts.update({name: rows for name in names.split(",")})
         return dict(sorted(counts.items()))
 
-
-def _is_fallback(names: str) -> bool:
-    """Tell whether popularity alone proposed a row."""
-    return all(is_popularity(name) for name in names.split(","))
+    def _is_fallback(self, names: str) -> bool:
+        """Return whether popularity alone proposed a row."""
+        return self.popularity.issuperset(names.split(","))

@@ -22,7 +22,7 @@ from recsys_cli.utils.storage.atomic_files import staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of_json
 from recsys_cli.utils.storage.json_files import read_sealed_json
 
-_WITHOUT_EFFECT = ("candidates.index", "candidates.min_index_recall", "scoring.chunk_users")
+_WITHOUT_EFFECT = ("scoring.index", "scoring.min_index_recall", "scoring.chunk_users")
 _STEPS = 1  # grows when what a step keeps, or how it is made, changes
 
 
@@ -55,7 +55,8 @@ def training_key(
         base: the model that a warm start goes on from.
     """
     decisive = without(settings, _WITHOUT_EFFECT)
-    sections = ("timezone", "features", "candidates", "ranker", "scoring", "evaluation")
+    sections = ["timezone", "features", "candidates", "ranker", "scoring", "evaluation"]
+    sections += [] if base is None else ["warm_start"]
     values = [
         _STEPS,
         str(tables.day),

@@ -10,10 +10,12 @@ from math import ceil
 from loguru import logger
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.source_names import EASE, RECENT, sources_on
 from recsys_cli.data_preparation.features.day_features import features_without_rows
 from recsys_cli.data_preparation.features.labels import label_cuts, window_pairs
 from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.models.candidates.definition import CatalogueSize
+from recsys_cli.models.candidates.registry import sources, sources_on
+from recsys_cli.models.candidates.sources.lightfm import LIGHTFM
 from recsys_cli.utils.columns import ITEM, USER
 from recsys_cli.utils.errors import SettingsError
 
@@ -23,8 +25,6 @@ _LIBRARIES = 480_000_000  # CatBoost's own buffers among them
 _AN_EVENT = 300  # while tables are read and features made
 _A_USER = 500
 _A_PAIR = 64  # of LightFM, while it is learnt
-_A_NEIGHBOUR = 24  # learnt, transposed and bound to a day
-_A_DENSE_CELL = 30  # EASE: two matrices of f64 at a time, f32 of two days
 _A_COLUMN = 8  # of a row: its byte, and what CatBoost makes of it
 _A_ROW = 100  # label, group, weight, and CatBoost's gradients
 
@@ -121,9 +121,10 @@ def training_bounds(tables: Tables, settings: Settings, threads: int, taken: int
 def training_memory(tables: Tables, settings: Settings, threads: int) -> TrainingMemory:
     """Return what a training of the tables takes."""
     users, items = tables.events[USER].n_unique(), tables.events[ITEM].n_unique()
-    share, components = _sampled(tables, settings), settings.candidates.lightfm.no_components
+    share, lightfm = _sampled(tables, settings), LIGHTFM.section(settings.candidates)
+    components = lightfm.no_components
     window_fit = final_fit = LightFMMemory()
-    if settings.candidates.lightfm.num_candidates:
+    if lightfm.num_candidates:
         events = len(tables.events)
         window_fit = LightFMMemory.of(round(share * users), items, round(share * events), components)
         final_fit = LightFMMemory.of(users, items, events, components)
@@ -155,33 +156,30 @@ def _possible_rows(tables: Tables, settings: Settings) -> int:
 
 
 def _similarity_bytes(settings: Settings, learnt: int, items: int) -> int:
-    """Return what similarities take.
+    """Return what the fits of the sources take, LightFM's aside.
 
     Args:
         learnt: items with an event; items: all of them.
     """
-    candidates, on = settings.candidates, sources_on(settings.candidates, filter_viewed=True)
-    names = [name for name in candidates.item_knn.similarities if name in on or name + RECENT in on]
-    neighbours = len(names) * learnt * min(candidates.item_knn.neighbours, learnt)
-    if candidates.content.num_candidates:
-        neighbours += items * min(candidates.content.neighbours, items)
-    is_dense = learnt <= candidates.ease.max_items and (EASE in on or EASE + RECENT in on)
-    return _A_NEIGHBOUR * neighbours + _A_DENSE_CELL * (learnt * learnt if is_dense else 0)
+    candidates, size = settings.candidates, CatalogueSize(items, learnt)
+    needed = {one.fit_section for one in sources_on(candidates, filter_viewed=True)}
+    fits = (one for name, one in sources().items() if name in needed)
+    return sum(one.fit_bytes(one.section(candidates), size) for one in fits)
 
 
 def _candidate_bytes(tables: Tables, settings: Settings, threads: int) -> int:
     """Return what the candidates of the chunks under way take, each source's rank, score and norm."""
-    sources = len(sources_on(settings.candidates, filter_viewed=settings.scoring.filter_viewed))
+    count = len(settings.candidates.on(filter_viewed=settings.scoring.filter_viewed))
     users = min(threads * settings.scoring.chunk_users, settings.ranker.max_train_users, len(tables.users))
     pairs = min(settings.candidates.most_candidates // 2, len(tables.items))  # half: sources agree
-    return users * pairs * 4 * (3 * sources + 32)
+    return users * pairs * 4 * (3 * count + 32)
 
 
 def _row_bytes(tables: Tables, settings: Settings) -> int:
     """Return what a row of the ranker takes while it is learnt from."""
     features = features_without_rows(tables, settings.features)
-    sources = len(sources_on(settings.candidates, filter_viewed=settings.scoring.filter_viewed))
-    columns = len(features.users.columns) + 2 * len(features.items.columns) + 3 * sources
+    count = len(settings.candidates.on(filter_viewed=settings.scoring.filter_viewed))
+    columns = len(features.users.columns) + 2 * len(features.items.columns) + 3 * count
     return _A_ROW + _A_COLUMN * columns
 
 

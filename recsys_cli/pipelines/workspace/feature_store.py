@@ -10,11 +10,13 @@ from typing import Any
 from loguru import logger
 
 from recsys_cli.data_preparation.features.day_features import DayFeatures, build_features, newest_event_age
-from recsys_cli.data_preparation.features.partition import EXTERNAL, StoredFeatures, write_features
+from recsys_cli.data_preparation.features.partition import EXTERNAL as EXTERNAL_TABLE
+from recsys_cli.data_preparation.features.partition import StoredFeatures, write_features
 from recsys_cli.data_preparation.readers.local_files import source_files
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.data_preparation.tables.freshness import check_freshness
+from recsys_cli.models.candidates.sources.external import EXTERNAL
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.errors import InputError
@@ -177,7 +179,7 @@ def inputs_fingerprint(workspace: Workspace, day: date) -> str:
     data = workspace.settings.data
     tables = [table for table in (data.interactions, data.users, data.items) if table.path]
     files = [file for table in tables for file in source_files(table, workspace.root)]
-    external = external_files(workspace.settings.candidates.external, workspace.root, [day])
+    external = external_files(EXTERNAL.section(workspace.settings.candidates), workspace.root, [day])
     files += [file for found in external.values() for file in found]
     states = [
         (os.path.relpath(file, workspace.root), file.stat().st_size, file.stat().st_mtime_ns)
@@ -205,4 +207,4 @@ def _is_intact(folder: Path, manifest: dict[str, Any]) -> bool:
 
 def _read(folder: Path, day: date, manifest: dict[str, Any]) -> StoredFeatures:
     names = tuple(manifest["user_features"]), tuple(manifest["item_features"])
-    return StoredFeatures(folder, day, *names, f"{EXTERNAL}.parquet" in manifest["files"])
+    return StoredFeatures(folder, day, *names, f"{EXTERNAL_TABLE}.parquet" in manifest["files"])

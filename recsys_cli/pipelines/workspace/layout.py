@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys_cli.configs.sections import Settings
+from recsys_cli.models.candidates.sources.external import EXTERNAL
 from recsys_cli.utils.storage.folders import may_be_made, same_file_system
 from recsys_cli.utils.storage.hashing import sha256_of_json
 from recsys_cli.utils.storage.result_store import Results
@@ -107,6 +108,6 @@ class Workspace:
         for table in ("interactions", "users", "items"):
             del mapping[table]["path"]  # what the files hold counts, not where they lie
         features = settings.features.model_dump(mode="json")
-        external = settings.candidates.external
-        columns = external.columns if external.is_on else None
+        external = EXTERNAL.section(settings.candidates)
+        columns = external.columns if external.is_on() else None
         return sha256_of_json([mapping, features, columns, settings.scoring.exclude, settings.timezone])
