@@ -12,7 +12,7 @@ import typer
 from recsys_cli.cli.app import app
 from recsys_cli.configs.schema import known_keys
 from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.source_names import source_places
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.pipelines.guide import TOPICS
 from recsys_cli.utils.errors import ExitCode
 
@@ -86,7 +86,7 @@ def test_every_option_that_stands_alone_is_one_of_a_command(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_setting_exists(name: str) -> None:
-    keys = set(known_keys())
+    keys = set(known_keys(settings_tree()))
     sections = {key for key in keys if "." not in key and any(one.startswith(f"{key}.") for one in keys)}
     for text in snippets(name):
         for key in re.findall(r"(?<![\w./-])([a-z_]+(?:\.[a-z_0-9]+)+)(?![\w/(])", text):
@@ -100,7 +100,7 @@ def test_every_setting_exists(name: str) -> None:
 def test_every_block_of_settings_holds(name: str) -> None:
     for block in (block for kind, block in FENCE.findall(text_of(name)) if kind == "toml"):
         for layer in tomllib.loads(block).values():
-            Settings.model_validate(layer)
+            settings_tree().model_validate(layer)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -144,9 +144,9 @@ def test_every_command_exit_code_gate_and_source_has_its_line() -> None:
     assert {path[0] for path in COMMANDS if path} <= set(re.findall(r"`recsys ([a-z]+)", told))
     codes = re.findall(r"^\| ([\d, ]+) \|", told, re.MULTILINE)
     assert {int(one) for code in codes for one in code.split(",")} == {int(code) for code in ExitCode}
-    gates = {key for key in known_keys() if key.startswith("gates.")}
+    gates = {key for key in known_keys(settings_tree()) if key.startswith("gates.")}
     assert gates <= set(SPAN.findall(text_of("recsys_cli/guide/reliability.md")))
-    sources = set(source_places(Settings().candidates))
+    sources = set(settings_tree()().candidates.names())
     assert sources <= set(SPAN.findall(text_of("recsys_cli/guide/sources.md")))
 
 
@@ -160,7 +160,7 @@ def test_defaults_in_the_table_are_the_programs() -> None:
         values = defaults.strip().strip("`").split(", ") if len(names) > 1 else [defaults.strip().strip("`")]
         values = values * len(names) if len(values) == 1 else values
         for key, value in zip(names, values, strict=True):
-            held: Any = Settings()
+            held: Any = settings_tree()()
             for part in key.split("."):
                 held = getattr(held, part)
             assert held == tomllib.loads(f"x = {value}")["x"], key

@@ -9,12 +9,12 @@ import polars as pl
 from loguru import logger
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.models.candidates.sources.external import EXTERNAL
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.data_preparation.tables.problems import raise_errors
+from recsys_cli.models.candidates.sources.external import EXTERNAL
 from recsys_cli.models.evaluation.daily_evaluation import EvaluationResult, evaluate_day
 from recsys_cli.models.evaluation.evaluation_summary import EvaluationSummary
 from recsys_cli.models.training.two_stage_training import train_two_stage

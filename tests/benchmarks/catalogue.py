@@ -1,4 +1,4 @@
-"""A large catalogue: `recsys score` with every kind of `candidates.index`, in one run.
+"""A large catalogue: `recsys score` with every kind of `scoring.index`, in one run.
 
     python -m tests.benchmarks.catalogue [--users 20000] [--items 1000000] [--events-per-user 100]
 
@@ -23,10 +23,10 @@ def main() -> None:
     parser.add_argument("--events-per-user", type=float, default=100.0)
     args = parser.parse_args()
     bench = Bench.open(FOLDER.absolute(), args.users, args.items, args.events_per_user)
-    exact = bench.score("same", {"candidates.index": "exact"})
+    exact = bench.score("same", {"scoring.index": "exact"})
     print(f"{'exact':6s} {json.dumps(exact)}", flush=True)
     for index in ("ivf", "hnsw"):
-        told = bench.score("same", {"candidates.index": index})
+        told = bench.score("same", {"scoring.index": index})
         whole, ranking = exact["seconds"] / told["seconds"], exact["stages"]["rank"] / told["stages"]["rank"]
         print(f"{index:6s} {json.dumps(told)}", flush=True)
         print(f"       {whole:.2f} x exact as a process, {ranking:.2f} x in the ranking", flush=True)

@@ -26,7 +26,7 @@ BLOCK = 1_024
 def floor_seconds(root: Path, version: str, day: str) -> dict[str, Any]:
     """Return, per user, the bare product with all items, CatBoost's predict on ready columns, the write."""
     model = read_bundle(root / "models" / version).model
-    lightfm, ranker = model.stage.lightfm, model.ranker
+    lightfm, ranker = model.stage.fits["lightfm"], model.ranker
     assert lightfm is not None
     items = len(pl.read_parquet(root / f"features/date={day}/items.parquet", columns=["item_id"]))
     rng = np.random.default_rng(1)

@@ -42,12 +42,13 @@ def keep_inputs(folder: Path, root: Path, day: date, overrides: Sequence[str]) -
     """
     from recsys_cli.configs.loader import load_settings
     from recsys_cli.data_preparation.features.labels import label_cuts
+    from recsys_cli.models.settings_tree import settings_tree
     from recsys_cli.models.training.label_window import TrainingTables
     from recsys_cli.models.versions.bundle import read_manifest
     from recsys_cli.pipelines.workspace.inputs import read_inputs
     from recsys_cli.pipelines.workspace.layout import Workspace
 
-    settings = load_settings(root, None, overrides).settings
+    settings = load_settings(root, None, overrides, settings_tree()).settings
     workspace = Workspace(root.absolute(), settings)
     (model,) = workspace.models.folder.glob("*/manifest.json")
     cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
@@ -60,18 +61,21 @@ def _keep_lightfm(
     folder: Path, workspace: "Workspace", known: "TrainingTables", cuts: Sequence[date]
 ) -> None:
     """Write the matrices of every fit, the final one last."""
-    from recsys_cli.models.candidates.sources.lightfm_training import _task, _weighted_pairs
+    from recsys_cli.models.candidates.definition import FitTask
+    from recsys_cli.models.candidates.sources.lightfm import LIGHTFM
+    from recsys_cli.models.candidates.sources.lightfm_training import _problem, _weighted_pairs
     from recsys_cli.models.candidates.stage import fit_encoders
 
-    settings, day = workspace.settings.candidates.lightfm, known.everybody.day
+    settings, day = LIGHTFM.section(workspace.settings.candidates), known.everybody.day
     encoders = fit_encoders(known.everybody, workspace.settings.features.max_categories)
     tables: list[Tables] = [*(known.sample.as_of(cut) for cut in cuts), known.everybody.as_of(day)]
     for number, one in enumerate(tables):
-        task = _task(one, _weighted_pairs(one, settings.half_life_days), encoders)
-        if not (workspace.fits / f"{task.key(settings)}.npz").exists():
+        task = FitTask(one, encoders, workspace.threads)
+        problem = _problem(task, _weighted_pairs(one, settings.half_life_days))
+        if not (workspace.fits / f"{problem.key(settings)}.npz").exists():
             raise ValueError(f"LightFM's fit as of {one.day} is not one of the training's")
         for name in _MATRICES:
-            sparse.save_npz(folder / f"{number}-{name}.npz", getattr(task, name), compressed=False)
+            sparse.save_npz(folder / f"{number}-{name}.npz", getattr(problem, name), compressed=False)
     values = settings.model_dump()
     _write(
         folder / "lightfm.json",

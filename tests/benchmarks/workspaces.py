@@ -21,15 +21,17 @@ LIGHT = {  # training effort alone: what is scored stays as big
 }
 TREES = {"ranker.members": 1, "ranker.iterations": 300, "ranker.early_stopping_rounds": 300}
 ALONE = {  # LightFM as the only source
-    f"candidates.{name}": 0
+    f"candidates.{name}.num_candidates": 0
     for name in (
-        "item_knn.num_candidates",
-        "item_knn.recent_candidates",
-        "ease.num_candidates",
-        "ease.recent_candidates",
-        "popular.num_candidates",
-        "segment.num_candidates",
-        "content.num_candidates",
+        "bm25",
+        "bm25_recent",
+        "cosine",
+        "cosine_recent",
+        "ease",
+        "ease_recent",
+        "popular",
+        "segment",
+        "content",
     )
 }
 SETTINGS = {"same": LIGHT | TREES | ALONE, "default": LIGHT}

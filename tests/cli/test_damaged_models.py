@@ -409,13 +409,13 @@ def test_sources_named_after_other_places_are_refused(workspace: Path, refused: 
     file = model(workspace) / "manifest.json"
     manifest = json.loads(file.read_text())
     del manifest["seal"]
-    manifest["stage"]["similarities"] = {name: "dense"}
+    manifest["stage"]["fits"] = {name: ["ids.parquet", "weights.npy"]}
     kept = ("lightfm", "users", "items", "ranker")
     own = {one: hashed for one, hashed in manifest["files"].items() if one.startswith(kept)}
     manifest["files"] = own | {f"{name}_{part}": "" for part in ("ids.parquet", "weights.npy")}
     write_sealed_json(file, manifest)
     message = refused(ExitCode.MODEL, "score", "--date", DAY)
-    assert "stage.similarities." in message and str(file) in message
+    assert "stage.fits." in message and str(file) in message
 
 
 @pytest.mark.parametrize("command", ["score", "explain", "models list", "models show", "models promote"])

@@ -18,6 +18,7 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.configs.loader import load_settings
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.pipelines.score import score_users
 from recsys_cli.pipelines.scoring.job import ScoreRequest
 from recsys_cli.pipelines.workspace.layout import Workspace
@@ -374,7 +375,7 @@ def test_a_folder_or_glob_is_read_whole_and_what_is_gone_there_goes_here(
 def test_an_input_that_is_replaced_in_the_midst_of_a_run_stops_it(
     published_workspace: Path, server: S3
 ) -> None:
-    whole, loaded = published(server), load_settings(published_workspace, None, ())
+    whole, loaded = published(server), load_settings(published_workspace, None, (), settings_tree())
     workspace = Workspace(loaded.workspace, loaded.settings)
     users, fewer = pl.read_parquet(io.BytesIO(server.read("data/users.parquet"))), io.BytesIO()
     users.head(10).write_parquet(fewer)

@@ -36,18 +36,18 @@ def manifest_of(workspace: Path, trained_through: str) -> dict[str, Any]:
 def test_a_warm_start_records_the_settings_that_it_uses_and_tells_the_others(
     workspace: Path, told: Any
 ) -> None:
-    new_trees = ("--set", "ranker.depth=3", "--set", "ranker.warm_iterations=4")
+    new_trees = ("--set", "ranker.depth=3", "--set", "warm_start.iterations=4")
 
     _, warnings = told("train", "--warm-start", "--date", LATER, "--no-promote", *KEPT, *new_trees)
 
     base, new = manifest_of(workspace, DAY), manifest_of(workspace, LATER)
     settings = new["settings"]
-    assert settings["candidates"] == base["settings"]["candidates"] == new["stage"]["settings"]
+    assert settings["candidates"] == base["settings"]["candidates"] == new["stage"]["sources"]
     assert "content" in new["exam"]["models"] and settings["candidates"]["content"]["num_candidates"] == 100
     changed = {
         name for name, value in settings["ranker"].items() if value != base["settings"]["ranker"][name]
     }
-    assert changed == {"depth", "warm_iterations"}
+    assert changed == {"depth"}
     assert new["trees"] == base["trees"] + 4
     assert len(warnings) == 1 and f"these settings wait for a full `recsys train`: {TOLD}" in warnings[0]
     assert base["version"] in warnings[0]
@@ -61,7 +61,7 @@ def test_score_tells_of_settings_without_effect_once(told: Any, command: tuple[s
 
 
 def test_settings_that_scoring_follows_bring_no_warning(told: Any) -> None:
-    followed = ("candidates.index=ivf", "candidates.min_index_recall=0.01", "ranker.warm_iterations=9")
+    followed = ("scoring.index=ivf", "scoring.min_index_recall=0.01", "warm_start.iterations=9")
     options = [word for one in followed for word in ("--set", one)]
     assert told("score", "--date", DAY, "--force", *options)[1] == []
     assert told("explain", "u01", "--date", DAY, *KEPT)[1] == []

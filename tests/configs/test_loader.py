@@ -4,6 +4,7 @@ import pytest
 
 from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.schema import close_keys, known_keys
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.utils.errors import SettingsError
 
 
@@ -20,16 +21,16 @@ def write(workspace: Path, name: str, text: str) -> None:
 
 def refusal(workspace: Path, *overrides: str) -> SettingsError:
     with pytest.raises(SettingsError) as caught:
-        load_settings(workspace, None, overrides)
+        load_settings(workspace, None, overrides, settings_tree())
     return caught.value
 
 
 def test_each_layer_wins_over_the_ones_below(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def depth(environment: str | None, *overrides: str) -> tuple[int, str]:
-        loaded = load_settings(workspace, environment, overrides)
+        loaded = load_settings(workspace, environment, overrides, settings_tree())
         return loaded.settings.ranker.depth, loaded.origins["ranker.depth"]
 
-    assert load_settings(workspace, None, ()).origins["ranker.rsm"] == "built-in default"
+    assert load_settings(workspace, None, (), settings_tree()).origins["ranker.rsm"] == "built-in default"
     assert depth(None) == (3, "settings/settings.toml [default]")
     assert depth("demo") == (4, "settings/settings.toml [demo]")
     write(workspace, "settings.local.toml", "[default.ranker]\ndepth = 5\n")
@@ -54,7 +55,7 @@ def test_tables_merge_key_by_key_and_lists_are_replaced(workspace: Path) -> None
         '[default.data.users.columns]\nuser_id = "a"\nage = "b"\n'
         '[demo.features]\nwindows_days = [14]\n[demo.data.users.columns]\nage = "c"\n',
     )
-    settings = load_settings(workspace, "demo", ()).settings
+    settings = load_settings(workspace, "demo", (), settings_tree()).settings
     assert settings.features.windows_days == [14]
     assert settings.data.users.columns == {"user_id": "a", "age": "c"}
 
@@ -66,7 +67,7 @@ def test_keys_ignore_case_except_those_that_users_choose(workspace: Path) -> Non
         '[DEFAULT.Data.Users.Columns]\nuser_ID = "UserId"\n'
         '[default.data.items.flag_features]\nGenre = ["Drama"]\n',
     )
-    settings = load_settings(workspace, None, ("DATA.items.columns.Title=Name",)).settings
+    settings = load_settings(workspace, None, ("DATA.items.columns.Title=Name",), settings_tree()).settings
     assert settings.data.users.columns == {"user_ID": "UserId"}
     assert settings.data.items.flag_features == {"Genre": ["Drama"]}
     assert settings.data.items.columns == {"Title": "Name"}
@@ -77,7 +78,7 @@ def test_keys_ignore_case_except_those_that_users_choose(workspace: Path) -> Non
 )
 def test_text_settings_keep_their_text(workspace: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("RECSYS_DATA__USERS__PATH", text)
-    settings = load_settings(workspace, None, (f"data.items.path={text}",)).settings
+    settings = load_settings(workspace, None, (f"data.items.path={text}",), settings_tree()).settings
     assert settings.data.users.path == text
     assert settings.data.items.path == text
 
@@ -90,7 +91,7 @@ def test_other_values_are_read_as_toml(workspace: Path, monkeypatch: pytest.Monk
         "scoring.filter_viewed=false",
         'data.users.separator=";"',
     )
-    settings = load_settings(workspace, None, overrides).settings
+    settings = load_settings(workspace, None, overrides, settings_tree()).settings
     assert settings.features.windows_days == [7, 14, 30]
     assert settings.data.items.columns == {"item_id": "007"}
     assert settings.data.users.columns == {"user_id": "Uid"}
@@ -108,7 +109,7 @@ def test_nothing_in_the_settings_folder_is_executed(workspace: Path, monkeypatch
     write(workspace, ".env", "RECSYS_RANKER__DEPTH=16\n")
     monkeypatch.setenv("AUTO_CAST_FOR_DYNACONF", "true")
     monkeypatch.setenv("DYNACONF_RANKER__DEPTH", "15")
-    settings = load_settings(workspace, None, ()).settings
+    settings = load_settings(workspace, None, (), settings_tree()).settings
     assert settings.data.users.path == "@format {env[HOME]}"
     assert settings.data.users.filter == "@jinja {{ 1 }}"
     assert settings.ranker.depth == 6
@@ -118,8 +119,8 @@ def test_the_working_directory_and_a_relative_workspace_change_nothing(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workspace.parent)
-    loaded = load_settings(Path(workspace.name), None, ())
-    assert loaded == load_settings(workspace, None, ())
+    loaded = load_settings(Path(workspace.name), None, (), settings_tree())
+    assert loaded == load_settings(workspace, None, (), settings_tree())
     assert loaded.workspace == workspace
 
 
@@ -127,8 +128,8 @@ def test_the_environment_comes_from_the_variable_unless_it_is_named(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECSYS_ENV", "demo")
-    assert load_settings(workspace, None, ()).environment == "demo"
-    assert load_settings(workspace, "default", ()).settings.ranker.depth == 3
+    assert load_settings(workspace, None, (), settings_tree()).environment == "demo"
+    assert load_settings(workspace, "default", (), settings_tree()).settings.ranker.depth == 3
     monkeypatch.setenv("RECSYS_ENV", "demmo")
     error = refusal(workspace)
     assert error.what == "no environment is called 'demmo'; there are: default, demo"
@@ -161,7 +162,7 @@ def test_secrets_are_masked_in_problems_and_values(workspace: Path) -> None:
     assert "timezone = ******** (settings/.secrets.toml [default]): unknown time zone ********" in error.what
     assert "data.api_token = ******** (--set): no such setting" in error.what
     write(workspace, ".secrets.toml", '[default.output]\nruns = "hunter3"\n')
-    loaded = load_settings(workspace, None, ())
+    loaded = load_settings(workspace, None, (), settings_tree())
     assert loaded.settings.output.runs == "hunter3"
     assert loaded.masked_values()["output.runs"] == "********"
 
@@ -191,6 +192,7 @@ def test_an_override_needs_a_key_and_a_value(workspace: Path) -> None:
 
 
 def test_a_bare_last_name_finds_its_section() -> None:
-    assert close_keys("epochs", known_keys()) == ["candidates.lightfm.epochs"]
-    assert close_keys("scoring.topk", known_keys())[0] == "scoring.top_k"
-    assert not close_keys("zebra", known_keys())
+    found = close_keys("epochs", known_keys(settings_tree()))
+    assert found == ["candidates.lightfm.epochs", "warm_start.epochs"]
+    assert close_keys("scoring.topk", known_keys(settings_tree()))[0] == "scoring.top_k"
+    assert not close_keys("zebra", known_keys(settings_tree()))

@@ -11,7 +11,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_cli.configs.candidate_sections import CandidatesSettings, LightFMSettings
 from recsys_cli.configs.sections import (
     DataSettings,
     FeatureTableSettings,
@@ -20,6 +19,7 @@ from recsys_cli.configs.sections import (
     Settings,
 )
 from recsys_cli.data_preparation.tables.problems import Problem
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.versions.registry import promote, promoted_version
 from recsys_cli.pipelines.check import check_workspace
 from recsys_cli.pipelines.train import train_model
@@ -63,7 +63,7 @@ def workspace_of(frames: dict[str, pl.DataFrame], root: Path, **data: Any) -> Wo
         items=FeatureTableSettings(path="items.parquet"),
         **data,
     )
-    return Workspace(root, Settings(data=sources))
+    return Workspace(root, settings_tree()(data=sources))
 
 
 def found(workspace: Workspace, day: date = DAY) -> list[tuple[str, str]]:
@@ -190,9 +190,9 @@ def trained(retail: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace
         .unique()
     )
     events.write_parquet(root / "events.parquet")
-    settings = Settings(
+    settings = settings_tree()(
         data=DataSettings(interactions=InteractionsSettings(path="events.parquet")),
-        candidates=CandidatesSettings(lightfm=LightFMSettings(no_components=8, epochs=2)),
+        candidates={"lightfm": {"no_components": 8, "epochs": 2}},
         ranker=RankerSettings(iterations=60, depth=3, learning_rate=0.1, label_windows=2),
     )
     workspace = Workspace(root, settings)
@@ -205,7 +205,7 @@ def with_settings(workspace: Workspace, **changes: dict[str, Any]) -> Workspace:
     told = workspace.settings.model_dump()
     for section, values in changes.items():
         told[section] |= values
-    return replace(workspace, settings=Settings.model_validate(told))
+    return replace(workspace, settings=settings_tree().model_validate(told))
 
 
 def model_problems(workspace: Workspace, day: date = DAY) -> list[Problem]:

@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from recsys_cli.configs.candidate_sections import CandidatesSettings, LightFMSettings
 from recsys_cli.configs.sections import (
     DataSettings,
     InteractionsSettings,
@@ -17,6 +16,7 @@ from recsys_cli.configs.sections import (
     Settings,
 )
 from recsys_cli.models.evaluation.metrics import NDCG, PER_USER, user_metrics
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.versions.registry import promote
 from recsys_cli.pipelines.evaluate import (
     EvaluationRequest,
@@ -50,9 +50,9 @@ def purchases(retail: Path) -> pl.DataFrame:
 def workspace_of(events: pl.DataFrame, root: Path, *, filter_viewed: bool = True) -> Workspace:
     root.mkdir(parents=True, exist_ok=True)
     events.write_parquet(root / "events.parquet")
-    settings = Settings(
+    settings = settings_tree()(
         data=DataSettings(interactions=InteractionsSettings(path="events.parquet")),
-        candidates=CandidatesSettings(lightfm=LightFMSettings(no_components=16, epochs=3)),
+        candidates={"lightfm": {"no_components": 16, "epochs": 3}},
         ranker=RankerSettings(iterations=60, depth=4, learning_rate=0.1, label_windows=2),
         scoring=ScoringSettings(filter_viewed=filter_viewed, chunk_users=64),
     )

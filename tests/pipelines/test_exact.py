@@ -12,6 +12,7 @@ from recsys_cli.cli.app import main
 from recsys_cli.configs.loader import load_settings
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.reranking.tree_ensemble import FIRST_TREES
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.two_stage import BoundDay, candidate_frame, open_items
 from recsys_cli.pipelines.explain import explain_user
 from recsys_cli.pipelines.workspace.layout import Workspace
@@ -71,7 +72,7 @@ def proposed_by_looking_at_every_item(day: BoundDay) -> set[tuple[int, int]]:
 
 def off_the_shortlist(root: Path, user_id: str, published: pl.DataFrame) -> int:
     """Compare a user's explanation with the published list; return how many candidates have no score."""
-    loaded = load_settings(root, None, ())
+    loaded = load_settings(root, None, (), settings_tree())
     told = explain_user(Workspace(loaded.workspace, loaded.settings), user_id, DAY)
     own = published.filter(pl.col("user_id").cast(pl.String) == user_id)
     first = told.candidates[:K]
@@ -84,7 +85,7 @@ def off_the_shortlist(root: Path, user_id: str, published: pl.DataFrame) -> int:
 
 
 def test_the_lists_are_those_of_the_plain_path_whatever_the_chunk_and_the_threads(trained: Path) -> None:
-    loaded = load_settings(trained, None, ())
+    loaded = load_settings(trained, None, (), settings_tree())
     workspace = Workspace(loaded.workspace, loaded.settings)
     bundle = open_bundle(workspace, DAY)
     stored = open_fitting_features(workspace, bundle, DAY).features

@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 from recsys_cli.cli.app import main
 from recsys_cli.configs.loader import load_settings
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.label_window import LabelWindow, TrainingTables
@@ -118,7 +119,7 @@ def manifest(root: Path) -> dict[str, Any]:
 
 
 def opened(root: Path) -> Workspace:
-    return Workspace(root, load_settings(root, None, []).settings)
+    return Workspace(root, load_settings(root, None, [], settings_tree()).settings)
 
 
 def test_the_source_is_named_counted_and_explained(scored: Path, capsys: pytest.CaptureFixture[str]) -> None:

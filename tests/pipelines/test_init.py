@@ -11,6 +11,7 @@ from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.toml_templates import preset_text
 from recsys_cli.data_preparation.demo_data.generate import DemoShape
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.pipelines.init import init_demo, init_generic, init_kion, init_movielens
 from recsys_cli.utils.errors import InputError, UsageError
 
@@ -33,7 +34,7 @@ studios,directors,actors,description,keywords
 
 
 def tables_of(workspace: Path, day: date) -> Tables:
-    settings = load_settings(workspace, None, ()).settings
+    settings = load_settings(workspace, None, (), settings_tree()).settings
     return read_tables(settings.data, workspace, day, settings.timezone)
 
 
@@ -96,17 +97,17 @@ def test_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("environment", ["default", "demo", "production"])
 def test_every_environment_of_the_settings_holds(tmp_path: Path, environment: str) -> None:
     init_demo(tmp_path, SHAPE)
-    loaded = load_settings(tmp_path, environment, ())
+    loaded = load_settings(tmp_path, environment, (), settings_tree())
     assert loaded.settings.ranker.label_windows == (
-        2 if environment == "demo" else Settings().ranker.label_windows
+        2 if environment == "demo" else settings_tree()().ranker.label_windows
     )
 
 
 def test_the_values_in_comments_are_the_built_in_ones() -> None:
     commented = re.findall(r"^# (\[default\.[a-z.]+\]|[a-z_]+ = .*)$", preset_text("demo"), flags=re.M)
     shown = tomllib.loads("\n".join(commented))["default"]
-    built_in = Settings().model_dump()
-    assert Settings.model_validate(shown).model_dump() == built_in
+    built_in = settings_tree()().model_dump()
+    assert settings_tree().model_validate(shown).model_dump() == built_in
     assert set(shown) == {"scoring"}
 
 
@@ -121,7 +122,7 @@ def test_generic_paths_are_relative_inside_the_workspace_and_absolute_outside(
     paths = {"interactions": 'my "work"/events.parquet', "users": "people.parquet"}
     report = init_generic(Path('my "work"'), paths)
     assert (report.day, report.data, report.settings_kept) == (date(2026, 1, 3), "none", False)
-    data = load_settings(workspace, None, ()).settings.data
+    data = load_settings(workspace, None, (), settings_tree()).settings.data
     assert data.interactions.path == "events.parquet"
     assert data.users.path == str(tmp_path / "people.parquet")
     assert data.items.path == ""
@@ -150,7 +151,7 @@ def test_generic_settings_read_numbered_categories_and_the_rest_is_reported(tmp_
     pl.DataFrame(items).write_parquet(tmp_path / "items.parquet")
     paths = {name: str(tmp_path / f"{name}.parquet") for name in ("events", "items")}
     report = init_generic(tmp_path, {"interactions": paths["events"], "items": paths["items"]})
-    settings = load_settings(tmp_path, None, ()).settings.data.items
+    settings = load_settings(tmp_path, None, (), settings_tree()).settings.data.items
     assert settings.features == settings.category_features == ["maker_id"]
     known = tables_of(tmp_path, date(2026, 1, 3)).items
     assert known["maker_id"].to_list() == ["3", "3", "4", "4"]

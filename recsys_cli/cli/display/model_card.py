@@ -8,8 +8,8 @@ from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.configs.dotted_keys import flat
 from recsys_cli.configs.secrets import shown
 from recsys_cli.models.evaluation.evaluation_summary import HoldoutSummary
-from recsys_cli.models.versions.manifest_schema import ModelManifest
 from recsys_cli.models.settings_tree import settings_tree
+from recsys_cli.models.versions.manifest_schema import ModelManifest
 
 _MEASURES: Final = ("NDCG", "MAP", "Recall", "HitRate", "CatalogCoverage")
 _FEATURES: Final = 10  # shown of the most important ones

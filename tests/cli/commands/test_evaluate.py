@@ -95,8 +95,8 @@ def test_a_name_that_is_neither_source_nor_group_is_refused(refused: Refused, na
 
 
 OFF = [
-    ("ease_recent", ("candidates.ease.recent_candidates=0",), "'ease_recent' is neither a source"),
-    ("cosine", ('candidates.item_knn.without=["cosine"]',), "'cosine' is neither a source"),
+    ("ease_recent", ("candidates.ease_recent.num_candidates=0",), "'ease_recent' is neither a source"),
+    ("cosine", ("candidates.cosine.num_candidates=0",), "'cosine' is neither a source"),
     ("segment", ("candidates.segment.num_candidates=0",), "'segment' is neither a source"),
     (
         "ease",

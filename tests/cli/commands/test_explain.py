@@ -128,8 +128,11 @@ def with_narrow_sources(workspace: Path) -> None:
     settings = workspace / "settings/settings.toml"
     rules = "exclude = 'item_id = 102'\nshortlist = 10\ntop_k = 1"
     settings.write_text(f"{settings.read_text()}[default.scoring]\n{rules}\n")
-    counts = {f"{name}.num_candidates": 2 for name in ("popular", "segment", "content", "item_knn", "ease")}
-    counts |= {"item_knn.recent_candidates": 2, "ease.recent_candidates": 2, "lightfm.num_candidates": 14}
+    counts = {
+        f"{name}.num_candidates": 2 for name in ("popular", "segment", "content", "bm25", "cosine", "ease")
+    }
+    counts |= {f"{name}_recent.num_candidates": 2 for name in ("bm25", "cosine", "ease")}
+    counts |= {"lightfm.num_candidates": 14}
     sets = [word for name, count in counts.items() for word in ("--set", f"candidates.{name}={count}")]
     sets += ["--set", "ranker.iterations=250", "--set", "ranker.learning_rate=0.001"]
     before = {folder.name for folder in (workspace / "models").glob("2026-*")}

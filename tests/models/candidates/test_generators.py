@@ -12,12 +12,12 @@ from polars.testing import assert_frame_equal
 from scipy import sparse
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.source_names import sources_on, without_sources
 from recsys_cli.data_preparation.features.day_features import FeatureTables, build_features
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.merge import propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, ChunkScores, Pairs, UserChunk
 from recsys_cli.models.candidates.stage import fit_candidate_stage
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.two_stage import open_day
 
 USERS, ITEMS, WANTED = 90, 150, 20
@@ -29,13 +29,12 @@ few = examples(max_examples=4, deadline=None, suppress_health_check=[HealthCheck
 
 
 def settings() -> Settings:
-    sources = ("lightfm", "item_knn", "ease", "popular", "segment", "content", "history")
+    sources = ("lightfm", *SIMILAR, "popular", "segment", "history")
     told = {name: {"num_candidates": WANTED} for name in sources}
-    for name in ("item_knn", "ease"):
-        told[name]["recent_candidates"] = WANTED
     told["lightfm"] |= {"epochs": 2, "no_components": 8}
-    told["item_knn"]["neighbours"] = told["content"]["neighbours"] = 12
-    return Settings.model_validate({"candidates": told, "scoring": {"filter_viewed": False}})
+    for name in ("bm25", "cosine", "content"):
+        told[name]["neighbours"] = 12
+    return settings_tree().model_validate({"candidates": told, "scoring": {"filter_viewed": False}})
 
 
 def opened(tables: Tables) -> tuple[FeatureTables, dict[str, CandidateGenerator]]:
@@ -100,10 +99,10 @@ def test_the_best_unseen_items_in_order(name: str, seed: int, make_random_tables
 def test_the_settings_know_the_sources_by_name(make_random_tables: Maker) -> None:
     tables = make_random_tables(np.random.default_rng(11), USERS, ITEMS, 900)
     features, every = opened(tables)
-    assert set(every) == set(sources_on(settings().candidates, filter_viewed=False)) == set(NAMES)
+    assert set(every) == set(settings().candidates.on(filter_viewed=False)) == set(NAMES)
     for name in ("lightfm", "bm25", "cosine_recent", "ease_recent", "popular_7d", "content"):
-        rest = settings().model_copy(update={"candidates": without_sources(settings().candidates, [name])})
-        assert set(sources_on(rest.candidates, filter_viewed=False)) == set(NAMES) - {name}
+        rest = settings().model_copy(update={"candidates": settings().candidates.without([name])})
+        assert set(rest.candidates.on(filter_viewed=False)) == set(NAMES) - {name}
         generators = open_day(fit_candidate_stage(tables, rest, 2), features, 2).generators
         assert {generator.name for generator in generators} == set(NAMES) - {name}
 

@@ -6,20 +6,16 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import (
-    ContentSettings,
-    HistorySettings,
-    PopularSettings,
-    SegmentSettings,
-)
 from recsys_cli.configs.sections import FeaturesSettings, Settings
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk
-from recsys_cli.models.candidates.sources.content import content_weights, item_vectors
-from recsys_cli.models.candidates.sources.history import history_generator
-from recsys_cli.models.candidates.sources.popular import popular_lists, segment_lists
+from recsys_cli.models.candidates.sources.content import ContentSettings, content_weights, item_vectors
+from recsys_cli.models.candidates.sources.history import HistorySettings, history_generator
+from recsys_cli.models.candidates.sources.popular import popular_lists
+from recsys_cli.models.candidates.sources.segment import SegmentSettings, segment_lists
 from recsys_cli.models.candidates.stage import fit_candidate_stage
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.two_stage import open_day
 from recsys_cli.utils.errors import InputError, SettingsError
 
@@ -40,12 +36,16 @@ def test_content_finds_a_new_item_by_its_words(make_tables: Maker) -> None:
         cities=[None] * 3,
         genres=[["light"], ["wood"], ["oak"], ["wood"], ["soft"]],
     )
-    settings = Settings.model_validate(
+    settings = settings_tree().model_validate(
         {
             "candidates": {
                 "content": {"max_item_share": 0.9},
                 "lightfm": {"num_candidates": 0},
-                "item_knn": {"num_candidates": 0, "recent_candidates": 0},
+                **{
+                    f"{name}{end}": {"num_candidates": 0}
+                    for name in ("bm25", "cosine")
+                    for end in ("", "_recent")
+                },
             }
         }
     )
@@ -99,7 +99,7 @@ def test_popularity_counts_the_days_of_its_window(make_tables: Maker) -> None:
     tables = make_tables(events, titles=["a", "b", "c", "d"], cities=[None] * 3, ended=[3])
     features = build_features(tables, FeaturesSettings())
 
-    generators = [one.of_users(features) for one in popular_lists(features, PopularSettings())]
+    generators = [popular_lists(features, days, 100).of_users(features) for days in (7, 14, 30)]
 
     assert {one.name: lists_of(one, 1, 4) for one in generators} == {
         "popular_7d": [[0, 2, 1]],  # equal in the window: by all events
@@ -129,7 +129,7 @@ def test_a_segment_sees_its_own_favourites_shrunk_towards_everybodys(make_tables
 
 def test_a_half_life_that_leaves_nothing_of_any_event_is_told(make_tables: Maker) -> None:
     tables = make_tables([(0, 0, 20.0), (1, 1, 30.0)], titles=["Lamp", "Sofa"], cities=[None] * 2)
-    settings = Settings.model_validate({"candidates": {"lightfm": {"half_life_days": 0.1}}})
+    settings = settings_tree().model_validate({"candidates": {"lightfm": {"half_life_days": 0.1}}})
     with pytest.raises(InputError, match="nothing is left of its weight") as told:
         fit_candidate_stage(tables, settings, 1)
     assert told.value.where == "candidates.lightfm.half_life_days = 0.1"

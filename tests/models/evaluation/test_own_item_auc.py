@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator, LightFMItems, LightFMSide
+from recsys_cli.models.candidates.sources.lightfm_model import LightFMGenerator, LightFMItems, LightFMSide
 from recsys_cli.models.evaluation.own_item_auc import own_item_auc
 from recsys_cli.models.two_stage import BoundDay
 

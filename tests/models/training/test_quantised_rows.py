@@ -135,11 +135,11 @@ def test_a_warm_start_adds_trees_to_what_there_is(
     rows: QuantisedRows, frame: pl.DataFrame, tmp_path: Path
 ) -> None:
     """Behind the base's scores the new trees lower the loss that CatBoost's own continuation lowers."""
-    fitting = Fitting(SETTINGS.model_copy(update={"warm_iterations": 10}), 2, Checkpoint(tmp_path / "steps"))
+    fitting = Fitting(SETTINGS, 2, Checkpoint(tmp_path / "steps"))
     base = fit_ranker(rows.first_windows(1), fitting)
     pool = Pool(frame.select(COLUMNS), cat_features=["item_kind"])
     before = base.model.predict(pool, prediction_type="RawFormulaVal")
-    ranker = continue_ranker(rows, base, before, fitting)
+    ranker = continue_ranker(rows, base, before, fitting, 10)
     after = ranker.model.predict(pool, prediction_type="RawFormulaVal")
     label = frame["label"].to_numpy()
 

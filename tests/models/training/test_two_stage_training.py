@@ -17,6 +17,7 @@ from recsys_cli.data_preparation.tables.contract import Tables, read_tables
 from recsys_cli.models.candidates.fit_cache import FitCache
 from recsys_cli.models.candidates.stage import fit_candidate_stage
 from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.label_window import LabelWindow, TrainingTables, label_pairs
@@ -69,7 +70,7 @@ FACTS = TrainingFacts.read(
 
 @pytest.fixture(scope="module")
 def settings(retail_sample: Path) -> Settings:
-    return Settings.model_validate(
+    return settings_tree().model_validate(
         {
             "data": {
                 "interactions": {"path": str(retail_sample / "interactions.parquet")},

@@ -14,6 +14,7 @@ import pytest
 from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.training.lightfm_fits import LimitedFits
 from recsys_cli.pipelines.training.memory import (
     LightFMMemory,
@@ -53,7 +54,7 @@ def root(retail_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings_with(root: Path, max_memory: str) -> Settings:
     """Return the light settings with a bound of the memory."""
-    return load_settings(root, None, (*LIGHT, f"runtime.max_memory={max_memory}")).settings
+    return load_settings(root, None, (*LIGHT, f"runtime.max_memory={max_memory}"), settings_tree()).settings
 
 
 @pytest.fixture(scope="module")

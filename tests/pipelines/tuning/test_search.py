@@ -16,6 +16,7 @@ from recsys_cli.cli.app import main
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.sections import Settings
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.pipelines.tune import evaluate_winner
 from recsys_cli.pipelines.tuning.search import (
     Objective,
@@ -73,7 +74,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def plan_of(root: Path, budget: int = 1, windows: int = 1) -> TuningPlan:
-    workspace = Workspace(root, load_settings(root, None, ()).settings)
+    workspace = Workspace(root, load_settings(root, None, (), settings_tree()).settings)
     return plan_tuning(workspace, TuneRequest(DAY, budget, windows), begin_run(workspace, "tune"))
 
 
@@ -287,11 +288,12 @@ def test_two_runs_of_a_search_exclude_each_other(root: Path, capsys: pytest.Capt
 
 
 def test_the_space_has_todays_values_and_no_source_that_is_off() -> None:
-    today = Settings.model_validate(
+    today = settings_tree().model_validate(
         {
             "candidates": {
                 "lightfm": {"num_candidates": 0},
-                "item_knn": {"recent_candidates": 0, "num_candidates": 900},
+                "bm25_recent": {"num_candidates": 0},
+                "bm25": {"num_candidates": 900},
             },
             "ranker": {"depth": 2, "rsm": 0.01},
             "evaluation": {"k": 60},
@@ -299,12 +301,12 @@ def test_the_space_has_todays_values_and_no_source_that_is_off() -> None:
     )
     space = space_of(today)
     assert not [key for key in space if key.startswith("candidates.lightfm")]
-    assert "candidates.item_knn.recent_candidates" not in space
-    assert "candidates.item_knn.neighbours" in space
-    bounds = space["candidates.item_knn.num_candidates"]
+    assert "candidates.bm25_recent.num_candidates" not in space
+    assert "candidates.bm25.neighbours" in space
+    bounds = space["candidates.bm25.num_candidates"]
     assert (bounds.low, bounds.high) == (60, 900)  # type: ignore[attr-defined]
     assert (space["ranker.depth"].low, space["ranker.rsm"].low) == (2, 0.01)  # type: ignore[attr-defined]
-    assert set(space_of(Settings())) == set(SPACE)
+    assert set(space_of(settings_tree()())) == set(SPACE)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1_800), ("2h", 7_200)])

@@ -9,6 +9,7 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.configs.loader import load_settings
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.pipelines.score import score_users
 from recsys_cli.pipelines.scoring.job import ScoreRequest
 from recsys_cli.pipelines.workspace.feature_store import open_features
@@ -21,7 +22,7 @@ LIGHT = ("candidates.lightfm.epochs=1", "ranker.label_windows=2", "ranker.iterat
 
 
 def opened(root: Path, *changes: str) -> Workspace:
-    loaded = load_settings(root, None, changes)
+    loaded = load_settings(root, None, changes, settings_tree())
     return Workspace(loaded.workspace, loaded.settings)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import ExternalSettings
+from recsys_cli.configs.sections import ExternalSettings
 from recsys_cli.data_preparation.features.day_features import FeatureTables
 from recsys_cli.models.candidates.merge import propose_candidates
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk

@@ -5,9 +5,8 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from recsys_cli.configs.candidate_sections import EASESettings
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
-from recsys_cli.models.candidates.sources.ease import fit_ease
+from recsys_cli.models.candidates.sources.ease import EASESettings, fit_ease
 from recsys_cli.models.candidates.sources.item_knn import fit_item_knn
 from recsys_cli.models.candidates.sources.similarity import SimilarityModel
 

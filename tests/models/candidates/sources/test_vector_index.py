@@ -13,19 +13,18 @@ from recsys_cli.cli.app import main
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.models.candidates.sources.lightfm import LightFMGenerator
+from recsys_cli.models.candidates.sources.lightfm_model import LightFMGenerator
 from recsys_cli.models.candidates.sources.vector_index import build_index
 from recsys_cli.models.candidates.stage import fit_candidate_stage
 from recsys_cli.models.evaluation.index_recall import checked_recall, index_recall
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.two_stage import open_items
 from recsys_cli.utils.errors import CheckFailedError, ExitCode
 
 DAY = "2026-07-01"
+NEIGHBOURS = [f"{name}{end}" for name in ("bm25", "cosine", "ease") for end in ("", "_recent")]
 ALONE = [
-    "candidates.item_knn.num_candidates=0",
-    "candidates.item_knn.recent_candidates=0",
-    "candidates.ease.num_candidates=0",
-    "candidates.ease.recent_candidates=0",
+    *(f"candidates.{name}.num_candidates=0" for name in NEIGHBOURS),
     "candidates.content.num_candidates=0",
     "candidates.lightfm.epochs=2",
     "candidates.lightfm.no_components=16",
@@ -68,14 +67,14 @@ class HalfBlind:
 def test_too_small_a_recall_is_refused_with_the_figure(make_random_tables: Callable[..., Tables]) -> None:
     tables = make_random_tables(np.random.default_rng(4), 90, 400, 900)
     told = {name: {"num_candidates": 0} for name in ("popular", "segment", "content", "history")}
-    told |= {name: {"num_candidates": 0, "recent_candidates": 0} for name in ("item_knn", "ease")}
+    told |= {name: {"num_candidates": 0} for name in NEIGHBOURS}
     told["lightfm"] = {"num_candidates": 50, "epochs": 2, "no_components": 8}
-    settings = Settings.model_validate({"candidates": told | {"index": "ivf"}})
+    settings = settings_tree().model_validate({"candidates": told, "scoring": {"index": "ivf"}})
     stage = fit_candidate_stage(tables, settings, 1)
     features = build_features(tables, settings.features)
     assert index_recall(open_items(stage, features, 1).of_users(features)) == 1.0
     day = open_items(stage, features, 1, "ivf").of_users(features)
-    assert checked_recall(day, settings.candidates) >= 0.95
+    assert checked_recall(day, settings.scoring) >= 0.95
     (factors,) = day.generators
     assert isinstance(factors, LightFMGenerator)
     items = factors.items
@@ -84,7 +83,7 @@ def test_too_small_a_recall_is_refused_with_the_figure(make_random_tables: Calla
     with pytest.raises(
         CheckFailedError, match=r"the ivf index finds 0\.[45]\d* of the exact lists"
     ) as refused:
-        checked_recall(replace(day, generators=(blind,)), settings.candidates)
+        checked_recall(replace(day, generators=(blind,)), settings.scoring)
 
     assert refused.value.exit_code == ExitCode.CHECK
 
@@ -106,7 +105,7 @@ def streaming(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_recall_of_an_index_is_measured_in_every_run(
     streaming: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["-q", "-C", str(streaming), "--set", f"candidates.index={kind}"]
+    command = ["-q", "-C", str(streaming), "--set", f"scoring.index={kind}"]
     assert main([*command, "score", "--date", DAY, "--force"]) == ExitCode.OK
     folder = streaming / f"recommendations/date={DAY}"
     recall = json.loads((folder / "manifest.json").read_text())["index_recall"]
