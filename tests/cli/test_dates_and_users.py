@@ -34,7 +34,7 @@ DAYS = [
         "train",
         "2999-01-01",
         ExitCode.INPUT,
-        "no event that counts lies in the label window from 2998-12-18 on",
+        "the label window from 2998-12-18 on has no relevant event",
     ),
     ("evaluate", "2999-01-01", ExitCode.INPUT, "there is nothing to evaluate on"),
     ("explain", "2999-01-01", ExitCode.USAGE, "nothing is published for 2999-01-01"),

@@ -215,7 +215,7 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
         "score",
         ("there is no event before 2026-03-02",),
     ),
-    "no events to learn from": (changed("interactions", pl.DataFrame.clear), "train", ("no event lies",)),
+    "no events to learn from": (changed("interactions", pl.DataFrame.clear), "train", ("there is no event",)),
     "events after the date": (
         changed("interactions", lambda frame: frame.filter(pl.col("timestamp") >= CUT)),
         "score",

@@ -90,7 +90,7 @@ def test_a_killed_training_goes_on(workspace: Path, clean: dict[str, bytes], ste
     newest = max((workspace / "runs").glob("*-train-*"), key=lambda run: run.stat().st_mtime_ns)
     log = [json.loads(line)["message"] for line in (newest / "log.jsonl").read_text().splitlines()]
     taken = {
-        line.split(" ")[0] for line in log if line.endswith("is taken from the training that was stopped")
+        line.split(" ")[0] for line in log if line.endswith("is reused from the training that was stopped")
     }
     assert taken == set(kept)
 

@@ -103,7 +103,7 @@ def test_a_warm_start_is_not_planned(refused: Refused) -> None:
 
 
 def test_too_short_a_history_is_told_by_the_plan_too(refused: Refused) -> None:
-    assert "no event lies before" in refused(ExitCode.INPUT, "train", "--date", "2026-01-25", "--plan")
+    assert "there is no event before" in refused(ExitCode.INPUT, "train", "--date", "2026-01-25", "--plan")
 
 
 @pytest.mark.parametrize(

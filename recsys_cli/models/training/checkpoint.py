@@ -1,4 +1,4 @@
-"""Finished steps of a training on disk: a killed training that is started again goes on from them."""
+"""Finished steps of a training, stored on disk: a killed training resumes after them."""
 
 import shutil
 import time
@@ -15,19 +15,19 @@ from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 
 _FACTS: Final = "step.json"
-_KEPT_SECONDS: Final = 7 * 24 * 3600
+_MAX_AGE_SECONDS: Final = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class FinishedStep:
-    """What a step left: the files in its folder, and its facts, a JSON object."""
+    """The result of a step: the files in its folder, and its facts, a JSON object."""
 
     folder: Path
     facts: Mapping[str, Any]
 
 
 class Checkpoint:
-    """A folder of finished steps, a folder each, made for one training: the same inputs and settings.
+    """The finished steps of one training (same inputs and settings), each in a folder of its own.
 
     Example:
         step = checkpoint.step("borders", lambda folder: write_borders(folder))
@@ -37,18 +37,18 @@ class Checkpoint:
         self._root = root
 
     def has(self, name: str) -> bool:
-        """Tell whether a step is finished, as far as its name tells."""
+        """Return whether a step is finished; its files are not verified."""
         return (self._root / name / _FACTS).is_file()
 
     def step(self, name: str, make: Callable[[Path], Mapping[str, Any]]) -> FinishedStep:
-        """Return a finished step; where it is missing or damaged, `make` fills a folder and returns facts.
+        """Return a finished step; if it is missing or damaged, `make` fills a folder and returns facts.
 
-        Raises: OutputError where it cannot be written.
+        Raises: OutputError if it cannot be written.
         """
         folder = self._root / name
         found = _read(folder)
         if found is not None:
-            logger.info("{} is taken from the training that was stopped", name)
+            logger.info("{} is reused from the training that was stopped", name)
             return found
         with staging_folder(self._root) as staged:
             facts = dict(make(staged))
@@ -58,17 +58,17 @@ class Checkpoint:
         return FinishedStep(folder, facts)
 
     def remove(self) -> None:
-        """Remove all steps: the training has become a model. Others' steps go once they are a week old."""
+        """Remove all steps of this training, which has become a model, and other trainings' after a week."""
         shutil.rmtree(self._root, ignore_errors=True)
         with suppress(OSError):
             for other in self._root.parent.iterdir():
-                if time.time() - other.stat().st_mtime > _KEPT_SECONDS:
+                if time.time() - other.stat().st_mtime > _MAX_AGE_SECONDS:
                     shutil.rmtree(other, ignore_errors=True)
-            self._root.parent.rmdir()  # others' newer steps keep it
+            self._root.parent.rmdir()  # fails while others' newer steps are in it
 
 
 def _read(folder: Path) -> FinishedStep | None:
-    """Return a step whose files are whole, None where there is none or any was changed."""
+    """Return a step whose files are intact; None if there is none or a file was changed."""
     if folder.is_symlink() or not (folder / _FACTS).is_file():
         return None
     try:
@@ -79,5 +79,5 @@ def _read(folder: Path) -> FinishedStep | None:
                 raise ValueError(f"{name} was changed after it was written")
         return FinishedStep(folder, record["facts"])
     except (OSError, ValueError, LookupError, AttributeError) as error:
-        logger.warning("the kept step {} cannot be used and is made again: {}", folder, error)
+        logger.warning("the finished step {} is damaged and is repeated: {}", folder, error)
         return None

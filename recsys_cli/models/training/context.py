@@ -1,4 +1,4 @@
-"""What every step of a training shares."""
+"""The context that all steps of a training share."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from recsys_cli.utils.stage_timer import StageTimer
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What every step of a training shares.
+    """The context that all steps of a training share.
 
     Attributes:
-        checkpoint: where finished steps are kept, of this training alone.
+        checkpoint: stores the finished steps of this training.
         cached: fits that several trainings share.
         max_rows: of the ranker's rows over all label windows: as in the settings, or what the memory allows.
     """

@@ -1,4 +1,4 @@
-"""A label window: what scoring would have had on its first day, and the ranker's rows that come of it."""
+"""A label window: the state that scoring would have had on its first day, and the ranker's rows from it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ LightFMOf = Callable[[date, Progress], LightFMModel]  # as of a day
 
 @dataclass(frozen=True)
 class TrainingTables:
-    """What a training learns from.
+    """The tables of a training.
 
     Attributes:
         everybody: all users, items and events.
-        sample: the same of the users that label windows, holdout and calibration look at.
+        sample: the same for the users of label windows, holdout and calibration alone.
     """
 
     everybody: Tables
@@ -44,7 +44,7 @@ class TrainingTables:
 
     @classmethod
     def of(cls, tables: Tables, settings: Settings) -> "TrainingTables":
-        """Draw the sample: everybody, or `ranker.max_train_users` users, whatever they did."""
+        """Draw the sample: all users, or `ranker.max_train_users` random ones, active or not."""
         most, size = settings.ranker.max_train_users, len(tables.users)
         if size <= most:
             return cls(tables, tables)
@@ -60,15 +60,15 @@ class TrainingTables:
 
 @dataclass(frozen=True)
 class LabelWindow:
-    """The days from `cut` on, up to `ranker.label_days`, and what was known before them.
+    """Up to `ranker.label_days` days from `cut` on, and what was known before them.
 
-    What is costly is made when it is first asked for; users have the internal indices of the sample.
+    Costly attributes are computed when first used; users have the internal indices of the sample.
 
     Attributes:
         tables: of all days.
-        lightfm: gives LightFM as of a day, to learn the candidate models.
-        trained: candidate models that have seen nothing from `cut` on; they are not learnt.
-        prepare: gives what a source makes of the items' own columns.
+        lightfm: fits LightFM as of a day, for candidate models that are trained here.
+        trained: candidate models that have seen nothing from `cut` on; None: they are trained here.
+        prepare: gives what a source computes from the items' own columns.
     """
 
     cut: date
@@ -82,39 +82,39 @@ class LabelWindow:
     def before(self) -> TrainingTables:
         """The tables as of the window's first day.
 
-        Raises: InputError where there is no event.
+        Raises: InputError if they have no event.
         """
         before = self.tables.as_of(self.cut)
         if before.everybody.events.is_empty():
             raise InputError(
-                f"no event lies before {self.cut}, the first day of a label window",
+                f"there is no event before {self.cut}, the first day of a label window",
                 where="ranker.label_days, ranker.label_windows",
-                fix="give a later --date, or shorten the label windows",
+                fix="use a later --date, or shorten the label windows",
             )
         return before
 
     @cached_property
     def positives(self) -> pl.DataFrame:
-        """The distinct user, item that count as taken in the window.
+        """The distinct user, item that are positive in the window.
 
-        Raises: InputError where there is none.
+        Raises: InputError if there is none.
         """
         positives = label_pairs(self.tables.sample, self.cut, self.context.settings)
         if positives.is_empty():
             raise InputError(
-                f"no event that counts lies in the label window from {self.cut} on",
+                f"the label window from {self.cut} on has no relevant event",
                 where="ranker.label_days, ranker.label_windows",
-                fix="give an earlier --date, deliver newer interactions, or lengthen the label windows",
+                fix="use an earlier --date, deliver newer interactions, or lengthen the label windows",
             )
         return positives
 
     def check(self) -> None:
-        """Raises: InputError where nothing lies before the window or in it."""
+        """Raise: InputError if there is no event before the window or in it."""
         assert not self.before.everybody.events.is_empty() and not self.positives.is_empty()
 
     @cached_property
     def features(self) -> FeatureTables:
-        """What scoring would have known on the first day."""
+        """The features that scoring would have had on the first day."""
         with self.context.stages.stage("features"):
             before, settings = self.before, self.context.settings.features
             return build_features(before.everybody, settings, before.sample)
@@ -129,15 +129,15 @@ class LabelWindow:
 
     @cached_property
     def day(self) -> BoundDay:
-        """The first day, ready to serve the sample's users."""
+        """The candidate models bound to the first day and the sample's users."""
         features, stage = self.features, self.stage
         with self.context.stages.stage("open candidate models"):
             return open_day(stage, features, self.context.threads, self.prepare)
 
     def rows(self) -> WindowRows:
-        """Return the ranker's rows, kept on disk; a user's are adjacent.
+        """Return the ranker's rows, stored on disk; a user's rows are adjacent.
 
-        Raises: InputError where nothing lies before the window or in it; OutputError where there is no room.
+        Raises: InputError if there is no event before the window or in it; OutputError if the disk is full.
         """
         step = self.context.checkpoint.step(rows_step(self.cut), self._write_rows)
         return _as_rows(self.cut, step)
@@ -157,20 +157,20 @@ class LabelWindow:
         return facts | {"positives_in_window": len(positives)}
 
     def _chunks(self, day: BoundDay, progress: Progress) -> Iterator[pl.DataFrame]:
-        """Yield rows of users in a random order, until there are as many as may be."""
+        """Yield the rows of users in a random order, up to the maximum number of rows."""
         users, size = self._shuffled_users(), self.context.settings.scoring.chunk_users
         chunks = (np.sort(users[start : start + size]) for start in range(0, len(users), size))
         left = self.context.window_rows
         for number, frame in enumerate(
             map_in_threads(partial(self._labelled, day), chunks, self.context.threads)
         ):
-            some = _first_users(frame, left)
-            if len(some):
-                yield some
-            left -= len(some)
+            fitting = _first_users(frame, left)
+            if len(fitting):
+                yield fitting
+            left -= len(fitting)
             shares = min((number + 1) * size, len(users)) / len(users), 1 - left / self.context.window_rows
             progress(round(max(shares) * len(users)), len(users))
-            if len(some) < len(frame) or left <= 0:
+            if len(fitting) < len(frame) or left <= 0:
                 progress(len(users), len(users))
                 return
 
@@ -180,7 +180,7 @@ class LabelWindow:
         return order.permutation(users)
 
     def _labelled(self, day: BoundDay, users: np.ndarray) -> pl.DataFrame:
-        """Return the drawn candidates of users, labelled and grouped, with every feature."""
+        """Return the sampled candidates of users with label, group, validation and every feature."""
         ranking, sample = self.context.settings.ranker, self.tables.sample
         candidates = candidates_of(users, day)
         keys = candidates.keys()
@@ -188,22 +188,22 @@ class LabelWindow:
             keys.select(USER, ITEM), self.positives, ranking.n_negatives, ranking.random_state
         )
         frame = join_features(candidates.some(drawn["row"].to_numpy()), day.tables).drop(SOURCES)
-        kept = in_validation(
+        validation = in_validation(
             sample.users[USER_ID].gather(frame[USER]), ranking.validation_share, ranking.random_state
         )
-        return frame.with_columns(drawn[LABEL], kept.alias(VALIDATION), _group(self.cut, sample.day))
+        return frame.with_columns(drawn[LABEL], validation.alias(VALIDATION), _group(self.cut, sample.day))
 
 
 def rows_step(cut: date) -> str:
-    """Return the name of the step that makes a window's rows."""
+    """Return the checkpoint's name of the step that makes a window's rows."""
     return f"rows-{cut}"
 
 
 def label_pairs(tables: Tables, cut: date, settings: Settings) -> pl.DataFrame:
-    """Return the distinct user, item that count as taken in the window from `cut` on.
+    """Return the distinct user, item that are positive in the window from `cut` on.
 
-    A window reaches to `tables.day` at most. Where viewed items are left out of the lists, pairs that the
-    user had before do not count.
+    A window ends at `tables.day` at the latest. With scoring.filter_viewed, pairs that a user had before are
+    not positive.
     """
     days = min(settings.ranker.label_days, (tables.day - cut) // timedelta(days=1))
     pairs = window_pairs(tables, cut, days)
@@ -213,7 +213,7 @@ def label_pairs(tables: Tables, cut: date, settings: Settings) -> pl.DataFrame:
 
 
 def fitted_stage(tables: Tables, context: TrainingContext, lightfm: LightFMOf) -> CandidateStage:
-    """Learn every source from the events before `tables.day`, LightFM by `lightfm`."""
+    """Fit every source on the events before `tables.day`; `lightfm` gives LightFM."""
     settings = context.settings
     done: dict[str, LightFMModel] = {}
     if LIGHTFM.section(settings.candidates).num_candidates:
@@ -238,7 +238,7 @@ def _as_rows(cut: date, step: FinishedStep) -> WindowRows:
 
 
 def _first_users(frame: pl.DataFrame, most: int) -> pl.DataFrame:
-    """Return the rows of the first users whose rows together are `most` at most."""
+    """Return the rows of the first users, whole users only, at most `most` rows."""
     if len(frame) <= most:
         return frame
     group = frame[GROUP].to_numpy()
@@ -247,5 +247,5 @@ def _first_users(frame: pl.DataFrame, most: int) -> pl.DataFrame:
 
 
 def _group(cut: date, day: date) -> pl.Expr:
-    """Return a number of the user at this cut: a ranking loss compares nothing across them."""
+    """Return a number for the user and cut: a ranking loss compares rows of the same number only."""
     return (pl.col(USER).cast(pl.UInt64) * 100_000 + (day - cut).days).alias(GROUP)

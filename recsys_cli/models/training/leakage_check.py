@@ -1,4 +1,4 @@
-"""Every training proves that what came before a label window knows nothing of it."""
+"""The leakage check of every training: nothing made before a label window depends on it."""
 
 from dataclasses import replace
 from datetime import date
@@ -30,35 +30,35 @@ def check_leakage(
     threads: int,
     prepare: Prepare = prepare_items,
 ) -> None:
-    """Stop where candidate models of a window have seen it, or features change once its events are removed.
+    """Check that a window's candidate models have not seen it, and that features do not depend on its events.
 
-    The first of the users with an event in the window are looked at.
+    Features are compared for the first 200 users with an event in the window.
 
     Args:
         tables: of all days.
-        stage, day: the candidate models and the features that the rows of the window from `cut` were made of.
-        prepare: gives what a source makes of the items' own columns, which no event has a part in.
+        stage, day: the candidate models and features from which the rows of the window from `cut` were made.
+        prepare: gives what a source computes from the items' own columns, which does not depend on events.
 
-    Raises: ModelError.
+    Raises: ModelError if the window has leaked.
     """
     start = day_start(cut, tables.everybody.timezone)
     if stage.newest_event >= start:
-        raise _leak(cut, f"the candidate models have learnt from an event of {stage.newest_event}")
+        raise _leak(cut, f"the candidate models were trained on an event of {stage.newest_event}")
     active = window_pairs(tables.sample, cut, (tables.sample.day - cut).days)[USER].unique().sort()
     users = active.head(_SAMPLE).to_numpy()
     everybody, sample = _without(tables.everybody, cut), _without(tables.sample, cut).of_users(users)
-    again = open_day(stage, build_features(everybody, settings, sample), threads, prepare)
-    ours = candidate_frame(users, day)
-    theirs = candidate_frame(np.arange(len(users), dtype=np.uint32), again)
-    theirs = theirs.with_columns(pl.lit(pl.Series(users, dtype=pl.UInt32)).gather(USER).alias(USER))
+    rebuilt = open_day(stage, build_features(everybody, settings, sample), threads, prepare)
+    original = candidate_frame(users, day)
+    without = candidate_frame(np.arange(len(users), dtype=np.uint32), rebuilt)
+    without = without.with_columns(pl.lit(pl.Series(users, dtype=pl.UInt32)).gather(USER).alias(USER))
     try:
-        assert_frame_equal(ours, theirs, check_exact=True)
+        assert_frame_equal(original, without, check_exact=True)
     except AssertionError as difference:
         raise _leak(cut, f"features change without the window's events: {difference}") from None
 
 
 def _without(tables: Tables, cut: date) -> Tables:
-    """Return the tables with the events before `cut` alone, by a filter of this check's own."""
+    """Return the tables with only the events before `cut`; deliberately not by `Tables.as_of`."""
     past = tables.events.filter(pl.col(TIMESTAMP) < day_start(cut, tables.timezone))
     known = None if tables.external is None else {cut: tables.external[cut]}
     return replace(tables, day=cut, events=past, external=known)
@@ -68,5 +68,5 @@ def _leak(cut: date, what: str) -> ModelError:
     return ModelError(
         f"leakage: the label window from {cut} on has leaked; {what}",
         where="recsys train",
-        fix="this is a bug: please report it with the run's log; nothing was kept",
+        fix="this is a bug: please report it with the run's log; no model was saved",
     )

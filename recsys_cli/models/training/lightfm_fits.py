@@ -1,4 +1,4 @@
-"""LightFM's fits of a training, learnt ahead of their use: on a thread each, side by side."""
+"""LightFM fits of a training, started before they are needed: in parallel, one thread each."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,19 +13,19 @@ from recsys_cli.models.candidates.fit_cache import Arrays, ArrayStore, Shapes
 from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel
 from recsys_cli.utils.progress import Progress
 
-Fit = Callable[[Progress], LightFMModel]  # told of its epochs
-_SECONDS = 0.2  # between two looks at a fit that is waited for
+Fit = Callable[[Progress], LightFMModel]  # the progress counts epochs
+_SECONDS = 0.2  # between two progress reports while a fit is waited for
 
 
 class _StoppedError(Exception):
-    """The training has ended before this fit."""
+    """The training ended before this fit."""
 
 
 class LightFMFits:
-    """Fits by the day that they are made for.
+    """LightFM fits by their day.
 
-    Those of the days in `ahead` begin at once, in this order; the others, and all of them where there is one
-    thread, when they are asked for.
+    Those of the days in `ahead` start at once, in this order. The others, and all of them with one thread,
+    start when they are requested.
     """
 
     def __init__(self, fits: Mapping[date, Fit], ahead: Collection[date], threads: int) -> None:
@@ -38,7 +38,7 @@ class LightFMFits:
             self._futures = {day: self._pool.submit(fits[day], self._epoch_of(day)) for day in ahead}
 
     def result(self, day: date, progress: Progress) -> LightFMModel:
-        """Return the fit of a day, once.
+        """Return the fit of a day; each can be requested once.
 
         Raises: what the fit raises.
         """
@@ -55,7 +55,7 @@ class LightFMFits:
                     progress(*self._epochs[day])
 
     def wait(self, progress: Progress) -> None:
-        """Wait for all fits that are under way; an error of theirs is raised where the fit is asked for."""
+        """Wait for all running fits; their errors are raised when they are requested."""
         waiting = list(self._futures.items())
         while not all(future.done() for _, future in waiting):
             futures.wait([future for _, future in waiting], _SECONDS)
@@ -63,7 +63,7 @@ class LightFMFits:
             progress(sum(done for done, _ in epochs), sum(total for _, total in epochs))
 
     def stop(self) -> None:
-        """Drop the fits that have not begun, and end the others behind their epoch."""
+        """Cancel fits that have not started; running ones stop after their epoch."""
         self._stopped.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -94,17 +94,17 @@ class LimitedFits:
 
 @contextmanager
 def fits_ahead(fits: Mapping[date, Fit], ahead: Collection[date], threads: int) -> Iterator[LightFMFits]:
-    """Yield the fits, under way; what is not done at the end of the block is dropped."""
-    under_way = LightFMFits(fits, ahead, threads)
+    """Yield the running fits; those that are not done at the end of the block are cancelled."""
+    running = LightFMFits(fits, ahead, threads)
     try:
-        yield under_way
+        yield running
     finally:
-        under_way.stop()
+        running.stop()
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that a piece of work takes alone, and the cores that it keeps busy meanwhile."""
+    """Seconds that a piece of work takes on its own, and how many cores it uses."""
 
     seconds: float
     cores: float = 1.0
@@ -113,24 +113,24 @@ class Cost:
         return Cost(self.seconds * factor, self.cores)
 
 
-Step = tuple[Cost, int | None]  # of a training, and the number of the fit that it waits for
+Step = tuple[Cost, int | None]  # the cost of a step, and the index of the fit that it waits for
 
 
-def elapsed_seconds(steps: Sequence[Step], fits: Sequence[Cost], side_by_side: int, cores: float) -> float:
-    """Return how long steps take one after the other while fits run beside them, in their order.
+def elapsed_seconds(steps: Sequence[Step], fits: Sequence[Cost], parallel_fits: int, cores: float) -> float:
+    """Return how long sequential steps take while fits run in parallel to them, in their order.
 
-    All that runs at a time shares the cores evenly.
+    All running work shares the cores evenly.
 
     Args:
-        side_by_side: how many fits run at a time; 0: each begins when a step waits for it.
+        parallel_fits: how many fits run at a time; 0: each starts when a step waits for it.
     """
     left, elapsed = [fit.seconds for fit in fits], 0.0
     for cost, fit in steps:
         work = cost.seconds
         while work > 0 or (fit is not None and left[fit] > 0):
             waits = fit is not None and left[fit] > 0
-            running = [number for number, seconds in enumerate(left) if seconds > 0][:side_by_side]
-            if fit is not None and waits and not side_by_side:
+            running = [number for number, seconds in enumerate(left) if seconds > 0][:parallel_fits]
+            if fit is not None and waits and not parallel_fits:
                 running = [fit]
             busy = sum(fits[number].cores for number in running) + (0.0 if waits else cost.cores)
             span = min([left[number] for number in running] + ([] if waits else [work]))

@@ -1,8 +1,8 @@
-"""The ranker's rows as bytes: each number stands as its bin among borders that the whole training shares.
+"""The ranker's rows as bytes: each number is stored as its bin, with borders that all windows share.
 
-CatBoost learns from the bins, with a border between each two of them; the trees that it gives are then put in
-terms of the real borders. A row takes a byte a column, where CatBoost's own way takes four and draws other
-borders for every member.
+CatBoost is trained on the bins, with a border between every two of them; the borders of its trees are then
+replaced by the real ones. A row takes one byte per column; CatBoost's own quantisation takes four, with
+other borders for every member.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, Win
 if TYPE_CHECKING:
     from catboost import Pool
 
-_MOST_BORDERS = 254  # of a column: its bins fill a byte
+_MOST_BORDERS = 254  # per column: a bin then fits a byte
 _SEED = 0
 
 
@@ -29,12 +29,12 @@ class QuantisedRows:
     """The rows of one or more label windows.
 
     Attributes:
-        columns: names of the features; categories: those of them that hold codes of categories.
+        columns: names of the features; categories: those that hold category codes.
         borders: of each numeric column, f32, ascending.
-        bins: (columns, rows) u8: how many borders a number exceeds, 0 for NaN; a category's code.
+        bins: (columns, rows) u8: how many borders a number exceeds, 0 for NaN; or the category code.
         label: i8, 1 where the user took the item; group: u64, a user at a cut, its rows are adjacent.
-        validation: whether the user belongs to those kept for early stopping.
-        ends: the place behind the last row of each window.
+        validation: whether the user belongs to the validation set for early stopping.
+        ends: index after the last row of each window.
     """
 
     columns: tuple[str, ...]
@@ -50,7 +50,7 @@ class QuantisedRows:
         return len(self.label)
 
     def first_windows(self, count: int) -> "QuantisedRows":
-        """Return the rows of the first windows; nothing is copied."""
+        """Return the rows of the first windows, as views."""
         end = self.ends[count - 1]
         return replace(
             self,
@@ -62,7 +62,7 @@ class QuantisedRows:
         )
 
     def chosen(self, rows: np.ndarray) -> "QuantisedRows":
-        """Return some rows, given as a mask, as if all were of one window."""
+        """Return the rows of a mask, as if all were of one window."""
         return replace(
             self,
             bins=self.bins[:, rows],
@@ -73,13 +73,13 @@ class QuantisedRows:
         )
 
     def pool(self, *, weighted: bool, baseline: np.ndarray | None = None) -> "Pool":
-        """Return what CatBoost learns from: its borders are those between two bins.
+        """Return the rows as a CatBoost pool whose borders are between every two bins.
 
         Args:
             weighted: whether rows have weights, see `row_weights`.
             baseline: f64, raw scores to start from.
         """
-        import pandas as pd  # CatBoost reads bytes as they lie from a pandas frame alone
+        import pandas as pd  # CatBoost reads bytes without a copy only from a pandas frame
         from catboost import Pool
 
         pool = Pool(
@@ -102,7 +102,7 @@ class QuantisedRows:
                 yield f"{place}\t{number + 0.5}\n"
 
     def with_real_borders(self, trees: Mapping[str, Any]) -> dict[str, Any]:
-        """Return trees over the bins, as CatBoost exports them, in terms of the real numbers."""
+        """Return trees over bins, as CatBoost exports them, with the real borders instead."""
         numbers = trees["features_info"].get("float_features") or []
         real = [self.borders[one["feature_id"]].astype(np.float64).tolist() for one in numbers]
         features = [
@@ -129,9 +129,9 @@ def _with_real_splits(tree: Mapping[str, Any], real: Sequence[Sequence[float]]) 
 
 
 def row_weights(label: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Return weights of mean 1, f64: a user of many positives counts more than one of few, not in proportion.
+    """Return weights of mean 1, f64: a user's total weight grows with the root of their positives.
 
-    Lists are judged by user; in proportion, a few busy newcomers would decide what everybody is shown.
+    Lists are evaluated per user; with equal weights, a few very active users would dominate the ranker.
     """
     starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
     positives = np.add.reduceat(label.astype(np.int64), starts)
@@ -145,10 +145,10 @@ def quantise(
     categories: tuple[str, ...],
     border_rows: int = 200_000,
 ) -> QuantisedRows:
-    """Read the windows' rows a chunk at a time into one array of bytes.
+    """Read the windows' rows, chunk by chunk, into one array of bytes.
 
     Args:
-        border_rows: the borders come from all rows, or from so many drawn ones: CatBoost's number.
+        border_rows: at most so many random rows determine the borders; the default is CatBoost's.
     """
     borders = _borders(windows, columns, categories, border_rows)
     size = sum(window.rows for window in windows)
@@ -177,11 +177,11 @@ def _binned(values: pl.Series, borders: np.ndarray | None) -> np.ndarray:
 def _borders(
     windows: Sequence[WindowRows], columns: Sequence[str], categories: Sequence[str], most: int
 ) -> dict[str, np.ndarray]:
-    """Return the borders of the numeric columns, as CatBoost draws them."""
+    """Return the borders of the numeric columns that CatBoost chooses."""
     from catboost import Pool
 
     numbers = [column for column in columns if column not in categories]
-    pool = Pool(_drawn(windows, numbers, most))
+    pool = Pool(_sampled_rows(windows, numbers, most))
     pool.quantize(border_count=_MOST_BORDERS)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "borders.tsv"
@@ -193,16 +193,16 @@ def _borders(
     return {column: np.unique(np.array(own, dtype=np.float32)) for column, own in found.items()}
 
 
-def _drawn(windows: Sequence[WindowRows], columns: Sequence[str], most: int) -> pl.DataFrame:
-    """Return all rows, or `most` drawn from them, f32."""
+def _sampled_rows(windows: Sequence[WindowRows], columns: Sequence[str], most: int) -> pl.DataFrame:
+    """Return all rows, or a random sample of `most`, f32."""
     size = sum(window.rows for window in windows)
     places = np.arange(size)
     if size > most:
         places = np.sort(np.random.default_rng(_SEED).choice(size, most, replace=False))
-    parts, start = [], 0
+    chunks, start = [], 0
     for window in windows:
         for chunk in window.chunks(columns):
             inside = places[np.searchsorted(places, start) : np.searchsorted(places, start + len(chunk))]
-            parts.append(chunk[inside - start].cast(pl.Float32))
+            chunks.append(chunk[inside - start].cast(pl.Float32))
             start += len(chunk)
-    return pl.concat(parts)
+    return pl.concat(chunks)

@@ -1,4 +1,4 @@
-"""Learning the second stage: members of other seeds over the same bytes, whose mean is the ranker."""
+"""Training of the second stage: members with different seeds on the same rows; their mean is the ranker."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,14 +24,14 @@ from recsys_cli.utils.storage.json_files import write_json
 if TYPE_CHECKING:
     from catboost import CatBoost, Pool
 
-_WITHOUT_WEIGHTS = ("YetiRank", "PairLogit")  # losses of pairs know no weight of a row
-_ONE_HOT = 255  # categories up to this many values are split one against the rest: all that a forest knows
+_WITHOUT_WEIGHTS = ("YetiRank", "PairLogit")  # pairwise losses do not support row weights
+_ONE_HOT = 255  # categories up to this many values are split one-hot: all that `Forest` supports
 _TREES = "trees.json"
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """How members are learnt, where finished ones are kept, and who is shown how far it is."""
+    """How members are trained: settings, threads, the store of finished members, and progress."""
 
     settings: RankerSettings
     threads: int
@@ -40,12 +40,12 @@ class Fitting:
 
 
 def fit_ranker(rows: QuantisedRows, fitting: Fitting, name: str = "holdout") -> Ranker:
-    """Learn from rows, early stopped on the users of `validation`, uncalibrated.
+    """Train an uncalibrated ranker, with early stopping on the validation users.
 
     Args:
-        name: of the members among the finished steps.
+        name: prefix of the members' names in the checkpoint.
 
-    Raises: ModelError when there is nothing to learn from.
+    Raises: ModelError if the rows do not have both labels.
     """
     settings = fitting.settings
     _check_labels(rows, settings)
@@ -63,23 +63,23 @@ def fit_ranker(rows: QuantisedRows, fitting: Fitting, name: str = "holdout") -> 
     )
 
 
-def refit_ranker(rows: QuantisedRows, judged: Ranker, fitting: Fitting) -> Ranker:
-    """Learn again from all rows, with as many trees as `judged` kept, and under its calibration."""
-    iterations = max(1, round(judged.model.tree_count_ / fitting.settings.members))
+def refit_ranker(rows: QuantisedRows, evaluated: Ranker, fitting: Fitting) -> Ranker:
+    """Train again on all rows, with as many trees as the `evaluated` ranker, and its calibration."""
+    iterations = max(1, round(evaluated.model.tree_count_ / fitting.settings.members))
     pool = rows.pool(weighted=fitting.settings.loss_function not in _WITHOUT_WEIGHTS)
     trees = _mean_of_members(rows, pool, None, iterations, fitting, "final")
-    return replace(judged, forests=read_forests(trees), open_model=partial(_as_model, trees))
+    return replace(evaluated, forests=read_forests(trees), open_model=partial(_as_model, trees))
 
 
 def continue_ranker(
     rows: QuantisedRows, base: Ranker, baseline: np.ndarray, fitting: Fitting, iterations: int
 ) -> Ranker:
-    """Add so many trees that learn from new rows what the ranker still gets wrong.
+    """Add `iterations` trees that are trained on new rows, on top of the ranker's scores.
 
     Args:
         baseline: f64, the raw score of each row by `base`.
 
-    Raises: ModelError when the rows are all of one label.
+    Raises: ModelError if all rows have the same label.
     """
     from catboost import sum_models
 
@@ -101,17 +101,17 @@ def _mean_of_members(
     fitting: Fitting,
     name: str,
 ) -> dict[str, Any]:
-    """Return the trees of one model that gives the mean raw score of members that differ by their seed.
+    """Return the trees of one model: the mean raw score of members that differ in their seed.
 
-    Source: Breiman (1996), Bagging Predictors, for why a mean of unsteady models is better than one.
+    Source: Breiman (1996), Bagging Predictors, for why a mean of unstable models is better than one.
     """
     from catboost import sum_models
 
     count = fitting.settings.members
     members = []
     for number in range(count):
-        shown = partial(_shown, fitting.progress, number * iterations, count * iterations)
-        fit = partial(_fit_member, learnt, held_out, fitting, iterations, number, shown)
+        report = partial(_report, fitting.progress, number * iterations, count * iterations)
+        fit = partial(_fit_member, learnt, held_out, fitting, iterations, number, report)
         step = fitting.checkpoint.step(f"ranker-{name}-{number}".replace(" ", "-"), fit)
         members.append(open_trees(step.folder / _TREES))
     fitting.progress(count * iterations, count * iterations)
@@ -119,7 +119,7 @@ def _mean_of_members(
     return rows.with_real_borders(as_json(model))
 
 
-def _shown(progress: Progress, before: int, total: int, done: int) -> None:
+def _report(progress: Progress, before: int, total: int, done: int) -> None:
     progress(before + done, total)
 
 
@@ -129,27 +129,27 @@ def _fit_member(
     fitting: Fitting,
     iterations: int,
     number: int,
-    shown: Callable[[int], None],
+    report: Callable[[int], None],
     folder: Path,
 ) -> Mapping[str, Any]:
-    """Learn one member and write its trees, over bins, into a folder."""
+    """Train one member and write its trees, over bins, into a folder."""
     settings = fitting.settings
     model = _new_model(settings, iterations, fitting.threads, settings.random_state + number)
     early = {} if held_out is None else {"early_stopping_rounds": settings.early_stopping_rounds}
-    model.fit(learnt, eval_set=held_out, callbacks=[_Watch(shown)], **early)
+    model.fit(learnt, eval_set=held_out, callbacks=[_ProgressCallback(report)], **early)
     write_json(folder / _TREES, as_json(model))
     return {"trees": model.tree_count_}
 
 
-class _Watch:
-    """What CatBoost calls after each iteration."""
+class _ProgressCallback:
+    """Callback of CatBoost after each iteration."""
 
-    def __init__(self, shown: Callable[[int], None]) -> None:
-        self._shown = shown
+    def __init__(self, report: Callable[[int], None]) -> None:
+        self._report = report
 
     def after_iteration(self, info: Any) -> bool:
-        """Show how far it is; it goes on."""
-        self._shown(info.iteration)
+        """Report the progress; training continues."""
+        self._report(info.iteration)
         return True
 
 
@@ -163,7 +163,7 @@ def _new_model(settings: RankerSettings, iterations: int, threads: int, seed: in
         "learning_rate": settings.learning_rate,
         "rsm": settings.rsm,
         "one_hot_max_size": _ONE_HOT,
-        "leaf_estimation_iterations": 1,  # CatBoost's ten steps a tree take longer and rank no better here
+        "leaf_estimation_iterations": 1,  # CatBoost's ten steps per tree are slower and rank no better here
         "random_seed": seed,
         "thread_count": threads,
         "allow_writing_files": False,
@@ -173,7 +173,7 @@ def _new_model(settings: RankerSettings, iterations: int, threads: int, seed: in
 
 
 def _as_model(trees: Mapping[str, Any]) -> "CatBoost":
-    """Return trees as CatBoost has them."""
+    """Return the trees as a CatBoost model."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / _TREES
         file.write_text(json.dumps(trees), encoding="utf-8")
@@ -181,17 +181,17 @@ def _as_model(trees: Mapping[str, Any]) -> "CatBoost":
 
 
 def _check_labels(rows: QuantisedRows, settings: RankerSettings) -> None:
-    """Raises: ModelError unless there are positives and others to learn from and to stop by."""
+    """Raise: ModelError unless training and validation rows each have both labels."""
     if len(np.unique(rows.label)) < 2:
         raise nothing_to_learn()
     sides = ~rows.validation, rows.validation
     if any(len(np.unique(rows.label[side])) < 2 for side in sides):
-        learnt, kept = (len(np.unique(rows.group[side])) for side in sides)
+        trained, held_out = (len(np.unique(rows.group[side])) for side in sides)
         raise ModelError(
-            f"of {learnt + kept} lists with a chosen candidate, {learnt} are to learn from and {kept} are "
-            "kept for early stopping: either side needs some, with candidates that were chosen and others",
+            f"of {trained + held_out} lists with a positive candidate, {trained} are for training and "
+            f"{held_out} for early stopping: each side needs some, with positive and other candidates",
             where=f"ranker.validation_share = {settings.validation_share}",
-            fix="set ranker.validation_share nearer to its default, 0.15, or give more history or longer "
+            fix="set ranker.validation_share closer to its default, 0.15, or use more history or longer "
             "windows",
         )
 
@@ -199,7 +199,7 @@ def _check_labels(rows: QuantisedRows, settings: RankerSettings) -> None:
 def nothing_to_learn() -> ModelError:
     """Return the error of a training without rows of both labels."""
     return ModelError(
-        "the label windows hold too few users whose candidates they then chose",
+        "the label windows have too few users with a positive candidate",
         where="ranker.label_days, ranker.label_windows",
-        fix="give a later --date or more history, longer windows or more num_candidates of the sources",
+        fix="use a later --date, more history, longer windows or more num_candidates",
     )

@@ -1,4 +1,4 @@
-"""Training both stages: on the earlier label windows, judged on the last one, then again on all of them."""
+"""Train both stages on earlier label windows, evaluate on the last one, then retrain on all of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ from recsys_cli.utils.columns import ITEM, USER
 from recsys_cli.utils.errors import SettingsError
 from recsys_cli.utils.progress import Progress
 
-_NO_FEATURES = (USER, ITEM, LABEL, GROUP, VALIDATION)
+_KEYS = (USER, ITEM, LABEL, GROUP, VALIDATION)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class HoldoutTraining:
     Attributes:
         rows: the ranker's rows of all windows.
         ranker: a ranker that has not seen the last window.
-        evaluation: how it did there.
+        evaluation: its evaluation there.
     """
 
     windows: list[WindowRows]
@@ -57,11 +57,11 @@ class HoldoutTraining:
 
 @dataclass(frozen=True)
 class Training:
-    """What a training gave.
+    """The result of a training.
 
     Attributes:
-        evaluation: how a model that had not seen the last label window did in it.
-        importance: each ranker feature's share, in percent.
+        evaluation: of a model that had not seen the last label window, in that window.
+        importance: share of each feature of the ranker, in percent.
     """
 
     model: TwoStageModel
@@ -71,10 +71,10 @@ class Training:
 
 
 def train_until_holdout(tables: Tables, context: TrainingContext) -> HoldoutTraining:
-    """Learn both stages before the last label window and judge them in it.
+    """Train both stages before the last label window and evaluate them in it.
 
-    Raises: InputError when the history is too short; ModelError when there is nothing to learn from, or a
-        window has leaked into what was made before it; SettingsError when the ranker has no feature.
+    Raises: InputError if the history is too short; ModelError if there are not both labels, or a window has
+        leaked into what was made before it; SettingsError if the ranker has no feature.
     """
     known, cuts = _checked(tables, context)
     with lightfm_ahead(known, cuts, context, final=False) as fits:
@@ -82,7 +82,7 @@ def train_until_holdout(tables: Tables, context: TrainingContext) -> HoldoutTrai
 
 
 def train_two_stage(tables: Tables, context: TrainingContext) -> Training:
-    """Learn both stages from everything before `tables.day`.
+    """Train both stages on everything before `tables.day`.
 
     Raises: as `train_until_holdout` does.
     """
@@ -99,18 +99,18 @@ def train_two_stage(tables: Tables, context: TrainingContext) -> Training:
 def feature_columns(
     names: Sequence[str], encoders: Encoders, groups: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of the ranker's features in the groups, and of those that hold codes of categories.
+    """Return the names of the ranker's features in the groups, and which of them hold category codes.
 
     Args:
         names: columns of the ranker's rows.
 
-    Raises: SettingsError when the groups have no feature.
+    Raises: SettingsError if the groups have no feature.
     """
-    features = (name for name in names if name not in _NO_FEATURES)
+    features = (name for name in names if name not in _KEYS)
     columns = tuple(name for name in features if feature_group(name) in groups)
     if not columns:
         raise SettingsError(
-            f"no feature is left for the ranker in the groups: {', '.join(groups) or 'none'}",
+            f"the ranker has no feature in the groups: {', '.join(groups) or 'none'}",
             where="ranker.feature_groups",
             fix="name more groups",
         )
@@ -119,9 +119,9 @@ def feature_columns(
 
 
 def _checked(tables: Tables, context: TrainingContext) -> tuple[TrainingTables, list[date]]:
-    """Return what is learnt from and the label windows' first days.
+    """Return the training tables and the label windows' first days.
 
-    Raises: InputError, before any work is spent, where nothing lies before a window or in it.
+    Raises: InputError, before any work is done, if a window has no event before it or in it.
     """
     known, ranking = TrainingTables.of(tables, context.settings), context.settings.ranker
     cuts = label_cuts(tables.day, ranking.label_days, ranking.label_windows)
@@ -138,7 +138,7 @@ def _until_holdout(
     last = LabelWindow(cuts[-1], known, context, fits.result, prepare=prepare)
     windows.append(_rows(last))
     with context.stages.stage("LightFM") as progress:
-        fits.wait(progress)  # CatBoost's threads wait for each other: one that lacks its core holds up all
+        fits.wait(progress)  # CatBoost's threads wait for each other: one without a core delays all
     with context.stages.stage("quantise"):
         encoders = fit_encoders(known.everybody, context.settings.features.max_categories)
         groups = context.settings.ranker.feature_groups
@@ -162,10 +162,10 @@ def _rows(window: LabelWindow) -> WindowRows:
 def lightfm_ahead(
     known: TrainingTables, cuts: Sequence[date], context: TrainingContext, *, final: bool
 ) -> Iterator[LightFMFits]:
-    """Yield what gives LightFM as of a day; what no finished step makes needless is learnt ahead.
+    """Yield the LightFM fits by day; those that no finished step replaces are started ahead.
 
     Args:
-        final: whether it is asked for of `tables.day`, too, for all users.
+        final: whether the fit of `tables.day` for all users is needed, too.
     """
     settings, day_of_all = context.settings, known.everybody.day
     section = LIGHTFM.section(settings.candidates)

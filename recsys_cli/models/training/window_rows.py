@@ -1,4 +1,4 @@
-"""The ranker's rows of one label window, on disk: as many chunks as were made, never all in memory."""
+"""The ranker's rows of one label window, on disk in chunks, never all in memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ VALIDATION = "validation"
 
 @dataclass(frozen=True)
 class WindowRows:
-    """What one label window gave: the candidate models of `cut` saw nothing from that day on.
+    """The rows of one label window, made with candidate models that saw nothing from `cut` on.
 
     Attributes:
-        folder: of the chunks' files, numbered from 0.
+        folder: of the chunk files, numbered from 0.
         columns: user, item, label, group, validation and every feature.
-        users, rows, positives: of the rows.
-        positives_in_window: positive pairs of the users looked at, among the candidates or not.
+        users, rows, positives: counts of the rows.
+        positives_in_window: positive pairs of the sampled users, whether they were candidates or not.
     """
 
     cut: date
@@ -35,21 +35,21 @@ class WindowRows:
     positives_in_window: int
 
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """Yield the rows, a chunk at a time, in the order in which they were made."""
+        """Yield the rows, chunk by chunk, in the order in which they were written."""
         for number in range(self.files):
             yield pl.read_parquet(
                 _chunk_file(self.folder, number), columns=None if columns is None else list(columns)
             )
 
     def frame(self) -> pl.DataFrame:
-        """Return all rows: for windows that are known to be small."""
+        """Return all rows: only for small windows."""
         return pl.concat(self.chunks())
 
 
 def write_chunk(frame: pl.DataFrame, folder: Path, number: int) -> None:
     """Write a chunk of rows.
 
-    Raises: OSError where there is no room.
+    Raises: OSError if the disk is full.
     """
     file = _chunk_file(folder, number)
     with as_system_error(file, pl.exceptions.ComputeError):

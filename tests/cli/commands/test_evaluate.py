@@ -128,7 +128,7 @@ GROUPS, SOURCES = (
 
 @pytest.mark.parametrize(
     ("names", "words"),
-    [(GROUPS, "no feature is left for the ranker"), (SOURCES, "no source of candidates is on")],
+    [(GROUPS, "the ranker has no feature in the groups"), (SOURCES, "no source of candidates is on")],
     ids=["groups", "sources"],
 )
 def test_all_of_a_kind_left_out_is_refused(

@@ -334,7 +334,7 @@ def test_only_the_groups_of_the_settings_reach_the_ranker(
     assert all(name.endswith("_rank") or name.startswith("item_") for name in some)
     groups = context.settings.ranker.feature_groups
     on = [group for group in groups if group != "pairs"]  # history is for repeats alone
-    with pytest.raises(SettingsError, match="no feature is left for the ranker in the groups: pairs"):
+    with pytest.raises(SettingsError, match="the ranker has no feature in the groups: pairs"):
         feature_columns(names, encoders, ["pairs"])
     parts = [set(feature_columns(names, encoders, [group])[0]) for group in on]
     every, categories = feature_columns(names, encoders, groups)
@@ -389,5 +389,5 @@ def test_a_damaged_file_is_never_loaded(training: Training, tmp_path: Path) -> N
 
 def test_too_short_a_history_is_told(tables: Tables, with_ranker: WithRanker) -> None:
     first = tables.events.select(pl.col("timestamp").min().dt.date()).item() + timedelta(days=1)
-    with pytest.raises(InputError, match="no event lies before"):
+    with pytest.raises(InputError, match="no event before"):
         train_two_stage(tables.as_of(first), with_ranker())

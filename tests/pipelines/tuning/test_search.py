@@ -159,9 +159,9 @@ def test_trials_that_fail_are_recorded_and_the_search_goes_on(root: Path) -> Non
 
 def test_settings_that_cannot_be_trained_today_end_the_search(root: Path) -> None:
     def fails(*_: object) -> float:
-        raise InputError("no event lies before")
+        raise InputError("no event before")
 
-    with pytest.raises(InputError, match="no event lies before"):
+    with pytest.raises(InputError, match="no event before"):
         search(plan_of(root), silent, fails)
 
 
