@@ -1,4 +1,4 @@
-"""Declared features as one-hot columns: a vocabulary learnt at training, the same ever after."""
+"""Encode declared features as one-hot columns, with a vocabulary that is fixed at training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-BINS = 8  # of a numeric feature
+BINS = 8  # per numeric feature
 
 
 @dataclass(frozen=True)
 class FeatureEncoder:
-    """The vocabulary of one side's declared features.
+    """The vocabulary of the declared features of users or of items.
 
     Attributes:
         edges: ascending bin edges of each numeric feature.
@@ -34,7 +34,7 @@ class FeatureEncoder:
         return sum(self._widths())
 
     def one_hot(self, entities: pl.DataFrame) -> sparse.csr_matrix:
-        """Return an (entities, size) matrix; each row sums to 1, or to 0 where nothing is known."""
+        """Return an (entities, size) matrix; each row sums to 1, or to 0 if no feature is known."""
         rows, columns = [], []
         offsets = accumulate(self._widths(), initial=0)
         for name, offset in zip(self.names, offsets, strict=False):
@@ -49,7 +49,7 @@ class FeatureEncoder:
         return sparse.csr_matrix((1.0 / counts[row_of], (row_of, column_of)), shape=shape, dtype=np.float32)
 
     def category_codes(self, entities: pl.DataFrame, name: str) -> pl.Series:
-        """Return the code of each row's value from 1, and 0 where it is missing or unknown."""
+        """Return the code of each row's value, from 1; 0 for a missing or unknown value."""
         kind = pl.Enum(self.values[name])
         codes = entities[name].cast(kind, strict=False).to_physical().cast(pl.Int32)
         return (codes + 1).fill_null(0)
@@ -84,7 +84,7 @@ class Encoders:
 
 
 def fit_encoder(entities: pl.DataFrame, names: tuple[str, ...], max_categories: int) -> FeatureEncoder:
-    """Learn the vocabulary of the declared features `names`: quantile bins and the most frequent values."""
+    """Fit the vocabulary of the declared features `names`: quantile bins and the most frequent values."""
     numeric = [name for name in names if entities.schema[name].is_numeric()]
     texts = [name for name in names if name not in numeric]
     edges = {name: _edges(entities[name]) for name in numeric}

@@ -1,4 +1,4 @@
-"""Both stages together: `rank_users` is the scoring path, for a million users and for one."""
+"""Both stages together: `rank_users` is the scoring path, for a million users as for one."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -23,7 +23,7 @@ from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, USER
 
 @dataclass(frozen=True)
 class TwoStageModel:
-    """What training learnt; `trained_through` is the first day that it has not seen."""
+    """A trained model; `trained_through` is the first day that it has not seen."""
 
     stage: CandidateStage
     ranker: Ranker
@@ -32,7 +32,7 @@ class TwoStageModel:
 
 @dataclass(frozen=True)
 class BoundDay:
-    """A candidate stage over one day's users and items, ready to serve any chunk of them."""
+    """A candidate stage bound to one day's items and users, ready to score any chunk of the users."""
 
     generators: tuple[CandidateGenerator, ...]
     tables: RankerTables
@@ -40,11 +40,11 @@ class BoundDay:
     filter_viewed: bool
 
     def viewed(self, users: np.ndarray) -> np.ndarray:
-        """Return how many items each user has had."""
+        """Return each user's number of viewed items."""
         return np.asarray(np.diff(self.history.indptr)[users])
 
     def chunk(self, users: np.ndarray) -> UserChunk:
-        """Return the users with what they have viewed."""
+        """Return the users with the items that they have viewed."""
         if self.filter_viewed:
             return UserChunk(users, self.history[users])
         nothing = np.zeros(0, dtype=np.float32), (np.zeros(0, dtype=int), np.zeros(0, dtype=int))
@@ -53,7 +53,7 @@ class BoundDay:
 
 @dataclass(frozen=True)
 class DayItems:
-    """A candidate stage over one day's items, ready for any of its users."""
+    """A candidate stage bound to one day's items, ready to be bound to any users."""
 
     stage: CandidateStage
     sources: tuple[BoundSource, ...]
@@ -61,7 +61,7 @@ class DayItems:
 
     @property
     def bytes_per_user(self) -> int:
-        """What a user of a chunk takes while it is ranked, or little more."""
+        """Upper estimate of the memory per user of a chunk while it is ranked, in bytes."""
         count, items = len(self.sources), len(self.tables.items)
         proposals = self.stage.settings.most_candidates
         pairs = min(proposals, items) * (4 * (3 * count + 32) + 96)
@@ -71,7 +71,7 @@ class DayItems:
         return proposals * 8 + pairs + 2 * dense
 
     def of_users(self, features: FeatureTables) -> BoundDay:
-        """Return the stage over these users, who have the internal indices from 0 on."""
+        """Bind these users, whose internal indices start from 0, too."""
         users, stage = UserSide(features), self.stage
         return BoundDay(
             tuple(source(users) for source in self.sources),
@@ -91,8 +91,8 @@ def open_items(
     """Bind a candidate stage to the items of a day.
 
     Args:
-        index: how vectors are searched, as in the settings.
-        prepare: gives what a source makes of the items' own columns.
+        index: how vectors are searched: candidates.index.
+        prepare: gives what a source computes from the items' own columns.
     """
     tables = item_tables(features, stage.encoders, stage.max_categories)
     return DayItems(stage, open_sources(stage, features, threads, index, prepare), tables)
@@ -110,9 +110,9 @@ class Ranked:
     """Users' candidates in the order of the ranker.
 
     Attributes:
-        candidates: in their own order, by user and item.
-        scored: the raw scores of the shortlisted ones.
-        scores: of the shortlisted ones, f32.
+        candidates: all candidates, sorted by user and item.
+        scored: raw scores of the shortlisted candidates.
+        scores: published scores of the shortlisted candidates, f32.
     """
 
     candidates: Candidates
@@ -131,7 +131,7 @@ class Ranked:
         )
 
     def frame(self, day: BoundDay) -> pl.DataFrame:
-        """Return the same of all candidates, with every feature; off the shortlist they have no score."""
+        """Return the same for all candidates, with every feature; scores are null off the shortlist."""
         raw, scores = np.full((2, len(self)), np.nan, dtype=np.float32)
         raw[self.scored.rows], scores[self.scored.rows] = self.scored.raw, self.scores
         order, ranks = self._order(raw)
@@ -142,7 +142,7 @@ class Ranked:
         )
 
     def ranks(self) -> pl.DataFrame:
-        """Return user, item, rank and each source's NAME_rank, f32, of candidates, a user's best first."""
+        """Return user, item, rank and each source's NAME_rank, f32, of all candidates, best first."""
         raw = np.full(len(self), np.nan, dtype=np.float32)
         raw[self.scored.rows] = self.scored.raw
         order, ranks = self._order(raw)
@@ -158,7 +158,7 @@ class Ranked:
         )
 
     def _order(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places of all candidates, a user's best first, and the rank of each, u16 from 1."""
+        """Return the order of all candidates, best first per user, and their ranks, u16 from 1."""
         pairs = self.candidates.pairs
         order = np.lexsort((-self.scored.first, -raw, pairs.rows))
         return order, (np.arange(1, len(self) + 1) - pairs.indptr[pairs.rows]).astype(np.uint16)
@@ -174,18 +174,18 @@ def candidates_of(users: np.ndarray, day: BoundDay) -> Candidates:
 
 
 def candidate_frame(users: np.ndarray, day: BoundDay) -> pl.DataFrame:
-    """Return the ranker's frame of the users' candidates, sorted by user and item."""
+    """Return the users' candidates with every feature, sorted by user and item."""
     return join_features(candidates_of(users, day), day.tables)
 
 
 def rank_users(users: np.ndarray, day: BoundDay, ranker: BoundRanker, shortlist: int) -> Ranked:
-    """Return the users' candidates with their scores: a user gets the same alone and among others.
+    """Return the users' candidates with their scores; a user's result does not depend on the other users.
 
-    Pure: what `score` publishes are the first of them, `explain` shows the rest. Equal scores keep the order
-    of the internal item index.
+    A pure function: `score` publishes the first candidates, `explain` shows the others. Equal scores keep the
+    order of the internal item index.
 
     Args:
-        shortlist: candidates of a user that all trees score; 0: all.
+        shortlist: number of candidates per user that all trees score; 0: all.
     """
     candidates = candidates_of(users, day)
     scored = ranker.scored(candidates, day.tables, shortlist)
@@ -193,7 +193,7 @@ def rank_users(users: np.ndarray, day: BoundDay, ranker: BoundRanker, shortlist:
 
 
 def schema_mismatches(model: TwoStageModel, features: DayFeatures, *, filter_viewed: bool) -> list[str]:
-    """Return, a line each, how a day's features differ from what the model was trained on."""
+    """Return, one line each, how a day's features differ from those that the model was trained on."""
     stage = model.stage
     wrong = [
         *_side_mismatches("users", stage.encoders.users, features.user_schema, features.user_features),
@@ -223,7 +223,7 @@ def schema_mismatches(model: TwoStageModel, features: DayFeatures, *, filter_vie
 
 
 def silent_sources(model: TwoStageModel, features: DayFeatures) -> list[str]:
-    """Return, a line each, the sources that the ranker was trained with and a day's tables silence."""
+    """Return, one line each, sources of the training that can propose nothing from the day's tables."""
     stage, known, wrong = model.stage, set(model.ranker.columns), []
     for one in sources_on(stage.settings, filter_viewed=stage.filter_viewed):
         section = one.section(stage.settings)
@@ -236,7 +236,7 @@ def silent_sources(model: TwoStageModel, features: DayFeatures) -> list[str]:
 def _side_mismatches(
     name: str, encoder: FeatureEncoder, schema: pl.Schema, declared: tuple[str, ...]
 ) -> list[str]:
-    """Return how declared features differ from the training's."""
+    """Return, one line each, how declared features differ from those of the training."""
     trained, now = set(encoder.names), set(declared)
     wrong = []
     if trained != now:

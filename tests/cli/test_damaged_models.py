@@ -343,7 +343,7 @@ def test_two_features_of_one_name_are_refused(workspace: Path, refused: Refused)
     one, other, *_ = trees["features_info"]["float_features"]
     one["feature_id"] = other["feature_id"]
     forged(workspace, "ranker.json", json.dumps(trees).encode())
-    assert "two features of the trees have one name" in refused(ExitCode.MODEL, "score", "--date", DAY)
+    assert "two features of the trees have the same name" in refused(ExitCode.MODEL, "score", "--date", DAY)
 
 
 def test_ids_with_a_hole_that_the_manifest_vouches_for_are_refused_or_sound(workspace: Path) -> None:

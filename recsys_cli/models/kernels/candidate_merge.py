@@ -1,12 +1,12 @@
-"""The compiled loops that merge the lists of all sources and put their scores on one scale."""
+"""Kernels that merge the lists of all sources and normalise their scores."""
 
-# pylint: disable=too-many-locals, consider-using-enumerate  # loops as the compiler wants them
+# pylint: disable=too-many-locals, consider-using-enumerate  # explicit loops: numba compiles them best
 
 import numpy as np
 
 from recsys_cli.utils.numba_kernels import kernel
 
-_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)  # times a power of two, its upper six bits tell which
+_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)  # times a power of two, its upper six bits are different for each
 _BIT_PLACES = np.zeros(64, dtype=np.int64)
 _BIT_PLACES[[((int(_DE_BRUIJN) << bit) & 0xFFFFFFFFFFFFFFFF) >> 58 for bit in range(64)]] = np.arange(64)
 
@@ -15,15 +15,15 @@ _BIT_PLACES[[((int(_DE_BRUIJN) << bit) & 0xFFFFFFFFFFFFFFFF) >> 58 for bit in ra
 def merge_lists(
     lists: np.ndarray, bits: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the distinct items of each user's lists: indptr, items, sources and each proposal's place.
+    """Return the distinct items of each user's lists: indptr, items, sources and each proposal's index.
 
     Args:
         lists: (users, proposals of all sources) items, -1 for none.
         bits: the source of each column of `lists`, as a bit of `sources`.
-        size: number of items that there are.
+        size: number of items.
 
     Returns: indptr i64 (users + 1,); items i32, ascending within a user; sources i64, the bits of all that
-        proposed the item; places i32, of each cell of `lists` among the items, -1 for none.
+        proposed the item; places i32, the index of each cell of `lists` among the items, -1 for none.
     """
     users, width = lists.shape
     indptr = np.zeros(users + 1, dtype=np.int64)
@@ -56,7 +56,7 @@ def merge_lists(
 
 @kernel
 def ranks_of(places: np.ndarray, count: int) -> np.ndarray:
-    """Return, f32, the rank that a source's list gives to each of `count` items, NaN for none."""
+    """Return, f32, the rank in a source's list of each of `count` items, NaN for none."""
     ranks = np.full(count, np.nan, dtype=np.float32)
     for user in range(places.shape[0]):
         for rank in range(places.shape[1]):
@@ -67,12 +67,12 @@ def ranks_of(places: np.ndarray, count: int) -> np.ndarray:
 
 @kernel
 def normalised(values: np.ndarray, indptr: np.ndarray, places: np.ndarray, floor_is_last: bool) -> np.ndarray:
-    """Return scores, f32, on a scale where the user's best proposal has 1 and the floor 0; NaN for no scale.
+    """Return scores, f32, scaled so that a user's best proposal has 1 and the floor 0; NaN if they are equal.
 
     Args:
-        values: of each pair; indptr: whose they are.
-        places: (users, proposals) of the source among the pairs, best first, -1 behind the last.
-        floor_is_last: whether the user's last proposal is the floor, or a score of 0.
+        values: score of each pair; indptr: where each user's pairs start.
+        places: (users, proposals) indices of the source's pairs, best first, -1 after the last.
+        floor_is_last: whether the floor is the user's last proposal, or else a score of 0.
     """
     norms = np.full(len(values), np.nan, dtype=np.float32)
     for user in range(places.shape[0]):

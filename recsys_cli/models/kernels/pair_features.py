@@ -1,6 +1,6 @@
-"""The compiled loops of the second stage's columns: what belongs to a (user, item) itself."""
+"""Kernels for the features of (user, item) pairs."""
 
-# pylint: disable=too-many-locals, consider-using-enumerate  # loops as the compiler wants them
+# pylint: disable=too-many-locals, consider-using-enumerate  # explicit loops: numba compiles them best
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def differences(
     """Return, f32, the item's number minus the user's for each pair.
 
     Args:
-        of_users: a number a user of the chunk; of_items: a number an item that there is.
+        of_users: one number per user of the chunk; of_items: one number per item.
         indptr, items: the items of each user of the chunk.
     """
     values = np.empty(len(items), dtype=np.float32)
@@ -36,9 +36,9 @@ def mean_shares(
     """Return, f32, the user's mean share over the item's values for each pair; NaN for items without a value.
 
     Args:
-        shares: CSR matrix (all users, values): starts, columns, cells; values: starts and columns of a CSR
+        shares: CSR matrix (all users, values): indptr, indices, data; values: indptr and indices of a CSR
             matrix (items, values); width: number of values.
-        users: rows of `shares`; indptr, items: the items of each.
+        users: rows of `shares`; indptr, items: the items of each user.
     """
     share_rows, share_columns, cells = shares
     value_rows, value_columns = values
@@ -63,11 +63,11 @@ def mean_shares(
 def cells_of_history(
     starts: np.ndarray, known: np.ndarray, users: np.ndarray, indptr: np.ndarray, items: np.ndarray
 ) -> np.ndarray:
-    """Return, i64, where each pair stands among the users' own pairs, -1 for nowhere.
+    """Return, i64, the index of each pair among the users' earlier pairs, -1 if it is not one of them.
 
     Args:
-        starts, known: the own items of all users, ascending, as in a CSR matrix.
-        users: rows of it; indptr, items: the items of each, ascending.
+        starts, known: indptr and indices of a CSR matrix: the earlier items of all users, ascending.
+        users: rows of it; indptr, items: the items of each user, ascending.
     """
     cells = np.full(len(items), -1, dtype=np.int64)
     for place in range(len(users)):

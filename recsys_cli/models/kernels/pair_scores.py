@@ -1,9 +1,9 @@
-"""The compiled loops that score given pairs of users and items.
+"""Kernels that score given pairs of users and items.
 
-Every user is worked on alone and in one order, so a score depends on no chunk and no number of threads.
+Every user is computed alone and in a fixed order: scores do not depend on chunks or threads.
 """
 
-# pylint: disable=too-many-locals, consider-using-enumerate  # loops as the compiler wants them
+# pylint: disable=too-many-locals, consider-using-enumerate  # explicit loops: numba compiles them best
 
 import numpy as np
 
@@ -14,11 +14,11 @@ from recsys_cli.utils.numba_kernels import CsrArrays, kernel, kernel_with_reorde
 def sums_of_pairs(
     taste: CsrArrays, weights: CsrArrays, users: np.ndarray, indptr: np.ndarray, items: np.ndarray
 ) -> np.ndarray:
-    """Return, f32, the sum of what each user's items say for each of the pairs.
+    """Return, f32, for each pair the sum over the user's items of taste times weight to the pair's item.
 
     Args:
         taste: (all users, items); weights: (items, items).
-        users: the rows of `taste`; indptr, items: the items of each.
+        users: rows of `taste`; indptr, items: the items of each user.
     """
     taste_rows, taste_items, tastes = taste
     weight_rows, weight_items, cells = weights
@@ -41,10 +41,10 @@ def sums_of_pairs(
 
 @kernel
 def dense_sums(taste: CsrArrays, rows: np.ndarray, weights: np.ndarray, users: np.ndarray) -> np.ndarray:
-    """Return (users, columns) f32: each user's sum of the rows of `weights`, one after the other.
+    """Return (users, columns) f32: each user's sum of rows of `weights`, added one after the other.
 
     Args:
-        rows: the row of `weights` that belongs to each item, -1 for none.
+        rows: the row of `weights` for each item, -1 for none.
     """
     taste_rows, taste_items, tastes = taste
     sums = np.zeros((len(users), weights.shape[1]), dtype=np.float32)
@@ -63,7 +63,7 @@ def dense_sums(taste: CsrArrays, rows: np.ndarray, weights: np.ndarray, users: n
 def products_of_pairs(
     queries: np.ndarray, base: np.ndarray, indptr: np.ndarray, items: np.ndarray
 ) -> np.ndarray:
-    """Return, f32, the product of each user's query with the vectors of its items."""
+    """Return, f32, the dot product of each user's query with the vectors of its items."""
     values = np.empty(len(items), dtype=np.float32)
     for place in range(len(queries)):
         query = queries[place]
@@ -78,7 +78,7 @@ def products_of_pairs(
 
 @kernel
 def cells_of_pairs(table: np.ndarray, rows: np.ndarray, indptr: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Return, f32, of each pair the cell of `table` in the user's row and the item's column."""
+    """Return, f32, for each pair the cell of `table` in the user's row and the item's column."""
     values = np.empty(len(items), dtype=np.float32)
     for place in range(len(rows)):
         row = table[rows[place]]

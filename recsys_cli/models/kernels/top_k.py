@@ -1,10 +1,10 @@
-"""The compiled loops that choose a user's best: by scores, by sums over neighbours, in a given order.
+"""Kernels that choose each user's top k: by scores, by sums over neighbours, or in a given order.
 
-Every user is worked on alone and in one order, so a list depends on no chunk and no number of threads.
-Lists of items have the shape (users, wanted), i32, best first, -1 behind the last; equal scores go by item.
+Every user is computed alone and in a fixed order: lists do not depend on chunks or threads. Lists of items
+have the shape (users, wanted), i32, best first, -1 after the last; equal scores are ordered by item.
 """
 
-# pylint: disable=too-many-locals, consider-using-enumerate  # loops as the compiler wants them
+# pylint: disable=too-many-locals, consider-using-enumerate  # explicit loops: numba compiles them best
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from recsys_cli.utils.numba_kernels import CsrArrays, kernel
 _LOW = np.uint64(0xFFFFFFFF)
 _SIGN = np.uint32(0x80000000)
 _BUCKETS = 512
-_CROWD = 64  # keys of one bucket that insertion still sorts quickly
+_CROWD = 64  # keys of one bucket that insertion sort still handles quickly
 
 
 @kernel
@@ -28,12 +28,12 @@ def best_cells(
     above: np.float32,
     wanted: int,
 ) -> np.ndarray:
-    """Return the unviewed items with the largest scores above `above`; viewed cells become -infinity.
+    """Return the unviewed items with the largest scores above `above`; scores of viewed items become -inf.
 
     Args:
         scores: (users, columns) f32.
         items: item of each column, ascending; columns: column of each item, -1 for none.
-        indptr, viewed: what each user has viewed, as in a CSR matrix.
+        indptr, viewed: the items that each user has viewed, as in a CSR matrix.
     """
     users, width = scores.shape
     best = np.full((users, wanted), -1, dtype=np.int32)
@@ -64,16 +64,16 @@ def best_cells(
 
 @kernel
 def _lower_bound(row: np.ndarray, maxima: np.ndarray, sizes: np.ndarray, wanted: int) -> np.float32:
-    """Return a value that at least `wanted` cells reach; `maxima` become those of strided cells.
+    """Return a value that at least `wanted` cells reach, and fill `maxima` with those of strided cells.
 
-    It is one of the maxima, close to the wanted-th largest of them.
+    It is one of the maxima, close to the wanted-th largest.
     """
     stride = len(maxima)
     maxima[:] = row[:stride]
     for start in range(stride, len(row), stride):
-        part = row[start : start + stride]
-        for place in range(len(part)):
-            maxima[place] = part[place] if part[place] > maxima[place] else maxima[place]
+        cells = row[start : start + stride]
+        for place in range(len(cells)):
+            maxima[place] = cells[place] if cells[place] > maxima[place] else maxima[place]
     top = np.uint64(0)
     for place in range(stride):
         top = max(top, _key(maxima[place], 0))
@@ -101,11 +101,11 @@ def best_sums(
     viewed: np.ndarray,
     wanted: int,
 ) -> np.ndarray:
-    """Return the eligible, unviewed items with the largest sums above 0 over what each user's items say.
+    """Return the eligible, unviewed items with the largest positive sums of taste x weight over the user's items.
 
     Args:
-        taste: (all users, items); weights: (items, items), none of its cells negative.
-        users: the rows of `taste` to be served; `indptr` and `viewed` go by their places.
+        taste: (all users, items); weights: (items, items), without negative cells.
+        users: rows of `taste`; indptr, viewed: the items that each of these users has viewed.
     """
     taste_rows, taste_items, tastes = taste
     weight_rows, weight_items, cells = weights
@@ -120,7 +120,7 @@ def best_sums(
             for neighbour in range(weight_rows[item], weight_rows[item + 1]):
                 other = weight_items[neighbour]
                 sums[other] += tastes[cell] * cells[neighbour]
-                touched[count] = other  # without a branch: it would be guessed wrong half the time
+                touched[count] = other  # without a branch, which would be mispredicted half the time
                 count += 1 - marks[other]
                 marks[other] = 1
         for cell in range(indptr[place], indptr[place + 1]):
@@ -140,12 +140,12 @@ def best_sums(
 def first_unviewed(
     orders: np.ndarray, rows: np.ndarray, indptr: np.ndarray, viewed: np.ndarray, size: int, wanted: int
 ) -> np.ndarray:
-    """Return the first items of each user's order that it has not viewed.
+    """Return the first items of each user's order that the user has not viewed.
 
     Args:
-        orders: (orders, length) items, best first, -1 behind the last.
-        rows: which order each user has.
-        size: number of items that there are.
+        orders: (orders, length) items, best first, -1 after the last.
+        rows: the row of `orders` for each user.
+        size: number of items.
     """
     best = np.full((len(rows), wanted), -1, dtype=np.int32)
     marks = np.zeros(size, dtype=np.uint8)
@@ -166,7 +166,7 @@ def first_unviewed(
 
 @kernel
 def best_first(scores: np.ndarray, indptr: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of each user's `limit` largest scores, best first, and their ranks from 1.
+    """Return the indices of each user's `limit` largest scores, best first, and their ranks from 1.
 
     Equal scores keep their order.
     """
@@ -190,7 +190,7 @@ def best_first(scores: np.ndarray, indptr: np.ndarray, limit: int) -> tuple[np.n
 
 @kernel
 def _key(score: np.float32, item: int) -> np.uint64:
-    """Return a number that grows with the score and, among equal ones, falls with the item."""
+    """Return a sort key: larger for a larger score and, among equal scores, for a smaller item."""
     bits = np.float32(score + np.float32(0.0)).view(np.uint32)
     bits = ~bits if bits & _SIGN else bits | _SIGN
     return (np.uint64(bits) << np.uint64(32)) | (_LOW - np.uint64(item))
@@ -200,7 +200,7 @@ def _key(score: np.float32, item: int) -> np.uint64:
 def _take_best(keys: np.ndarray, count: int, best: np.ndarray) -> None:
     """Write the items of the largest of the first `count` keys, in order; reorders `keys`.
 
-    Buckets of nearby scores, 128 of them for a halving, leave little to be sorted.
+    Buckets of similar scores, 128 per factor of two, leave little to sort.
     """
     wanted = min(len(best), count)
     if wanted == 0:
@@ -265,7 +265,7 @@ def _nth_largest(values: np.ndarray, nth: int) -> Any:
 
 @kernel
 def _sort_nearly_sorted(keys: np.ndarray) -> None:
-    """Sort, the largest first, keys of which none is far from its place."""
+    """Sort in descending order keys that are all close to their final position."""
     for place in range(1, len(keys)):
         key, before = keys[place], place - 1
         while before >= 0 and keys[before] < key:

@@ -1,14 +1,14 @@
-"""The compiled loops of the ranker's trees."""
+"""Kernels that score the ranker's trees."""
 
-# pylint: disable=too-many-locals, consider-using-enumerate  # loops as the compiler wants them
+# pylint: disable=too-many-locals, consider-using-enumerate  # explicit loops: numba compiles them best
 
 import numpy as np
 
 from recsys_cli.utils.numba_kernels import kernel
 
-TOGETHER = 4  # trees whose leaves are added in one go
+TOGETHER = 4  # trees whose leaves are added in one pass
 MOST_IN_A_BYTE = 255  # borders of a slot whose bins are u8
-_ROWS = 1_024  # at a time: their bins and sums stay in the nearest caches
+_ROWS = 1_024  # per block: its bins and sums fit the L1 and L2 caches
 
 
 def count_borders(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
@@ -28,17 +28,17 @@ def count_borders(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
 def _compare_with_all(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
     """Return, u8, how many of the borders each value exceeds, one border at a time."""
     counts = np.zeros(len(values), dtype=np.uint8)
-    for start in range(0, len(values), 1024):  # stays in the nearest cache
-        part, own = values[start : start + 1024], counts[start : start + 1024]
+    for start in range(0, len(values), 1024):  # a block that stays in the L1 cache
+        block, own = values[start : start + 1024], counts[start : start + 1024]
         for border in borders:
-            for place in range(len(part)):
-                own[place] += np.uint8(part[place] > border)
+            for place in range(len(block)):
+                own[place] += np.uint8(block[place] > border)
     return counts
 
 
 @kernel
 def _search(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
-    """Return, u16, how many of the borders each value exceeds, by a binary search; there is a border."""
+    """Return, u16, how many of the borders each value exceeds, by binary search; at least one border."""
     counts = np.empty(len(values), dtype=np.uint16)
     for place in range(len(values)):
         value, low, size = values[place], 0, len(borders)
@@ -64,10 +64,10 @@ def sum_trees(
     """Return the sum of the trees' leaves for each pair, f32.
 
     Args:
-        users, items: bins, a row a user of the chunk, or an item that there is; pairs: a column a pair.
-            All are of the type of the splits' borders, u8 or u16.
+        users, items: bins, one row per user of the chunk, or per item; pairs: one column per pair. All have
+            the type of the splits' borders, u8 or u16.
         slots: the slots of users, items and pairs.
-        rows: the place of the user in the chunk and the item of each pair.
+        rows: each pair's user, an index into the chunk, and item.
         splits: slot, border, bit and starts as in `Forest`; of `TOGETHER` trees, or a multiple of it.
     """
     split_slot, borders, bits, starts = splits
@@ -105,17 +105,17 @@ def _fill_bins(side: np.ndarray, slots: np.ndarray, rows: np.ndarray, bins: np.n
 def _find_leaves(
     bins: np.ndarray, slots: np.ndarray, borders: np.ndarray, bits: np.ndarray, found: np.ndarray
 ) -> None:
-    """Write which leaf of one tree each row falls into."""
+    """Write the leaf of one tree that each row falls into."""
     found[:] = 0
     for split in range(len(slots)):
-        told, border, bit = bins[slots[split]], borders[split], bits[split]
+        own, border, bit = bins[slots[split]], borders[split], bits[split]
         for row in range(len(found)):
-            found[row] |= bit if told[row] > border else 0
+            found[row] |= bit if own[row] > border else 0
 
 
 @kernel
 def _add_leaves(found: np.ndarray, leaves: np.ndarray, offsets: np.ndarray, sums: np.ndarray) -> None:
-    """Add the values of the leaves that were found, tree by tree as CatBoost does."""
+    """Add the values of the found leaves, tree by tree as CatBoost does."""
     one, two, three, four = found[0], found[1], found[2], found[3]
     ones, twos = leaves[offsets[0] :], leaves[offsets[1] :]
     threes, fours = leaves[offsets[2] :], leaves[offsets[3] :]

@@ -1,10 +1,10 @@
-"""Platt scaling: from a ranker's raw score to the probability that the user takes the item."""
+"""Platt scaling: turns a ranker's raw score into the probability that the user takes the item."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-_LEAST_SLOPE = 1e-3  # the order of the raw scores always stays
+_MIN_SLOPE = 1e-3  # positive: calibration never changes the order of the scores
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ def fit_calibration(raw: np.ndarray, labels: np.ndarray) -> Calibration:
         return float(value.mean()), np.array([(errors * scores).mean(), errors.mean()])
 
     start = np.array([1.0, np.log((positives + 1) / (negatives + 1)) - scores.mean()])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(_LEAST_SLOPE, None), (None, None)])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(_MIN_SLOPE, None), (None, None)])
     return Calibration(float(found.x[0]), float(found.x[1]))
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Return 1 / (1 + exp(-x)); scipy.special, slow to import, would be there for nothing else."""
-    with np.errstate(over="ignore"):  # then the value is 0, as it should be
+    """Return 1 / (1 + exp(-x)); scipy.special has it, but is slow to import."""
+    with np.errstate(over="ignore"):  # the result is then 0, as it should be
         return np.asarray(1.0 / (1.0 + np.exp(-logits)))

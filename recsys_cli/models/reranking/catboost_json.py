@@ -1,6 +1,6 @@
-"""The ranker's trees as a file, judged as a whole before numpy or CatBoost sees a number of it.
+"""The file of the ranker's trees, CatBoost's JSON; validated completely before numpy or CatBoost reads it.
 
-It is the JSON that CatBoost exports. Its own binary format is not read: damaged bytes end the process there.
+CatBoost's own binary format is not used: reading a damaged file ends the process.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from recsys_cli.utils.json_schema import validated_json
 if TYPE_CHECKING:
     from catboost import CatBoost
 
-_MOST = 3.4028234663852886e38  # of f32: CatBoost has a border there
+_MOST = 3.4028234663852886e38  # the largest f32: CatBoost may use it as a border
 
 Border = Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)]
 Leaf = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]  # sums of them stay within f32
 Weight = Annotated[float, Field(ge=0.0, le=1e30, allow_inf_nan=False)]
 Scale = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 
-_part = with_config(ConfigDict(extra="forbid", strict=True))
+_strict = with_config(ConfigDict(extra="forbid", strict=True))
 
 
-@_part
+@_strict
 class Number(TypedDict):
     """A column of numbers; NaN exceeds no border."""
 
@@ -38,9 +38,9 @@ class Number(TypedDict):
     nan_value_treatment: Literal["AsIs", "AsFalse"]
 
 
-@_part
+@_strict
 class Category(TypedDict):
-    """A column of codes: `values` are the hashes of those that the trees ask for."""
+    """A column of category codes: `values` are the hashes of the codes that splits test."""
 
     feature_id: str
     feature_index: NonNegativeInt
@@ -48,17 +48,17 @@ class Category(TypedDict):
     values: NotRequired[list[int] | None]
 
 
-@_part
+@_strict
 class Features(TypedDict):
-    """The columns that the trees were learnt from."""
+    """The columns that the trees were trained on."""
 
     float_features: NotRequired[list[Number]]
     categorical_features: NotRequired[list[Category]]
 
 
-@_part
+@_strict
 class NumberSplit(TypedDict):
-    """Does the number exceed the border?"""
+    """A split that tests whether the number exceeds the border."""
 
     split_type: Literal["FloatFeature"]
     float_feature_index: NonNegativeInt
@@ -66,9 +66,9 @@ class NumberSplit(TypedDict):
     split_index: NonNegativeInt
 
 
-@_part
+@_strict
 class CategorySplit(TypedDict):
-    """Is the code that of the hash?"""
+    """A split that tests whether the category has the code with this hash."""
 
     split_type: Literal["OneHotFeature"]
     cat_feature_index: NonNegativeInt
@@ -79,18 +79,18 @@ class CategorySplit(TypedDict):
 Split = NumberSplit | CategorySplit
 
 
-@_part
+@_strict
 class Tree(TypedDict):
-    """An oblivious tree: of each level one split, null where there is a single leaf."""
+    """An oblivious tree: one split per level; null for a tree of a single leaf."""
 
     splits: Annotated[list[Annotated[Split, Field(discriminator="split_type")]] | None, Field(max_length=16)]
     leaf_values: list[Leaf]
     leaf_weights: list[Weight]
 
 
-@_part
+@_strict
 class Trees(TypedDict):
-    """What a file holds."""
+    """The content of a file."""
 
     features_info: Features
     oblivious_trees: Annotated[list[Tree], Field(min_length=1)]
@@ -100,8 +100,8 @@ class Trees(TypedDict):
 _TREES = TypeAdapter(Trees)
 
 
-class Question(NamedTuple):
-    """What a split asks of a column: is it above the border; of a category, is its code that of the hash?"""
+class SplitTest(NamedTuple):
+    """What a split tests: whether a number exceeds `border`, or a category's code has the hash `value`."""
 
     column: str
     value: int | None
@@ -109,9 +109,9 @@ class Question(NamedTuple):
 
 
 def read_trees(path: Path) -> Trees:
-    """Return the trees in a file as CatBoost has exported them.
+    """Return the validated trees of a file that CatBoost has exported.
 
-    Raises: OSError; ValueError or LookupError for a file that holds anything else.
+    Raises: OSError; ValueError or LookupError for any other content.
     """
     trees = validated_json(path.read_bytes(), _TREES)
     _check_features(trees["features_info"])
@@ -120,27 +120,31 @@ def read_trees(path: Path) -> Trees:
 
 
 def columns_of(features: Features) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the columns that the trees were learnt from, in order, and those of them that are categories."""
+    """Return the columns that the trees were trained on, in order, and those of them that are categories."""
     numbers, categories = _sides(features)
     places = {one["flat_feature_index"]: one["feature_id"] for one in [*numbers, *categories]}
     return tuple(places[place] for place in sorted(places)), tuple(one["feature_id"] for one in categories)
 
 
-def questions_of(features: Features) -> list[Question]:
-    """Return what can be asked; a split's `split_index` is a place in it."""
+def split_tests(features: Features) -> list[SplitTest]:
+    """Return all possible tests; a split's `split_index` is an index into them."""
     numbers, categories = _sides(features)
     return [
         *(
-            Question(one["feature_id"], None, border)
+            SplitTest(one["feature_id"], None, border)
             for one in numbers
             for border in one.get("borders") or []
         ),
-        *(Question(one["feature_id"], value, 0.0) for one in categories for value in one.get("values") or []),
+        *(
+            SplitTest(one["feature_id"], value, 0.0)
+            for one in categories
+            for value in one.get("values") or []
+        ),
     ]
 
 
 def open_trees(path: Path) -> "CatBoost":
-    """Return the trees in a file that `read_trees` has judged as a model of CatBoost.
+    """Return the trees of a file, which `read_trees` has validated before, as a CatBoost model.
 
     Raises: CatBoostError.
     """
@@ -154,35 +158,35 @@ def _sides(features: Features) -> tuple[list[Number], list[Category]]:
 
 
 def _check_features(features: Features) -> None:
-    """Raises: ValueError unless each feature has the place that it says."""
+    """Raise: ValueError unless the features are numbered consistently and have distinct names."""
     sides: tuple[Sequence[Number | Category], ...] = _sides(features)
     places = [feature["flat_feature_index"] for side in sides for feature in side]
     if sorted(places) != list(range(len(places))) or any(
         feature["feature_index"] != number for side in sides for number, feature in enumerate(side)
     ):
-        raise ValueError("the features of the trees are in no order")
+        raise ValueError("the features of the trees are not numbered in order")
     names = [feature["feature_id"] for side in sides for feature in side]
     if len(set(names)) != len(names):
-        raise ValueError("two features of the trees have one name")
+        raise ValueError("two features of the trees have the same name")
     for number in features.get("float_features", []):
         if not _ascend(np.array(number.get("borders") or [], np.float64).astype(np.float32)):
             raise ValueError(f"the borders of {number['feature_id']!r} do not ascend")
 
 
 def _check_splits(trees: Trees) -> None:
-    """Raises: ValueError or LookupError unless a split asks for what there is, and each way has its leaf."""
-    asked = dict(enumerate(questions_of(trees["features_info"])))
+    """Raise: ValueError or LookupError unless every split tests an existing feature and every leaf exists."""
+    asked = dict(enumerate(split_tests(trees["features_info"])))
     numbers, categories = ([one["feature_id"] for one in side] for side in _sides(trees["features_info"]))
     for tree in trees["oblivious_trees"]:
         leaves = 1 << len(tree["splits"] or [])
         if len(tree["leaf_values"]) != leaves or len(tree["leaf_weights"]) != leaves:
-            raise ValueError("the trees have splits without leaves")
+            raise ValueError("a tree has splits without leaves")
         for split in tree["splits"] or []:
-            if asked.get(split["split_index"]) != _question(split, numbers, categories):
-                raise ValueError("a split asks for what the features do not have")
+            if asked.get(split["split_index"]) != _split_test(split, numbers, categories):
+                raise ValueError("a split tests what the features do not have")
 
 
-def _question(
+def _split_test(
     split: Split, numbers: Sequence[str], categories: Sequence[str]
 ) -> tuple[str, int | None, float]:
     if split["split_type"] == "FloatFeature":

@@ -40,11 +40,11 @@ _GROUP_OF_TAIL = {"rank": "ranks", "score": "scores", "norm": "norms"}  # of the
 
 @dataclass(frozen=True)
 class Affinity:
-    """A user's past in the categories of one item feature.
+    """Users' preferences for the values of one item feature.
 
     Attributes:
         shares: (users, values) share of the user's events.
-        values: (items, values) 1 where the item has the value.
+        values: (items, values), 1 if the item has the value.
     """
 
     shares: sparse.csr_matrix
@@ -67,7 +67,7 @@ class Affinity:
 
 @dataclass(frozen=True)
 class PairHistory:
-    """What each user had with each of its items.
+    """Features of each user's history with each of its items.
 
     Attributes:
         indptr, items: a user's items, ascending, as in a CSR matrix.
@@ -93,9 +93,9 @@ class RankerTables:
     """One day's features in the ranker's own columns.
 
     Attributes:
-        users: `user` and a column a user feature, a row an internal index; categories as codes.
+        users: `user` and one column per user feature, one row per internal index; categories as codes.
         items: the same for items.
-        pairs: the pairs' own history, or None where viewed items are left out.
+        pairs: history of the pairs; None if viewed items are never candidates.
         affinities: by the name of the item feature.
         contrasts: numeric item features that are compared with the user's mean.
     """
@@ -114,11 +114,10 @@ class RankerTables:
 
 @dataclass(frozen=True)
 class ItemTables:
-    """The items' part of `RankerTables`, for any users.
+    """The tables of `RankerTables` that do not depend on users.
 
     Attributes:
-        values: by the name of an item feature, the values that count, and (items, values) 1 where an item
-            has one.
+        values: name of an item feature → its frequent values, and (items, values), 1 if the item has it.
     """
 
     items: pl.DataFrame
@@ -140,7 +139,7 @@ class ItemTables:
 
 
 def item_tables(features: DayFeatures, encoders: Encoders, max_categories: int) -> ItemTables:
-    """Turn the items of a day into the ranker's columns, by the vocabularies learnt at training."""
+    """Turn the items of a day into the ranker's columns, with the vocabularies of the training."""
     names = [name for name in features.item_features if name in encoders.items.values]
     return ItemTables(
         items=_side(features.items, encoders.items, ITEM),
@@ -150,7 +149,7 @@ def item_tables(features: DayFeatures, encoders: Encoders, max_categories: int) 
 
 
 def pair_columns(candidates: Candidates, tables: RankerTables) -> dict[str, np.ndarray]:
-    """Return what belongs to the pairs, f32 by name: the sources' words, affinities, own history."""
+    """Return the features of pairs, f32 by name: the sources' scores and ranks, affinities, history."""
     users, pairs = candidates.users, candidates.pairs
     columns = dict(candidates.columns)
     for name in tables.contrasts:
@@ -200,7 +199,7 @@ def _side(entities: pl.DataFrame, encoder: FeatureEncoder, side: str) -> pl.Data
 
 
 def _history(features: FeatureTables) -> PairHistory:
-    """Return the pairs' own history: counts, rhythm, and its place in all that the user did."""
+    """Return the pairs' history: counts, intervals, and how it compares with all of the user's events."""
     users = features.users.select("user_active_days", "user_days_since_last").with_row_index(USER)
     last, days = pl.col("pair_days_since_last"), pl.col("pair_active_days")
     interval = (pl.col(FIRST_DAYS_AGO) - last) / (days - 1)

@@ -24,12 +24,12 @@ class Ranker:
     """A trained CatBoost model with the columns that it reads.
 
     Attributes:
-        forests: the trees, to score with.
-        open_model: gives the same trees as CatBoost has them, to go on with.
+        forests: the trees for scoring.
+        open_model: returns the same trees as a CatBoost model, for further training.
         columns: names of the features, in the order of training.
-        categories: those of them that hold codes of categories.
+        categories: those of them that hold category codes.
         calibration: from raw scores to probabilities.
-        score: what users see, "probability" or "raw".
+        score: the kind of published scores, "probability" or "raw".
     """
 
     forests: Forests
@@ -48,11 +48,11 @@ class Ranker:
 
     @cached_property
     def model(self) -> "CatBoost":
-        """The trees as CatBoost has them."""
+        """The trees as a CatBoost model."""
         return self.open_model()
 
     def scores(self, raw: np.ndarray) -> np.ndarray:
-        """Return what users see, f32: never in another order than the raw scores."""
+        """Return the published scores, f32, always in the order of the raw scores."""
         return self.calibration.probabilities(raw) if self.score == "probability" else raw
 
     def importance(self) -> dict[str, float]:
@@ -67,15 +67,17 @@ class Ranker:
 
 @dataclass(frozen=True)
 class BoundRanker:
-    """A ranker over one day's users and items."""
+    """A ranker bound to one day's items."""
 
     ranker: Ranker
     forest: BoundForest
     first: BoundForest | None
 
     def scored(self, candidates: Candidates, tables: RankerTables, shortlist: int) -> "Scored":
-        """Return the raw scores of all trees for the `shortlist` candidates of each user that the first
-        trees prefer; 0: for all.
+        """Return the raw scores of all trees for each user's `shortlist` best candidates by the first trees.
+
+        Args:
+            shortlist: number per user; 0: all candidates.
         """
         columns = pair_columns(candidates, tables)
         self._check({*tables.users.columns, *tables.items.columns, *columns})
@@ -92,7 +94,7 @@ class BoundRanker:
         return Scored(rows, indptr, self.forest.raw_scores(users, places[rows], items[rows], chosen), first)
 
     def scores(self, raw: np.ndarray) -> np.ndarray:
-        """Return what users see, f32."""
+        """Return the published scores, f32."""
         return self.ranker.scores(raw)
 
     def _check(self, known: Collection[str]) -> None:
@@ -110,9 +112,9 @@ class Scored:
     """Raw scores of candidates.
 
     Attributes:
-        rows: the candidates that all trees scored, ascending; indptr: where those of each user begin.
-        raw: of these, f32: what CatBoost gives for the joined frame.
-        first: of every candidate, f32, by the first trees; NaN where nobody was left out.
+        rows: the candidates that all trees scored, ascending; indptr: where those of each user start.
+        raw: their raw scores, f32, equal to CatBoost's.
+        first: scores of every candidate by the first trees, f32; NaN if there was no shortlist.
     """
 
     rows: np.ndarray
