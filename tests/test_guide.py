@@ -70,6 +70,8 @@ def test_every_command_and_option_exists(name: str) -> None:
             words = words[1 if words[0] in ("-q", "-v", "-vv", "--json", "--version", "--help") else 2 :]
         if not words or not re.fullmatch(r"[a-z]+", words[0]):
             continue
+        if f'app.command("{words[0]}")' in text_of(name):
+            continue  # an example that the page itself adds
         path = tuple(words[:2]) if tuple(words[:2]) in COMMANDS else (words[0],)
         assert path in COMMANDS, f"recsys {call}"
         assert set(OPTION.findall(call)) <= options(*path) | GLOBAL_OPTIONS, f"recsys {call}"

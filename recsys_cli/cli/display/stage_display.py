@@ -45,8 +45,8 @@ def shown_stages(
     A terminal has one line that is drawn again and again. Elsewhere lines follow each other, also while
     nothing moves. Nothing is shown when quiet; the log is written all the same.
 
-    Yields: a callable for units of the whole block, done and in total: from its first call until all are done,
-        they are shown instead of the stages.
+    Yields: a callable for units of the whole block, done and in total: from its first call until all are
+        done, they are shown instead of the stages.
 
     Args:
         title: what the block does, before the name of the stage.
