@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.kernels.tree_scores import count_borders
+from recsys_cli.models.reranking.tree_ensemble import count_borders
 from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows
 
 if TYPE_CHECKING:

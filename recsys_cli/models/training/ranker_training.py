@@ -12,9 +12,8 @@ import numpy as np
 
 from recsys_cli.configs.sections import RankerSettings
 from recsys_cli.models.reranking.calibration import Calibration
-from recsys_cli.models.reranking.catboost_json import open_trees
 from recsys_cli.models.reranking.ranker import Ranker
-from recsys_cli.models.reranking.tree_ensemble import as_json, read_forests
+from recsys_cli.models.reranking.tree_ensemble import as_json, open_trees, read_forests
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.quantised_rows import QuantisedRows
 from recsys_cli.utils.errors import ModelError

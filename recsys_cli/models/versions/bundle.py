@@ -21,9 +21,14 @@ from recsys_cli.models.candidates.registry import sources
 from recsys_cli.models.candidates.stage import CandidateStage
 from recsys_cli.models.feature_encoding import Encoders
 from recsys_cli.models.reranking.calibration import Calibration
-from recsys_cli.models.reranking.catboost_json import columns_of, open_trees, read_trees
 from recsys_cli.models.reranking.ranker import Ranker
-from recsys_cli.models.reranking.tree_ensemble import as_json, read_forests
+from recsys_cli.models.reranking.tree_ensemble import (
+    as_json,
+    columns_of,
+    open_trees,
+    read_forests,
+    read_trees,
+)
 from recsys_cli.models.two_stage import TwoStageModel
 from recsys_cli.models.versions.array_files import (
     SIDES,

@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 from catboost import CatBoost, Pool, sum_models
 
-from recsys_cli.models.kernels.tree_scores import count_borders
 from recsys_cli.models.reranking.tree_ensemble import (
     FIRST_TREES,
     Forests,
     as_json,
     as_numbers,
     bind_forest,
+    count_borders,
     hash_of_code,
     read_forest,
     read_forests,

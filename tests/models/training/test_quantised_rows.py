@@ -10,8 +10,7 @@ import pytest
 from catboost import Pool
 
 from recsys_cli.configs.sections import RankerSettings
-from recsys_cli.models.reranking.catboost_json import open_trees
-from recsys_cli.models.reranking.tree_ensemble import as_numbers, bind_forest
+from recsys_cli.models.reranking.tree_ensemble import as_numbers, bind_forest, open_trees
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise, row_weights
 from recsys_cli.models.training.ranker_training import Fitting, continue_ranker, fit_ranker, refit_ranker
