@@ -119,12 +119,12 @@ def _download(store: Store, there: StoredObject, target: Path) -> None:
     logger.info("downloading {}/{}, {:,} bytes", store.uri, there.name, there.size)
     if target.is_dir():
         shutil.rmtree(target)  # the key was a folder before
-    with replacing(target) as part:
-        store.download(there.name, part)
-        size = part.stat().st_size
+    with replacing(target) as partial:
+        store.download(there.name, partial)
+        size = partial.stat().st_size
         if size != there.size:
             raise StoreError(f"{store.uri}/{there.name}: only {size:,} of {there.size:,} bytes arrived")
-        sha256 = _stamp(part)
+        sha256 = _stamp(partial)
     write_sealed_json(_state_of(target), asdict(_CopyRecord(target.name, there.identity, size, sha256)))
 
 

@@ -101,7 +101,7 @@ def best_sums(
     viewed: np.ndarray,
     wanted: int,
 ) -> np.ndarray:
-    """Return the eligible, unviewed items with the largest positive sums of taste x weight over a user's items.
+    """Return the eligible, unviewed items with the largest positive sums of taste x weight per user.
 
     Args:
         taste: (all users, items); weights: (items, items), without negative cells.

@@ -24,16 +24,16 @@ def replacing(target: Path) -> Iterator[Path]:
 
     Raises: OutputError if the folder cannot be written.
     """
-    part = target.with_name(f".{target.name}.part")
+    partial = target.with_name(f".{target.name}.part")
     with as_output_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            yield part
-            sync(part)
-            os.replace(part, target)
+            yield partial
+            sync(partial)
+            os.replace(partial, target)
             sync(target.parent)
         finally:
-            part.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -44,17 +44,17 @@ def staging_folder(parent: Path) -> Iterator[Path]:
 
     Raises: OutputError if it cannot be made or written.
     """
-    part = parent / f".{secrets.token_hex(8)}.part"
+    partial = parent / f".{secrets.token_hex(8)}.part"
     with as_output_error(parent), ExitStack() as locks:
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent, wait=True):
             _remove_abandoned(parent)
-            part.mkdir()
-            locks.enter_context(_locked(part, wait=True))
+            partial.mkdir()
+            locks.enter_context(_locked(partial, wait=True))
         try:
-            yield part
+            yield partial
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def remove_abandoned(parent: Path) -> None:
@@ -84,7 +84,7 @@ def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
-def put_folder(part: Path, target: Path) -> None:
+def put_folder(partial: Path, target: Path) -> None:
     """Rename a staged folder to `target`, synced to the disk; an earlier folder of that name is removed.
 
     At every moment the name means either the old folder or the new one.
@@ -92,16 +92,16 @@ def put_folder(part: Path, target: Path) -> None:
     Raises: OutputError if it cannot be done.
     """
     with as_output_error(target):
-        for file in sorted(part.iterdir()):
+        for file in sorted(partial.iterdir()):
             sync(file)
-        sync(part)
+        sync(partial)
         if target.exists():
-            _exchange(part, target)
+            _exchange(partial, target)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(part, target)
+            os.replace(partial, target)
         sync(target.parent)
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> None:

@@ -18,8 +18,8 @@ def write_json(target: Path, value: Any) -> None:
 
     Raises: OutputError if it cannot be written.
     """
-    with replacing(target) as part:
-        part.write_bytes(_json_bytes(value))
+    with replacing(target) as partial:
+        partial.write_bytes(_json_bytes(value))
 
 
 def read_json(path: Path) -> Any:
@@ -35,8 +35,8 @@ def write_sealed_json(target: Path, value: Mapping[str, Any]) -> None:
 
     Raises: OutputError if it cannot be written.
     """
-    with replacing(target) as part:
-        part.write_bytes(sealed(value))
+    with replacing(target) as partial:
+        partial.write_bytes(sealed(value))
 
 
 def read_sealed_json(path: Path) -> dict[str, Any]:

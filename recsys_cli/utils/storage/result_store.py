@@ -143,16 +143,16 @@ class Results:
         if wanted <= sound == set(there):
             return
         held = {one.name for one in self.store.found(f"{name}/{current['key']}")}
-        with staging_folder(self.folder) as part:
+        with staging_folder(self.folder) as staged:
             for file in sound:
-                os.link(there[file], part / file)
+                os.link(there[file], staged / file)
             for file in wanted - sound:
                 place = f"{name}/{current['key']}/{file}"
                 if place in held:
-                    self.store.download(place, part / file)
-                if not _matches(part / file, files[file]):
+                    self.store.download(place, staged / file)
+                if not _matches(staged / file, files[file]):
                     logger.warning("{}/{} is missing or damaged", self.store.uri, place)
-            put_folder(part, target)
+            put_folder(staged, target)
 
     @contextmanager
     def _as_output_error(self) -> Iterator[None]:

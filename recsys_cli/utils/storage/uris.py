@@ -10,7 +10,9 @@ STORES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # scheme and extra: the m
 WEB = ("https", "http")
 COPIES = ".remote"  # folder of a workspace: copies of what is in stores and on the web
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_PARTS = re.compile(r"(?s:([^:]*://)([^/?#]*@)?([^/?#]*)([^?#]*)(.*))")  # scheme, user, host, path, the rest
+_COMPONENTS = re.compile(
+    r"(?s:([^:]*://)([^/?#]*@)?([^/?#]*)([^?#]*)(.*))"
+)  # scheme, user, host, path, the rest
 _DRIVE = re.compile(
     r"https://(?:drive|docs)\.google\.com/(?:file/d/|(?:open|uc)\?(?:.*&)?id=)([\w-]{10,})", re.ASCII
 )
@@ -99,5 +101,5 @@ def web_folder_of(uri: str, root: Path) -> Path:
 
 def _split(uri: str) -> tuple[str, str, str, str, str]:
     """Return scheme with `://`, user with `@`, host, path, and query with fragment; any may be empty."""
-    found = _PARTS.match(uri)
+    found = _COMPONENTS.match(uri)
     return found.groups("") if found else ("", "", "", uri, "")  # type: ignore[return-value]
