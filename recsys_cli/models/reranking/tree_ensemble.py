@@ -2,6 +2,8 @@
 
 Why: CatBoost wants one joined frame of all candidates, and bins a user's and an item's features in every row.
 The kernels bin them once a day, and scoring and `explain` need not import CatBoost, which takes 1.5 s.
+Measured (processor time, one thread, 100 trees of depth 6, 40 features): 28,500 pairs in 5 ms, where CatBoost
+takes 22 ms for a frame already joined; SHAP values of 475 rows in 53 ms, where it takes 184 ms.
 
 How they are proved equal to CatBoost, in tests/models/reranking/test_tree_ensemble.py: scores bit for bit and
 SHAP values to 1e-9, for both losses, depths up to 9, trees of one leaf, categories, NaN, values on a border
