@@ -80,7 +80,7 @@ def test_every_command_and_option_exists(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_every_option_that_stands_alone_is_one_of_a_command(name: str) -> None:
     known = {one for path in COMMANDS for one in options(*path)} | GLOBAL_OPTIONS
-    known |= {"--preset", "--quick", "--peer", "--data"}  # of the tests' own programs
+    known |= {"--quick", "--peer", "--data", "--seeds"}  # of the tests' own programs
     for span in SPAN.findall(FENCE.sub("", text_of(name))):
         if span.startswith("-"):
             assert set(OPTION.findall(span)) <= known, span
