@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
 from recsys_cli.pipelines.score import ScoreReport
 from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import RecsysError, UsageError
 
 
@@ -32,7 +33,7 @@ def days_from(first: date, last: date) -> list[date]:
 
 def days_without_lists(workspace: Workspace, days: Sequence[date]) -> list[date]:
     """Return those of the days that have no complete recommendations."""
-    return [day for day in days if published_manifest(workspace.recommendations(day)) is None]
+    return [day for day in days if published_manifest(ScoringDay(workspace, day)) is None]
 
 
 def score_days(days: Sequence[date], score: Callable[[date], ScoreReport]) -> Iterator[ScoredDay]:

@@ -1,7 +1,6 @@
 """`batch`: the whole night of a day, step by step, in one process."""
 
 from dataclasses import dataclass
-from datetime import date
 
 from recsys_cli.pipelines.check import check_before_run
 from recsys_cli.pipelines.features import write_features
@@ -12,10 +11,10 @@ from recsys_cli.pipelines.workspace.feature_store import (
     Partition,
     ReadInputs,
     has_features,
-    inputs_fingerprint,
 )
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.progress import Progress, silent
 
 
@@ -35,17 +34,18 @@ def run_batch(
     Raises: InputError, ModelError or OutputError with every problem that the check found; then as
         `write_features` and `score_users` do.
     """
-    inputs = _check(workspace, request.day, run)
-    features = write_features(workspace, request.day, run.stages, inputs)
+    day = ScoringDay(workspace, request.day)
+    inputs = _check(day, run)
+    features = write_features(day, run.stages, inputs)
     del inputs  # scoring reads the features: the tables need not stay in memory
     return BatchReport(features, score_users(workspace, request, run, progress))
 
 
-def _check(workspace: Workspace, day: date, run: Run) -> ReadInputs | None:
+def _check(day: ScoringDay, run: Run) -> ReadInputs | None:
     """Return the day's inputs, read and checked; None where they were checked for features that are there."""
     with run.stages.stage("check"):
-        with all_problems(workspace, day):
-            if has_features(workspace, day):
+        with all_problems(day):
+            if has_features(day):
                 return None
-            fingerprint = inputs_fingerprint(workspace, day)
-        return ReadInputs(fingerprint, check_before_run(workspace, day))
+            fingerprint = day.inputs_fingerprint()
+        return ReadInputs(fingerprint, check_before_run(day))

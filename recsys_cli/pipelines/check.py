@@ -23,7 +23,8 @@ from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
 from recsys_cli.pipelines.workspace.inputs import with_external
 from recsys_cli.pipelines.workspace.layout import Workspace
-from recsys_cli.pipelines.workspace.promoted_model import kept_settings_problems, open_bundle
+from recsys_cli.pipelines.workspace.promoted_model import open_bundle, trained_settings_problems
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
 from recsys_cli.utils.storage.folders import nearest_existing
@@ -63,67 +64,69 @@ class Inspection:
     problems: Mapping[type[RecsysError], list[Problem]]
 
 
-def check_workspace(workspace: Workspace, day: date) -> CheckReport:
+def check_workspace(day: ScoringDay) -> CheckReport:
     """Look at the inputs, their age, the promoted model and the output folders; collect, never stop.
 
     Raises: SettingsError for an expression of the settings that does not parse.
     """
-    found = inspect_workspace(workspace, day).problems.values()
+    found = inspect_workspace(day).problems.values()
     problems = [problem for several in found for problem in several]
-    return CheckReport(day, sorted(problems, key=lambda problem: problem.severity))
+    return CheckReport(day.date, sorted(problems, key=lambda problem: problem.severity))
 
 
-def check_before_run(workspace: Workspace, day: date) -> Tables:
+def check_before_run(day: ScoringDay) -> Tables:
     """Return the day's tables, read once; log every warning.
 
     Raises: an InputError, ModelError or OutputError with every problem that would stop a run; SettingsError
         for an expression of the settings that does not parse.
     """
-    found = inspect_workspace(workspace, day)
+    found = inspect_workspace(day)
     problems = [problem for several in found.problems.values() for problem in several]
     for kind, several in found.problems.items():
         if any(problem.severity == "error" for problem in several):
             raise_errors(problems, kind, "that stop the run")
     raise_or_warn(problems)
     assert found.tables is not None
-    return with_external(found.tables, workspace, [day])
+    return with_external(found.tables, day.workspace, [day.date])
 
 
-def inspect_workspace(workspace: Workspace, day: date) -> Inspection:
+def inspect_workspace(day: ScoringDay) -> Inspection:
     """Read the inputs and look at the model and the output folders.
 
     Raises: SettingsError for an expression of the settings that does not parse.
     """
+    workspace = day.workspace
     settings = workspace.settings
     tables, problems = inspect_tables(
-        settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude
+        settings.data, workspace.root, day.date, settings.timezone, settings.scoring.exclude
     )
     if tables is not None:
         age_days = newest_event_age(tables).total_seconds() / _SECONDS_A_DAY
-        problems += freshness_problems(age_days, settings.data, day)
+        problems += freshness_problems(age_days, settings.data, day.date)
         problems += eligibility_problems(
-            tables.items, day, shown_path(settings.data.items.path, workspace.root)
+            tables.items, day.date, shown_path(settings.data.items.path, workspace.root)
         )
-    problems += _external_problems(workspace, day, tables)
+    problems += _external_problems(day, tables)
     by_kind: dict[type[RecsysError], list[Problem]] = {
         InputError: problems,
-        ModelError: _model_problems(workspace, day, tables),
-        OutputError: _output_problems(workspace, day),
+        ModelError: _model_problems(day, tables),
+        OutputError: _output_problems(day),
     }
     return Inspection(tables, by_kind)
 
 
-def _external_problems(workspace: Workspace, day: date, tables: Tables | None) -> list[Problem]:
-    """Tell what is wrong with the day's external candidates.
+def _external_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
+    """Return what is wrong with the day's external candidates.
 
     What is wrong with those that a training on the day would learn from is a warning.
     """
-    settings, ranking = EXTERNAL.section(workspace.settings.candidates), workspace.settings.ranker
+    root, settings = day.workspace.root, EXTERNAL.section(day.workspace.settings.candidates)
+    ranking = day.workspace.settings.ranker
     if not settings.is_on():
         return []
-    rows, problems = inspect_external(settings, workspace.root, [day])
-    cuts = label_cuts(day, ranking.label_days, ranking.label_windows)
-    doubts = inspect_external(settings, workspace.root, cuts)[1]
+    rows, problems = inspect_external(settings, root, [day.date])
+    cuts = label_cuts(day.date, ranking.label_days, ranking.label_windows)
+    doubts = inspect_external(settings, root, cuts)[1]
     problems += [
         replace(doubt, what=f"`train --date {day}` would stop: {doubt.what}", severity="warning")
         for doubt in doubts
@@ -133,18 +136,19 @@ def _external_problems(workspace: Workspace, day: date, tables: Tables | None) -
     return problems
 
 
-def _model_problems(workspace: Workspace, day: date, tables: Tables | None) -> list[Problem]:
-    """Tell of a promoted model that cannot serve the day; that there is none yet is a warning."""
+def _model_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
+    """Return what keeps the promoted model from scoring the day; that there is none yet is a warning."""
+    workspace = day.workspace
     try:
         promoted_version(workspace.models)
     except ModelError as error:
-        return [_told(error, "error" if is_pointed(workspace.models) else "warning")]
+        return [_as_problem(error, "error" if is_pointed(workspace.models) else "warning")]
     try:
-        bundle = open_bundle(workspace, day)
-        kept = kept_settings_problems(workspace, bundle)
-        return kept if tables is None else kept + _fit_problems(workspace, bundle, tables)
+        bundle = open_bundle(day)
+        warnings = trained_settings_problems(workspace, bundle)
+        return warnings if tables is None else warnings + _fit_problems(workspace, bundle, tables)
     except ModelError as error:
-        return [_told(error, "error")]
+        return [_as_problem(error, "error")]
 
 
 def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[Problem]:
@@ -160,12 +164,13 @@ def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[
     ]
 
 
-def _output_problems(workspace: Workspace, day: date) -> list[Problem]:
-    """Tell of output folders that cannot be made or written; nothing is tried."""
+def _output_problems(day: ScoringDay) -> list[Problem]:
+    """Return the output folders that cannot be made or written; nothing is tried."""
+    workspace = day.workspace
     folders = {
         "features": workspace.partitions.folder,
         "models": workspace.models.folder,
-        "recommendations": workspace.published.folder / f"date={day}",
+        "recommendations": workspace.published.folder / day.name,
         "runs": workspace.runs,
     }
     problems = []
@@ -182,5 +187,5 @@ def _output(path: Path, what: str, name: str) -> Problem:
     return Problem(str(path), what, f"make it a folder that can be written, or set output.{name} to one")
 
 
-def _told(error: RecsysError, severity: Literal["error", "warning"]) -> Problem:
+def _as_problem(error: RecsysError, severity: Literal["error", "warning"]) -> Problem:
     return Problem(error.where, error.what, error.fix, severity)

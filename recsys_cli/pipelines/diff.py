@@ -1,36 +1,64 @@
-"""`diff`: what differs between two publications, and why as far as their records tell."""
+"""`diff`: what differs between two publications, and why, as far as their records show."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
+from pydantic import JsonValue
 
 from recsys_cli.pipelines.publication.comparison import OVERLAP, RBO, changes_between
-from recsys_cli.pipelines.publication.lookup import published_file, run_settings, titles_on
-from recsys_cli.pipelines.publication.recommendations_file import published_manifest
+from recsys_cli.pipelines.publication.lookup import RunSettings, published_file, run_settings, titles_on
+from recsys_cli.pipelines.publication.manifest import FileFacts
+from recsys_cli.pipelines.publication.recommendations_file import manifest_in
 from recsys_cli.pipelines.publication.validation import read_facts
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
-from recsys_cli.utils.columns import ITEM_ID, TITLE
-from recsys_cli.utils.dates import parse_day
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
+from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import InputError
 
 _NO_CAUSES = ("gates.", "runtime.", "evaluation.")  # settings that change no list
 _NAMED = 10  # users and items
-_FACTS = ("date", "all_users", "model_version", "features_content_hash", "index", "shortlist", "top_k")
+_MADE_WITH: Mapping[str, Callable[[FileFacts], object]] = {
+    "date": lambda facts: str(facts.day),
+    "all_users": lambda facts: facts.all_users,
+    "model_version": lambda facts: facts.model_version,
+    "features_content_hash": lambda facts: facts.features_content_hash,
+    "index": lambda facts: facts.index,
+    "shortlist": lambda facts: facts.shortlist,
+    "top_k": lambda facts: facts.top_k,
+}
+
+
+@dataclass(frozen=True)
+class ChangedItem:
+    """An item, and how many lists of `a` and of `b` hold it."""
+
+    item_id: int | str
+    a: int
+    b: int
+    title: str | None
+
+
+@dataclass(frozen=True)
+class ChangedUser:
+    """A user, and how much the two lists agree: share of the same items, rank-biased overlap."""
+
+    user_id: int | str
+    overlap: float
+    rbo: float
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs between the lists of `a` and `b`; every part is plain data, ready for JSON.
+    """What differs between the lists of `a` and `b`.
 
     Attributes:
         overlap, rbo: mean and quantiles over the users who have a list in both.
         coverage: distinct items of each.
-        won, lost: the items whose number of lists grew, and fell, most: item_id, title, a, b.
-        most_changed: the users with the smallest rank-biased overlap: user_id, overlap, rbo.
+        won, lost: the items whose number of lists grew, and fell, most.
+        most_changed: the users with the smallest rank-biased overlap.
         causes: by name, what the two were made with where that differs.
         settings: by dotted key, the two runs' values where they differ.
         without_settings: the files of whose runs no record is there: their settings are not compared.
@@ -45,11 +73,11 @@ class Difference:
     overlap: dict[str, float | None]
     rbo: dict[str, float | None]
     coverage: dict[str, int]
-    won: list[dict[str, Any]]
-    lost: list[dict[str, Any]]
-    most_changed: list[dict[str, Any]]
-    causes: dict[str, list[Any]]
-    settings: dict[str, list[Any]]
+    won: list[ChangedItem]
+    lost: list[ChangedItem]
+    most_changed: list[ChangedUser]
+    causes: dict[str, list[object]]
+    settings: dict[str, list[JsonValue]]
     without_settings: list[str]
 
     @property
@@ -63,11 +91,11 @@ def diff(workspace: Workspace, one: str, other: str) -> Difference:
 
     Raises: UsageError where one of them means none; InputError for files that cannot be compared.
     """
-    a, b = (published_file(workspace, what) for what in (one, other))
-    facts = [_facts(file) for file in (a, b)]
+    a, b = (published_file(workspace, named) for named in (one, other))
+    facts = _facts(a), _facts(b)
     changes = changes_between(a, b, _NAMED)
     items = pl.DataFrame() if changes.items is None else changes.items
-    settings = [_settings(workspace, file) for file in (a, b)]
+    settings = _settings(workspace, a), _settings(workspace, b)
     gain = pl.col("b") - pl.col("a")
     titles = _titles(workspace, facts[0]) | _titles(workspace, facts[1])
     return Difference(
@@ -80,47 +108,65 @@ def diff(workspace: Workspace, one: str, other: str) -> Difference:
         overlap={"mean": changes.mean(OVERLAP), **changes.quantiles(OVERLAP)},
         rbo={"mean": changes.mean(RBO), **changes.quantiles(RBO)},
         coverage={side: int((items[side] > 0).sum()) if len(items) else 0 for side in ("a", "b")},
-        won=_named(items.filter(gain > 0).sort(gain, ITEM_ID, descending=[True, False]), titles),
-        lost=_named(items.filter(gain < 0).sort(gain, ITEM_ID), titles),
-        most_changed=[] if changes.most_changed is None else changes.most_changed.to_dicts(),
-        causes={
-            name: [told.get(name) for told in facts]
-            for name in _FACTS
-            if facts[0].get(name) != facts[1].get(name)
-        },
-        settings=_changed_settings(settings),
-        without_settings=[str(file) for file, told in zip((a, b), settings, strict=True) if not told],
+        won=_changed_items(items.filter(gain > 0).sort(gain, ITEM_ID, descending=[True, False]), titles),
+        lost=_changed_items(items.filter(gain < 0).sort(gain, ITEM_ID), titles),
+        most_changed=_changed_users(changes.most_changed),
+        causes=_causes(*facts),
+        settings=_changed_settings(*settings),
+        without_settings=[str(file) for file, found in zip((a, b), settings, strict=True) if not found],
     )
 
 
-def _facts(file: Path) -> Mapping[str, Any]:
-    """Return what a file tells of itself; nothing where it was not written by `recsys score`."""
+def _facts(file: Path) -> FileFacts | None:
+    """Return what a file says of itself; None where it was not written by `recsys score`."""
     try:
-        return read_facts(file) or {}
+        return read_facts(file)
     except (OSError, pa.ArrowException, ValueError) as error:
         raise InputError(
             f"it cannot be read: {error}", where=str(file), fix="name a file of recommendations"
         ) from None
 
 
-def _settings(workspace: Workspace, file: Path) -> dict[str, Any]:
+def _causes(a: FileFacts | None, b: FileFacts | None) -> dict[str, list[object]]:
+    """Return, by name, what two files were made with where that differs."""
+    pairs = {
+        name: [made_with(facts) if facts else None for facts in (a, b)]
+        for name, made_with in _MADE_WITH.items()
+    }
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _settings(workspace: Workspace, file: Path) -> RunSettings:
     """Return the settings that a file was made with; none where no record of its run is there."""
     if file.parent.parent.resolve() == workspace.runs.resolve():  # a rejected one
-        return run_settings(workspace, {"run_id": file.parent.name})
-    manifest = published_manifest(file.parent) if file.name == RECOMMENDATIONS else None
-    return run_settings(workspace, manifest or {})
+        return run_settings(workspace, file.parent.name)
+    manifest = manifest_in(file.parent) if file.name == RECOMMENDATIONS else None
+    return run_settings(workspace, None if manifest is None else manifest.run_id)
 
 
-def _changed_settings(told: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    if not all(told):
+def _changed_settings(a: RunSettings, b: RunSettings) -> dict[str, list[JsonValue]]:
+    if not a or not b:
         return {}
-    keys = sorted(key for key in set(told[0]) | set(told[1]) if not key.startswith(_NO_CAUSES))
-    return {key: [one.get(key) for one in told] for key in keys if told[0].get(key) != told[1].get(key)}
+    keys = sorted(key for key in set(a) | set(b) if not key.startswith(_NO_CAUSES))
+    return {key: [a.get(key), b.get(key)] for key in keys if a.get(key) != b.get(key)}
 
 
-def _named(items: pl.DataFrame, titles: Mapping[Any, str | None]) -> list[dict[str, Any]]:
-    return [{**row, TITLE: titles.get(row[ITEM_ID])} for row in items.head(_NAMED).to_dicts()]
+def _changed_items(items: pl.DataFrame, titles: Mapping[int | str, str | None]) -> list[ChangedItem]:
+    return (
+        [
+            ChangedItem(item_id, a, b, titles.get(item_id))
+            for item_id, a, b in items.head(_NAMED).select(ITEM_ID, "a", "b").iter_rows()
+        ]
+        if len(items)
+        else []
+    )
 
 
-def _titles(workspace: Workspace, facts: Mapping[str, Any]) -> dict[Any, str | None]:
-    return titles_on(workspace, parse_day(str(facts["date"]))) if "date" in facts else {}
+def _changed_users(users: pl.DataFrame | None) -> list[ChangedUser]:
+    if users is None:
+        return []
+    return [ChangedUser(*row) for row in users.select(USER_ID, OVERLAP, RBO).iter_rows()]
+
+
+def _titles(workspace: Workspace, facts: FileFacts | None) -> dict[int | str, str | None]:
+    return {} if facts is None else titles_on(ScoringDay(workspace, facts.day))

@@ -1,16 +1,12 @@
 """`features`: the feature store's partition of a day."""
 
-from datetime import date
-
 from recsys_cli.pipelines.workspace.feature_store import Partition, ReadInputs, open_features
-from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.stage_timer import StageTimer
 from recsys_cli.utils.storage.locks import locked
 
 
-def write_features(
-    workspace: Workspace, day: date, stages: StageTimer, read: ReadInputs | None = None
-) -> Partition:
+def write_features(day: ScoringDay, stages: StageTimer, read: ReadInputs | None = None) -> Partition:
     """Write the partition of `day`, unless it is there for the same inputs, and return it.
 
     Args:
@@ -18,5 +14,5 @@ def write_features(
 
     Raises: LockedError where another run has the day; InputError and OutputError as `open_features` does.
     """
-    with locked(workspace.lock(f"date={day}"), f"the features of {day}"), stages.stage("features"):
-        return open_features(workspace, day, read=read)
+    with locked(day.lock, f"the features of {day}"), stages.stage("features"):
+        return open_features(day, read=read)

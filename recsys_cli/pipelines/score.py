@@ -1,27 +1,31 @@
 """`score`: candidates → seen filter → features → ranker → top k for every user, published as one file."""
 
 import shutil
-from dataclasses import asdict, dataclass, replace
-from datetime import date
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from loguru import logger
 
 from recsys_cli.models.candidates.registry import popularity_sources, sources_on
+from recsys_cli.pipelines.publication.manifest import (
+    PublicationManifest,
+    ReuseDecision,
+    ReuseSample,
+    RunFacts,
+)
 from recsys_cli.pipelines.publication.recommendations_file import check_file, publish, published_manifest
-from recsys_cli.pipelines.scoring.checkpoint import Unfinished, open_unfinished, remove_forgotten
+from recsys_cli.pipelines.scoring.checkpoint import Checkpoint, open_checkpoint, remove_abandoned
 from recsys_cli.pipelines.scoring.disk_space import check_room
-from recsys_cli.pipelines.scoring.incremental import Carried, changed_users, earlier_lists
+from recsys_cli.pipelines.scoring.incremental import ReusedLists, changed_users, earlier_lists
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.scoring.local_engine import Ranking
 from recsys_cli.pipelines.scoring.preflight import all_problems
-from recsys_cli.pipelines.scoring.publish_gates import Waiting, pass_gates
+from recsys_cli.pipelines.scoring.publish_gates import StagedLists, check_gates
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import check_unchanged
-from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
+from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
-from recsys_cli.utils.columns import ELIGIBLE
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.storage.folders import check_writable
@@ -30,12 +34,32 @@ from recsys_cli.utils.storage.locks import locked
 
 @dataclass(frozen=True)
 class ScoreReport:
-    """A published, or already complete, scoring run."""
+    """A published, or already complete, scoring run.
 
-    day: date
+    Attributes:
+        published: where the file belongs, as a message shows it.
+    """
+
+    day: ScoringDay
     path: Path
-    manifest: dict[str, Any]
+    manifest: PublicationManifest
     already_complete: bool
+
+    @property
+    def published(self) -> str:
+        """Where the file belongs, as a message shows it."""
+        results = self.day.workspace.published
+        return results.location_of(self.day.name) if results.store else str(self.path)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the report as a JSON object."""
+        manifest = self.manifest.as_stored() if self.already_complete else self.manifest.as_json()
+        return {
+            **manifest,
+            "path": str(self.path),
+            "published": self.published,
+            "already_complete": self.already_complete,
+        }
 
 
 def score_users(
@@ -45,111 +69,115 @@ def score_users(
 
     Raises: ModelError, InputError, OutputError, LockedError; the old file then stays as it was.
     """
-    day, published = request.day, workspace.published
-    with all_problems(workspace, day):
-        folder = workspace.recommendations(day)
-        check_writable(folder)
-        published.check_reachable()
-    with locked(workspace.lock(f"date={day}"), f"the recommendations of {day}", request.lock_wait):
-        with all_problems(workspace, day):
-            job = open_job(workspace, request, run)
-        before = published_manifest(folder)
+    day = ScoringDay(workspace, request.day)
+    with all_problems(day):
+        check_writable(day.recommendations)
+        workspace.published.check_reachable()
+    with locked(day.lock, f"the recommendations of {day}", request.lock_wait):
+        with all_problems(day):
+            job = open_job(day, request, run)
+        before = published_manifest(day)
         if before is not None and _is_complete(job, before):
             return _complete(job, before)
         _refuse_to_replace_all_by_some(job, before)
-        check_room(workspace.staged(day), job.partition.features, job.users(), request.top_k)
+        check_room(day.staged, job.partition.features, job.users(), request.top_k)
         ranking = job.open()
-        job, since = _with_carried(job, ranking)
+        job, reuse = _with_reused_lists(job, ranking)
         if before is not None and _is_complete(job, before):
             return _complete(job, before)
-        manifest = _rank_and_publish(job, ranking, since, progress)
-        remove_forgotten(workspace, day)
-    return ScoreReport(day, folder / RECOMMENDATIONS, manifest, already_complete=False)
+        manifest = _rank_and_publish(job, ranking, reuse, progress)
+        remove_abandoned(day)
+    return ScoreReport(day, day.file, manifest, already_complete=False)
 
 
 def _rank_and_publish(
-    job: Job, ranking: Ranking, since: dict[str, Any], progress: Progress
-) -> dict[str, Any]:
-    """Write the lists, hold them against the gates, and publish them; return the manifest.
-
-    Args:
-        since: what the manifest tells of lists that were kept.
-    """
-    workspace, run, day = job.workspace, job.run, job.request.day
-    with open_unfinished(workspace.staged(day), job.work) as unfinished:
-        facts = _facts(job, _score_parts(job, ranking, unfinished, progress))
-        check_unchanged(workspace, job.partition)
+    job: Job, ranking: Ranking, reuse: ReuseDecision | None, progress: Progress
+) -> PublicationManifest:
+    """Write the lists, check them against the gates, and publish them; return the manifest."""
+    run, day = job.run, job.day
+    with open_checkpoint(day.staged, job.work) as checkpoint:
+        facts = job.facts(_score_batches(job, ranking, checkpoint, progress))
+        check_unchanged(day, job.partition)
         with run.stages.stage("gates"):
-            check_file(unfinished.staged, facts)
-            waiting = Waiting(day, unfinished.staged, facts, ranking, job.users())
-            gates = pass_gates(waiting, workspace, run.folder / "rejected.parquet")
+            check_file(checkpoint.staged, facts)
+            lists = StagedLists(day, checkpoint.staged, facts, ranking, job.users())
+            gates = check_gates(lists, run.folder / "rejected.parquet")
         with run.stages.stage("publish"):
-            told = {**_run_facts(run), **since, "gates": gates}
-            return publish(unfinished.staged, workspace.published, facts, told)
+            return publish(checkpoint.staged, day.workspace.published, facts, _run_facts(run, reuse, gates))
 
 
-def _is_complete(job: Job, manifest: dict[str, Any]) -> bool:
-    """Tell whether the lists that are published are those that the job would write."""
-    return bool(manifest["key"] == job.key) and not job.request.force
+def _is_complete(job: Job, manifest: PublicationManifest) -> bool:
+    """Return whether the lists that are published are those that the job would write."""
+    return manifest.key == job.key and not job.request.force
 
 
-def _complete(job: Job, manifest: dict[str, Any]) -> ScoreReport:
-    workspace, day = job.workspace, job.request.day
-    logger.info("the recommendations of {} are complete", day)
-    shutil.rmtree(workspace.staged(day), ignore_errors=True)
-    return ScoreReport(day, workspace.recommendations(day) / RECOMMENDATIONS, manifest, already_complete=True)
+def _complete(job: Job, manifest: PublicationManifest) -> ScoreReport:
+    logger.info("the recommendations of {} are complete", job.day)
+    shutil.rmtree(job.day.staged, ignore_errors=True)
+    return ScoreReport(job.day, job.day.file, manifest, already_complete=True)
 
 
-def _with_carried(job: Job, ranking: Ranking) -> tuple[Job, dict[str, Any]]:
-    """Return the job with the lists that may be carried over, and what the manifest tells of it.
+def _with_reused_lists(job: Job, ranking: Ranking) -> tuple[Job, ReuseDecision | None]:
+    """Return the job with the lists of an earlier day that it may reuse, and what was decided about them.
 
-    They may where a sample of them differs little from what a full run gives now.
+    It may where a sample of them differs little from what a full run gives now.
     """
-    since, settings = job.request.changed_since, job.workspace.settings
-    if since is None:
-        return job, {}
+    if job.request.changed_since is None:
+        return job, None
+    since = ScoringDay(job.workspace, job.request.changed_since)
     with job.run.stages.stage("what changed"):
-        lists = earlier_lists(job.workspace, since, job.asked())
+        lists = earlier_lists(since, job.terms())
         if isinstance(lists, str):
-            return _ranked_anew(job, since, lists)
-        carried = Carried(lists, ranking.features, changed_users(ranking.features, lists))
-        users = carried.sample()
-        sampled = carried.compared(job.ranked(ranking, users, silent), users)
-    told = {"date": str(since), "changed": len(carried.changed), "sample": asdict(sampled)}
-    most = settings.scoring.max_stale_lists
-    if sampled.differing > most:
-        why = (
-            f"{sampled.differing:.1%} of {sampled.users:,} carried lists differ from a full run's, more than "
-            f"scoring.max_stale_lists = {most}"
-        )
-        return _ranked_anew(job, since, why, **told)
-    return replace(job, carried=carried), {"changed_since": {**told, "all_ranked_because": None}}
+            logger.warning("all users are ranked: {}", lists)
+            return job, ReuseDecision(day=since.date, all_ranked_because=lists)
+        reused = ReusedLists(lists, ranking.features, changed_users(ranking.features, lists))
+        users = reused.sample()
+        sample = reused.compared(job.ranked(ranking, users, silent), users)
+    reason = _too_different(sample, job.workspace.settings.scoring.max_stale_lists)
+    decision = ReuseDecision(
+        day=since.date, changed=len(reused.changed), sample=sample, all_ranked_because=reason
+    )
+    if reason is None:
+        return replace(job, reused=reused), decision
+    logger.warning("all users are ranked: {}", reason)
+    return job, decision
 
 
-def _ranked_anew(job: Job, since: date, why: str, **told: Any) -> tuple[Job, dict[str, Any]]:
-    logger.warning("all users are ranked: {}", why)
-    return job, {"changed_since": {"date": str(since), **told, "all_ranked_because": why}}
+def _too_different(sample: ReuseSample, most: float) -> str | None:
+    """Return why lists with such a sample cannot be reused; None where they can."""
+    if sample.differing <= most:
+        return None
+    return (
+        f"{sample.differing:.1%} of {sample.users:,} reused lists differ from a full run's, more than "
+        f"scoring.max_stale_lists = {most}"
+    )
 
 
-def _score_parts(job: Job, ranking: Ranking, unfinished: Unfinished, progress: Progress) -> ScoreCounts:
+def _score_batches(job: Job, ranking: Ranking, checkpoint: Checkpoint, progress: Progress) -> ScoreCounts:
     """Write the lists of all users, those first that a killed run has finished."""
     stages, users = job.run.stages, job.users()
-    stage = job.bundle.model.stage
-    counts = ScoreCounts(job.request.top_k, popularity_sources(stage.settings))
-    on = sources_on(stage.settings, filter_viewed=stage.filter_viewed)
-    with job.writer(unfinished.staged) as writer:
-        for part in unfinished.finished():
-            writer.write(part.top)
-            counts.add(part)
-        if unfinished.users:
-            logger.info("going on behind {} users whose lists an earlier run had ranked", unfinished.users)
-        rest = users[unfinished.users :]
-        for part in job.parts(ranking, rest, progress):
+    popularity = popularity_sources(job.bundle.model.stage.settings)
+    counts = ScoreCounts(job.request.top_k, popularity)
+    with job.writer(checkpoint.staged) as writer:
+        for batch in checkpoint.finished():
+            writer.write(batch.top)
+            counts.add(batch)
+        if checkpoint.users:
+            logger.info("resuming after {} users whose lists an earlier run had ranked", checkpoint.users)
+        rest = users[checkpoint.users :]
+        for batch in job.batches(ranking, rest, progress):
             with stages.stage("write"):
-                unfinished.add(part)
-                writer.write(part.top)
-                counts.add(part)
-        writer.describe(_facts(job, counts))
+                checkpoint.add(batch)
+                writer.write(batch.top)
+                counts.add(batch)
+        writer.describe(job.facts(counts))
+    _warn_of_empty_lists(job, counts)
+    return counts
+
+
+def _warn_of_empty_lists(job: Job, counts: ScoreCounts) -> None:
+    stage = job.bundle.model.stage
+    on = sources_on(stage.settings, filter_viewed=stage.filter_viewed)
     if counts.empty_lists:
         logger.warning(
             "{} of {} users have no list: no source that is on proposes them an item that is new to them{}",
@@ -157,36 +185,21 @@ def _score_parts(job: Job, ranking: Ranking, unfinished: Unfinished, progress: P
             counts.users,
             "" if any(one.is_popularity for one in on) else "; popular ones would",
         )
-    return counts
 
 
-def _refuse_to_replace_all_by_some(job: Job, before: dict[str, Any] | None) -> None:
+def _refuse_to_replace_all_by_some(job: Job, before: PublicationManifest | None) -> None:
     request = job.request
-    if request.user_ids is not None and before is not None and before["all_users"] and not request.force:
+    if request.user_ids is not None and before is not None and before.all_users and not request.force:
         raise OutputError(
             f"the lists of all users are published for {request.day}; those of some would replace them",
-            where=str(job.workspace.recommendations(request.day)),
+            where=str(job.day.recommendations),
             fix="look at one user with `recsys explain USER_ID`, or give --force to replace the file",
         )
 
 
-def _run_facts(run: Run) -> dict[str, Any]:
+def _run_facts(run: Run, reuse: ReuseDecision | None, gates: dict[str, int | float]) -> RunFacts:
     """Return what tells two runs of the same work apart."""
-    return {"run_id": run.run_id, "started": run.started.isoformat(timespec="seconds")}
-
-
-def _facts(job: Job, counts: ScoreCounts) -> dict[str, Any]:
-    """Return what the same work always gives."""
-    features = job.partition.features
-    ids = features.user_ids
-    example = ids[counts.example or 0] if len(ids) else None
-    return {
-        "schema_version": 1,
-        "date": str(job.request.day),
-        "key": job.key,
-        "features_content_hash": job.partition.content_hash,
-        "example_user": example,
-        **job.asked(),
-        **({} if job.carried is None else {"carried": job.carried.facts()}),
-        **counts.facts(int(features.items[ELIGIBLE].sum())),
-    }
+    started = run.started.isoformat(timespec="seconds")
+    if reuse is None:
+        return RunFacts(run_id=run.run_id, started=started, gates=gates)
+    return RunFacts(run_id=run.run_id, started=started, changed_since=reuse, gates=gates)

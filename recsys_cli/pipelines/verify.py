@@ -1,12 +1,11 @@
 """`verify`: published recommendations re-hashed, re-read and held against all that they promise."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
+from recsys_cli.pipelines.publication.manifest import FileFacts, PublicationManifest, RunFacts
 from recsys_cli.pipelines.publication.recommendations_file import write_sidecars
 from recsys_cli.pipelines.publication.validation import file_problems, read_facts
 from recsys_cli.pipelines.workspace.layout import MANIFEST, SUCCESS
@@ -19,14 +18,26 @@ class Verification:
     """What was found of one publication.
 
     Attributes:
-        facts: what the file tells of itself, and its hash; empty where it cannot be read.
+        facts: what the file says of itself; None where it cannot be read; sha256: the file's hash, then.
         problems: of the file itself; sidecars: of the manifest and _SUCCESS beside it.
     """
 
     file: Path
-    facts: Mapping[str, Any]
+    facts: FileFacts | None
+    sha256: str | None
     problems: list[str]
     sidecars: list[str]
+
+    def as_json(self) -> dict[str, object]:
+        """Return what was found as a JSON object."""
+        facts = {} if self.facts is None else {**self.facts.as_stored(), "sha256": self.sha256}
+        return {
+            "schema_version": 1,
+            "path": str(self.file),
+            "problems": self.problems,
+            "sidecars": self.sidecars,
+            **facts,
+        }
 
 
 def verify(file: Path) -> Verification:
@@ -34,33 +45,36 @@ def verify(file: Path) -> Verification:
     try:
         facts = read_facts(file)
     except (OSError, pa.ArrowException, ValueError) as error:
-        return Verification(file, {}, [f"it cannot be read: {error}"], [])
+        return Verification(file, None, None, [f"it cannot be read: {error}"], [])
     if facts is None:
-        return Verification(file, {}, ["it is no file that `recsys score` has written"], [])
-    told = {**facts, "sha256": sha256_of(file)}
+        return Verification(file, None, None, ["it is no file that `recsys score` has written"], [])
+    sha256 = sha256_of(file)
     problems, sidecars = file_problems(file, facts), []
     try:
-        problems += _differences(read_sealed_json(file.with_name(MANIFEST)), told)
+        manifest = PublicationManifest.read(read_sealed_json(file.with_name(MANIFEST)))
+        problems += _differences(manifest, facts, sha256)
     except FileNotFoundError:
         sidecars.append(f"{MANIFEST} is missing")
     except (OSError, ValueError) as error:
         sidecars.append(f"{MANIFEST} cannot be trusted: {error}")
     if not file.with_name(SUCCESS).exists():
         sidecars.append(f"{SUCCESS} is missing")
-    return Verification(file, told, problems, sidecars)
+    return Verification(file, facts, sha256, problems, sidecars)
 
 
 def repair(found: Verification) -> Verification:
-    """Write the manifest and _SUCCESS of a whole file again, from what it tells of itself.
+    """Write the manifest and _SUCCESS of a whole file again, from what it says of itself.
 
     Raises: OutputError.
     """
-    facts = {name: value for name, value in found.facts.items() if name != "sha256"}
-    write_sidecars(found.file, facts, {"run_id": None, "started": None})
+    assert found.facts is not None
+    write_sidecars(found.file, found.facts, RunFacts(run_id=None, started=None))
     return verify(found.file)
 
 
-def _differences(manifest: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
-    """Tell of a manifest that is whole, and of another file."""
-    others = [name for name, value in told.items() if manifest.get(name) != value]
+def _differences(manifest: PublicationManifest, facts: FileFacts, sha256: str) -> list[str]:
+    """Return where a whole manifest is that of another file."""
+    expected = {**facts.as_stored(), "sha256": sha256}
+    beside = manifest.as_stored()
+    others = [name for name, value in expected.items() if beside.get(name) != value]
     return [f"it differs from its {MANIFEST} in {', '.join(others)}"] if others else []

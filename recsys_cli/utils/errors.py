@@ -77,3 +77,8 @@ class OutputError(RecsysError):
 
 class LockedError(RecsysError):
     exit_code = ExitCode.LOCKED
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text; its type's name where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

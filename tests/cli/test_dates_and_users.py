@@ -26,7 +26,7 @@ DAYS = [
     ("features", "2020-01-01", ExitCode.INPUT, "there is no event before 2020-01-01 00:00 UTC"),
     ("train", "2020-01-01", ExitCode.INPUT, "there is no event before 2020-01-01 00:00 UTC"),
     ("evaluate", "2020-01-01", ExitCode.INPUT, "there is no event before 2020-01-01 00:00 UTC"),
-    ("score", "2020-01-01", ExitCode.MODEL, "2020-01-01 is no future to it"),
+    ("score", "2020-01-01", ExitCode.MODEL, "has already seen 2020-01-01 and must not score it"),
     ("explain", "2020-01-01", ExitCode.USAGE, "nothing is published for 2020-01-01"),
     ("features", "2999-01-01", ExitCode.INPUT, "days old, the limit is 3650"),
     ("score", "9999-12-31", ExitCode.INPUT, "days old, the limit is 3650"),

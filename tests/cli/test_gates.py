@@ -106,7 +106,7 @@ def test_what_is_ranked_is_kept_for_looser_settings(
     refused = rejected(workspace).read_bytes()
     capsys.readouterr()
     assert main(["-v", "-C", str(workspace), *score]) == ExitCode.OK
-    assert "going on behind 60 users" in capsys.readouterr().err
+    assert "resuming after 60 users" in capsys.readouterr().err
     assert published(workspace)[FILE] == refused
     assert not (workspace / f".recommendations.staged/date={DAY}").exists()
 

@@ -74,7 +74,7 @@ def test_too_many_stale_lists_force_a_full_run_of_the_same_bytes(workspace: Path
     full = file(workspace)
     facts = told(*SINCE, "--force")
     assert facts["changed_since"]["sample"]["differing"] > 0.01
-    assert "carried lists differ from a full run's, more than scoring.max_stale_lists = 0.01" in (
+    assert "reused lists differ from a full run's, more than scoring.max_stale_lists = 0.01" in (
         facts["changed_since"]["all_ranked_because"]
     )
     assert "carried" not in facts and file(workspace) == full

@@ -25,6 +25,7 @@ from recsys_cli.pipelines.check import check_workspace
 from recsys_cli.pipelines.train import train_model
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import begin_run
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID
 from recsys_cli.utils.errors import ExitCode
 
@@ -67,7 +68,9 @@ def workspace_of(frames: dict[str, pl.DataFrame], root: Path, **data: Any) -> Wo
 
 
 def found(workspace: Workspace, day: date = DAY) -> list[tuple[str, str]]:
-    return [(problem.severity, problem.what) for problem in check_workspace(workspace, day).problems]
+    return [
+        (problem.severity, problem.what) for problem in check_workspace(ScoringDay(workspace, day)).problems
+    ]
 
 
 def contents(root: Path) -> dict[Path, bytes | None]:
@@ -132,7 +135,7 @@ def test_each_fault_is_named(table: str, change: pl.Expr, severity: str, what: s
     frames = tables()
     frames[table] = frames[table].with_columns(change)
 
-    problems = check_workspace(workspace_of(frames, tmp_path), DAY).problems
+    problems = check_workspace(ScoringDay(workspace_of(frames, tmp_path), DAY)).problems
 
     named = [one for one in problems if one.what != NO_MODEL[1]]
     assert [one.severity for one in named if one.what.startswith(what)] == [severity], named
@@ -209,17 +212,17 @@ def with_settings(workspace: Workspace, **changes: dict[str, Any]) -> Workspace:
 
 
 def model_problems(workspace: Workspace, day: date = DAY) -> list[Problem]:
-    return [one for one in check_workspace(workspace, day).problems if one.severity == "error"]
+    return [one for one in check_workspace(ScoringDay(workspace, day)).problems if one.severity == "error"]
 
 
 def test_a_model_that_fits_is_no_problem(trained: Workspace) -> None:
-    assert not check_workspace(trained, DAY).problems
+    assert not check_workspace(ScoringDay(trained, DAY)).problems
 
 
 def test_a_model_trained_after_the_date_is_an_error(trained: Workspace) -> None:
     (problem,) = model_problems(trained, date(2010, 11, 25))
 
-    assert "has learnt from events up to 2010-11-26: 2010-11-25 is no future to it" in problem.what
+    assert "has learnt from events up to 2010-11-26: 2010-11-25 must not score it" in problem.what
 
 
 def test_a_model_of_other_settings_is_an_error_for_each_difference(trained: Workspace) -> None:

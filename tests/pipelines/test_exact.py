@@ -17,6 +17,7 @@ from recsys_cli.models.two_stage import BoundDay, candidate_frame, open_items
 from recsys_cli.pipelines.explain import explain_user
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import open_bundle, open_fitting_features
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 
 DAY = date(2010, 11, 26)
 K, SHORTLIST = 10, 100
@@ -87,8 +88,8 @@ def off_the_shortlist(root: Path, user_id: str, published: pl.DataFrame) -> int:
 def test_the_lists_are_those_of_the_plain_path_whatever_the_chunk_and_the_threads(trained: Path) -> None:
     loaded = load_settings(trained, None, (), settings_tree())
     workspace = Workspace(loaded.workspace, loaded.settings)
-    bundle = open_bundle(workspace, DAY)
-    stored = open_fitting_features(workspace, bundle, DAY).features
+    bundle = open_bundle(ScoringDay(workspace, DAY))
+    stored = open_fitting_features(ScoringDay(workspace, DAY), bundle).features
     everybody = stored.span(0, len(stored.user_ids))
     day, ranker = open_items(bundle.model.stage, stored, 1).of_users(everybody), bundle.model.ranker
     frame = candidate_frame(np.arange(len(everybody.users), dtype=np.uint32), day)

@@ -1,4 +1,4 @@
-"""kill -9 at random chunks: the next run goes on behind what was finished, and its file is a clean run's."""
+"""kill -9 at random chunks: the next run resumes after what was finished, and its file is a clean run's."""
 
 import random
 import re
@@ -31,7 +31,7 @@ def _killed_at(chunk: int, kit: Kit) -> list[str]:
     problems += [f"resumed run: {problem}" for problem in spoken(resumed, {0})]
     if (workspace / PUBLISHED).read_bytes() != kit.lab.new:
         problems.append("resumed run: its file is not a clean run's")
-    told = re.search(r"going on behind (\d+) users", resumed.err)
+    told = re.search(r"resuming after (\d+) users", resumed.err)
     behind, least = int(told.group(1)) if told else 0, (chunk - 1 - _UNDER_WAY) // _PART * _PART
     if not max(least, 0) <= behind < chunk:
         problems.append("resumed run: it does not go on behind the finished parts")
@@ -42,7 +42,7 @@ FAMILIES = (
     Family(
         "resume",
         "kill -9 at random chunks",
-        "the next run goes on behind them; its file is a clean run's, byte for byte",
+        "the next run resumes after them; its file is a clean run's, byte for byte",
         at_random_chunks,
     ),
 )

@@ -60,7 +60,7 @@ def _line(ended: "ScoredDay") -> str:
     report = ended.outcome
     if isinstance(report, RecsysError):
         return f"{ended.day}: failed: {report.what}"
-    how = "already complete" if report.already_complete else f"{report.manifest['users']:,} users"
+    how = "already complete" if report.already_complete else f"{report.manifest.users:,} users"
     return f"{ended.day}: {how} → {report.path}"
 
 
@@ -71,7 +71,7 @@ def _result(ended: "ScoredDay") -> dict[str, object]:
     manifest = report.manifest
     return {
         "date": str(ended.day),
-        "users": manifest["users"],
+        "users": manifest.users,
         "path": str(report.path),
-        "sha256": manifest["sha256"],
+        "sha256": manifest.sha256,
     }

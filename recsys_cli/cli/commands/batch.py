@@ -3,7 +3,7 @@
 import typer
 
 from recsys_cli.cli.commands.features import features_line, features_result
-from recsys_cli.cli.commands.score import record_score, score_result
+from recsys_cli.cli.commands.score import record_score
 from recsys_cli.cli.display.score_summary import show_score
 from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.recorded_run import running, stage_rows
@@ -32,14 +32,13 @@ def batch(ctx: typer.Context, date: ScoringDate = None) -> None:
             terminal, "Scoring users", under_way.run.stages, line_every=10, units="users"
         ) as progress:
             report = run_batch(workspace, request, under_way.run, progress)
-        record_score(under_way, request, report.score)
+        record_score(under_way, report.score)
         under_way.facts.update(features=features_result(report.features))
-        result = {**score_result(workspace, report.score), "features": features_result(report.features)}
     if session.options.as_json:
-        terminal.show_json(result)
+        terminal.show_json({**report.score.as_json(), "features": features_result(report.features)})
         return
     terminal.say(features_line(report.features))
     if report.score.already_complete:
-        terminal.say(f"already complete: {result['published']} (recsys score --force scores again)")
+        terminal.say(f"already complete: {report.score.published} (recsys score --force scores again)")
     elif not session.options.quiet:
-        show_score(terminal, result, stage_rows(under_way))
+        show_score(terminal, report.score, stage_rows(under_way))

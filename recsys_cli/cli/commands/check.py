@@ -19,9 +19,10 @@ def check(ctx: typer.Context, date: ScoringDate = None) -> None:
     day = chosen_day(session, date)
     workspace = open_workspace(session)
     from recsys_cli.pipelines.check import check_workspace
+    from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 
     with shown_work(terminal, f"Checking {day}"):
-        report = check_workspace(workspace, day)
+        report = check_workspace(ScoringDay(workspace, day))
     if session.options.as_json:
         terminal.show_json(terminal.secrets.hide_in(report.facts()))
     elif report.problems:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys_cli.cli.display.phrases import named
+from recsys_cli.cli.display.phrases import item_label
 from recsys_cli.cli.display.safe_text import readable
 from recsys_cli.cli.display.stage_display import shown_work
 from recsys_cli.cli.display.terminal import Terminal
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Publication = Annotated[str, typer.Argument(metavar="DATE|RUN|PATH", help="A publication.")]
 _SHOWN = 5
-_WORDS = {
+_CAUSES = {
     "date": "another date",
     "all_users": "all users, or those of --users",
     "model_version": "another model",
@@ -29,7 +29,7 @@ _WORDS = {
 
 
 def diff(ctx: typer.Context, a: Publication, b: Publication) -> None:
-    """Tell how the lists of two publications differ, and why.
+    """Show how the lists of two publications differ, and why.
 
     Example: recsys diff 2026-06-30 2026-07-01
     """
@@ -38,54 +38,54 @@ def diff(ctx: typer.Context, a: Publication, b: Publication) -> None:
     from recsys_cli.pipelines.diff import diff as compare
 
     with shown_work(session.terminal, "Comparing"):
-        told = compare(workspace, readable(a, "recsys diff"), readable(b, "recsys diff"))
+        found = compare(workspace, readable(a, "recsys diff"), readable(b, "recsys diff"))
     if session.options.as_json:
-        plain = asdict(told) | {"a": str(told.a), "b": str(told.b)}
+        plain = asdict(found) | {"a": str(found.a), "b": str(found.b)}
         session.terminal.show_json({"schema_version": 1, **plain})
-    elif told.is_empty:
+    elif found.is_empty:
         session.terminal.show_line(
-            f"No list differs: {told.users:,} users have the same items in the same order."
+            f"No list differs: {found.users:,} users have the same items in the same order."
         )
     else:
-        _show(session.terminal, told)
+        _show(session.terminal, found)
 
 
-def _show(terminal: Terminal, told: "Difference") -> None:
+def _show(terminal: Terminal, found: "Difference") -> None:
     rows = [
-        ("users with a list in both", f"{told.users:,}", f"{told.unchanged:,} of them with the same list"),
-        ("users in A alone, in B alone", f"{told.only_a:,}, {told.only_b:,}", ""),
-        _shares("overlap of items", told.overlap),
-        _shares("rank-biased overlap", told.rbo),
-        ("distinct items", f"{told.coverage['a']:,}, {told.coverage['b']:,}", "of A, of B"),
+        ("users with a list in both", f"{found.users:,}", f"{found.unchanged:,} of them with the same list"),
+        ("users in A alone, in B alone", f"{found.only_a:,}, {found.only_b:,}", ""),
+        _shares("overlap of items", found.overlap),
+        _shares("rank-biased overlap", found.rbo),
+        ("distinct items", f"{found.coverage['a']:,}, {found.coverage['b']:,}", "of A, of B"),
     ]
-    terminal.show_line(f"A: {told.a}")
-    terminal.show_line(f"B: {told.b}")
+    terminal.show_line(f"A: {found.a}")
+    terminal.show_line(f"B: {found.b}")
     terminal.show_table("Lists", ("what", "mean or number", "distribution"), rows)
-    for title, items in (("Items that won most", told.won), ("Items that lost most", told.lost)):
+    for title, items in (("Items that won most", found.won), ("Items that lost most", found.lost)):
         if items:
-            counts = [(named(row), f"{row['a']:,}", f"{row['b']:,}") for row in items[:_SHOWN]]
+            counts = [
+                (item_label(one.item_id, one.title), f"{one.a:,}", f"{one.b:,}") for one in items[:_SHOWN]
+            ]
             terminal.show_table(title, ("item", "lists of A", "of B"), counts)
-    if told.most_changed:
-        users = [
-            (str(row["user_id"]), f"{row['overlap']:.2f}", f"{row['rbo']:.2f}") for row in told.most_changed
-        ]
+    if found.most_changed:
+        users = [(str(one.user_id), f"{one.overlap:.2f}", f"{one.rbo:.2f}") for one in found.most_changed]
         terminal.show_table("Users that changed most", ("user", "overlap", "rbo"), users[:_SHOWN])
-    _show_causes(terminal, told)
+    _show_causes(terminal, found)
 
 
-def _show_causes(terminal: Terminal, told: "Difference") -> None:
-    rows = [(_WORDS[name], _short(a), _short(b)) for name, (a, b) in told.causes.items()]
-    rows += [(key, _short(a), _short(b)) for key, (a, b) in told.settings.items()]
+def _show_causes(terminal: Terminal, found: "Difference") -> None:
+    rows = [(_CAUSES[name], _short(a), _short(b)) for name, (a, b) in found.causes.items()]
+    rows += [(key, _short(a), _short(b)) for key, (a, b) in found.settings.items()]
     if rows:
         terminal.show_table("Causes, as the runs recorded them", ("what", "A", "B"), rows)
     else:
-        terminal.show_line("Causes: the files and their runs tell of none.")
-    for file in told.without_settings:
+        terminal.show_line("Causes: the files and their runs show none.")
+    for file in found.without_settings:
         terminal.show_line(f"No record of its run is there, so that settings are not compared: {file}")
 
 
-def _shares(name: str, told: dict[str, float | None]) -> tuple[str, str, str]:
-    shares = {key: value for key, value in told.items() if value is not None}
+def _shares(name: str, found: dict[str, float | None]) -> tuple[str, str, str]:
+    shares = {key: value for key, value in found.items() if value is not None}
     spread = ", ".join(f"{key} {value:.2f}" for key, value in shares.items() if key != "mean")
     return name, f"{shares['mean']:.3f}" if shares else "none", spread
 

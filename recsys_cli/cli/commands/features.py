@@ -22,11 +22,12 @@ def features(ctx: typer.Context, date: ScoringDate = None) -> None:
     day = chosen_day(session, date)
     with running(session, "features", day) as under_way:
         from recsys_cli.pipelines.features import write_features
+        from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 
         workspace = under_way.workspace
         stages = under_way.run.stages
         with shown_stages(session.terminal, f"Features of {day}", stages, line_every=10, summary=False):
-            partition = write_features(workspace, day, stages)
+            partition = write_features(ScoringDay(workspace, day), stages)
         under_way.facts.update(schema_version=1, date=str(day), **features_result(partition))
     if session.options.as_json:
         session.terminal.show_json(under_way.facts)

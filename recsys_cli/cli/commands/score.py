@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +13,7 @@ from recsys_cli.cli.display.score_summary import show_plan, show_score
 from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import Running, running, stage_rows
-from recsys_cli.cli.session import session_of
+from recsys_cli.cli.session import Session, session_of
 from recsys_cli.cli.shared_options import ScoringDate, chosen_day
 from recsys_cli.utils.columns import LONGEST_LIST
 from recsys_cli.utils.dates import parse_day, parse_duration
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from recsys_cli.pipelines.score import ScoreReport
     from recsys_cli.pipelines.scoring.job import ScoreRequest
-    from recsys_cli.pipelines.workspace.layout import Workspace
 
 
 class EngineName(StrEnum):
@@ -54,7 +52,7 @@ TopK = Annotated[
     ),
 ]
 Planned = Annotated[
-    bool, typer.Option("--plan", help="Only tell the seconds, memory and disk that it will take.")
+    bool, typer.Option("--plan", help="Only predict the seconds, memory and disk that it will take.")
 ]
 LockWait = Annotated[
     str | None,
@@ -68,7 +66,7 @@ ChangedSince = Annotated[
     typer.Option(
         "--changed-since",
         metavar="YYYY-MM-DD",
-        help="Rank only users to whom something happened since the published run of that day; the others "
+        help="Rank only users whose inputs have changed since the published run of that day; the others "
         "keep its lists, if a sample of them is still what a full run gives.",
     ),
 ]
@@ -115,17 +113,15 @@ def score(
         wanted = top_k or under_way.workspace.settings.scoring.top_k
         request = ScoreRequest(day, wanted, asked, force, wait, cluster, since)
         if plan:
-            told = _planned(under_way, request, session.terminal)
-        else:
-            told = score_result(under_way.workspace, scored(under_way, request, session.terminal))
+            _plan(under_way, request, session)
+            return
+        report = scored(under_way, request, session.terminal)
     if session.options.as_json:
-        session.terminal.show_json(told)
-    elif plan:
-        show_plan(session.terminal, told)
-    elif told["already_complete"]:
-        session.terminal.say(f"already complete: {told['published']} (--force scores again)")
+        session.terminal.show_json(report.as_json())
+    elif report.already_complete:
+        session.terminal.say(f"already complete: {report.published} (--force scores again)")
     elif not session.options.quiet:
-        show_score(session.terminal, told, stage_rows(under_way))
+        show_score(session.terminal, report, stage_rows(under_way))
 
 
 def _since(text: str | None, day: "Day", *, alone: bool) -> "Day | None":
@@ -163,13 +159,17 @@ def _cluster(engine: EngineName, address: str | None, *, plan: bool) -> str | No
     return None if engine is EngineName.LOCAL else address or "auto"
 
 
-def _planned(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> dict[str, Any]:
+def _plan(under_way: Running, request: "ScoreRequest", session: Session) -> None:
     from recsys_cli.pipelines.scoring.plan import plan_scoring
 
-    with shown_stages(terminal, "Planning", under_way.run.stages, line_every=10, summary=False):
-        plan = asdict(plan_scoring(under_way.workspace, request, under_way.run))
-    under_way.facts.update(plan=plan)
-    return {"schema_version": 1, "date": str(request.day), **plan}
+    stages = under_way.run.stages
+    with shown_stages(session.terminal, "Planning", stages, line_every=10, summary=False):
+        plan = plan_scoring(under_way.workspace, request, under_way.run)
+    under_way.facts.update(plan=plan.as_json())
+    if session.options.as_json:
+        session.terminal.show_json({"schema_version": 1, "date": str(request.day), **plan.as_json()})
+    else:
+        show_plan(session.terminal, plan, request.day)
 
 
 def scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> "ScoreReport":
@@ -180,30 +180,19 @@ def scored(under_way: Running, request: "ScoreRequest", terminal: Terminal) -> "
         terminal, "Scoring users", under_way.run.stages, line_every=10, units="users"
     ) as progress:
         report = score_users(under_way.workspace, request, under_way.run, progress)
-    record_score(under_way, request, report)
+    record_score(under_way, report)
     return report
 
 
-def record_score(under_way: Running, request: "ScoreRequest", report: "ScoreReport") -> None:
+def record_score(under_way: Running, report: "ScoreReport") -> None:
     """Put what was published, and what a plan had predicted, into the run's record."""
-    from recsys_cli.pipelines.scoring.plan import compared, kept_plan
+    from recsys_cli.pipelines.scoring.plan import stored_plan
+    from recsys_cli.pipelines.workspace.plans import outcome_of
 
-    under_way.facts.update(report.manifest, already_complete=report.already_complete)
-    plan = kept_plan(under_way.workspace, request, report.manifest["key"])
+    under_way.facts.update(report.manifest.as_json(), already_complete=report.already_complete)
+    plan = stored_plan(report.day, report.manifest.key)
     if plan is not None and not report.already_complete:
-        under_way.facts.update(plan=compared(plan))
-
-
-def score_result(workspace: "Workspace", report: "ScoreReport") -> dict[str, Any]:
-    """Return what the manifest says, and where the file lies."""
-    published = workspace.published
-    place = published.location_of(report.path.parent.name) if published.store else str(report.path)
-    return {
-        **report.manifest,
-        "path": str(report.path),
-        "published": place,
-        "already_complete": report.already_complete,
-    }
+        under_way.facts.update(plan=outcome_of(plan).as_json())
 
 
 def _asked_users(listed: str | None, single: Sequence[str]) -> list[str] | None:

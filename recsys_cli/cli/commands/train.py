@@ -1,6 +1,5 @@
 """`recsys train`: a new model version."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,31 +76,31 @@ def _plan(session: Session, under_way: Running, day: "Day") -> None:
 
     run, title = under_way.run, f"Planning a training on events before {day}"
     with shown_stages(session.terminal, title, run.stages, verbosity=session.options.verbosity):
-        plan = asdict(plan_training(under_way.workspace, day, run))
-    under_way.facts.update(date=str(day), plan=plan)
-    told = {"schema_version": 1, "date": str(day), **plan}
+        plan = plan_training(under_way.workspace, day, run)
+    under_way.facts.update(date=str(day), plan=plan.as_json())
     if session.options.as_json:
-        session.terminal.show_json(told)
+        session.terminal.show_json({"schema_version": 1, "date": str(day), **plan.as_json()})
     else:
-        show_training_plan(session.terminal, told)
+        show_training_plan(session.terminal, plan, day)
 
 
 def _trained(
     session: Session, under_way: Running, day: "Day", *, promoted: bool, warm: bool
 ) -> "TrainReport":
-    """Train within a run, and hold what it took against its plan, where there is one."""
-    from recsys_cli.pipelines.scoring.plan import compared
+    """Train within a run, and compare what it took with its plan, where there is one."""
     from recsys_cli.pipelines.train import train_model
-    from recsys_cli.pipelines.training.context import kept_training_plan
+    from recsys_cli.pipelines.training.plan import stored_training_plan
+    from recsys_cli.pipelines.workspace.plans import outcome_of
+    from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 
     workspace, run = under_way.workspace, under_way.run
     title = f"Training on events before {day}"
     with shown_stages(session.terminal, title, run.stages, verbosity=session.options.verbosity):
         report = train_model(workspace, day, run, promoted=promoted, warm=warm)
     under_way.facts.update(model_version=report.version, date=str(day))
-    plan = kept_training_plan(workspace, day, report.key)
+    plan = stored_training_plan(ScoringDay(workspace, day), report.key)
     if plan is not None:
-        under_way.facts.update(plan=compared(plan))
+        under_way.facts.update(plan=outcome_of(plan).as_json())
     return report
 
 

@@ -42,8 +42,7 @@ def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> Non
     if repair and found.sidecars and not found.problems:
         found = pipeline.repair(found)
     if session.options.as_json:
-        told = {"problems": found.problems, "sidecars": found.sidecars, **found.facts}
-        session.terminal.show_json({"schema_version": 1, "path": str(file), **told})
+        session.terminal.show_json(found.as_json())
     wrong = [*found.problems, *found.sidecars]
     if wrong:
         raise CheckFailedError(
@@ -51,12 +50,11 @@ def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> Non
             where=str(file),
             fix=_fix(found, workspace),
         )
-    facts = found.facts
-    if not session.options.as_json:
-        lists = facts["users"] - facts["empty_lists"]
+    if not session.options.as_json and found.facts is not None:
+        facts = found.facts
         session.terminal.say(
-            f"verified: {lists:,} lists, {facts['rows']:,} rows of {facts['date']}, model "
-            f"{facts['model_version']}, sha256 {facts['sha256'][:16]}…"
+            f"verified: {facts.users - facts.empty_lists:,} lists, {facts.rows:,} rows of {facts.day}, model "
+            f"{facts.model_version}, sha256 {str(found.sha256)[:16]}…"
         )
 
 

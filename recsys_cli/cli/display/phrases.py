@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Mapping
 from typing import Any, Final
 
 _RANK: Final = re.compile(r"(.+)_rank")
@@ -26,12 +25,12 @@ def in_words(name: str, value: Any) -> str:
     return f"{name.replace('_', ' ')}: {short(value)}"
 
 
-def named(row: Mapping[str, Any]) -> str:
+def item_label(item_id: int | str, title: str | None) -> str:
     """Return an item's title with its id, or the id alone."""
-    title = (row["title"] or "").strip()
+    title = (title or "").strip()
     if len(title) > _LONGEST_TITLE:
         title = f"{title[: _LONGEST_TITLE - 1]}…"
-    return f"{title} [{row['item_id']}]" if title else str(row["item_id"])
+    return f"{title} [{item_id}]" if title else str(item_id)
 
 
 def explain_command(user_id: str | int, day: object, item_id: str | int | None = None) -> str:

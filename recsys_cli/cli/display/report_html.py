@@ -1,9 +1,8 @@
 """The report as one HTML file: it loads nothing, and foreign text stays text."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -11,9 +10,12 @@ from recsys_cli.cli.display.phrases import in_digits
 from recsys_cli.cli.display.safe_text import escaped
 from recsys_cli.utils.storage.atomic_files import replacing
 
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.report import Report
 
-def write_page(told: Mapping[str, Any], target: Path) -> None:
-    """Write the page of a report's JSON object, whole or not at all.
+
+def write_page(report: "Report", target: Path) -> None:
+    """Write the page of a report, whole or not at all.
 
     Raises: OutputError.
     """
@@ -34,7 +36,7 @@ def write_page(told: Mapping[str, Any], target: Path) -> None:
         "percent": _percent,
         "digits": in_digits,
     }
-    page = pages.get_template("report.html").render(told=told, plots=plots_of(told))
+    page = pages.get_template("report.html").render(report=report, plots=plots_of(report))
     with replacing(target) as part:
         part.write_text(page, encoding="utf-8", errors="backslashreplace")
 

@@ -2,13 +2,18 @@
 
 import io
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+
+if TYPE_CHECKING:
+    from recsys_cli.pipelines.monitoring.past_performance import PastPerformance
+    from recsys_cli.pipelines.publication.statistics import CurvePoint, ScoreHistogram
+    from recsys_cli.pipelines.report import HistoryRow, Report
 
 _BLUE: Final = "#0072b2"  # of the palette of Okabe and Ito (2008), which the colour-blind can tell apart
 _ORANGE: Final = "#d55e00"
@@ -28,15 +33,15 @@ _NO_METADATA: Final = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _SIZE: Final = (5.0, 3.0)  # inches: small enough that a phone need not shrink the text
 
 
-def plots_of(told: Mapping[str, Any]) -> dict[str, str]:
+def plots_of(report: "Report") -> dict[str, str]:
     """Return, by name, the SVG of each picture that the report's figures allow."""
     with mpl.rc_context(_STYLE):
         pictures = {
-            "cards": _cards(told["cards"]) if told["cards"] else None,
-            "curve": _curve(told["popularity_curve"]) if told["lists"]["rows"] else None,
-            "scores": _scores(told["scores"]) if told["scores"]["edges"] else None,
-            "sources": _sources(told["sources"]) if told["sources"] else None,
-            "history": _history(told["history"]) if len(told["history"]) > 1 else None,
+            "past": _past(report.past) if report.past else None,
+            "curve": _curve(report.popularity_curve) if report.lists.rows else None,
+            "scores": _scores(report.scores) if report.scores.edges else None,
+            "sources": _sources(report.sources) if report.sources else None,
+            "history": _history(report.history) if len(report.history) > 1 else None,
         }
         return {name: _svg(figure) for name, figure in pictures.items() if figure is not None}
 
@@ -54,37 +59,31 @@ def _axes(height: float = _SIZE[1]) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _cards(cards: Sequence[Mapping[str, Any]]) -> Figure:
+def _past(past: Sequence["PastPerformance"]) -> Figure:
     figure, axes = _axes()
-    measure = f"NDCG@{cards[0]['k']}"
-    places = range(len(cards))
-    ours = [card["measures"][f"NDCG@{card['k']}"] for card in cards]
-    spread = [
-        [one["mean"] - one["low"] for one in ours],
-        [one["high"] - one["mean"] for one in ours],
-    ]
+    positions = range(len(past))
+    ours = [one.ndcg for one in past]
+    spread = [[one.mean - one.low for one in ours], [one.high - one.mean for one in ours]]
     axes.errorbar(
-        places, [one["mean"] for one in ours], spread, fmt="o", color=_BLUE, capsize=4, label="lists"
+        positions, [one.mean for one in ours], spread, fmt="o", color=_BLUE, capsize=4, label="lists"
     )
     rivals = [
-        (place, card["popularity"][f"NDCG@{card['k']}"])
-        for place, card in enumerate(cards)
-        if card["popularity"]
+        (position, one.popularity.ndcg) for position, one in enumerate(past) if one.popularity is not None
     ]
     if rivals:
         axes.plot(*zip(*rivals, strict=True), "s", color=_ORANGE, fillstyle="none", label="recent popularity")
-    axes.set_xticks(places, [card["date"] for card in cards], rotation=30, ha="right")
-    axes.set_xlim(-0.5, len(cards) - 0.5)
+    axes.set_xticks(positions, [str(one.day) for one in past], rotation=30, ha="right")
+    axes.set_xlim(-0.5, len(past) - 0.5)
     axes.set_ylim(bottom=0)
-    axes.set_ylabel(measure)
+    axes.set_ylabel(past[0].ndcg_name)
     axes.legend(frameon=False)
     return figure
 
 
-def _curve(points: Sequence[Mapping[str, float]]) -> Figure:
+def _curve(points: Sequence["CurvePoint"]) -> Figure:
     figure, axes = _axes()
-    items = [point["items"] for point in points]
-    axes.plot(items, [point["rows"] for point in points], "o-", color=_BLUE, label="these lists")
+    items = [point.items for point in points]
+    axes.plot(items, [point.rows for point in points], "o-", color=_BLUE, label="these lists")
     axes.plot([0, 1], [0, 1], "--", color=_GREY, label="all items alike")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -94,13 +93,13 @@ def _curve(points: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
-def _scores(scores: Mapping[str, Any]) -> Figure:
+def _scores(scores: "ScoreHistogram") -> Figure:
     figure, axes = _axes()
-    edges = scores["edges"]
-    axes.stairs(scores["shares"], edges, fill=True, color=_BLUE, alpha=0.35, label="these lists")
-    if scores["shares_before"] is not None:
-        axes.stairs(scores["shares_before"], edges, color=_ORANGE, linestyle="--", label="the lists before")
-    axes.set_xscale(scores["scale"])
+    edges = scores.edges
+    axes.stairs(scores.shares, edges, fill=True, color=_BLUE, alpha=0.35, label="these lists")
+    if scores.shares_before is not None:
+        axes.stairs(scores.shares_before, edges, color=_ORANGE, linestyle="--", label="the lists before")
+    axes.set_xscale(scores.scale)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("score")
     axes.set_ylabel("share of rows")
@@ -120,23 +119,27 @@ def _sources(sources: Mapping[str, float]) -> Figure:
     return figure
 
 
-def _history(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def _history(rows: Sequence["HistoryRow"]) -> Figure:
     figure = Figure(figsize=(_SIZE[0], 4.6))
-    panels = (
-        ("users", "users"),
-        ("catalogue_coverage", "coverage"),
-        ("overlap", "overlap"),
-        ("seconds", "seconds"),
+    panels: Sequence[tuple[str, Callable[["HistoryRow"], float | None]]] = (
+        ("users", lambda row: row.users),
+        ("coverage", lambda row: row.catalogue_coverage),
+        ("overlap", lambda row: row.overlap),
+        ("seconds", lambda row: row.seconds),
     )
-    places = range(len(rows))
-    for number, (key, label) in enumerate(panels):
+    positions = range(len(rows))
+    for number, (label, read) in enumerate(panels):
         axes = figure.add_subplot(len(panels), 1, number + 1)
-        values = [float("nan") if row[key] is None else row[key] for row in rows]
-        axes.plot(places, values, "o-", color=_BLUE, markersize=4)
+        values = [_or_nan(read(row)) for row in rows]
+        axes.plot(positions, values, "o-", color=_BLUE, markersize=4)
         axes.set_ylabel(label, rotation=0, ha="right", va="center")
         axes.yaxis.set_label_coords(-0.14, 0.5)
         axes.set_xlim(-0.5, len(rows) - 0.5)
         axes.set_ylim(0, 1.2 * max([one for one in values if not math.isnan(one)] or [1]) or 1)
-        axes.set_xticks(places, [row["date"] for row in rows] if number + 1 == len(panels) else [])
+        axes.set_xticks(positions, [row.date for row in rows] if number + 1 == len(panels) else [])
     axes.tick_params(axis="x", rotation=45)
     return figure
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value

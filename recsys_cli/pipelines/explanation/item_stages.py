@@ -1,7 +1,7 @@
 """Why an item is in a user's list, or why not: the stage that decided, and by how much."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
@@ -29,10 +29,12 @@ from recsys_cli.utils.columns import (
 )
 from recsys_cli.utils.errors import UnknownItemError
 
+FeatureValue = Any  # of a table's column, as JSON has it
+FeatureValues = Mapping[str, FeatureValue]
 ALONE = np.zeros(1, dtype=np.uint32)  # the only user's internal index
 
 
-class Stage(StrEnum):
+class DecidingStage(StrEnum):
     """Where it was decided whether an item is in a list, in the order of the stages."""
 
     VIEWED = "viewed"
@@ -63,49 +65,112 @@ class RankedUser:
         return int(found[0]) if len(found) else None
 
 
-def explain_item(
-    item_id: str, features: FeatureTables, serving: BoundDay, ranked: RankedUser
-) -> dict[str, Any]:
-    """Return the stage that decided about an item, and what it decided by; plain data.
+@dataclass(frozen=True)
+class ViewedFacts:
+    """How often the user has had an item, and when last."""
+
+    events: int
+    days_ago: float
+
+
+@dataclass(frozen=True)
+class ItemInSource:
+    """What a source makes of an item.
+
+    Attributes:
+        rank, score: among all that it may propose to the user; None where it knows nothing of the item.
+        needed: the rank that its proposals end with.
+    """
+
+    proposed: bool
+    rank: int | None
+    score: float | None
+    needed: int
+
+
+@dataclass(frozen=True)
+class RankedItem:
+    """What the ranker makes of a candidate.
+
+    Attributes:
+        rank: among `candidates`; score, raw_score: None off the shortlist.
+        contributions: SHAP values by feature; against: these less those of the last recommended item.
+    """
+
+    rank: int
+    score: float | None
+    raw_score: float | None
+    candidates: int
+    base_value: float
+    contributions: dict[str, float]
+    features: FeatureValues
+    against: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ItemExplanation:
+    """Why an item is in a list, or why not.
+
+    Attributes:
+        stage: where it was decided; blocked_by: all of the first three stages that keep the item out.
+        ranked: None where the item is no candidate.
+    """
+
+    item_id: int | str
+    title: str | None
+    stage: DecidingStage
+    blocked_by: list[DecidingStage]
+    viewed: ViewedFacts | None
+    available_from: date | None
+    available_until: date | None
+    sources: dict[str, ItemInSource]
+    ranked: RankedItem | None
+
+    def as_json(self) -> dict[str, object]:
+        """Return the explanation as a JSON object; what the ranker says stands among the rest."""
+        plain = asdict(self)
+        ranked = plain.pop("ranked") or {}
+        for name in (AVAILABLE_FROM, AVAILABLE_UNTIL):
+            plain[name] = None if plain[name] is None else str(plain[name])
+        return {**plain, "stage": str(self.stage), "blocked_by": list(map(str, self.blocked_by)), **ranked}
+
+
+def explain_item(item_id: str, features: FeatureTables, day: BoundDay, ranked: RankedUser) -> ItemExplanation:
+    """Return the stage that decided about an item, and what it decided by.
 
     Args:
-        features, serving: of the user alone.
-
-    Returns: `stage`, `blocked_by` (all of the first three that hold), `sources` (rank and score that each
-        gives the item among all that may be proposed, the rank that it needed, and whether it proposed the
-        item) and, of a candidate, `rank`, `score`, `raw_score`, `base_value`, `contributions` and `against`:
-        by feature, the contribution less that of the last recommended item.
+        features, day: of the user alone.
 
     Raises: UnknownItemError with close matches.
     """
     item = _find(item_id, features)
     row = features.items.row(item, named=True)
-    viewed = _viewed(item, features) if serving.filter_viewed else None
+    viewed = _viewed(item, features) if day.filter_viewed else None
     blocked = _blocked_by(row, features.day, is_viewed=viewed is not None)
     place = ranked.place(item)
-    return {
-        ITEM_ID: row[ITEM_ID],
-        TITLE: row[TITLE],
-        "stage": str(_stage(blocked, place, ranked)),
-        "blocked_by": [str(stage) for stage in blocked],
-        "viewed": viewed,
-        AVAILABLE_FROM: _text(row[AVAILABLE_FROM]),
-        AVAILABLE_UNTIL: _text(row[AVAILABLE_UNTIL]),
-        "sources": {source.name: _source(source, item, serving, features) for source in serving.generators},
-        **({} if place is None else _ranked(place, ranked)),
-    }
+    return ItemExplanation(
+        item_id=row[ITEM_ID],
+        title=row[TITLE],
+        stage=_deciding_stage(blocked, place, ranked),
+        blocked_by=blocked,
+        viewed=viewed,
+        available_from=row[AVAILABLE_FROM],
+        available_until=row[AVAILABLE_UNTIL],
+        sources={source.name: _source(source, item, day, features) for source in day.generators},
+        ranked=None if place is None else _ranked(place, ranked),
+    )
 
 
-def left_out(features: FeatureTables, serving: BoundDay) -> dict[str, int]:
+def left_out(features: FeatureTables, bound: BoundDay) -> dict[str, int]:
     """Return how many items each of the first stages keeps from the user; each item counts at the first."""
     items, day = features.items, features.day
     viewed = pl.Series(values=np.zeros(len(items), dtype=bool))
-    if serving.filter_viewed:
+    if bound.filter_viewed:
         viewed = pl.Series(values=np.isin(np.arange(len(items)), features.pairs[ITEM].to_numpy()))
     unavailable = items.select(~available(day)).to_series() & ~viewed
     excluded = items[EXCLUDED].fill_null(False) & ~viewed & ~unavailable
     counts = (viewed.sum(), unavailable.sum(), excluded.sum())
-    stages = (Stage.VIEWED, Stage.UNAVAILABLE, Stage.EXCLUDED)
+    stages = (DecidingStage.VIEWED, DecidingStage.UNAVAILABLE, DecidingStage.EXCLUDED)
     return {str(stage): int(count) for stage, count in zip(stages, counts, strict=True)}
 
 
@@ -121,79 +186,73 @@ def _find(item_id: str, features: FeatureTables) -> int:
     )
 
 
-def _viewed(item: int, features: FeatureTables) -> dict[str, Any] | None:
+def _viewed(item: int, features: FeatureTables) -> ViewedFacts | None:
     own = features.pairs.filter(pl.col(ITEM) == item)
     if own.is_empty():
         return None
     row = own.row(0, named=True)
-    return {"events": row[EVENTS], "days_ago": round(row[DAYS_AGO], 2)}
+    return ViewedFacts(row[EVENTS], round(row[DAYS_AGO], 2))
 
 
-def _blocked_by(row: dict[str, Any], day: date, *, is_viewed: bool) -> list[Stage]:
+def _blocked_by(row: FeatureValues, day: date, *, is_viewed: bool) -> list[DecidingStage]:
     item = pl.DataFrame([row], schema_overrides={AVAILABLE_FROM: pl.Date, AVAILABLE_UNTIL: pl.Date})
     is_available = item.select(available(day)).item()
     holds = {
-        Stage.VIEWED: is_viewed,
-        Stage.UNAVAILABLE: not is_available,
-        Stage.EXCLUDED: bool(row[EXCLUDED]),
+        DecidingStage.VIEWED: is_viewed,
+        DecidingStage.UNAVAILABLE: not is_available,
+        DecidingStage.EXCLUDED: bool(row[EXCLUDED]),
     }
     return [stage for stage, does in holds.items() if does]
 
 
-def _stage(blocked: list[Stage], place: int | None, ranked: RankedUser) -> Stage:
+def _deciding_stage(blocked: list[DecidingStage], place: int | None, ranked: RankedUser) -> DecidingStage:
     if blocked:
         return blocked[0]
     if place is None:
-        return Stage.NOT_PROPOSED
+        return DecidingStage.NOT_PROPOSED
     if place < ranked.top_k:
-        return Stage.RECOMMENDED
-    return Stage.NOT_SHORTLISTED if ranked.frame[RAW_SCORE][place] is None else Stage.RERANKED
+        return DecidingStage.RECOMMENDED
+    return DecidingStage.NOT_SHORTLISTED if ranked.frame[RAW_SCORE][place] is None else DecidingStage.RERANKED
 
 
-def _source(
-    source: CandidateGenerator, item: int, serving: BoundDay, features: FeatureTables
-) -> dict[str, Any]:
+def _source(source: CandidateGenerator, item: int, day: BoundDay, features: FeatureTables) -> ItemInSource:
     """Return the place that a source gives an item among all that it may propose to the user."""
-    chunk, size = serving.chunk(ALONE), len(features.items)
-    told = source.score(chunk)
+    chunk, size = day.chunk(ALONE), len(features.items)
+    proposals = source.score(chunk)
     everything = Pairs(np.array([0, size], dtype=np.int64), np.arange(size, dtype=np.int32))
-    scores = told.of_pairs(everything)
+    scores = proposals.of_pairs(everything)
     rivals = features.items[ELIGIBLE].to_numpy().copy()
     rivals[chunk.viewed.indices] = False
     score = float(scores[item])
     knows = np.isfinite(score) and (source.floor_is_last or score > 0)
-    return {
-        "proposed": bool((told.lists[0] == item).any()),
-        RANK: 1 + int((scores[rivals] > score).sum()) if knows else None,
-        SCORE: score if np.isfinite(score) else None,
-        "needed": int(told.lists.shape[1]),
-    }
+    return ItemInSource(
+        proposed=bool((proposals.lists[0] == item).any()),
+        rank=1 + int((scores[rivals] > score).sum()) if knows else None,
+        score=score if np.isfinite(score) else None,
+        needed=int(proposals.lists.shape[1]),
+    )
 
 
-def _ranked(place: int, ranked: RankedUser) -> dict[str, Any]:
+def _ranked(place: int, ranked: RankedUser) -> RankedItem:
     row = ranked.frame.row(place, named=True)
     last = min(ranked.top_k, len(ranked.frame)) - 1
     pair = ranked.ranker.contributions(ranked.frame[[place, last]])
     names = ranked.ranker.columns
-    return {
-        RANK: row[RANK],
-        SCORE: row[SCORE],
-        RAW_SCORE: row[RAW_SCORE],
-        "candidates": len(ranked.frame),
-        "base_value": float(pair[0, -1]),
-        "contributions": dict(zip(names, pair[0, :-1].tolist(), strict=True)),
-        "features": plain({name: row[name] for name in names}),
-        "against": dict(zip(names, (pair[0, :-1] - pair[1, :-1]).tolist(), strict=True)),
-    }
+    return RankedItem(
+        rank=row[RANK],
+        score=row[SCORE],
+        raw_score=row[RAW_SCORE],
+        candidates=len(ranked.frame),
+        base_value=float(pair[0, -1]),
+        contributions=dict(zip(names, pair[0, :-1].tolist(), strict=True)),
+        features=plain({name: row[name] for name in names}),
+        against=dict(zip(names, (pair[0, :-1] - pair[1, :-1]).tolist(), strict=True)),
+    )
 
 
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+def plain(values: Mapping[str, FeatureValue]) -> FeatureValues:
     """Return values that JSON has: no NaN."""
     return {
         name: None if isinstance(value, float) and not np.isfinite(value) else value
         for name, value in values.items()
     }
-
-
-def _text(value: date | None) -> str | None:
-    return None if value is None else str(value)

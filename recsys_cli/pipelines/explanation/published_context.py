@@ -1,19 +1,17 @@
 """What `explain` looks at: model, features and settings of the published run, or of now if there is none."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
 
 import polars as pl
 
 from recsys_cli.data_preparation.features.day_features import DayFeatures
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.versions.bundle import Bundle
+from recsys_cli.pipelines.publication.manifest import PublicationManifest
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
 from recsys_cli.pipelines.workspace.feature_store import Partition, stored_partition
-from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
 from recsys_cli.pipelines.workspace.promoted_model import open_bundle, open_fitting_features
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
 from recsys_cli.utils.errors import UnknownUserError
 
@@ -28,8 +26,8 @@ class ExplainedDay:
         user: internal index of the user who is explained.
     """
 
-    day: date
-    run: Mapping[str, Any] | None
+    day: ScoringDay
+    run: PublicationManifest | None
     bundle: Bundle
     partition: Partition
     index: str
@@ -43,54 +41,64 @@ class ExplainedDay:
         if self.run is None:
             return []
         causes = []
-        if self.run["features_content_hash"] != self.partition.content_hash:
+        if self.run.features_content_hash != self.partition.content_hash:
             causes.append(
                 "its features are gone: inputs or settings have changed since, and those of now are used"
             )
-        if "carried" in self.run:
+        if self.run.reuse is not None:
             causes.append(
-                f"it may be the list of {self.run['carried']['date']}: "
-                "score --changed-since kept those of users to whom nothing happened"
+                f"it may be the list of {self.run.reuse.day}: "
+                "score --changed-since reused those of users whose inputs had not changed"
             )
         return causes
 
 
-def open_explained_day(workspace: Workspace, user_id: str, day: date) -> ExplainedDay:
+@dataclass(frozen=True)
+class PublishedRow:
+    """A row of a user's published list."""
+
+    item_id: int | str
+    rank: int
+    score: float
+    sources: str
+
+
+def open_explained_day(day: ScoringDay, user_id: str) -> ExplainedDay:
     """Open what a user's list of the day came from.
 
     Raises: UnknownUserError with close matches; ModelError and InputError as `score` does.
     """
-    run = published_manifest(workspace.recommendations(day))
-    bundle = open_bundle(workspace, day, run["model_version"] if run else None)
-    partition = stored_partition(workspace, day, run["features_content_hash"]) if run else None
+    run = published_manifest(day)
+    bundle = open_bundle(day, run.model_version if run else None)
+    partition = stored_partition(day, run.features_content_hash) if run else None
     if partition is None:
-        partition = open_fitting_features(workspace, bundle, day, lambda found: _find(found, user_id, day))
-    scoring = workspace.settings.scoring
+        partition = open_fitting_features(day, bundle, lambda found: _find(found, user_id, day))
+    settings = day.workspace.settings
     return ExplainedDay(
         day,
         run,
         bundle,
         partition,
-        index=run["index"] if run else scoring.index,
-        top_k=run["top_k"] if run else scoring.top_k,
-        shortlist=run["shortlist"] if run else scoring.shortlist_of(scoring.top_k),
+        index=run.index if run else settings.scoring.index,
+        top_k=run.top_k if run else settings.scoring.top_k,
+        shortlist=run.shortlist if run else settings.scoring.shortlist_of(settings.scoring.top_k),
         user=_find(partition.features, user_id, day),
     )
 
 
-def published_list(workspace: Workspace, day: date, user_id: str | int) -> list[dict[str, Any]]:
+def published_list(day: ScoringDay, user_id: str | int) -> list[PublishedRow]:
     """Return a user's rows of the published file, the best first."""
-    rows = pl.scan_parquet(workspace.recommendations(day) / RECOMMENDATIONS)
+    rows = pl.scan_parquet(day.file)
     if isinstance(user_id, str) == rows.collect_schema()[USER_ID].is_integer():
         return []  # the ids have become others than they were
     own = rows.filter(pl.col(USER_ID) == user_id).select(ITEM_ID, RANK, SCORE, SOURCES)
-    return own.collect().sort(RANK).to_dicts()
+    return [PublishedRow(*row) for row in own.collect().sort(RANK).iter_rows()]
 
 
-def _find(features: DayFeatures, user_id: str, day: date) -> int:
-    place = index_of(features.user_ids, user_id)
-    if place is not None:
-        return place
+def _find(features: DayFeatures, user_id: str, day: ScoringDay) -> int:
+    index = index_of(features.user_ids, user_id)
+    if index is not None:
+        return index
     raise UnknownUserError(
         f"user {user_id!r} is unknown before {day}",
         where="recsys explain",

@@ -1,11 +1,9 @@
-"""The report card: published lists judged by what their users did next, beside recent popularity."""
+"""How published lists did: measured by what their users did next, beside recent popularity."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -24,10 +22,12 @@ from recsys_cli.models.evaluation.metrics import (
 )
 from recsys_cli.models.evaluation.popularity_baseline import popularity_lists
 from recsys_cli.pipelines.evaluation.ground_truth import Known, covered_days, ground_truth_of
-from recsys_cli.pipelines.publication.lookup import run_settings
+from recsys_cli.pipelines.publication.lookup import Publications, run_settings
+from recsys_cli.pipelines.publication.manifest import PublicationManifest
 from recsys_cli.pipelines.workspace.feature_store import stored_partition
 from recsys_cli.pipelines.workspace.inputs import read_inputs
-from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
+from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, USER, USER_ID
 
 _WINDOW = re.compile(r"item_events_(\d+)d")
@@ -37,11 +37,11 @@ _RECTOOLS = {RECTOOLS_NDCG: NDCG, RECTOOLS_MAP: MAP, RECALL: RECALL}
 
 @dataclass(frozen=True)
 class Window:
-    """The days that lists are judged by.
+    """The days that lists are evaluated on.
 
     Attributes:
         days: how many, from the lists' day on.
-        most: publications that are judged: the newest whose days are over, then the newest others.
+        most: publications that are evaluated: the newest whose days are over, then the newest others.
     """
 
     days: int
@@ -49,15 +49,32 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Card:
+class Interval:
+    """A mean over users, with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PopularityRival:
+    """The window of recent popularity that did best, and its NDCG."""
+
+    name: str
+    ndcg: float
+
+
+@dataclass(frozen=True)
+class PastPerformance:
     """How the lists of a day did among the users who had an event before it and one in the days from it on.
 
     Attributes:
         covered_days: of `days`, up to the newest event.
-        cold_users: who had one in the days from it on alone; they are not judged.
-        measures: by name and k, mean and 95 % interval over the users: mean, low, high.
-        popularity: name and NDCG of the window of recent popularity that did best; None where there is none.
-        difference: NDCG less that of popularity, of the same users: mean, low, high.
+        cold_users: who had one in the days from it on alone; they are not evaluated.
+        measures: by name and k.
+        popularity: None where there is none.
+        difference: NDCG less that of popularity, of the same users.
         rectools: the same lists by the definitions of RecTools' defaults.
     """
 
@@ -67,40 +84,50 @@ class Card:
     k: int
     users: int
     cold_users: int
-    measures: dict[str, dict[str, float]]
-    popularity: dict[str, Any] | None
-    difference: dict[str, float] | None
+    measures: dict[str, Interval]
+    popularity: PopularityRival | None
+    difference: Interval | None
     rectools: dict[str, float]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the card as a JSON object."""
-        plain = dict(vars(self))
-        return {"date": str(plain.pop("day")), **plain}
+    @property
+    def ndcg_name(self) -> str:
+        """The name of NDCG at the lists' k."""
+        return f"{NDCG}@{self.k}"
+
+    @property
+    def ndcg(self) -> Interval:
+        """NDCG at the lists' k."""
+        return self.measures[self.ndcg_name]
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as a JSON object."""
+        values = asdict(self)
+        del values["day"]
+        if self.popularity is not None:
+            values["popularity"] = {"name": self.popularity.name, self.ndcg_name: self.popularity.ndcg}
+        return {"date": str(self.day), **values}
 
 
 @dataclass(frozen=True)
 class _Lists:
     """Published lists, and what was known when they were made."""
 
-    day: date
-    file: Path
+    day: ScoringDay
     k: int
     features: DayFeatures
     known: Known
     new_only: bool
 
 
-def report_cards(
-    workspace: Workspace, published: Mapping[date, Mapping[str, Any]], window: Window
-) -> list[Card]:
-    """Judge publications, the earliest first: those of all users that later events follow.
+def past_performance(workspace: Workspace, published: Publications, window: Window) -> list[PastPerformance]:
+    """Evaluate publications, the earliest first: those of all users that later events follow.
 
     Args:
         published: manifests by day, ascending.
 
     Raises: InputError for inputs that cannot be used.
     """
-    days = [day for day, manifest in published.items() if manifest["all_users"]]
+    days = [day for day, manifest in published.items() if manifest.all_users]
     if not days:
         return []
     settings = workspace.settings
@@ -108,74 +135,67 @@ def report_cards(
     tables, problems = inspect_tables(settings.data, workspace.root, end, settings.timezone)
     raise_errors(problems)
     assert tables is not None
-    chosen = _chosen(tables, days, window)
-    cards = (
-        _judged(_open(workspace, day, published[day]), tables, covered, window.days)
-        for day, covered in chosen
+    found = (
+        _evaluated(_open(ScoringDay(workspace, day), published[day]), tables, covered, window.days)
+        for day, covered in _chosen(tables, days, window)
     )
-    return [card for card in cards if card is not None]
+    return [one for one in found if one is not None]
 
 
 def _chosen(tables: Tables, days: Sequence[date], window: Window) -> list[tuple[date, int]]:
-    """Return the days to judge, ascending, with how many days of their windows are covered."""
+    """Return the days to evaluate, ascending, with how many days of their windows are covered."""
     covered = [(day, covered_days(tables, day, window.days)) for day in days]
     newest_first = sorted((one for one in covered if one[1]), reverse=True)
     whole_first = sorted(newest_first, key=lambda one: one[1] < window.days)
     return sorted(whole_first[: window.most])
 
 
-def _open(workspace: Workspace, day: date, manifest: Mapping[str, Any]) -> _Lists:
+def _open(day: ScoringDay, manifest: PublicationManifest) -> _Lists:
     """Return the lists of a day with its features, or where these are gone with what they would be now."""
-    partition = stored_partition(workspace, day, manifest["features_content_hash"])
+    workspace, settings = day.workspace, day.workspace.settings
+    partition = stored_partition(day, manifest.features_content_hash)
     features: DayFeatures
     if partition is None:
-        features = build_features(read_inputs(workspace, day, external_days=[]), workspace.settings.features)
+        features = build_features(read_inputs(workspace, day.date, external_days=[]), settings.features)
     else:
         features = partition.features
-    settings = workspace.settings
-    viewed = run_settings(workspace, manifest).get("scoring.filter_viewed", settings.scoring.filter_viewed)
-    return _Lists(
-        day,
-        workspace.recommendations(day) / RECOMMENDATIONS,
-        min(settings.evaluation.k, int(manifest["top_k"])),
-        features,
-        Known(
-            features.user_ids, features.items[ITEM_ID], features.lazy("pairs").select(USER, ITEM).collect()
-        ),
-        bool(viewed),
-    )
+    then = run_settings(workspace, manifest.run_id)
+    viewed = then.get("scoring.filter_viewed", settings.scoring.filter_viewed)
+    had = features.lazy("pairs").select(USER, ITEM).collect()
+    known = Known(features.user_ids, features.items[ITEM_ID], had)
+    return _Lists(day, min(settings.evaluation.k, manifest.top_k), features, known, bool(viewed))
 
 
-def _judged(lists: _Lists, tables: Tables, covered: int, days: int) -> Card | None:
-    """Return how the lists did; None where nobody that is judged did anything."""
-    done = ground_truth_of(tables, lists.known, lists.day, days, new_only=lists.new_only)
+def _evaluated(lists: _Lists, tables: Tables, covered: int, days: int) -> PastPerformance | None:
+    """Return how the lists did; None where nobody who is evaluated did anything."""
+    day, k = lists.day.date, lists.k
+    done = ground_truth_of(tables, lists.known, day, days, new_only=lists.new_only)
     truth = done.join(lists.known.had, on=USER, how="semi")
     if truth.is_empty():
         return None
-    k = lists.k
     ours = user_metrics(_published(lists, truth), truth, k)
     rivals = {name: user_metrics(frame, truth, k) for name, frame in _popularity(lists, truth)}
     best = max(rivals, key=lambda name: _mean(rivals[name][NDCG]), default=None)
-    return Card(
-        lists.day,
-        days,
-        covered,
-        k,
-        len(ours),
-        done[USER].n_unique() - len(ours),
-        {f"{name}@{k}": _interval(ours[name]) for name in _MEASURES},
-        None if best is None else {"name": best, f"{NDCG}@{k}": _mean(rivals[best][NDCG])},
-        None if best is None else _interval(ours[NDCG] - rivals[best][NDCG]),
-        {f"{theirs}@{k}": _mean(ours[name]) for name, theirs in _RECTOOLS.items()},
+    return PastPerformance(
+        day=day,
+        days=days,
+        covered_days=covered,
+        k=k,
+        users=len(ours),
+        cold_users=done[USER].n_unique() - len(ours),
+        measures={f"{name}@{k}": _interval(ours[name]) for name in _MEASURES},
+        popularity=None if best is None else PopularityRival(best, _mean(rivals[best][NDCG])),
+        difference=None if best is None else _interval(ours[NDCG] - rivals[best][NDCG]),
+        rectools={f"{theirs}@{k}": _mean(ours[name]) for name, theirs in _RECTOOLS.items()},
     )
 
 
 def _published(lists: _Lists, truth: pl.DataFrame) -> pl.DataFrame:
-    """Return user, item, rank of the file, in internal indices: the users of the truth alone."""
+    """Return user, item, rank of the file, in internal indices: the users of the ground truth alone."""
     users = truth[USER].unique().sort()
     wanted = pl.DataFrame({USER_ID: lists.known.user_ids.gather(users), USER: users})
     items = lists.known.item_ids.to_frame().with_row_index(ITEM)
-    rows = pl.scan_parquet(lists.file).select(USER_ID, ITEM_ID, RANK)
+    rows = pl.scan_parquet(lists.day.file).select(USER_ID, ITEM_ID, RANK)
     found = rows.join(wanted.lazy(), on=USER_ID).join(items.lazy(), on=ITEM_ID)
     return found.select(USER, ITEM, RANK).collect(engine="streaming")
 
@@ -189,9 +209,9 @@ def _popularity(lists: _Lists, truth: pl.DataFrame) -> Iterator[tuple[str, pl.Da
         yield from popularity_lists(lists.features, left_out, users.to_numpy(), windows, lists.k).items()
 
 
-def _interval(values: pl.Series) -> dict[str, float]:
+def _interval(values: pl.Series) -> Interval:
     low, high = bootstrap_interval(values.to_numpy())
-    return {"mean": _mean(values), "low": low, "high": high}
+    return Interval(_mean(values), low, high)
 
 
 def _mean(values: pl.Series) -> float:

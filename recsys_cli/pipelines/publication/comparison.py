@@ -51,8 +51,8 @@ class ListChanges:
         self.unchanged += len(both) - len(changed)
         for name, bins in self.bins.items():
             self.sums[name] += float(both[name].sum())
-            places = (both[name].to_numpy() * _BINS).round().astype(np.int64).clip(0, _BINS)
-            bins += np.bincount(places, minlength=_BINS + 1)
+            numbers = (both[name].to_numpy() * _BINS).round().astype(np.int64).clip(0, _BINS)
+            bins += np.bincount(numbers, minlength=_BINS + 1)
         self.items = _added(self.items, _item_counts(a, b))
         known = changed if self.most_changed is None else pl.concat([self.most_changed, changed])
         self.most_changed = known.sort(RBO, OVERLAP, USER_ID).head(self.most)
@@ -80,11 +80,11 @@ def changes_between(a: Path, b: Path, most: int) -> ListChanges:
     scans = _lists(a), _lists(b)
     kinds = [_kinds(file, scan) for file, scan in zip((a, b), scans, strict=True)]
     if kinds[0] != kinds[1]:
-        told = "; ".join(
+        types = "; ".join(
             f"{file}: {kind[USER_ID]} and {kind[ITEM_ID]}" for file, kind in zip((a, b), kinds, strict=True)
         )
         raise InputError(
-            f"the ids of users and items are of other types: {told}",
+            f"the ids of users and items are of other types: {types}",
             where="recsys diff",
             fix="compare files of the same tables",
         )
@@ -116,6 +116,34 @@ def compared_lists(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
     )
     rbo = _rank_biased(_Agreement(both, in_short, long, short, agreements), tails)
     return lengths.select(USER_ID).with_columns(pl.Series(OVERLAP, both / long), pl.Series(RBO, rbo))
+
+
+def mean_shared_items(one: Path, other: Path, users: pl.Series) -> float | None:
+    """Return the mean share of the shorter of a user's two lists that is in both, in [0, 1].
+
+    Unlike the overlap of `compared_lists`, a share of the longer list, it does not fall where lists grow.
+
+    Args:
+        users: external ids of the users who are looked at.
+
+    Returns: None where none of them has a list in both, or the ids are of other types.
+    """
+    mine, theirs = _lists_of(one, users), _lists_of(other, users)
+    if mine.schema != theirs.schema:
+        return None
+    both = mine.join(theirs, on=[USER_ID, ITEM_ID], how="semi").group_by(USER_ID).agg(both=pl.len())
+    lengths = _lengths(mine).join(_lengths(theirs), on=USER_ID, suffix="_other")
+    shares = lengths.join(both, on=USER_ID, how="left").select(
+        pl.col("both").fill_null(0) / pl.min_horizontal("length", "length_other")
+    )
+    return None if shares.is_empty() else float(shares.to_series().mean())  # type: ignore[arg-type]
+
+
+def _lists_of(file: Path, users: pl.Series) -> pl.DataFrame:
+    rows = pl.scan_parquet(file).select(USER_ID, ITEM_ID)
+    if rows.collect_schema()[USER_ID] != users.dtype:
+        return rows.clear().collect()
+    return rows.filter(pl.col(USER_ID).is_in(users.implode())).collect(engine="streaming")
 
 
 def _common(a: pl.DataFrame, b: pl.DataFrame, users: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -151,11 +179,11 @@ class _Agreement:
     agreed: np.ndarray
 
 
-def _rank_biased(told: _Agreement, tails: np.ndarray) -> np.ndarray:
+def _rank_biased(found: _Agreement, tails: np.ndarray) -> np.ndarray:
     """Return the extrapolated rank-biased overlap of each user."""
-    p, x_l, x_s, l, s = PERSISTENCE, told.x_l, told.x_s, told.l, told.s
+    p, x_l, x_s, l, s = PERSISTENCE, found.x_l, found.x_s, found.l, found.s
     beyond = p * (p**s - p**l) / (1 - p) - s * (tails[l] - tails[s])  # sum of (1 - s / d) p^d, s < d <= l
-    rbo = (1 - p) / p * (told.agreed + x_s / s * beyond) + ((x_l - x_s) / l + x_s / s) * p**l
+    rbo = (1 - p) / p * (found.agreed + x_s / s * beyond) + ((x_l - x_s) / l + x_s / s) * p**l
     return np.asarray(rbo.round(12))  # so that a list has exactly 1 with itself
 
 

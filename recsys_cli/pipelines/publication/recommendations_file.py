@@ -4,14 +4,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_cli.pipelines.publication.manifest import FileFacts, PublicationManifest, RunFacts
 from recsys_cli.pipelines.publication.validation import FACTS, file_problems
 from recsys_cli.pipelines.workspace.layout import MANIFEST, RECOMMENDATIONS, SUCCESS
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.storage.atomic_files import as_output_error, replacing
@@ -53,10 +55,10 @@ class RecommendationsWriter:
             finally:
                 self._writer.close()
 
-    def describe(self, facts: Mapping[str, Any]) -> None:
+    def describe(self, facts: FileFacts) -> None:
         """Add facts to the file's metadata: with them a lost manifest can be written again."""
         assert self._writer is not None
-        self._writer.add_key_value_metadata({FACTS: json.dumps(facts, sort_keys=True)})
+        self._writer.add_key_value_metadata({FACTS: json.dumps(facts.as_json(), sort_keys=True)})
 
     def write(self, top: pl.DataFrame) -> None:
         """Add user, item, rank, score and sources of the next users; ids come back here."""
@@ -92,17 +94,22 @@ class RecommendationsWriter:
         return pa.schema(fields, metadata=dict(self.metadata))
 
 
-def published_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a complete publication, or None where there is none."""
+def published_manifest(day: ScoringDay) -> PublicationManifest | None:
+    """Return the manifest of a day's complete publication, or None where there is none."""
+    return manifest_in(day.recommendations)
+
+
+def manifest_in(folder: Path) -> PublicationManifest | None:
+    """Return the manifest of the complete publication in a folder, or None where there is none."""
     try:
-        manifest = read_sealed_json(folder / MANIFEST)
-        complete = (folder / SUCCESS).exists() and sha256_of(folder / RECOMMENDATIONS) == manifest["sha256"]
+        manifest = PublicationManifest.read(read_sealed_json(folder / MANIFEST))
+        complete = (folder / SUCCESS).exists() and sha256_of(folder / RECOMMENDATIONS) == manifest.sha256
     except (OSError, ValueError):
         return None
     return manifest if complete else None
 
 
-def check_file(staged: Path, facts: Mapping[str, Any]) -> None:
+def check_file(staged: Path, facts: FileFacts) -> None:
     """Read a staged file again.
 
     Raises: OutputError if it does not hold what was written.
@@ -116,30 +123,26 @@ def check_file(staged: Path, facts: Mapping[str, Any]) -> None:
         )
 
 
-def publish(
-    staged: Path, published: Results, facts: Mapping[str, Any], run: Mapping[str, Any]
-) -> dict[str, Any]:
+def publish(staged: Path, published: Results, facts: FileFacts, run: RunFacts) -> PublicationManifest:
     """Publish the folder of a checked file, with a manifest and _SUCCESS, as that of its date in one step.
 
     Args:
         facts: what the same work always gives, as in the file's own metadata; run: what tells runs apart.
 
-    Returns: the manifest: both, and the file's hash.
-
     Raises: OutputError if it cannot be published.
     """
     manifest = write_sidecars(staged, facts, run)
-    published.put(staged.parent, f"date={facts['date']}", run["run_id"])
+    published.put(staged.parent, f"date={facts.day}", run.run_id)
     return manifest
 
 
-def write_sidecars(file: Path, facts: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+def write_sidecars(file: Path, facts: FileFacts, run: RunFacts) -> PublicationManifest:
     """Write the manifest and _SUCCESS beside a file of recommendations, and return the manifest.
 
     Raises: OutputError.
     """
-    manifest = {**facts, **run, "sha256": sha256_of(file)}
-    write_sealed_json(file.with_name(MANIFEST), manifest)
+    manifest = PublicationManifest.read({**facts.as_json(), **run.as_json(), "sha256": sha256_of(file)})
+    write_sealed_json(file.with_name(MANIFEST), manifest.as_json())
     with replacing(file.with_name(SUCCESS)) as part:
         part.touch()
     return manifest

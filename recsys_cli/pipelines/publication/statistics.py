@@ -1,7 +1,7 @@
 """Figures of a published file as a whole: how often its items stand in lists, how its scores spread."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,13 +13,31 @@ _BINS = 24
 _WIDE = 30.0  # from this ratio of the largest to the smallest score on, the bins grow by a factor
 
 
+@dataclass(frozen=True)
+class ScoreHistogram:
+    """Shares of the scores between edges, of these lists and of those before."""
+
+    scale: str
+    edges: list[float]
+    shares: list[float]
+    shares_before: list[float] | None
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A share of the items that may be recommended, the most frequent first, and that of their rows."""
+
+    items: float
+    rows: float
+
+
 def item_counts(file: Path) -> pl.DataFrame:
     """Return item_id and lists, how many hold it; the most frequent first, then by id."""
     counts = pl.scan_parquet(file).group_by(ITEM_ID).agg(lists=pl.len().cast(pl.Int64))
     return counts.collect(engine="streaming").sort("lists", ITEM_ID, descending=[True, False])
 
 
-def popularity_curve(counts: pl.DataFrame, catalogue: int) -> list[dict[str, float]]:
+def popularity_curve(counts: pl.DataFrame, catalogue: int) -> list[CurvePoint]:
     """Return points: a share of the catalogue, the most frequent items first, and the share of rows it has.
 
     Args:
@@ -31,8 +49,7 @@ def popularity_curve(counts: pl.DataFrame, catalogue: int) -> list[dict[str, flo
     reached = np.concatenate([[0], np.cumsum(lists)])
     places = [min(round(share * max(catalogue, len(lists))), len(lists)) for share in _SHARES]
     return [
-        {"items": share, "rows": float(reached[place] / total)}
-        for share, place in zip(_SHARES, places, strict=True)
+        CurvePoint(share, float(reached[place] / total)) for share, place in zip(_SHARES, places, strict=True)
     ]
 
 
@@ -41,10 +58,10 @@ def read_scores(file: Path) -> pl.Series:
     return pl.read_parquet(file, columns=[SCORE])[SCORE]
 
 
-def score_histogram(now: pl.Series, before: pl.Series | None) -> dict[str, Any]:
+def score_histogram(now: pl.Series, before: pl.Series | None) -> ScoreHistogram:
     """Return edges, and the shares of the scores between them, of these lists and of those before."""
     if now.is_empty():
-        return {"scale": "linear", "edges": [], "shares": [], "shares_before": None}
+        return ScoreHistogram("linear", [], [], None)
     both = [one.to_numpy() for one in (now, before) if one is not None and len(one)]
     least, most = float(min(one.min() for one in both)), float(max(one.max() for one in both))
     scale = "log" if least > 0 and most / least > _WIDE else "linear"
@@ -55,4 +72,4 @@ def score_histogram(now: pl.Series, before: pl.Series | None) -> dict[str, Any]:
     edges[0], edges[-1] = min(edges[0], least), max(edges[-1], most)
     shares = [(np.histogram(one, edges)[0] / len(one)).tolist() for one in both]
     others = shares[1] if len(both) > 1 else None
-    return {"scale": scale, "edges": edges.tolist(), "shares": shares[0], "shares_before": others}
+    return ScoreHistogram(scale, edges.tolist(), shares[0], others)

@@ -3,37 +3,35 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_cli.pipelines.publication.manifest import FileFacts
 from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
 
 FACTS = "recsys.facts"  # in the file's metadata
 _COLUMNS = {RANK: pa.uint16(), SCORE: pa.float32(), SOURCES: pa.string()}
-_TOLD = {"rows": int, "users": int, "empty_lists": int, "date": str, "model_version": str}
 _DISORDER = "stand behind a larger user_id"
 _ROWS = 131_072  # that are looked at together
 
 
-def read_facts(file: Path) -> dict[str, Any] | None:
-    """Return what a file of recommendations tells of itself; None where it tells nothing.
+def read_facts(file: Path) -> FileFacts | None:
+    """Return what a file of recommendations says of itself; None where it says nothing.
 
     Raises: OSError, pa.ArrowInvalid or ValueError for a file that cannot be read.
     """
-    told = (pq.read_metadata(file).metadata or {}).get(FACTS.encode())
-    if told is None:
+    stored = (pq.read_metadata(file).metadata or {}).get(FACTS.encode())
+    if stored is None:
         return None
-    facts = dict(json.loads(told))
-    damaged = [name for name, kind in _TOLD.items() if not isinstance(facts.get(name), kind)]
-    if damaged:
-        raise ValueError(f"what it tells of itself is damaged: {', '.join(damaged)}")
-    return facts
+    try:
+        return FileFacts.read(json.loads(stored))
+    except ValueError as error:
+        raise ValueError(f"what it says of itself is damaged: {error}") from None
 
 
-def file_problems(file: Path, facts: Mapping[str, Any], *, repeats: bool = True) -> list[str]:
+def file_problems(file: Path, facts: FileFacts, *, repeats: bool = True) -> list[str]:
     """Return, a line each, how a file breaks its contract or differs from its facts; memory stays flat.
 
     Args:
@@ -58,9 +56,7 @@ def _schema_problems(schema: pa.Schema) -> list[str]:
     ]
 
 
-def _list_problems(
-    parquet: pq.ParquetFile, facts: Mapping[str, Any], bad: Mapping[str, pl.Expr]
-) -> list[str]:
+def _list_problems(parquet: pq.ParquetFile, facts: FileFacts, bad: Mapping[str, pl.Expr]) -> list[str]:
     rows, lists, counts = 0, 0, dict.fromkeys(bad, 0)
     before: int | str | None = None
     for frame in _whole_lists(parquet):
@@ -68,17 +64,17 @@ def _list_problems(
         if before is not None and len(frame) and frame[USER_ID][0] <= before:
             counts[_DISORDER] += 1
         before = frame[USER_ID][-1] if len(frame) else before
-        told = frame.select(
+        counted = frame.select(
             lists=pl.col(USER_ID).n_unique(), **{name: one.sum() for name, one in bad.items()}
         )
-        found = told.row(0, named=True)
+        found = counted.row(0, named=True)
         lists += found.pop("lists")
         counts = {name: count + found[name] for name, count in counts.items()}
     wrong = [f"{count:,} rows {name}" for name, count in counts.items() if count]
-    if rows != facts["rows"]:
-        wrong.append(f"it holds {rows:,} rows; {facts['rows']:,} were written")
-    if lists != facts["users"] - facts["empty_lists"]:
-        wrong.append(f"it holds {lists:,} lists; {facts['users'] - facts['empty_lists']:,} were written")
+    if rows != facts.rows:
+        wrong.append(f"it holds {rows:,} rows; {facts.rows:,} were written")
+    if lists != facts.users - facts.empty_lists:
+        wrong.append(f"it holds {lists:,} lists; {facts.users - facts.empty_lists:,} were written")
     return wrong
 
 

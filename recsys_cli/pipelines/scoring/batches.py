@@ -1,4 +1,4 @@
-"""Parts of a scoring run: the lists of consecutive users, and what ranking them gave."""
+"""Ranked batches of a scoring run: the lists of consecutive users, and what ranking them gave."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,21 +13,20 @@ from recsys_cli.models.candidates.definition import EXACT
 from recsys_cli.models.evaluation.index_recall import checked_recall
 from recsys_cli.pipelines.scoring.local_engine import RankedChunk, Ranking
 from recsys_cli.utils.columns import RAW_SCORE
+from recsys_cli.utils.json_record import JsonRecord
 from recsys_cli.utils.progress import Progress
 from recsys_cli.utils.stage_timer import StageTimer
 
-_CHUNKS, _SECONDS = 32, 5.0  # a part ends once it has as many chunks, or took as long
+_CHUNKS, _SECONDS = 32, 5.0  # a batch ends once it has as many chunks, or took as long
 
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class PartFacts:
+class BatchFigures(JsonRecord):
     """What ranking some users gave beside their lists.
 
     Attributes:
-        example: internal index of the first of the users that show best what a list comes from; fitness: how
-            well it does.
+        example: index of the user to show in `explain`; fitness: how good an example it is.
         index_recall: share of the exact lists that the index finds; None where all items are looked at.
     """
 
@@ -40,45 +39,45 @@ class PartFacts:
 
 
 @dataclass(frozen=True)
-class Part:
+class RankedBatch:
     """The lists of consecutive users by internal index: user, item, rank, score, sources."""
 
-    facts: PartFacts
+    figures: BatchFigures
     top: pl.DataFrame
 
 
-def ranked_parts(
+def ranked_batches(
     ranking: Ranking, users: np.ndarray, settings: ScoringSettings, stages: StageTimer, progress: Progress
-) -> Iterator[Part]:
-    """Rank users, and yield some chunks of a span at a time: what a killed run loses is little.
+) -> Iterator[RankedBatch]:
+    """Rank users and yield batches, some chunks of a span each: a killed run loses little.
 
     Raises: CheckFailedError where the index finds too little of the exact lists.
     """
     recall, ranked = None, 0
     done: list[RankedChunk] = []
     began = time.monotonic()
-    for chunk in _waited(stages, ranking.ranked(ranking.chunks(users))):
+    for chunk in _timed(stages, ranking.ranked(ranking.chunks(users))):
         if settings.index != EXACT and recall is None:
             with stages.stage("index recall"):
                 recall = checked_recall(chunk.chunk.day, settings)
         progress(ranked, len(users))
         ranked += len(chunk.chunk.users)
         if done and done[0].chunk.first != chunk.chunk.first:
-            yield part_of(done, recall)
+            yield batch_of(done, recall)
             done, began = [], time.monotonic()
         done.append(chunk)
         if len(done) == _CHUNKS or time.monotonic() - began > _SECONDS:
-            yield part_of(done, recall)
+            yield batch_of(done, recall)
             done, began = [], time.monotonic()
     if done:
-        yield part_of(done, recall)
+        yield batch_of(done, recall)
     progress(len(users), len(users))
 
 
-def part_of(chunks: Sequence[RankedChunk], recall: float | None = None) -> Part:
+def batch_of(chunks: Sequence[RankedChunk], recall: float | None = None) -> RankedBatch:
     """Return the chunks' lists and figures together."""
     fitness, example = max((one.example for one in chunks), key=lambda pair: pair[0])
-    facts = PartFacts(
+    figures = BatchFigures(
         users=sum(len(one.chunk.users) for one in chunks),
         warm=sum(int((one.chunk.viewed > 0).sum()) for one in chunks),
         candidates=sum(one.candidates for one in chunks),
@@ -86,10 +85,10 @@ def part_of(chunks: Sequence[RankedChunk], recall: float | None = None) -> Part:
         fitness=fitness,
         index_recall=recall,
     )
-    return Part(facts, pl.concat(one.top for one in chunks).drop(RAW_SCORE))
+    return RankedBatch(figures, pl.concat(one.top for one in chunks).drop(RAW_SCORE))
 
 
-def _waited(stages: StageTimer, results: Iterator[Result]) -> Iterator[Result]:
+def _timed(stages: StageTimer, results: Iterator[Result]) -> Iterator[Result]:
     """Yield the results; the time until each is there counts as ranking."""
     while True:
         with stages.stage("rank"):

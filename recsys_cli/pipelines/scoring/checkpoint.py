@@ -1,19 +1,19 @@
-"""Finished parts of a scoring run, kept until it is published: a killed run goes on behind them."""
+"""Finished batches of a scoring run, stored until it is published: a killed run resumes after them."""
 
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import polars as pl
 from loguru import logger
 
-from recsys_cli.pipelines.scoring.batches import Part, PartFacts
-from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
+from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
+from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import CheckFailedError, LockedError, OutputError, RecsysError
 from recsys_cli.utils.storage.atomic_files import replacing
 from recsys_cli.utils.storage.hashing import sha256_of
@@ -21,20 +21,26 @@ from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_j
 from recsys_cli.utils.storage.locks import locked
 
 _WORK = "work.json"
-_LATER = (OutputError, CheckFailedError)  # the same work may be published when another run comes to it
-_FORGOTTEN_SECONDS = 7 * 86_400
-_FORMAT = "1"  # of the kept parts: raised when another program would read them wrongly
+_RESUMABLE = (OutputError, CheckFailedError)  # the same work may be published when another run comes to it
+_ABANDONED_SECONDS = 7 * 86_400
+_FORMAT = "1"  # of the stored batches: raised when another program would read them wrongly
+
+
+class _StoredFigures(BatchFigures):
+    """A batch's figures as they are stored, with the SHA-256 of its lists."""
+
+    sha256: str
 
 
 @dataclass
-class Unfinished:
-    """The parts that a run has finished, one behind the other; `parts` and `users`: how many.
+class Checkpoint:
+    """The batches that a run has finished, one behind the other; `batches` and `users`: how many.
 
-    At the end of a `with` block they are gone, unless the work was stopped and can be gone on with.
+    At the end of a `with` block they are gone, unless the work was stopped and can be resumed.
     """
 
     folder: Path
-    parts: int = 0
+    batches: int = 0
     users: int = 0
 
     @property
@@ -46,45 +52,48 @@ class Unfinished:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        refused = kind is not None and issubclass(kind, RecsysError) and not issubclass(kind, _LATER)
-        if kind is None or refused or self.parts == 0:
+        refused = kind is not None and issubclass(kind, RecsysError) and not issubclass(kind, _RESUMABLE)
+        if kind is None or refused or self.batches == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             shutil.rmtree(self.staged.parent, ignore_errors=True)
 
-    def finished(self) -> Iterator[Part]:
-        """Yield what an earlier run has finished, up to the first part that is missing or damaged."""
-        while (part := self._read(self.parts)) is not None:
-            self.parts, self.users = self.parts + 1, self.users + part.facts.users
-            yield part
+    def finished(self) -> Iterator[RankedBatch]:
+        """Yield what an earlier run has finished, up to the first batch that is missing or damaged."""
+        while (batch := self._read(self.batches)) is not None:
+            self._count(batch)
+            yield batch
 
-    def add(self, part: Part) -> None:
-        """Keep the next part.
+    def add(self, batch: RankedBatch) -> None:
+        """Store the next batch.
 
         Raises: OutputError.
         """
-        lists, told = self._files(self.parts)
+        lists, figures = self._files(self.batches)
         with replacing(lists) as written:
-            part.top.write_ipc(written, compression="lz4")
+            batch.top.write_ipc(written, compression="lz4")
             hashed = sha256_of(written)
-        write_sealed_json(told, {**asdict(part.facts), "sha256": hashed})
-        self.parts, self.users = self.parts + 1, self.users + part.facts.users
+        write_sealed_json(figures, {**batch.figures.as_json(), "sha256": hashed})
+        self._count(batch)
 
-    def _read(self, number: int) -> Part | None:
-        lists, told = self._files(number)
+    def _count(self, batch: RankedBatch) -> None:
+        self.batches, self.users = self.batches + 1, self.users + batch.figures.users
+
+    def _read(self, number: int) -> RankedBatch | None:
+        lists, figures = self._files(number)
         try:
-            facts = read_sealed_json(told)
-            if facts.pop("sha256") != sha256_of(lists):
+            stored = _StoredFigures.read(read_sealed_json(figures))
+            if stored.sha256 != sha256_of(lists):
                 return None
         except (OSError, ValueError):
             return None
-        return Part(PartFacts(**facts), pl.read_ipc(lists))
+        return RankedBatch(stored, pl.read_ipc(lists))
 
     def _files(self, number: int) -> tuple[Path, Path]:
         return self.folder / f"part-{number:06d}.arrow", self.folder / f"part-{number:06d}.json"
 
 
-def open_unfinished(folder: Path, work: Mapping[str, str]) -> Unfinished:
+def open_checkpoint(folder: Path, work: Mapping[str, str]) -> Checkpoint:
     """Return what an earlier run of the same work has finished; what is left of another one is removed.
 
     Args:
@@ -96,23 +105,21 @@ def open_unfinished(folder: Path, work: Mapping[str, str]) -> Unfinished:
     if before != now:
         if before:
             others = [name for name in now if before.get(name) != now[name]]
-            logger.warning(
-                "a killed run's lists are not gone on with; other than then: {}", ", ".join(others)
-            )
+            logger.warning("a killed run's lists are not reused; other than then: {}", ", ".join(others))
         shutil.rmtree(folder, ignore_errors=True)
         write_sealed_json(folder / _WORK, now)
-    unfinished = Unfinished(folder)
-    shutil.rmtree(unfinished.staged.parent, ignore_errors=True)
-    unfinished.staged.parent.mkdir()
-    return unfinished
+    checkpoint = Checkpoint(folder)
+    shutil.rmtree(checkpoint.staged.parent, ignore_errors=True)
+    checkpoint.staged.parent.mkdir()
+    return checkpoint
 
 
-def remove_forgotten(workspace: Workspace, day: date) -> None:
-    """Remove what killed runs of other days have left, a week ago or more, and nobody went on with."""
-    for folder in workspace.staged(day).parent.glob("date=*"):
-        if folder.name == f"date={day}" or time.time() - folder.stat().st_mtime < _FORGOTTEN_SECONDS:
+def remove_abandoned(day: ScoringDay) -> None:
+    """Remove what killed runs of other days have left, a week ago or more, and nobody resumed."""
+    for folder in day.staged.parent.glob("date=*"):
+        if folder.name == day.name or time.time() - folder.stat().st_mtime < _ABANDONED_SECONDS:
             continue
-        with suppress(LockedError, OutputError), locked(workspace.lock(folder.name), folder.name):
+        with suppress(LockedError, OutputError), locked(day.workspace.lock(folder.name), folder.name):
             shutil.rmtree(folder, ignore_errors=True)
             logger.info("{}, which a killed run had left, is removed", folder)
 

@@ -1,4 +1,4 @@
-"""Whether the disk has room for the lists, told before users are ranked."""
+"""Whether the disk has room for the lists, checked before users are ranked."""
 
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from recsys_cli.utils.columns import ELIGIBLE
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.storage.folders import free_bytes
 
-_ROW_BYTES = 2  # of a kept part and of the file together; ten are usual: a run that would fit is not refused
+_ROW_BYTES = (
+    2  # of a stored batch and of the file together; ten are usual: a run that would fit is not refused
+)
 
 
 def check_room(folder: Path, features: DayFeatures, users: np.ndarray, top_k: int) -> None:

@@ -1,11 +1,9 @@
-"""`score --changed-since`: users to whom nothing happened keep the lists of an earlier day."""
+"""Incremental scoring: reuse an earlier day's lists for users whose inputs have not changed."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import date
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,138 +17,126 @@ from recsys_cli.data_preparation.features.day_features import (
     FeatureTables,
 )
 from recsys_cli.data_preparation.features.partition import USERS, StoredFeatures
+from recsys_cli.pipelines.publication.manifest import ReuseFacts, ReuseSample, ScoringTerms
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
-from recsys_cli.pipelines.scoring.batches import Part, PartFacts
+from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
 from recsys_cli.pipelines.scoring.local_engine import SPAN
 from recsys_cli.pipelines.workspace.feature_store import stored_partition
-from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import UsageError
 
-_SAMPLE = 1_000  # users whose carried lists are held against a full run's
+_SAMPLE = 1_000  # users whose reused lists are compared with a full run's
 _DIGITS = 5  # of a number that is the same
 _LISTS = (USER, ITEM, RANK, SCORE, SOURCES)
 _STEADY = r"^user_(events|active_days|items|repeat_share|mean_.*)$"  # changed by events, not by days
 
 
 @dataclass(frozen=True)
-class Lists:
+class EarlierLists:
     """The published lists of an earlier day, and the features that they come from."""
 
-    day: date
+    day: ScoringDay
     file: Path
     sha256: str
     features: StoredFeatures
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """How carried lists compare with a full run's.
-
-    Attributes:
-        users: who are looked at.
-        differing: share of them whose items or order differ; overlap: mean share of the same items.
-    """
-
-    users: int
-    differing: float
-    overlap: float
-
-
-@dataclass(frozen=True)
-class Carried:
-    """Lists that are carried over to a day, and the users of that day who are ranked anew instead.
+class ReusedLists:
+    """Lists that a day reuses, and the users of that day who are ranked again instead.
 
     Attributes:
         changed: internal indices on the day, ascending.
     """
 
-    lists: Lists
+    lists: EarlierLists
     features: StoredFeatures
     changed: np.ndarray
 
-    def facts(self) -> dict[str, Any]:
-        """Return what the file of the day tells of it."""
+    def facts(self) -> ReuseFacts:
+        """Return what the file of the day says of it."""
         ranked = len(self.changed)
-        kept = len(self.features.user_ids) - ranked
-        return {"date": str(self.lists.day), "sha256": self.lists.sha256, "ranked": ranked, "carried": kept}
+        reused = len(self.features.user_ids) - ranked
+        return ReuseFacts(day=self.lists.day.date, sha256=self.lists.sha256, ranked=ranked, reused=reused)
 
     def sample(self) -> np.ndarray:
-        """Return some of the users whose lists are carried, spread over them."""
-        kept = np.ones(len(self.features.user_ids), dtype=bool)
-        kept[self.changed] = False
-        places = np.flatnonzero(kept).astype(np.uint32)
-        spread = np.linspace(0, len(places) - 1, min(len(places), _SAMPLE)).astype(int)
-        return places[np.unique(spread)] if len(places) else places
+        """Return some of the users whose lists are reused, spread over them."""
+        reused = np.ones(len(self.features.user_ids), dtype=bool)
+        reused[self.changed] = False
+        users = np.flatnonzero(reused).astype(np.uint32)
+        spread = np.linspace(0, len(users) - 1, min(len(users), _SAMPLE)).astype(int)
+        return users[np.unique(spread)] if len(users) else users
 
     def top(self, first: int, last: int) -> pl.DataFrame:
-        """Return the carried lists of the users from `first` up to `last`, as a part has them."""
+        """Return the reused lists of the users from `first` up to `last`, as a batch has them."""
         ids = self.features.user_ids.slice(first, last - first)
         changed = self.changed[(self.changed >= first) & (self.changed < last)]
         users = pl.DataFrame([ids, pl.Series(USER, range(first, last), dtype=pl.UInt32)])
-        kept = users.filter(~pl.col(USER).is_in(changed.tolist()))
-        items = self.features.items.select(ITEM_ID).with_row_index(ITEM)
-        rows = _rows(self.lists.file, ids)
-        found = rows.join(kept, on=USER_ID).join(items, on=ITEM_ID)
-        return found.sort(USER, RANK).select(*_LISTS)
+        unchanged = users.filter(~pl.col(USER).is_in(changed.tolist()))
+        return self._indexed(_rows(self.lists.file, ids), unchanged).sort(USER, RANK).select(*_LISTS)
 
-    def merged(self, ranked: Iterator[Part], first: int) -> Iterator[Part]:
-        """Yield the lists of all users from `first` on: those that `ranked` yields, and the carried ones.
+    def merged(self, ranked: Iterator[RankedBatch], first: int) -> Iterator[RankedBatch]:
+        """Yield the lists of all users from `first` on: those that `ranked` yields, and the reused ones.
 
         Args:
-            ranked: the changed users from `first` on; a part of it lies within a span.
+            ranked: the changed users from `first` on; a batch of it lies within a span.
         """
         waiting = self.changed[self.changed >= first]
-        for part in ranked:
-            mine, waiting = waiting[: part.facts.users], waiting[part.facts.users :]
+        for batch in ranked:
+            mine, waiting = waiting[: batch.figures.users], waiting[batch.figures.users :]
             for start, end in _pieces(first, int(mine[0]) // SPAN * SPAN):
-                yield self._part(start, end)
+                yield self._batch(start, end)
                 first = end
-            yield self._part(first, int(mine[-1]) + 1, part)
+            yield self._batch(first, int(mine[-1]) + 1, batch)
             first = int(mine[-1]) + 1
         for start, end in _pieces(first, len(self.features.user_ids)):
-            yield self._part(start, end)
+            yield self._batch(start, end)
 
-    def compared(self, ranked: Iterator[Part], users: np.ndarray) -> Sampled:
-        """Hold the carried lists of users against those that ranking gives them now."""
+    def compared(self, ranked: Iterator[RankedBatch], users: np.ndarray) -> ReuseSample:
+        """Compare the reused lists of users with those that ranking gives them now."""
         if users.size == 0:
-            return Sampled(0, 0.0, 1.0)
-        now = _orders(pl.concat([part.top for part in ranked]))
+            return ReuseSample(users=0, differing=0.0, overlap=1.0)
+        now = _orders(pl.concat([batch.top for batch in ranked]))
         ids = self.features.user_ids.gather(users)
-        places = pl.DataFrame([ids, pl.Series(USER, users)])
-        items = self.features.items.select(ITEM_ID).with_row_index(ITEM)
+        numbered = pl.DataFrame([ids, pl.Series(USER, users)])
         rows = pl.scan_parquet(self.lists.file).filter(pl.col(USER_ID).is_in(ids.implode())).collect()
-        then = _orders(rows.join(places, on=USER_ID).join(items, on=ITEM_ID))
-        both = places.join(now, on=USER, how="left").join(then, on=USER, how="left", suffix="_then")
+        then = _orders(self._indexed(rows, numbered))
+        both = numbered.join(now, on=USER, how="left").join(then, on=USER, how="left", suffix="_then")
         mine, theirs = pl.col(ITEM).fill_null([]), pl.col(f"{ITEM}_then").fill_null([])
         longer = pl.max_horizontal(mine.list.len(), theirs.list.len())
         shared = (
             pl.when(longer > 0).then(mine.list.set_intersection(theirs).list.len() / longer).otherwise(1.0)
         )
-        found = both.select(differing=(mine != theirs).mean(), overlap=shared.mean()).row(0)
-        return Sampled(len(users), *(round(one, 4) for one in found))
+        differing, overlap = both.select((mine != theirs).mean(), shared.mean().alias("overlap")).row(0)
+        return ReuseSample(users=len(users), differing=round(differing, 4), overlap=round(overlap, 4))
 
-    def _part(self, first: int, last: int, ranked: Part | None = None) -> Part:
+    def _indexed(self, rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
+        """Return rows of a file with the internal indices of their users and items, of those of the day."""
+        items = self.features.items.select(ITEM_ID).with_row_index(ITEM)
+        return rows.join(users, on=USER_ID).join(items, on=ITEM_ID)
+
+    def _batch(self, first: int, last: int, ranked: RankedBatch | None = None) -> RankedBatch:
         tops = [self.top(first, last)] + ([] if ranked is None else [ranked.top.select(*_LISTS)])
         warm = self.features.lazy(USERS).slice(first, last - first).select((pl.col("user_items") > 0).sum())
-        facts = PartFacts(last - first, int(warm.collect().item()), 0, first, 0, None)
-        if ranked is not None:
-            own = asdict(ranked.facts) | {"users": facts.users, "warm": facts.warm}
-            facts = PartFacts(**own)
-        return Part(facts, pl.concat(tops).sort(USER, RANK))
+        counts = {"users": last - first, "warm": int(warm.collect().item())}
+        if ranked is None:
+            figures = BatchFigures(**counts, candidates=0, example=first, fitness=0, index_recall=None)
+        else:
+            figures = ranked.figures.model_copy(update=counts)
+        return RankedBatch(figures, pl.concat(tops).sort(USER, RANK))
 
 
-def earlier_lists(workspace: Workspace, since: date, wanted: Mapping[str, Any]) -> Lists | str:
-    """Return the published lists of an earlier day, or why none of them can be carried over.
+def earlier_lists(since: ScoringDay, terms: ScoringTerms) -> EarlierLists | str:
+    """Return the published lists of an earlier day, or why none of them can be reused.
 
     Args:
-        wanted: what must be the same in their manifest.
+        terms: how the lists are asked for; those of the earlier day must be the same.
 
     Raises: UsageError where nothing is published for the day.
     """
-    folder = workspace.recommendations(since)
-    manifest = published_manifest(folder)
-    if manifest is None and (folder / RECOMMENDATIONS).exists():
+    manifest = published_manifest(since)
+    if manifest is None and since.file.exists():
         raise UsageError(
             f"the lists of {since} are damaged or not complete",
             where="--changed-since",
@@ -162,16 +148,17 @@ def earlier_lists(workspace: Workspace, since: date, wanted: Mapping[str, Any]) 
             where="--changed-since",
             fix=f"run `recsys score --date {since}` first, or name a day of `recsys runs list`",
         )
-    others = [name for name, value in wanted.items() if manifest.get(name) != value]
+    names = ScoringTerms.model_fields
+    others = [name for name in names if getattr(manifest, name) != getattr(terms, name)]
     if others:
         return f"the run of {since} had another {', '.join(others)}"
-    partition = stored_partition(workspace, since, manifest["features_content_hash"])
+    partition = stored_partition(since, manifest.features_content_hash)
     if partition is None:
         return f"the features of {since} are gone"
-    return Lists(since, folder / RECOMMENDATIONS, manifest["sha256"], partition.features)
+    return EarlierLists(since, since.file, manifest.sha256, partition.features)
 
 
-def changed_users(today: StoredFeatures, lists: Lists) -> np.ndarray:
+def changed_users(today: StoredFeatures, lists: EarlierLists) -> np.ndarray:
     """Return the users to whom something happened, ascending internal indices of today.
 
     Events, declared features, external candidates or cold status changed, or their list holds an item

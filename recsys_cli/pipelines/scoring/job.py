@@ -4,27 +4,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.tables.ids import close_ids
+from recsys_cli.data_preparation.tables.ids import close_ids, indices_of
 from recsys_cli.data_preparation.tables.problems import raise_or_warn
 from recsys_cli.models.versions.bundle import Bundle
+from recsys_cli.pipelines.publication.manifest import FileFacts, ScoringTerms
 from recsys_cli.pipelines.publication.recommendations_file import RecommendationsWriter
-from recsys_cli.pipelines.scoring.batches import Part, ranked_parts
-from recsys_cli.pipelines.scoring.incremental import Carried
+from recsys_cli.pipelines.scoring.batches import RankedBatch, ranked_batches
+from recsys_cli.pipelines.scoring.incremental import ReusedLists
 from recsys_cli.pipelines.scoring.local_engine import Limits, Ranking, open_ranking, within_memory
+from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import Partition
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import (
-    kept_settings_problems,
     open_bundle,
     open_fitting_features,
+    trained_settings_problems,
 )
 from recsys_cli.pipelines.workspace.run_record import Run
-from recsys_cli.utils.columns import ITEM_ID, USER
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
+from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID
 from recsys_cli.utils.errors import UnknownUserError
 from recsys_cli.utils.progress import Progress
 from recsys_cli.utils.storage.hashing import sha256_of_json
@@ -38,7 +40,8 @@ class ScoreRequest:
         user_ids: None: everybody.
         lock_wait: seconds to wait for another run of the day.
         cluster: address of the Ray cluster that ranks; None: this process does.
-        changed_since: earlier day whose lists are kept by all to whom nothing happened; None: by nobody.
+        changed_since: earlier day whose lists are reused for users whose inputs have not changed; None: all
+            users are ranked.
     """
 
     day: date
@@ -55,23 +58,29 @@ class Job:
     """What a scoring run works with, once its model and features are open.
 
     Attributes:
-        carried: lists of an earlier day that are kept; None: all users are ranked.
+        reused: lists of an earlier day that are reused; None: all users are ranked.
     """
 
-    workspace: Workspace
+    day: ScoringDay
     request: ScoreRequest
     run: Run
     bundle: Bundle
     partition: Partition
-    carried: Carried | None = None
+    reused: ReusedLists | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace of the day."""
+        return self.day.workspace
 
     @property
     def work(self) -> dict[str, str]:
         """All that decides the bytes of the file, by name."""
         request, settings = self.request, self.workspace.settings
         asked = sorted(request.user_ids) if request.user_ids is not None else None
+        reuse = {} if self.reused is None else {"carried": sha256_of_json(self.reused.facts().as_json())}
         return {
-            "date": str(request.day),
+            "date": str(self.day),
             "model": self.bundle.version,
             "features": self.partition.content_hash,
             "top_k": str(request.top_k),
@@ -79,7 +88,7 @@ class Job:
             # once its place: a new key would rank again what is published under this one
             "candidates.index": settings.scoring.index,
             "scoring.shortlist": str(settings.scoring.shortlist_of(request.top_k)),
-            **({} if self.carried is None else {"carried": sha256_of_json(self.carried.facts())}),
+            **reuse,
         }
 
     @property
@@ -87,20 +96,37 @@ class Job:
         """A hash of all that decides the bytes of the file."""
         return sha256_of_json(self.work)
 
-    def asked(self) -> dict[str, Any]:
-        """Return what the run was asked for, as its manifest has it."""
+    def terms(self) -> ScoringTerms:
+        """Return how the lists were asked for, as their manifest has it."""
         settings, request = self.workspace.settings, self.request
-        return {
-            "model_version": self.bundle.version,
-            "all_users": request.user_ids is None,
-            "top_k": request.top_k,
-            "index": settings.scoring.index,
-            "shortlist": settings.scoring.shortlist_of(request.top_k),
-        }
+        return ScoringTerms(
+            model_version=self.bundle.version,
+            all_users=request.user_ids is None,
+            top_k=request.top_k,
+            index=settings.scoring.index,
+            shortlist=settings.scoring.shortlist_of(request.top_k),
+        )
+
+    def facts(self, counts: ScoreCounts) -> FileFacts:
+        """Return what the same work always gives."""
+        features = self.partition.features
+        ids = features.user_ids
+        return FileFacts.read(
+            {
+                "schema_version": 1,
+                "date": str(self.day),
+                "key": self.key,
+                "features_content_hash": self.partition.content_hash,
+                "example_user": ids[counts.example or 0] if len(ids) else None,
+                **self.terms().as_json(),
+                **({} if self.reused is None else {"carried": self.reused.facts().as_json()}),
+                **counts.figures(int(features.items[ELIGIBLE].sum())).as_json(),
+            }
+        )
 
     def users(self) -> np.ndarray:
         """Return the internal indices of the users that are asked for, ascending."""
-        return _places(self.partition.features.user_ids, self.request)
+        return _indices(self.partition.features.user_ids, self.request)
 
     def open(self) -> Ranking:
         """Bind the model to the items of the day."""
@@ -111,22 +137,23 @@ class Job:
         most = workspace.settings.runtime.max_memory_bytes
         return ranking if most is None else within_memory(ranking, most)
 
-    def parts(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
-        """Yield the lists of users a part at a time, in order: ranked, or carried over."""
-        if self.carried is None or users.size == 0:
+    def batches(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[RankedBatch]:
+        """Yield the lists of users, ranked or reused, a batch at a time, in order."""
+        if self.reused is None or users.size == 0:
             return self.ranked(ranking, users, progress)
-        changed = self.carried.changed[self.carried.changed >= users[0]]
-        return self.carried.merged(self.ranked(ranking, changed, progress), int(users[0]))
+        changed = self.reused.changed[self.reused.changed >= users[0]]
+        return self.reused.merged(self.ranked(ranking, changed, progress), int(users[0]))
 
-    def ranked(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[Part]:
-        """Rank users, here or on a cluster, and yield their lists a part at a time, in order."""
+    def ranked(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[RankedBatch]:
+        """Rank users, here or on a cluster, and yield their lists a batch at a time, in order."""
         settings, stages, cluster = self.workspace.settings.scoring, self.run.stages, self.request.cluster
         if cluster is None:
-            return ranked_parts(ranking, users, settings, stages, progress)
-        from recsys_cli.pipelines.scoring.ray_engine import cluster_parts
+            return ranked_batches(ranking, users, settings, stages, progress)
+        from recsys_cli.pipelines.scoring.ray_engine import ClusterJob, cluster_batches
 
         model = self.workspace.models.open(self.bundle.version)
-        return cluster_parts(self.key, model, ranking, users, settings, cluster, stages, progress)
+        job = ClusterJob(self.key, model, ranking, settings, cluster)
+        return cluster_batches(job, users, stages, progress)
 
     def writer(self, staged: Path) -> RecommendationsWriter:
         """Return what writes the lists."""
@@ -134,32 +161,29 @@ class Job:
         return RecommendationsWriter(staged, features.user_ids, features.items[ITEM_ID], _metadata(self))
 
 
-def open_job(workspace: Workspace, request: ScoreRequest, run: Run) -> Job:
+def open_job(day: ScoringDay, request: ScoreRequest, run: Run) -> Job:
     """Open the model and the features that fit it.
 
     Raises: ModelError, InputError, OutputError.
     """
     with run.stages.stage("load model"):
-        bundle = open_bundle(workspace, request.day)
-        raise_or_warn(kept_settings_problems(workspace, bundle))
+        bundle = open_bundle(day)
+        raise_or_warn(trained_settings_problems(day.workspace, bundle))
     with run.stages.stage("features"):
-        partition = open_fitting_features(
-            workspace, bundle, request.day, lambda found: _places(found.user_ids, request)
-        )
-    return Job(workspace, request, run, bundle, partition)
+        partition = open_fitting_features(day, bundle, lambda found: _indices(found.user_ids, request))
+    return Job(day, request, run, bundle, partition)
 
 
-def _places(ids: pl.Series, request: ScoreRequest) -> np.ndarray:
+def _indices(ids: pl.Series, request: ScoreRequest) -> np.ndarray:
     """Return the internal indices of the users that are asked for, ascending.
 
     Raises: UnknownUserError with close matches.
     """
     if request.user_ids is None:
         return np.arange(len(ids), dtype=np.uint32)
-    asked = pl.Series("asked", sorted(set(request.user_ids)), dtype=pl.String)
-    places = pl.DataFrame({"asked": ids.cast(pl.String)}).with_row_index(USER)
-    found = asked.to_frame().join(places, on="asked", how="left")
-    unknown = found.filter(pl.col(USER).is_null())["asked"].to_list()
+    asked = pl.Series(sorted(set(request.user_ids)), dtype=pl.String)
+    indices = indices_of(asked, ids.cast(pl.String))
+    unknown = asked.filter(indices.is_null()).to_list()
     if unknown:
         close = close_ids(ids, unknown[0])
         raise UnknownUserError(
@@ -168,12 +192,12 @@ def _places(ids: pl.Series, request: ScoreRequest) -> np.ndarray:
             where="--users",
             fix=f"give ids of the users table or of the events; close ids: {', '.join(close)}",
         )
-    return found[USER].sort().to_numpy()
+    return indices.sort().to_numpy()
 
 
 def _metadata(job: Job) -> dict[str, str]:
     return {
-        "recsys.date": str(job.request.day),
+        "recsys.date": str(job.day),
         "recsys.model_version": job.bundle.version,
         "recsys.features_content_hash": job.partition.content_hash,
         "recsys.key": job.key,

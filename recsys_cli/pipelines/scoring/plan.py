@@ -1,29 +1,28 @@
-"""`score --plan`: what a scoring run will take, told by real chunks before any of it is done."""
+"""`score --plan`: what a scoring run will take, predicted from real chunks before any of it is done."""
 
 from collections import deque
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
-from loguru import logger
 
 from recsys_cli.models.candidates.registry import popularity_sources
-from recsys_cli.pipelines.scoring.batches import part_of
+from recsys_cli.pipelines.scoring.batches import batch_of
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.scoring.local_engine import SPAN, Chunk, Ranking
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.plans import read_plan
 from recsys_cli.pipelines.workspace.run_record import Run
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
+from recsys_cli.utils.json_record import JsonRecord
 from recsys_cli.utils.stage_timer import peak_bytes, process_seconds
 from recsys_cli.utils.storage.folders import check_writable
-from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.json_files import write_sealed_json
 from recsys_cli.utils.storage.locks import locked
 
 _SPANS, _CHUNKS = 3, 8  # that are tried: spans of users, and chunks of each
 
 
-@dataclass(frozen=True)
-class Plan:
+class ScoringPlan(JsonRecord):
     """What scoring will take.
 
     Attributes:
@@ -43,45 +42,30 @@ class Plan:
     sampled_users: int
 
 
-def plan_scoring(workspace: Workspace, request: ScoreRequest, run: Run) -> Plan:
-    """Rank some chunks of users, publish nothing, and tell what all of them will take; keep the plan.
+def plan_scoring(workspace: Workspace, request: ScoreRequest, run: Run) -> ScoringPlan:
+    """Rank some chunks of users, publish nothing, and predict what all of them will take; store the plan.
 
     Raises: as `score_users` does: it works under the same lock.
     """
-    check_writable(workspace.recommendations(request.day))
-    with locked(workspace.lock(f"date={request.day}"), f"the recommendations of {request.day}"):
-        job = open_job(workspace, request, run)
+    day = ScoringDay(workspace, request.day)
+    check_writable(day.recommendations)
+    with locked(day.lock, f"the recommendations of {day}"):
+        job = open_job(day, request, run)
         users, ranking = job.users(), job.open()
         with run.stages.stage("calibration"):
             plan = _calibrated(job, users, ranking)
-    write_sealed_json(workspace.plan(request.day), asdict(plan))
+    write_sealed_json(day.plan, plan.as_json())
     return plan
 
 
-def kept_plan(workspace: Workspace, request: ScoreRequest, key: str) -> dict[str, Any] | None:
+def stored_plan(day: ScoringDay, key: str) -> ScoringPlan | None:
     """Return the plan that was made for a run, None where there is none."""
-    try:
-        plan = read_sealed_json(workspace.plan(request.day))
-    except (OSError, ValueError):
-        return None
-    return plan if plan.get("key") == key else None
+    plan = read_plan(day.plan, ScoringPlan)
+    return plan if plan is not None and plan.key == key else None
 
 
-def compared(plan: dict[str, Any]) -> dict[str, Any]:
-    """Return what was predicted beside what this process took so far."""
-    seconds, peak = process_seconds(), peak_bytes()
-    told = {
-        "predicted_seconds": plan["seconds"],
-        "seconds": round(seconds, 2),
-        "predicted_peak_bytes": plan["peak_bytes"],
-        "peak_bytes": peak,
-    }
-    logger.info("planned {} s and {} bytes; took {} s and {} bytes", *told.values())
-    return told
-
-
-def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> Plan:
-    staged = job.workspace.plan(job.request.day).with_suffix(".parquet")
+def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> ScoringPlan:
+    staged = job.day.plan.with_suffix(".parquet")
     staged.parent.mkdir(parents=True, exist_ok=True)
     counts = ScoreCounts(job.request.top_k, popularity_sources(job.bundle.model.stage.settings))
     spans = _tried_spans(users)
@@ -95,15 +79,15 @@ def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> Plan:
             chunks = [chunk for span in spans for chunk in _tried_chunks(span, ranking)]
             read = process_seconds()
             # Together: as in a run, the threads wait for each other once, not behind each span.
-            part = part_of(list(ranking.ranked(chunks)))
-            writer.write(part.top)
-            counts.add(part)
+            batch = batch_of(list(ranking.ranked(chunks)))
+            writer.write(batch.top)
+            counts.add(batch)
             ranked = process_seconds()
         size = staged.stat().st_size
     finally:
         staged.unlink(missing_ok=True)
     per_user = (read - opened) / max(sum(map(len, spans)), 1) + (ranked - read) / max(counts.users, 1)
-    return Plan(
+    return ScoringPlan(
         key=job.key,
         users=len(users),
         seconds=round(opened + per_user * len(users), 2),
@@ -125,5 +109,5 @@ def _tried_chunks(span: np.ndarray, ranking: Ranking) -> list[Chunk]:
     """Return some chunks of a span, its first and last ones among them."""
     size = ranking.limits.chunk_users
     starts = np.unique(np.linspace(0, max(len(span) - size, 0), _CHUNKS).astype(int))
-    places = np.unique(np.concatenate([np.arange(s, min(s + size, len(span))) for s in starts]))
-    return list(ranking.chunks(span[places]))
+    numbers = np.unique(np.concatenate([np.arange(s, min(s + size, len(span))) for s in starts]))
+    return list(ranking.chunks(span[numbers]))

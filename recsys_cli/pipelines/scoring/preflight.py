@@ -1,18 +1,17 @@
-"""What stops a run is told at once: one problem that comes up before the work brings all others along."""
+"""All that stops a run is reported at once: the first error before the work brings all others along."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import date
 
 from recsys_cli.data_preparation.tables.problems import Problem, together
 from recsys_cli.pipelines.check import inspect_workspace
-from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
 
 
 @contextmanager
-def all_problems(workspace: Workspace, day: date) -> Iterator[None]:
-    """Let an error of a block tell of all that stops a run for the day, where it is not alone.
+def all_problems(day: ScoringDay) -> Iterator[None]:
+    """If the block fails, re-raise its error together with every other problem that would stop the run.
 
     Raises: what the block raises; an error of inputs, model or output with the others in its words.
     """
@@ -21,7 +20,7 @@ def all_problems(workspace: Workspace, day: date) -> Iterator[None]:
     except RecsysError as error:
         if type(error) not in (InputError, ModelError, OutputError):
             raise
-        others = _others(workspace, day, type(error))
+        others = _others(day, type(error))
         if not others:
             raise
         problems = [Problem(error.where, error.what, error.fix), *others]
@@ -29,10 +28,10 @@ def all_problems(workspace: Workspace, day: date) -> Iterator[None]:
         raise type(error)(what, where=where, fix=fix) from error
 
 
-def _others(workspace: Workspace, day: date, kind: type[RecsysError]) -> list[Problem]:
+def _others(day: ScoringDay, kind: type[RecsysError]) -> list[Problem]:
     """Return what would stop the run by another kind of error."""
     found: Mapping[type[RecsysError], list[Problem]] = {}
     with suppress(RecsysError):
-        found = inspect_workspace(workspace, day).problems
+        found = inspect_workspace(day).problems
     others = [problem for other, problems in found.items() if other is not kind for problem in problems]
     return [problem for problem in others if problem.severity == "error"]

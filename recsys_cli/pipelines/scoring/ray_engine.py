@@ -25,11 +25,11 @@ from recsys_cli.configs.sections import ScoringSettings
 from recsys_cli.data_preparation.features.partition import StoredFeatures
 from recsys_cli.models.candidates.definition import EXACT
 from recsys_cli.models.versions.bundle import read_bundle
-from recsys_cli.pipelines.scoring.batches import Part, ranked_parts
+from recsys_cli.pipelines.scoring.batches import RankedBatch, ranked_batches
 from recsys_cli.pipelines.scoring.local_engine import Limits, Ranking, open_ranking
-from recsys_cli.pipelines.scoring.ray_node_files import placed
+from recsys_cli.pipelines.scoring.ray_node_files import materialise
 from recsys_cli.pipelines.workspace.run_record import library_versions
-from recsys_cli.utils.errors import OutputError, RecsysError, SettingsError, UsageError
+from recsys_cli.utils.errors import OutputError, RecsysError, SettingsError, UsageError, first_line
 from recsys_cli.utils.parallel import chunks_of
 from recsys_cli.utils.progress import Progress, silent
 from recsys_cli.utils.stage_timer import StageTimer
@@ -48,11 +48,28 @@ _open: dict[str, Ranking] = {}  # what this worker has open, by the key of its f
 
 
 @dataclass(frozen=True)
-class Order:
+class ClusterJob:
+    """What a cluster ranks.
+
+    Attributes:
+        key: of all that decides the lists.
+        model: the folder of the version.
+        address: of the cluster; "auto": the one that this machine belongs to, or that RAY_ADDRESS names.
+    """
+
+    key: str
+    model: Path
+    ranking: Ranking
+    scoring: ScoringSettings
+    address: str
+
+
+@dataclass(frozen=True)
+class WorkerJob:
     """What a worker needs beside users, to rank them.
 
     Attributes:
-        features: as stored, in a folder of the node that sends the order.
+        features: as stored, in a folder of the node that sends the job.
         files: what lies below `model/` and `features/` of a node's own folder, in blocks; hashes: theirs.
     """
 
@@ -65,64 +82,53 @@ class Order:
     hashes: Mapping[str, str]
 
 
-def cluster_parts(
-    key: str,
-    model: Path,
-    ranking: Ranking,
-    users: np.ndarray,
-    settings: ScoringSettings,
-    address: str,
-    stages: StageTimer,
-    progress: Progress,
-) -> Iterator[Part]:
-    """Rank users on a cluster and yield their parts in order; few are under way at a time.
+def cluster_batches(
+    job: ClusterJob, users: np.ndarray, stages: StageTimer, progress: Progress
+) -> Iterator[RankedBatch]:
+    """Rank users on a cluster and yield their batches in order; few are under way at a time.
 
     A task whose worker or node is lost runs again on another.
 
-    Args:
-        key: of all that decides the lists.
-        model: the folder of the version.
-        address: of the cluster; "auto": the one that this machine belongs to, or that RAY_ADDRESS names.
-
     Raises: SettingsError where the extra [ray] is not installed, or the workers have other libraries;
-        UsageError where no cluster answers; OutputError where it is lost: what is ranked can be gone on with.
+        UsageError where no cluster answers; OutputError where it is lost: the next run resumes after what is
+        ranked.
     """
-    with _connected(address) as ray:
+    with _connected(job.address) as ray:
         with stages.stage("send to the cluster"):
-            order = _order(ray, key, model, ranking, settings)
+            sent = _worker_job(ray, job)
         rank = ray.remote(rank_range).options(num_cpus=1, max_retries=-1)
         ranges = enumerate(chunks_of(users, _RANGE))
-        tasks = (rank.remote(order, part, first=number == 0) for number, part in ranges)
+        tasks = (rank.remote(sent, part, first=number == 0) for number, part in ranges)
         ranked = 0
         waiting: deque[Any] = deque(islice(tasks, _room(ray)))
         while waiting:
             progress(ranked, len(users))
             with stages.stage("rank"):
-                parts = ray.get(waiting.popleft())
+                batches = ray.get(waiting.popleft())
             waiting.extend(islice(tasks, 1))
-            ranked += sum(part.facts.users for part in parts)
-            yield from parts
+            ranked += sum(batch.figures.users for batch in batches)
+            yield from batches
         progress(len(users), len(users))
 
 
-def rank_range(order: Order, users: np.ndarray, *, first: bool) -> list[Part]:
+def rank_range(job: WorkerJob, users: np.ndarray, *, first: bool) -> list[RankedBatch]:
     """Rank users on a worker.
 
     Args:
         first: whether these are the first users of all, on whom an index is tried.
 
-    Raises: SettingsError for other libraries than the order's; CheckFailedError; ModelError; OutputError.
+    Raises: SettingsError for other libraries than the job's; CheckFailedError; ModelError; OutputError.
     """
-    ranking, settings = _ranking(order), order.scoring
+    ranking, settings = _ranking(job), job.scoring
     tried = settings if first else settings.model_copy(update={"index": EXACT})
-    return list(ranked_parts(ranking, users, tried, StageTimer(), silent))
+    return list(ranked_batches(ranking, users, tried, StageTimer(), silent))
 
 
-def _ranking(order: Order) -> Ranking:
+def _ranking(job: WorkerJob) -> Ranking:
     """Return the model over the day's items, opened once a worker from files that come once a node."""
-    if order.key not in _open:
+    if job.key not in _open:
         others = [
-            f"{name} {mine}" for name, mine in library_versions().items() if order.libraries[name] != mine
+            f"{name} {mine}" for name, mine in library_versions().items() if job.libraries[name] != mine
         ]
         if others:
             raise SettingsError(
@@ -130,12 +136,12 @@ def _ranking(order: Order) -> Ranking:
                 where="--engine ray",
                 fix="install the same locked packages on every node of the cluster",
             )
-        folder = placed(order.files, order.hashes, _received)
-        features = replace(order.features, folder=folder / "features")
+        folder = materialise(job.files, job.hashes, _received)
+        features = replace(job.features, folder=folder / "features")
         _open.clear()
         model = read_bundle(folder / "model").model
-        _open[order.key] = open_ranking(model, features, order.limits, threads=1)
-    return _open[order.key]
+        _open[job.key] = open_ranking(model, features, job.limits, threads=1)
+    return _open[job.key]
 
 
 def _received(blocks: Sent) -> Iterator[np.ndarray]:
@@ -145,13 +151,16 @@ def _received(blocks: Sent) -> Iterator[np.ndarray]:
     return (get(block) for block in blocks)
 
 
-def _order(ray: Any, key: str, model: Path, ranking: Ranking, settings: ScoringSettings) -> Order:
-    folders = {"model": model, "features": ranking.features.folder}
+def _worker_job(ray: Any, job: ClusterJob) -> WorkerJob:
+    """Return the job with its files, which the cluster holds once."""
+    stored = job.ranking.features
+    folders = {"model": job.model, "features": stored.folder}
     paths = {f"{name}/{file.name}": file for name, one in folders.items() for file in sorted(one.iterdir())}
     files = {name: [ray.put(block) for block in _blocks(path)] for name, path in paths.items()}
     hashes = {name: sha256_of(path) for name, path in paths.items()}
-    features = replace(ranking.features)  # without what is read already
-    return Order(key, features, settings, ranking.limits, library_versions(), files, hashes)
+    features = replace(stored)  # without what is read already
+    limits = job.ranking.limits
+    return WorkerJob(job.key, features, job.scoring, limits, library_versions(), files, hashes)
 
 
 def _blocks(path: Path) -> Iterator[np.ndarray]:
@@ -183,7 +192,7 @@ def _connected(address: str) -> Iterator[Any]:
         ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, ValueError, RuntimeError, RayError) as error:
         raise UsageError(
-            f"no Ray cluster answers at {address}: {_line(error)}",
+            f"no Ray cluster answers at {address}: {first_line(error)}",
             where="--address",
             fix="start one with `ray start --head`, or give the address of one that runs",
         ) from None
@@ -200,16 +209,16 @@ def _connected(address: str) -> Iterator[Any]:
             raise
         except RayError as error:
             raise OutputError(
-                f"the cluster was lost: {_line(error)}",
+                f"the cluster was lost: {first_line(error)}",
                 where=address,
-                fix="run it again: it goes on behind the users whose lists are ranked",
+                fix="run it again: it resumes after the users whose lists are ranked",
             ) from error
         finally:
             ray.shutdown()
 
 
 class _ToLog(io.TextIOBase):
-    """Takes what Ray tells of lost nodes and workers, which it prints among the data of stdout otherwise."""
+    """Takes what Ray says of lost nodes and workers, which it prints among the data of stdout otherwise."""
 
     def write(self, text: str, /) -> int:
         """Log the text's first line."""
@@ -231,7 +240,3 @@ def _knock(address: str) -> None:
                 talk.sendall(_PREFACE)
                 if not talk.recv(1):
                     raise ConnectionError("what listens there is no Ray cluster")
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

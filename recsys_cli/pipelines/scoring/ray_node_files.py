@@ -1,4 +1,4 @@
-"""Files that a cluster's nodes are sent: placed once a node, for all of its workers."""
+"""Files that a cluster's nodes are sent: written once a node, for all of its workers."""
 
 import shutil
 import time
@@ -15,13 +15,13 @@ from recsys_cli.utils.storage.folders import private_folder
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.locks import locked
 
-_FORGOTTEN_SECONDS = 86_400
-_SECONDS = 3_600  # that another worker of the node may take to place the files
+_ABANDONED_SECONDS = 86_400
+_SECONDS = 3_600  # that another worker of the node may take to write the files
 
 Block = TypeVar("Block")
 
 
-def placed(
+def materialise(
     files: Mapping[str, Block],
     hashes: Mapping[str, str],
     received: Callable[[Block], Iterable[np.ndarray]],
@@ -43,16 +43,16 @@ def placed(
             fix="remove recsys-cluster-* there, which somebody else has made",
         )
     folder = home / sha256_of_json(hashes)
-    with locked(home / f"{folder.name}.lock", "placing the files of a node", _SECONDS):
-        if not all(_is(folder / name, expected) for name, expected in hashes.items()):
-            _remove_forgotten(home)
+    with locked(home / f"{folder.name}.lock", "the files of a node", _SECONDS):
+        if not all(_matches(folder / name, expected) for name, expected in hashes.items()):
+            _remove_abandoned(home)
             shutil.rmtree(folder, ignore_errors=True)
             with as_output_error(folder):
                 _write(folder, files, received)
     return folder
 
 
-def _is(file: Path, expected: str) -> bool:
+def _matches(file: Path, expected: str) -> bool:
     return file.is_file() and sha256_of(file) == expected
 
 
@@ -67,9 +67,9 @@ def _write(
                 file.write(block.data)
 
 
-def _remove_forgotten(home: Path) -> None:
+def _remove_abandoned(home: Path) -> None:
     """Remove what earlier runs were sent, a day ago or more."""
     for folder in home.iterdir():
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > _FORGOTTEN_SECONDS:
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
             with suppress(LockedError, OutputError), locked(home / f"{folder.name}.lock", folder.name):
                 shutil.rmtree(folder, ignore_errors=True)

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
-from recsys_cli.pipelines.scoring.batches import Part
+from recsys_cli.pipelines.publication.manifest import ListFigures
+from recsys_cli.pipelines.scoring.batches import RankedBatch
 from recsys_cli.utils.columns import ITEM, RANK, SOURCES, USER
 
 
@@ -14,7 +14,7 @@ class ScoreCounts:
 
     Attributes:
         popularity: names of the sources that propose what many had.
-        example: internal index of the first user that shows best what a list comes from; fitness: how well.
+        example: index of the user to show in `explain`; fitness: how good an example it is.
         by_sources: rows that the same sources, joined by commas, proposed.
         by_item: lists that hold each item, by its internal index.
     """
@@ -33,45 +33,43 @@ class ScoreCounts:
     by_sources: Counter[str] = field(default_factory=Counter)
     by_item: Counter[int] = field(default_factory=Counter)
 
-    def add(self, part: Part) -> None:
-        """Add a part of the users."""
-        facts, top = part.facts, part.top
-        self.users += facts.users
-        self.warm += facts.warm
-        self.candidates += facts.candidates
+    def add(self, batch: RankedBatch) -> None:
+        """Add a batch of users."""
+        figures, top = batch.figures, batch.top
+        self.users += figures.users
+        self.warm += figures.warm
+        self.candidates += figures.candidates
         self.recommendations += len(top)
-        self.short_lists += facts.users - int((top[RANK] == self.top_k).sum())
-        self.empty_lists += facts.users - top[USER].n_unique()
+        self.short_lists += figures.users - int((top[RANK] == self.top_k).sum())
+        self.empty_lists += figures.users - top[USER].n_unique()
         self.by_sources.update(dict(top[SOURCES].value_counts().iter_rows()))
         self.by_item.update(dict(top[ITEM].value_counts().iter_rows()))
         if self.index_recall is None:
-            self.index_recall = facts.index_recall
-        if self.example is None or facts.fitness > self.fitness:
-            self.example, self.fitness = facts.example, facts.fitness
+            self.index_recall = figures.index_recall
+        if self.example is None or figures.fitness > self.fitness:
+            self.example, self.fitness = figures.example, figures.fitness
 
-    def facts(self, eligible_items: int) -> dict[str, Any]:
+    def figures(self, eligible_items: int) -> ListFigures:
         """Return the figures for the manifest and the summary."""
         rows = max(self.recommendations, 1)
-        index = {} if self.index_recall is None else {"index_recall": round(self.index_recall, 4)}
-        return {
-            **index,
-            "top_k": self.top_k,
-            "users": self.users,
-            "warm_users": self.warm,
-            "cold_users": self.users - self.warm,
-            "candidates": self.candidates,
-            "rows": self.recommendations,
-            "short_lists": self.short_lists,
-            "empty_lists": self.empty_lists,
-            "share_by_source": {name: round(count / rows, 4) for name, count in self._by_source().items()},
-            "fallback_rows": sum(
-                count for names, count in self.by_sources.items() if self._is_fallback(names)
-            ),
-            "eligible_items": eligible_items,
-            "items": len(self.by_item),
-            "top_item_lists": max(self.by_item.values(), default=0),
-            "catalogue_coverage": round(len(self.by_item) / max(eligible_items, 1), 4),
-        }
+        figures = ListFigures(
+            users=self.users,
+            warm_users=self.warm,
+            cold_users=self.users - self.warm,
+            candidates=self.candidates,
+            rows=self.recommendations,
+            short_lists=self.short_lists,
+            empty_lists=self.empty_lists,
+            share_by_source={name: round(count / rows, 4) for name, count in self._by_source().items()},
+            fallback_rows=sum(count for names, count in self.by_sources.items() if self._is_fallback(names)),
+            eligible_items=eligible_items,
+            items=len(self.by_item),
+            top_item_lists=max(self.by_item.values(), default=0),
+            catalogue_coverage=round(len(self.by_item) / max(eligible_items, 1), 4),
+        )
+        if self.index_recall is None:
+            return figures
+        return figures.model_copy(update={"index_recall": round(self.index_recall, 4)})
 
     def _by_source(self) -> dict[str, int]:
         """Return how many rows each source proposed; a row may have several."""

@@ -1,9 +1,7 @@
-"""What a training in a workspace works with: its settings, threads, bounds, kept fits and finished steps."""
+"""What a training in a workspace works with: its settings, threads, bounds, cached fits and finished steps."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
-from typing import Any
 
 from recsys_cli.configs.dotted_keys import without
 from recsys_cli.configs.sections import Settings
@@ -20,7 +18,6 @@ from recsys_cli.pipelines.workspace.run_record import Run, library_versions
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.storage.atomic_files import staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of_json
-from recsys_cli.utils.storage.json_files import read_sealed_json
 
 _WITHOUT_EFFECT = ("scoring.index", "scoring.min_index_recall", "scoring.chunk_users")
 _STEPS = 1  # grows when what a step keeps, or how it is made, changes
@@ -69,15 +66,6 @@ def training_key(
     if bounds.rows < settings.ranker.max_train_rows:
         values.append(bounds.rows)
     return sha256_of_json(values)[:16]
-
-
-def kept_training_plan(workspace: Workspace, day: date, key: str) -> dict[str, Any] | None:
-    """Return the plan that was made for a training, None where there is none."""
-    try:
-        plan = read_sealed_json(workspace.training_plan(day))
-    except (OSError, ValueError):
-        return None
-    return plan if plan.get("key") == key else None
 
 
 def expected_iterations(workspace: Workspace) -> tuple[int, int]:

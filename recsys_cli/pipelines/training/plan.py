@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
 from importlib import import_module
@@ -39,9 +39,12 @@ from recsys_cli.pipelines.training.context import expected_iterations, passing_c
 from recsys_cli.pipelines.training.memory import training_bounds, training_memory
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.plans import read_plan
 from recsys_cli.pipelines.workspace.run_record import Run
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.json_record import JsonRecord
 from recsys_cli.utils.stage_timer import StageTimer, peak_bytes, process_seconds
 from recsys_cli.utils.storage.folders import check_writable
 from recsys_cli.utils.storage.json_files import write_sealed_json
@@ -58,8 +61,7 @@ Made = TypeVar("Made")
 Instant = tuple[float, float]  # seconds of the clock, and of all cores
 
 
-@dataclass(frozen=True)
-class TrainingPlan:
+class TrainingPlan(JsonRecord):
     """What a training will take that finds nothing already learnt, on a machine as busy as now.
 
     The ranker's members are taken to learn for all of `ranker.iterations`, unless an earlier model under the
@@ -114,8 +116,14 @@ def plan_training(workspace: Workspace, day: date, run: Run) -> TrainingPlan:
         iterations=sum(trial.iterations),
         lightfm_fits=bounds.fits,
     )
-    write_sealed_json(workspace.training_plan(day), asdict(plan))
+    write_sealed_json(ScoringDay(workspace, day).training_plan, plan.as_json())
     return plan
+
+
+def stored_training_plan(day: ScoringDay, key: str) -> TrainingPlan | None:
+    """Return the plan that was made for a training, None where there is none."""
+    plan = read_plan(day.training_plan, TrainingPlan)
+    return plan if plan is not None and plan.key == key else None
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,47 @@
 """A day's feature partition on disk: written once, read by every later step, rebuilt when inputs change."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 from loguru import logger
+from pydantic import Field
 
 from recsys_cli.data_preparation.features.day_features import DayFeatures, build_features, newest_event_age
-from recsys_cli.data_preparation.features.partition import EXTERNAL as EXTERNAL_TABLE
-from recsys_cli.data_preparation.features.partition import StoredFeatures, write_features
-from recsys_cli.data_preparation.readers.local_files import source_files
+from recsys_cli.data_preparation.features.partition import EXTERNAL, StoredFeatures, write_features
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.data_preparation.tables.freshness import check_freshness
-from recsys_cli.models.candidates.sources.external import EXTERNAL
 from recsys_cli.pipelines.workspace.inputs import read_inputs
-from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.layout import MANIFEST
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.json_record import Day, JsonRecord
 from recsys_cli.utils.storage.atomic_files import remove_abandoned, staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 
 SCHEMA_VERSION = 2
-AGE = "newest_event_age_days"
+
+
+class PartitionManifest(JsonRecord):
+    """The manifest of a feature partition.
+
+    Attributes:
+        inputs: the fingerprint of the inputs that it was built from.
+        files: SHA-256 by name; content_hash: of all of them.
+    """
+
+    schema_version: int
+    day: Day = Field(alias="date")
+    inputs: str
+    files: dict[str, str]
+    content_hash: str
+    user_features: list[str]
+    item_features: list[str]
+    users: int
+    items: int
+    events: int
+    newest_event_age_days: float
 
 
 @dataclass(frozen=True)
@@ -52,83 +68,79 @@ class ReadInputs:
     tables: Tables
 
 
-Judge = Callable[[DayFeatures], object]  # raises what is wrong with features, before they replace others
+FeatureCheck = Callable[
+    [DayFeatures], object
+]  # raises what is wrong with features, before they replace others
 
 
 def accept(_features: DayFeatures) -> None:
     """Take any features."""
 
 
-def open_features(
-    workspace: Workspace, day: date, judge: Judge = accept, read: ReadInputs | None = None
-) -> Partition:
+def open_features(day: ScoringDay, check: FeatureCheck = accept, read: ReadInputs | None = None) -> Partition:
     """Return the partition of `day`, built from the events before it unless it is there for the same inputs.
 
     Args:
         read: inputs that were read before; None: they are read here.
 
     Raises: InputError for inputs that cannot be used; OutputError if the partition cannot be written; what
-        `judge` raises. The partition that lay there then stays.
+        `check` raises. The partition that lay there then stays.
     """
-    inputs = inputs_fingerprint(workspace, day)
-    folder = workspace.features(day)
+    inputs, folder = day.inputs_fingerprint(), day.features
     manifest = _valid_manifest(folder, inputs)
     if manifest is None:
-        manifest = _build(workspace, day, inputs, judge, read)
-        reused = False
-    else:
-        logger.info("features of {} lie there for the same inputs", day)
-        remove_abandoned(folder.parent)
-        reused = True
-        check_freshness(manifest[AGE], workspace.settings.data, day)
-    features = _read(folder, day, manifest)
-    if reused:
-        judge(features)
-    return Partition(features, manifest["content_hash"], folder, reused, manifest["events"])
+        manifest = _build(day, inputs, check, read)
+        return _partition(folder, manifest, reused=False)
+    logger.info("features of {} lie there for the same inputs", day)
+    remove_abandoned(folder.parent)
+    check_freshness(manifest.newest_event_age_days, day.workspace.settings.data, day.date)
+    partition = _partition(folder, manifest, reused=True)
+    check(partition.features)
+    return partition
 
 
-def has_features(workspace: Workspace, day: date) -> bool:
+def has_features(day: ScoringDay) -> bool:
     """Return whether the partition of `day` is there for the inputs as they are now.
 
     Raises: InputError for files of inputs that are not there.
     """
-    return _valid_manifest(workspace.features(day), inputs_fingerprint(workspace, day)) is not None
+    return _valid_manifest(day.features, day.inputs_fingerprint()) is not None
 
 
-def stored_partition(workspace: Workspace, day: date, content_hash: str) -> Partition | None:
+def stored_partition(day: ScoringDay, content_hash: str) -> Partition | None:
     """Return the partition of `day` with this content, whatever the inputs are now; None if it is gone."""
-    folder = workspace.features(day)
+    folder = day.features
     try:
-        manifest = read_sealed_json(folder / "manifest.json")
-        wanted = manifest["schema_version"] == SCHEMA_VERSION and manifest["content_hash"] == content_hash
-        if not wanted or not _is_intact(folder, manifest):
+        manifest = _read_manifest(folder)
+        if manifest.content_hash != content_hash or not _is_intact(folder, manifest):
             return None
     except (OSError, ValueError):
         return None
-    return Partition(_read(folder, day, manifest), content_hash, folder, True, manifest["events"])
+    return _partition(folder, manifest, reused=True)
 
 
-def check_unchanged(workspace: Workspace, partition: Partition) -> None:
+def check_unchanged(day: ScoringDay, partition: Partition) -> None:
     """Stop where the inputs, or a partition that is read bit by bit, are no longer those that were opened.
 
     Raises: InputError.
     """
+    manifest = None
     try:
-        manifest = read_sealed_json(partition.folder / "manifest.json")
+        manifest = _read_manifest(partition.folder)
     except (OSError, ValueError):
-        manifest = {}
-    if manifest.get("content_hash") != partition.content_hash:
+        pass
+    if manifest is None or manifest.content_hash != partition.content_hash:
         raise InputError(
             "the features were replaced while they were read: the lists would be of both",
             where=str(partition.folder),
             fix="run it again; nothing was published",
         )
-    _require_same(workspace, partition.features.day, manifest["inputs"])
+    _require_same(day, manifest.inputs)
 
 
-def _require_same(workspace: Workspace, day: date, inputs: str) -> None:
-    if inputs_fingerprint(workspace, day) != inputs:
-        data = workspace.settings.data
+def _require_same(day: ScoringDay, inputs: str) -> None:
+    if day.inputs_fingerprint() != inputs:
+        data = day.workspace.settings.data
         raise InputError(
             "the inputs have changed during the run: what was read is of the old and the new ones",
             where=", ".join(
@@ -138,73 +150,67 @@ def _require_same(workspace: Workspace, day: date, inputs: str) -> None:
         )
 
 
-def _build(
-    workspace: Workspace, day: date, inputs: str, judge: Judge, read: ReadInputs | None
-) -> dict[str, Any]:
-    settings, folder = workspace.settings, workspace.features(day)
+def _build(day: ScoringDay, inputs: str, check: FeatureCheck, read: ReadInputs | None) -> PartitionManifest:
+    """Build the features of a day and write them as its partition."""
+    settings = day.workspace.settings
     if read is not None and read.fingerprint == inputs:
         tables = read.tables
     else:
-        tables = read_inputs(workspace, day, external_days=[day])
-    _require_same(workspace, day, inputs)
+        tables = read_inputs(day.workspace, day.date, external_days=[day.date])
+    _require_same(day, inputs)
     age_days = round(newest_event_age(tables).total_seconds() / 86_400, 3)
-    check_freshness(age_days, settings.data, day)
+    check_freshness(age_days, settings.data, day.date)
     features = build_features(tables, settings.features)
-    judge(features)
-    with staging_folder(folder.parent) as part:
-        files = {name: sha256_of(part / name) for name in write_features(features, part)}
-        manifest = {
-            "schema_version": SCHEMA_VERSION,
-            "date": str(day),
-            "inputs": inputs,
-            "files": files,
-            "content_hash": sha256_of_json([files, str(day)]),
-            "user_features": features.user_features,
-            "item_features": features.item_features,
-            "users": len(features.users),
-            "items": len(features.items),
-            "events": len(tables.events),
-            AGE: age_days,
-        }
-        write_sealed_json(part / "manifest.json", manifest)
-        workspace.partitions.put(part, folder.name)
+    check(features)
+    with staging_folder(day.features.parent) as staged:
+        files = {name: sha256_of(staged / name) for name in write_features(features, staged)}
+        manifest = PartitionManifest(
+            schema_version=SCHEMA_VERSION,
+            day=day.date,
+            inputs=inputs,
+            files=files,
+            content_hash=sha256_of_json([files, str(day)]),
+            user_features=list(features.user_features),
+            item_features=list(features.item_features),
+            users=len(features.users),
+            items=len(features.items),
+            events=len(tables.events),
+            newest_event_age_days=age_days,
+        )
+        write_sealed_json(staged / MANIFEST, manifest.as_json())
+        day.workspace.partitions.put(staged, day.name)
     return manifest
 
 
-def inputs_fingerprint(workspace: Workspace, day: date) -> str:
-    """Return a hash of the sources as files, and of the settings that read them.
+def _read_manifest(folder: Path) -> PartitionManifest:
+    """Return the manifest of a partition.
 
-    Raises: InputError for files that are not there.
+    Raises: OSError where it cannot be read; ValueError where it is damaged or of another version.
     """
-    data = workspace.settings.data
-    tables = [table for table in (data.interactions, data.users, data.items) if table.path]
-    files = [file for table in tables for file in source_files(table, workspace.root)]
-    external = external_files(EXTERNAL.section(workspace.settings.candidates), workspace.root, [day])
-    files += [file for found in external.values() for file in found]
-    states = [
-        (os.path.relpath(file, workspace.root), file.stat().st_size, file.stat().st_mtime_ns)
-        for file in files
-    ]
-    return sha256_of_json([states, workspace.feature_settings_hash()])
+    manifest = PartitionManifest.read(read_sealed_json(folder / MANIFEST))
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise ValueError("it was written by another version of recsys")
+    return manifest
 
 
-def _valid_manifest(folder: Path, inputs: str) -> dict[str, Any] | None:
+def _valid_manifest(folder: Path, inputs: str) -> PartitionManifest | None:
     """Return the partition's manifest if it was made from the same inputs and is intact."""
     try:
-        manifest = read_sealed_json(folder / "manifest.json")
-        same = manifest["schema_version"] == SCHEMA_VERSION and manifest["inputs"] == inputs
-        intact = same and _is_intact(folder, manifest)
+        manifest = _read_manifest(folder)
+        is_same = manifest.inputs == inputs
+        is_intact = is_same and _is_intact(folder, manifest)
     except (OSError, ValueError):
         return None
-    if same and not intact:
+    if is_same and not is_intact:
         logger.warning("the feature partition {} is damaged and is built again", folder)
-    return dict(manifest) if intact else None
+    return manifest if is_intact else None
 
 
-def _is_intact(folder: Path, manifest: dict[str, Any]) -> bool:
-    return all(sha256_of(folder / name) == expected for name, expected in manifest["files"].items())
+def _is_intact(folder: Path, manifest: PartitionManifest) -> bool:
+    return all(sha256_of(folder / name) == expected for name, expected in manifest.files.items())
 
 
-def _read(folder: Path, day: date, manifest: dict[str, Any]) -> StoredFeatures:
-    names = tuple(manifest["user_features"]), tuple(manifest["item_features"])
-    return StoredFeatures(folder, day, *names, f"{EXTERNAL_TABLE}.parquet" in manifest["files"])
+def _partition(folder: Path, manifest: PartitionManifest, *, reused: bool) -> Partition:
+    names = tuple(manifest.user_features), tuple(manifest.item_features)
+    features = StoredFeatures(folder, manifest.day, *names, f"{EXTERNAL}.parquet" in manifest.files)
+    return Partition(features, manifest.content_hash, folder, reused, manifest.events)

@@ -2,14 +2,11 @@
 
 import os
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.models.candidates.sources.external import EXTERNAL
-from recsys_cli.utils.storage.folders import may_be_made, same_file_system
 from recsys_cli.utils.storage.hashing import sha256_of_json
 from recsys_cli.utils.storage.result_store import Results
 
@@ -42,7 +39,7 @@ class Workspace:
 
     @property
     def fits(self) -> Path:
-        """The folder of kept fits."""
+        """The folder of cached fits."""
         return self.models.folder / ".fits"
 
     @property
@@ -66,35 +63,6 @@ class Workspace:
         """All feature partitions, by `date=D`."""
         return Results.at(self.settings.output.features, self.root)
 
-    def features(self, day: date) -> Path:
-        """Return the folder of a day's feature partition; of a store: of its copy, brought up to date.
-
-        Raises: OutputError where a store does not answer.
-        """
-        return self.partitions.open(f"date={day}")
-
-    def recommendations(self, day: date) -> Path:
-        """Return the folder of a day's published recommendations, as `features` does.
-
-        Raises: OutputError where a store does not answer.
-        """
-        return self.published.open(f"date={day}")
-
-    def staged(self, day: date) -> Path:
-        """Return the folder where a day's recommendations grow: beside the published ones, on their disk."""
-        published = self.published.folder
-        beside = published.with_name(f".{published.name}.staged")
-        fits = same_file_system(beside, published) and may_be_made(beside)
-        return (beside if fits else published / ".staged") / f"date={day}"
-
-    def plan(self, day: date) -> Path:
-        """Return where the plan of a day's scoring is kept."""
-        return self.runs / ".plans" / f"date={day}.json"
-
-    def training_plan(self, day: date) -> Path:
-        """Return where the plan of a training on the events before a day is kept."""
-        return self.runs / ".plans" / f"train-{day}.json"
-
     def lock(self, name: str) -> Path:
         """Return the path of a lock file."""
         return self.runs / ".locks" / f"{name}.lock"
@@ -102,7 +70,7 @@ class Workspace:
     def feature_settings_hash(self) -> str:
         """Return a hash of the settings that shape a feature partition."""
         settings = self.settings
-        mapping: dict[str, Any] = settings.data.model_dump(mode="json")
+        mapping = settings.data.model_dump(mode="json")
         for freshness in ("max_age_days", "stale_after_days"):
             del mapping[freshness]
         for table in ("interactions", "users", "items"):

@@ -1,7 +1,6 @@
 """A model over a day's features, checked to fit: what `score`, `explain` and `check` begin with."""
 
 from collections.abc import Sequence
-from datetime import date
 
 from recsys_cli.data_preparation.features.day_features import (
     DayFeatures,
@@ -14,60 +13,62 @@ from recsys_cli.models.two_stage import schema_mismatches, silent_sources
 from recsys_cli.models.versions.bundle import Bundle, read_bundle
 from recsys_cli.models.versions.registry import model_folder, promoted_version
 from recsys_cli.models.versions.trained_settings import without_effect
-from recsys_cli.pipelines.workspace.feature_store import Judge, Partition, accept, open_features
+from recsys_cli.pipelines.workspace.feature_store import FeatureCheck, Partition, accept, open_features
 from recsys_cli.pipelines.workspace.layout import Workspace
-from recsys_cli.utils.dates import day_start
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.storage.uris import shown_path
 
 
-def open_bundle(workspace: Workspace, day: date, version: str | None = None) -> Bundle:
+def open_bundle(day: ScoringDay, version: str | None = None) -> Bundle:
     """Return the promoted, or the named, model version.
 
     Raises: ModelError if there is none, it is damaged, or it has seen events on or after `day`.
     """
+    workspace = day.workspace
     name = version or promoted_version(workspace.models)
     bundle = read_bundle(model_folder(workspace.models, name))
     timezone = workspace.settings.timezone
-    if bundle.cut > day_start(day, timezone):
+    if bundle.cut > day.cut:
         zones = (f" in {bundle.timezone}", f" in {timezone}") if bundle.timezone != timezone else ("", "")
         raise ModelError(
-            f"model {name} has learnt from events up to {bundle.model.trained_through}{zones[0]}: "
-            f"{day}{zones[1]} is no future to it",
+            f"model {name} was trained on events up to {bundle.model.trained_through}{zones[0]}: "
+            f"it has already seen {day}{zones[1]} and must not score it",
             where=workspace.models.location_of(name),
             fix=f"promote an older version (recsys models list), or run `recsys train --date {day}`",
         )
     return bundle
 
 
-def open_fitting_features(workspace: Workspace, bundle: Bundle, day: date, also: Judge = accept) -> Partition:
+def open_fitting_features(day: ScoringDay, bundle: Bundle, also: FeatureCheck = accept) -> Partition:
     """Return the partition of `day`; features that the model or `also` refuses replace none that lie there.
 
     Raises: ModelError that lists every difference between what the model was trained on and what there is;
         InputError and OutputError as `open_features` does; InputError if no item may be recommended.
     """
+    workspace = day.workspace
     items_file = shown_path(workspace.settings.data.items.path, workspace.root)
 
-    def judge(features: DayFeatures) -> None:
+    def check(features: DayFeatures) -> None:
         _raise_schema_mismatches(workspace, bundle, features, silent_sources(bundle.model, features))
-        raise_errors(eligibility_problems(features.items, day, items_file))
+        raise_errors(eligibility_problems(features.items, day.date, items_file))
         also(features)
 
-    return open_features(workspace, day, judge)
+    return open_features(day, check)
 
 
 def open_base(workspace: Workspace, tables: Tables) -> Bundle:
-    """Return the promoted model, checked to fit the settings and inputs, to go on learning from.
+    """Return the promoted model, checked to fit the settings and inputs, to train further.
 
     Raises: ModelError if there is none, it is damaged, has seen later days or does not fit.
     """
-    bundle = open_bundle(workspace, tables.day)
+    bundle = open_bundle(ScoringDay(workspace, tables.day))
     _raise_schema_mismatches(workspace, bundle, features_without_rows(tables, workspace.settings.features))
     return bundle
 
 
-def kept_settings_problems(workspace: Workspace, bundle: Bundle) -> list[Problem]:
-    """Tell of settings that scoring does not follow, as the model keeps those of its training."""
+def trained_settings_problems(workspace: Workspace, bundle: Bundle) -> list[Problem]:
+    """Return a warning about settings that scoring does not follow: the model keeps those of its training."""
     left = without_effect(bundle, workspace.settings)
     if not left:
         return []

@@ -2,18 +2,16 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from recsys_cli.pipelines.workspace.layout import Workspace
-from recsys_cli.pipelines.workspace.run_record import STARTED
-from recsys_cli.utils.dates import parse_instant
+from recsys_cli.pipelines.workspace.run_record import RUN_FILE, STARTED, RunRecord, read_record, run_file
 from recsys_cli.utils.errors import UsageError
 from recsys_cli.utils.storage.atomic_files import replacing
-from recsys_cli.utils.storage.json_files import read_json
 
 KILLED = "killed"
 SCHEMA = pl.Schema(
@@ -38,24 +36,21 @@ SCHEMA = pl.Schema(
 def read_runs(workspace: Workspace) -> pl.DataFrame:
     """Return a row a run, the newest first; of a run that was killed only what it said when it began.
 
-    A run that has begun and not ended is "killed" where this machine began it and no longer has its process.
+    A run that has begun and not ended is "killed" where this machine began it and no longer has its process. A
+    record that cannot be read has no row.
     """
-    records = [_row(file) for file in workspace.runs.glob("*/run.json")]
-    found = pl.DataFrame([record for record in records if record], SCHEMA, orient="row", strict=False)
-    return found.sort("run_id", descending=True)
+    records = [_row(record) for record in _records(workspace)]
+    return pl.DataFrame(records, SCHEMA, orient="row").sort("run_id", descending=True)
 
 
-def read_run(workspace: Workspace, run_id: str) -> dict[str, Any]:
+def read_run(workspace: Workspace, run_id: str) -> RunRecord:
     """Return the whole record of a run.
 
     Raises: UsageError where there is none.
     """
-    file = workspace.runs / run_id / "run.json"
-    try:
+    with suppress(OSError, ValueError):
         if "/" not in run_id:
-            return dict(read_json(file))
-    except (OSError, ValueError, TypeError):
-        pass
+            return read_record(run_file(workspace, run_id))
     raise UsageError(
         f"there is no record of a run {run_id!r}",
         where=str(workspace.runs),
@@ -72,34 +67,39 @@ def write_runs(runs: pl.DataFrame, target: Path) -> None:
         runs.write_parquet(part)
 
 
-def _is_killed(record: Mapping[str, Any]) -> bool:
-    process = record.get("process")
-    if record.get("status") != STARTED or not process or process["host"] != platform.node():
+def _records(workspace: Workspace) -> Iterator[RunRecord]:
+    for file in workspace.runs.glob(f"*/{RUN_FILE}"):
+        with suppress(OSError, ValueError):
+            yield read_record(file)
+
+
+def _is_killed(record: RunRecord) -> bool:
+    process = record.process
+    if record.status != STARTED or process is None or process.host != platform.node():
         return False
     try:
-        os.kill(int(process["pid"]), 0)
-    except ProcessLookupError:
+        os.kill(process.pid, 0)
+    except (ProcessLookupError, OverflowError):
         return True
     except PermissionError:
         pass
     return False
 
 
-def _row(file: Path) -> dict[str, Any]:
-    try:
-        record = dict(read_json(file))
-        started, ended = (parse_instant(record.get(name)) for name in ("started", "ended"))
-        stages = record.get("stages") or [{}]
-        peak = max((stage.get("peak_bytes") or 0 for stage in stages), default=0)
-        status = KILLED if _is_killed(record) else record.get("status")
-    except (OSError, ValueError, TypeError, AttributeError, LookupError, OverflowError):
-        return {}
-    seconds = (ended - started).total_seconds() if started and ended else None
-    known = {
-        "status": status,
-        "started": started,
-        "ended": ended,
-        "seconds": seconds,
-        "peak_bytes": peak or None,
+def _row(record: RunRecord) -> dict[str, object]:
+    """Return the columns of the table."""
+    return {
+        "run_id": record.run_id,
+        "command": record.command,
+        "status": KILLED if _is_killed(record) else record.status,
+        "date": None if record.day is None else str(record.day),
+        "started": record.started,
+        "ended": record.ended,
+        "seconds": record.seconds,
+        "peak_bytes": record.peak_bytes,
+        "model_version": record.model_version,
+        "users": record.users,
+        "rows": record.rows,
+        "catalogue_coverage": record.catalogue_coverage,
+        "error": record.error,
     }
-    return {name: known.get(name, record.get(name)) for name in SCHEMA}

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+
+from pydantic import Field, JsonValue
 
 from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.utils.json_record import Day, JsonRecord, Moment
 from recsys_cli.utils.stage_timer import StageTimer
-from recsys_cli.utils.storage.json_files import write_json
+from recsys_cli.utils.storage.json_files import read_json, write_json
 
 STARTED = "started"
+RUN_FILE = "run.json"
 _LIBRARIES = (
     "recsys-cli",
     "polars",
@@ -25,6 +28,58 @@ _LIBRARIES = (
     "numpy",
     "scipy",
 )
+
+
+class ProcessFacts(JsonRecord):
+    """The process of a run."""
+
+    host: str
+    pid: int
+
+
+class StageFacts(JsonRecord):
+    """A stage of a run: its seconds, and the process's peak memory by its end."""
+
+    name: str
+    seconds: float
+    peak_bytes: int
+
+
+class RunRecord(JsonRecord):
+    """What a run says of itself; beside these the figures of its command.
+
+    Attributes:
+        process: unset once the run has ended; what is unset beside it: the run was killed.
+        settings: by dotted key, secrets masked.
+    """
+
+    schema_version: int
+    run_id: str
+    command: str
+    status: str
+    day: Day | None = Field(default=None, alias="date")
+    started: Moment
+    ended: Moment | None = None
+    process: ProcessFacts | None = None
+    stages: list[StageFacts] = Field(default_factory=list)
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    libraries: dict[str, str] = Field(default_factory=dict)
+    error: str | None = None
+    model_version: str | None = None
+    users: int | None = None
+    rows: int | None = None
+    catalogue_coverage: float | None = None
+    sha256: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took; None where it has not ended."""
+        return None if self.ended is None else (self.ended - self.started).total_seconds()
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The largest resident memory of the process; None where no stage has ended."""
+        return max((stage.peak_bytes for stage in self.stages), default=0) or None
 
 
 @dataclass(frozen=True)
@@ -45,38 +100,51 @@ def begin_run(workspace: Workspace, command: str, day: date | None = None) -> Ru
     """
     started = datetime.now(UTC)
     run_id = f"{started:%Y%m%dT%H%M%S}-{command}-{secrets.token_hex(3)}"
-    folder = workspace.runs / run_id
-    record = {
-        "schema_version": 1,
-        "run_id": run_id,
-        "command": command,
-        "status": STARTED,
-        "date": None if day is None else str(day),
-        "started": started.isoformat(timespec="seconds"),
-        "process": {"host": platform.node(), "pid": os.getpid()},
-    }
-    write_json(folder / "run.json", record)
-    return Run(run_id, command, folder, started)
+    record = RunRecord(
+        schema_version=1,
+        run_id=run_id,
+        command=command,
+        status=STARTED,
+        day=day,
+        started=started.replace(microsecond=0),
+        process=ProcessFacts(host=platform.node(), pid=os.getpid()),
+    )
+    write_json(run_file(workspace, run_id), record.as_json())
+    return Run(run_id, command, workspace.runs / run_id, started)
 
 
-def end_run(run: Run, status: str, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Write what the run did: settings, library versions, stages and the command's own facts."""
+def end_run(run: Run, status: str, settings: Mapping[str, JsonValue], figures: Mapping[str, object]) -> None:
+    """Write what the run did: settings, library versions, stages and the command's own figures."""
     stages = [
-        {"name": s.name, "seconds": round(s.seconds, 3), "peak_bytes": s.peak_bytes} for s in run.stages.all()
+        StageFacts(name=one.name, seconds=round(one.seconds, 3), peak_bytes=one.peak_bytes)
+        for one in run.stages.all()
     ]
-    record = {
-        **facts,  # of lists that lay there already they tell of another run: this one's own words win
-        "schema_version": 1,
-        "run_id": run.run_id,
-        "command": run.command,
-        "status": status,
-        "started": run.started.isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "stages": stages,
-        "settings": dict(settings),
-        "libraries": library_versions(),
-    }
-    write_json(run.folder / "run.json", record)
+    own = RunRecord(
+        schema_version=1,
+        run_id=run.run_id,
+        command=run.command,
+        status=status,
+        started=run.started.replace(microsecond=0),
+        ended=datetime.now(UTC).replace(microsecond=0),
+        stages=stages,
+        settings=dict(settings),
+        libraries=library_versions(),
+    )
+    # Figures of lists that were there already are those of another run: this run's own values win.
+    write_json(run.folder / RUN_FILE, {**figures, **own.as_json()})
+
+
+def run_file(workspace: Workspace, run_id: str) -> Path:
+    """Return the file of a run's record."""
+    return workspace.runs / run_id / RUN_FILE
+
+
+def read_record(file: Path) -> RunRecord:
+    """Return the record in a file.
+
+    Raises: OSError where it cannot be opened; ValueError where it holds something else.
+    """
+    return RunRecord.read(read_json(file))
 
 
 def library_versions() -> dict[str, str]:

@@ -318,14 +318,14 @@ def test_the_popularity_curve_by_hand(tmp_path: Path) -> None:
     pl.DataFrame({"item_id": [7, 7, 7, 5, 5]}).write_parquet(tmp_path / "lists.parquet")
     counts = item_counts(tmp_path / "lists.parquet")
     assert counts.rows() == [(7, 3), (5, 2)]
-    curve = {point["items"]: point["rows"] for point in popularity_curve(counts, 10)}
+    curve = {point.items: point.rows for point in popularity_curve(counts, 10)}
     assert (curve[0.0], curve[0.1], curve[0.2], curve[1.0]) == (0, 0.6, 1, 1)
 
 
 @given(st.lists(st.floats(2**-20, 1, width=32), min_size=1), st.lists(st.floats(-5, 1, width=32)))
 def test_the_histogram_holds_every_score(now: list[float], before: list[float]) -> None:
     found = score_histogram(pl.Series(now, dtype=pl.Float32), pl.Series(before, dtype=pl.Float32))
-    assert sum(found["shares"]) == pytest.approx(1)
-    assert (found["shares_before"] is None) == (not before)
+    assert sum(found.shares) == pytest.approx(1)
+    assert (found.shares_before is None) == (not before)
     if before:
-        assert sum(found["shares_before"]) == pytest.approx(1)
+        assert sum(found.shares_before) == pytest.approx(1)

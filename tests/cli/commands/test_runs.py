@@ -45,7 +45,7 @@ def test_a_date_that_cannot_be_scored_stops_none_of_the_others(
     assert main([*command, "--json"]) == ExitCode.MODEL
     out, err = capsys.readouterr()
     told = {one["date"]: one for one in json.loads(out)["days"]}
-    assert "is no future to it" in told["2026-03-01"]["error"] and "users" in told["2026-03-03"]
+    assert "must not score it" in told["2026-03-01"]["error"] and "users" in told["2026-03-03"]
     assert err.count("error: ") == 1 and "fix: promote an older version" in err
     assert (
         main(["-C", str(workspace), "backfill", "--from", "2026-03-03", "--to", "2026-03-02"])

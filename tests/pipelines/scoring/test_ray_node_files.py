@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys_cli.pipelines.scoring.ray_node_files import placed
+from recsys_cli.pipelines.scoring.ray_node_files import materialise
 
 
 def place(files: Mapping[str, bytes]) -> Path:
     hashes = {name: hashlib.sha256(held).hexdigest() for name, held in files.items()}
-    return placed(files, hashes, lambda held: [np.frombuffer(held, dtype=np.uint8)])
+    return materialise(files, hashes, lambda held: [np.frombuffer(held, dtype=np.uint8)])
 
 
 def test_runs_with_other_files_do_not_take_each_others_away(

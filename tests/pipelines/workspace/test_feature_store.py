@@ -15,6 +15,7 @@ from recsys_cli.pipelines.scoring.job import ScoreRequest
 from recsys_cli.pipelines.workspace.feature_store import open_features
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import begin_run
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import ExitCode, InputError
 
 DAY = date(2026, 7, 1)
@@ -75,5 +76,5 @@ def test_nothing_is_published_from_two_partitions(shop: Path) -> None:
     refused(
         shop,
         "the features were replaced while they were read",
-        lambda: open_features(opened(shop, other), DAY),
+        lambda: open_features(ScoringDay(opened(shop, other), DAY)),
     )
