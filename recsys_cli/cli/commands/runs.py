@@ -10,6 +10,7 @@ from recsys_cli.cli.recorded_run import open_workspace
 from recsys_cli.cli.session import session_of
 from recsys_cli.cli.shared_options import refuse_target
 
+_APART = ("stages", "settings", "libraries", "schema_version")  # not among the figures of a run
 runs = typer.Typer(help="List and show the records of runs.")
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A run of recsys runs list.")]
 Target = Annotated[
@@ -59,17 +60,16 @@ def show_run(ctx: typer.Context, run_id: RunId) -> None:
     from recsys_cli.configs.dotted_keys import flat
     from recsys_cli.pipelines.workspace.run_history import read_run
 
-    record = session.terminal.secrets.hide_in(read_run(workspace, readable(run_id, "recsys runs show")))
+    record = read_run(workspace, readable(run_id, "recsys runs show"))
+    shown = session.terminal.secrets.hide_in(record.as_stored())
     if session.options.as_json:
-        session.terminal.show_json(record)
+        session.terminal.show_json(shown)
         return
-    apart = ("stages", "settings", "libraries", "schema_version")
-    facts = {name: value for name, value in record.items() if name not in apart}
-    rows = [(name, str(value)) for name, value in flat(facts).items()]
-    session.terminal.show_table(f"Run {record['run_id']}", ("what", "value"), rows)
+    figures = {name: value for name, value in shown.items() if name not in _APART}
+    rows = [(name, str(value)) for name, value in flat(figures).items()]
+    session.terminal.show_table(f"Run {record.run_id}", ("what", "value"), rows)
     stages = [
-        (stage["name"], f"{stage['seconds']:.2f} s", f"{stage['peak_bytes'] / 1e9:.2f} GB")
-        for stage in record.get("stages", ())
+        (stage.name, f"{stage.seconds:.2f} s", f"{stage.peak_bytes / 1e9:.2f} GB") for stage in record.stages
     ]
     if stages:
         session.terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
