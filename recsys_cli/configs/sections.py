@@ -154,6 +154,13 @@ class FeaturesSettings(Section):
             raise ValueError("must be ascending without repeats")
         return value
 
+    def plugins(self) -> dict[str, FeatureSettings]:
+        """Return the sections of the feature plug-ins that are on, by name."""
+        sections = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: one for name, one in sections.items() if isinstance(one, FeatureSettings) and one.enabled
+        }
+
 
 FeatureGroup = Literal["users", "items", "pairs", "affinity", "ranks", "scores", "norms"]
 

@@ -4,6 +4,7 @@ from functools import cache
 
 from recsys_cli.configs.composition import compose_settings
 from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.features.definition import feature_definitions
 from recsys_cli.models.candidates.registry import sources
 
 
@@ -13,4 +14,5 @@ def settings_tree() -> type[Settings]:
 
     Raises: SettingsError for a plug-in that cannot be loaded.
     """
-    return compose_settings({name: one.settings for name, one in sources().items()}, {})
+    features = {name: one.settings for name, one in feature_definitions().items()}
+    return compose_settings({name: one.settings for name, one in sources().items()}, features)

@@ -8,6 +8,7 @@ import polars as pl
 from scipy import sparse
 
 from recsys_cli.data_preparation.features.day_features import DayFeatures, FeatureTables
+from recsys_cli.data_preparation.features.definition import pair_functions
 from recsys_cli.models.candidates.definition import EXACT, BoundSource, UserSide
 from recsys_cli.models.candidates.merge import Candidates, propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
@@ -94,7 +95,8 @@ def open_items(
         index: how vectors are searched: candidates.index.
         prepare: gives what a source computes from the items' own columns.
     """
-    tables = item_tables(features, stage.encoders, stage.max_categories)
+    more = pair_functions(stage.features)
+    tables = item_tables(features, stage.encoders, stage.max_categories, more)
     return DayItems(stage, open_sources(stage, features, threads, index, prepare), tables)
 
 

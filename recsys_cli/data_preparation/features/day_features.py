@@ -7,6 +7,7 @@ from typing import Protocol
 import polars as pl
 
 from recsys_cli.configs.sections import FeaturesSettings
+from recsys_cli.data_preparation.features.definition import with_plugin_columns
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.problems import Problem
 from recsys_cli.utils.columns import (
@@ -142,14 +143,14 @@ def build_features(tables: Tables, settings: FeaturesSettings, sample: Tables | 
     """
     _refuse_clashes(tables, settings)
     some = tables if sample is None else sample
-    items = _items(tables, settings)
+    items = with_plugin_columns(ITEM, _items(tables, settings), tables, settings)
     events = _aged(some)
     pairs = _pairs(events, settings.half_life_days)
     return SampleFeatures(
         day=tables.day,
         user_features=declared(tables.users),
         item_features=declared(tables.items),
-        users=_users(some, events, pairs, settings),
+        users=with_plugin_columns(USER, _users(some, events, pairs, settings), some, settings),
         items=items,
         pairs=pairs,
         affinity=_affinity(pairs, tables.items, settings.max_categories),

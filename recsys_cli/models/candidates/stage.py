@@ -1,13 +1,13 @@
 """The first stage: every source of candidates, learnt before a day and bound to a day's features."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 import polars as pl
 
-from recsys_cli.configs.sections import Settings
+from recsys_cli.configs.sections import FeatureSettings, Settings
 from recsys_cli.configs.source_sections import CandidatesSettings
 from recsys_cli.data_preparation.features.day_features import DayFeatures, declared
 from recsys_cli.data_preparation.tables.contract import Tables
@@ -30,6 +30,7 @@ class CandidateStage:
         encoders: vocabularies of the declared features.
         newest_event: time, in UTC, of the newest event that anything was learnt from.
         id_types: polars types of user and item ids, as text.
+        features: sections of the features of other packages, as they were at the training.
         fits: what the sources have learnt; those that learn nothing, or are off, have none.
         filter_viewed: whether viewed items are left out; it shapes training too, so the model keeps it.
     """
@@ -41,6 +42,7 @@ class CandidateStage:
     fits: Fits
     max_categories: int
     filter_viewed: bool
+    features: Mapping[str, FeatureSettings] = field(default_factory=dict)
 
 
 def fit_encoders(tables: Tables, most: int) -> Encoders:
@@ -76,6 +78,7 @@ def fit_candidate_stage(
         fits=_fitted((one.name, fits.get(one.name) or _fit(one, task, candidates)) for one in definitions),
         max_categories=most,
         filter_viewed=filter_viewed,
+        features=settings.features.plugins(),
     )
 
 

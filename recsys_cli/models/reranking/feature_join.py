@@ -1,6 +1,6 @@
 """The ranker's frame: candidates joined with the day's features. Training and scoring share it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +21,7 @@ from recsys_cli.data_preparation.features.day_features import (
     FeatureTables,
     category_values,
 )
+from recsys_cli.data_preparation.features.definition import PairColumns
 from recsys_cli.models.candidates.merge import Candidates
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.feature_encoding import Encoders, FeatureEncoder
@@ -98,6 +99,7 @@ class RankerTables:
         pairs: history of the pairs; None if viewed items are never candidates.
         affinities: by the name of the item feature.
         contrasts: numeric item features that are compared with the user's mean.
+        plugins: what other packages make of a pair's users and items.
     """
 
     users: pl.DataFrame
@@ -105,6 +107,12 @@ class RankerTables:
     pairs: PairHistory | None
     affinities: dict[str, Affinity]
     contrasts: tuple[str, ...]
+    plugins: tuple[PairColumns, ...] = ()
+
+    @cached_property
+    def item_numbers(self) -> dict[str, np.ndarray]:
+        """The columns of `items` by name, f32, NaN for null."""
+        return as_numbers(self.items)
 
     @cached_property
     def user_numbers(self) -> dict[str, np.ndarray]:
@@ -123,6 +131,7 @@ class ItemTables:
     items: pl.DataFrame
     values: Mapping[str, tuple[pl.Series, sparse.csr_matrix]]
     contrasts: tuple[str, ...]
+    plugins: tuple[PairColumns, ...] = ()
 
     def of_users(self, features: FeatureTables, encoders: Encoders, *, with_history: bool) -> RankerTables:
         """Return the columns of these users and of all items."""
@@ -135,16 +144,20 @@ class ItemTables:
                 for name, (known, values) in self.values.items()
             },
             contrasts=self.contrasts,
+            plugins=self.plugins,
         )
 
 
-def item_tables(features: DayFeatures, encoders: Encoders, max_categories: int) -> ItemTables:
+def item_tables(
+    features: DayFeatures, encoders: Encoders, max_categories: int, plugins: tuple[PairColumns, ...] = ()
+) -> ItemTables:
     """Turn the items of a day into the ranker's columns, with the vocabularies of the training."""
     names = [name for name in features.item_features if name in encoders.items.values]
     return ItemTables(
         items=_side(features.items, encoders.items, ITEM),
         values={name: _values(features.items, name, max_categories) for name in names},
         contrasts=tuple(name for name in features.item_features if name in encoders.items.edges),
+        plugins=plugins,
     )
 
 
@@ -159,7 +172,28 @@ def pair_columns(candidates: Candidates, tables: RankerTables) -> dict[str, np.n
         columns[f"affinity_{name}"] = affinity.of_pairs(users, pairs)
     if tables.pairs is not None:
         columns |= tables.pairs.of_pairs(users, pairs)
+    if tables.plugins:
+        sides = _Rows(tables.user_numbers, users[pairs.rows]), _Rows(tables.item_numbers, pairs.items)
+        for made in (plugin(*sides) for plugin in tables.plugins):
+            columns |= made
     return columns
+
+
+class _Rows(Mapping[str, np.ndarray]):
+    """Some rows of columns, taken when a column is asked for."""
+
+    def __init__(self, columns: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
+        self._columns = columns
+        self._rows = rows
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.asarray(self._columns[name][self._rows])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 def join_features(candidates: Candidates, tables: RankerTables) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from recsys_cli.configs.composition import compose_candidates
+from recsys_cli.data_preparation.features.definition import feature_definitions
 from recsys_cli.models.candidates.definition import Stored
 from recsys_cli.models.candidates.registry import sources
 from recsys_cli.models.candidates.stage import CandidateStage
@@ -218,6 +219,10 @@ def _read_stage(folder: Path, stored: StageManifest) -> CandidateStage:
         fits=fits,
         max_categories=stored.max_categories,
         filter_viewed=stored.filter_viewed,
+        features={
+            name: feature_definitions()[name].settings.model_validate(section)
+            for name, section in stored.features.items()
+        },
     )
 
 
@@ -235,6 +240,7 @@ def _described(model: TwoStageModel, fits: Mapping[str, Sequence[str]]) -> Model
                 for name, section in stage.settings.sections().items()
             },
             fits={name: list(ends) for name, ends in fits.items()},
+            features={name: one.model_dump(mode="json") for name, one in stage.features.items()},
             newest_event=stage.newest_event,
             id_types=list(stage.id_types),
             max_categories=stage.max_categories,
@@ -248,5 +254,5 @@ def _described(model: TwoStageModel, fits: Mapping[str, Sequence[str]]) -> Model
             ),
             score=ranker.score,
         ),
-        plugins=needed_plugins(stage.settings, ranker.columns),
+        plugins=needed_plugins(stage),
     )

@@ -27,10 +27,11 @@ IdType = Annotated[str, Field(pattern=r"\A(Int64|String)\z")]  # of polars
 
 
 class StageManifest(JsonRecord):
-    """The candidate stage: each source's section at the training, and the files of what it has learnt."""
+    """The candidate stage: each source's section at the training, the files of what it has learnt, and sections of features."""
 
     sources: dict[Name, dict[str, Any]]
     fits: dict[Name, list[FitFile]]
+    features: dict[Name, dict[str, Any]]
     newest_event: Moment
     id_types: Annotated[list[IdType], Field(min_length=2, max_length=2)]
     max_categories: NonNegativeInt

@@ -42,7 +42,7 @@ def upgraded(manifest: Mapping[str, Any]) -> dict[str, Any]:
     fits = {name: ["ids.parquet", *_CELLS[kind]] for name, kind in old.stage.similarities.items()}
     if old.stage.lightfm:
         fits["lightfm"] = _LIGHTFM
-    stage = {"sources": _sources(old.stage.settings), "fits": fits, **rest}
+    stage = {"sources": _sources(old.stage.settings), "fits": fits, "features": {}, **rest}
     return {**manifest, "stage": stage, "settings": _renamed(old.settings), "plugins": []}
 
 

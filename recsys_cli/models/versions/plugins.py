@@ -1,25 +1,20 @@
 """The plug-ins that a model needs: named in its manifest, and there when it is opened."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from recsys_cli.configs.source_sections import CandidatesSettings
+from recsys_cli.data_preparation.features.definition import feature_plugins
 from recsys_cli.models.candidates.registry import source_plugins
+from recsys_cli.models.candidates.stage import CandidateStage
 from recsys_cli.models.versions.manifest_schema import PluginManifest
 from recsys_cli.utils.errors import ModelError
+from recsys_cli.utils.plugins import Plugin
 
 
-def needed_plugins(candidates: CandidatesSettings, columns: Iterable[str]) -> list[PluginManifest]:
-    """Return the plug-ins whose sources or features a model was trained with.
-
-    Args:
-        candidates: sections of the model's sources.
-        columns: of the ranker.
-    """
-    del columns
-    sections = candidates.sections()
-    needed = [plugin for name, plugin in source_plugins().items() if name in sections]
-    return [PluginManifest.model_validate(one.record()) for one in needed]
+def needed_plugins(stage: CandidateStage) -> list[PluginManifest]:
+    """Return the plug-ins whose sources and features a model was trained with."""
+    used = {**_of(source_plugins(), stage.settings.sections()), **_of(feature_plugins(), stage.features)}
+    return [PluginManifest.model_validate(plugin.record()) for plugin in used.values()]
 
 
 def check_plugins(needed: Sequence[PluginManifest], folder: Path) -> None:
@@ -27,7 +22,8 @@ def check_plugins(needed: Sequence[PluginManifest], folder: Path) -> None:
 
     Raises: ModelError with what to install.
     """
-    installed = {(one.group, one.name): one for one in source_plugins().values()}
+    plugins = [*source_plugins().values(), *feature_plugins().values()]
+    installed = {(one.group, one.name): one for one in plugins}
     wrong = []
     for one in needed:
         found = installed.get((one.group, one.name))
@@ -43,3 +39,7 @@ def check_plugins(needed: Sequence[PluginManifest], folder: Path) -> None:
             where=str(folder),
             fix=f"install them: pip install {' '.join(packages)}; or run `recsys train` again",
         )
+
+
+def _of(plugins: Mapping[str, Plugin], names: Collection[str]) -> dict[str, Plugin]:
+    return {plugin.group + name: plugin for name, plugin in plugins.items() if name in names}

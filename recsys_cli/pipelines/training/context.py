@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 from recsys_cli.configs.dotted_keys import without
 from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.features.definition import feature_plugins
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.fit_cache import FitCache
+from recsys_cli.models.candidates.registry import source_plugins
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.lightfm_fits import LimitedFits
@@ -62,6 +64,7 @@ def training_key(
         None if base is None else base.version,
         library_versions(),
         tables.content_hash(),
+        *(plugin.record() for plugin in [*source_plugins().values(), *feature_plugins().values()]),
     ]
     if bounds.rows < settings.ranker.max_train_rows:
         values.append(bounds.rows)

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.features.definition import feature_plugins
 from recsys_cli.models.candidates.sources.external import EXTERNAL
 from recsys_cli.utils.storage.hashing import sha256_of_json
 from recsys_cli.utils.storage.result_store import Results
@@ -78,4 +79,7 @@ class Workspace:
         features = settings.features.model_dump(mode="json")
         external = EXTERNAL.section(settings.candidates)
         columns = external.columns if external.is_on() else None
-        return sha256_of_json([mapping, features, columns, settings.scoring.exclude, settings.timezone])
+        shaping = [mapping, features, columns, settings.scoring.exclude, settings.timezone]
+        on = settings.features.plugins()
+        plugins = [one.record() for name, one in feature_plugins().items() if name in on]
+        return sha256_of_json([*shaping, *([plugins] if plugins else [])])
