@@ -85,3 +85,12 @@ def _names(candidates: CandidatesSettings, definitions: Iterable[Definition]) ->
     return frozenset(
         name for one in definitions if one.name in sections for name in sections[one.name].names(one.name)
     )
+
+
+def source_table() -> list[str]:
+    """Return this package's own sources as the lines of a Markdown table, for the guide."""
+    rows = [
+        f"| {', '.join(f'`{name}`' for name in one.settings().names(one.name))} | {one.summary} |"
+        for one in built_in_sources()
+    ]
+    return ["| source | what it proposes |", "|---|---|", *rows]

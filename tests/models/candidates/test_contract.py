@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import recsys_cli.models.candidates.sources as folder
-from recsys_cli.models.candidates.registry import built_in_sources, sources
+from recsys_cli.models.candidates.registry import built_in_sources, source_table, sources
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.testing import check_source
 
@@ -40,3 +40,8 @@ def test_the_settings_have_a_section_for_each_source_in_the_registrys_order() ->
     sections = settings_tree()().candidates.sections()
     assert list(sections) == list(sources())
     assert all(isinstance(section, sources()[name].settings) for name, section in sections.items())
+
+
+def test_the_guides_table_is_that_of_the_registry() -> None:
+    guide = Path(folder.__path__[0]).parents[2] / "guide" / "sources.md"
+    assert "\n".join(source_table()) in guide.read_text(encoding="utf-8")

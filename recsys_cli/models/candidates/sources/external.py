@@ -102,7 +102,7 @@ def _bind(day: SourceDay[ExternalSettings]) -> BoundSource:
 
 EXTERNAL = SourceDefinition(
     name="external",
-    summary="anyone's candidates, delivered as files for each day",
+    summary="proposals made elsewhere, delivered as files for each day (`recsys guide data`)",
     settings=ExternalSettings,  # of a table: it stands with those of the other tables
     bind=_bind,
 )

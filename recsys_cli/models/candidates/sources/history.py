@@ -82,7 +82,7 @@ def _bind(day: SourceDay[HistorySettings]) -> BoundSource:
 
 HISTORY = SourceDefinition(
     name="history",
-    summary="the user's own items, where lists may repeat them",
+    summary="the user's own items, where `scoring.filter_viewed` is off",
     settings=HistorySettings,
     bind=_bind,
 )
