@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from recsys_cli.data_preparation.features.day_features import (
     eligibility_problems,
@@ -45,7 +45,7 @@ class CheckReport:
         """How many of the problems stop a run."""
         return sum(problem.severity == "error" for problem in self.problems)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Return the report as a JSON object."""
         problems = [asdict(problem) for problem in self.problems]
         return {"schema_version": 1, "date": str(self.day), "problems": problems}

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import polars as pl
 from loguru import logger
@@ -67,7 +66,7 @@ class EvaluationReport:
     covered_days: int
     summary: EvaluationSummary
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the report as a JSON object."""
         first = self.requests[0]
         return {
@@ -105,8 +104,8 @@ def read_holdouts(
     Args:
         without: sources and groups of features that are left out of the evaluation.
 
-    Raises: as `read_holdout` does; InputError that lists the days of all requests without external candidates;
-        UsageError for a source to leave out that the tables leave out themselves.
+    Raises: as `read_holdout` does; InputError that lists the days of all requests without external
+        candidates;        UsageError for a source to leave out that the tables leave out themselves.
     """
     used = ablated(workspace, without)
     days = sorted({day for request in requests for day in _external_days(request, used.settings)})

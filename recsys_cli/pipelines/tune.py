@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from recsys_cli.configs.dotted_keys import with_values
 from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES, EvaluationResult
-from recsys_cli.models.evaluation.evaluation_summary import Comparison, Measures
+from recsys_cli.models.evaluation.evaluation_summary import Comparison
 from recsys_cli.models.evaluation.metrics import MAP, NDCG
 from recsys_cli.pipelines.evaluate import evaluate_holdout
 from recsys_cli.pipelines.evaluation.summary import compare_two_stages, evaluation_summary
@@ -41,7 +40,7 @@ class TuneReport:
                 return "today"
         return "neither"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the report as a JSON object."""
         request, trials, settings = self.plan.request, self.winner.progress, self.plan.workspace.settings
         return {

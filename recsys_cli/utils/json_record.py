@@ -13,7 +13,7 @@ from recsys_cli.utils.json_schema import validated
 class JsonRecord(BaseModel):
     """A JSON object that recsys writes and reads again.
 
-    A key that this version does not know is kept: nothing is lost where an object only passes through. A field
+    A key that this version does not know stays: nothing is lost where an object only passes through. A field
     whose key in the file has another name has that one as its alias.
 
     Example:

@@ -15,7 +15,7 @@ from recsys_cli.data_preparation.readers.csv_dialect import refuse_compressed
 from recsys_cli.data_preparation.readers.remote_copies import local_source, remote_sizes
 from recsys_cli.data_preparation.readers.timestamp_range import out_of_range_column
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
-from recsys_cli.utils.errors import InputError, SettingsError
+from recsys_cli.utils.errors import InputError, SettingsError, first_line
 from recsys_cli.utils.storage.uris import is_uri, shown_path
 
 _CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv.gz")
@@ -135,7 +135,7 @@ def sql_condition(text: str, schema: pl.Schema, *, where: str) -> pl.Expr:
         missing = [name for name in condition.meta.root_names() if name not in schema]
         kinds = [] if missing else pl.DataFrame(schema=schema).select(condition).dtypes
     except pl.exceptions.PolarsError as error:
-        raise _invalid_condition(f"{text!r} cannot be used: {_first_line(error)}", where) from None
+        raise _invalid_condition(f"{text!r} cannot be used: {first_line(error)}", where) from None
     if missing:
         close = get_close_matches(missing[0], schema.names(), n=1, cutoff=0.4)
         hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(schema.names())}"
@@ -153,7 +153,7 @@ def _invalid_condition(what: str, where: str) -> SettingsError:
 def unreadable(files: list[Path], error: BaseException) -> InputError:
     """Return the error of a source that cannot be read; it names the files."""
     return InputError(
-        f"the table cannot be read: {_first_line(error)}",
+        f"the table cannot be read: {first_line(error)}",
         where=_file_list(files),
         fix="replace the file by an intact one, or correct its format and columns in settings/settings.toml",
     )
@@ -161,10 +161,6 @@ def unreadable(files: list[Path], error: BaseException) -> InputError:
 
 def _file_list(files: list[Path]) -> str:
     return ", ".join(map(str, files[:_SHOWN_FILES])) + (" …" if len(files) > _SHOWN_FILES else "")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _is_table(table: TableSettings) -> Callable[[str], bool]:

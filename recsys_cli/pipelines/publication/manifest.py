@@ -74,7 +74,10 @@ class ListFigures(JsonRecord):
 
 
 class FileFacts(ListFigures, ScoringTerms, FileIdentity):
-    """What the same work always gives; the file's own metadata hold it, so that a lost manifest can be written again."""
+    """What the same work always gives.
+
+    The file's own metadata hold it, too, so that a lost manifest can be written again.
+    """
 
 
 class ReuseSample(JsonRecord):

@@ -1,4 +1,4 @@
-"""What a training in a workspace works with: its settings, threads, bounds, cached fits and finished steps."""
+"""What a training of a workspace has: settings, threads, bounds, cached fits and finished steps."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

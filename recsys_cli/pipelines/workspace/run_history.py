@@ -36,8 +36,8 @@ SCHEMA = pl.Schema(
 def read_runs(workspace: Workspace) -> pl.DataFrame:
     """Return a row a run, the newest first; of a run that was killed only what it said when it began.
 
-    A run that has begun and not ended is "killed" where this machine began it and no longer has its process. A
-    record that cannot be read has no row.
+    A run that has begun and not ended is "killed" where this machine began it and no longer has its process.
+    A record that cannot be read has no row.
     """
     records = [_row(record) for record in _records(workspace)]
     return pl.DataFrame(records, SCHEMA, orient="row").sort("run_id", descending=True)

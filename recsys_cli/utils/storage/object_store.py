@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from recsys_cli.utils.errors import RecsysError, SettingsError
+from recsys_cli.utils.errors import RecsysError, SettingsError, first_line
 from recsys_cli.utils.storage.uris import STORES, WEB, is_glob, scheme_of, shown
 
 _IDENTITY = (
@@ -180,6 +180,6 @@ class Store:
             raise self._store_error(error, name) from error
 
     def _store_error(self, error: Exception, name: str) -> StoreError:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         place = f" ({name})" if name else ""
         return StoreError(f"{shown(self.uri)}{place} does not answer as it should: {reason}")
