@@ -105,7 +105,7 @@ def read_holdouts(
         without: sources and groups of features that are left out of the evaluation.
 
     Raises: as `read_holdout` does; InputError that lists the days of all requests without external
-        candidates;        UsageError for a source to leave out that the tables leave out themselves.
+        candidates; UsageError for a source to leave out that the tables leave out themselves.
     """
     used = ablated(workspace, without)
     days = sorted({day for request in requests for day in _external_days(request, used.settings)})
