@@ -1,4 +1,4 @@
-"""The promises of a candidate source, as a test that its author calls; the sources of this package pass it too."""
+"""The promises of a candidate source, as a test that its author calls; our own pass it too."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
@@ -61,7 +61,7 @@ def check_source(
 
 
 def example_tables(seed: int = 7) -> Tables:
-    """Return small tables of chance: some users without an event, some items that are gone, titles and genres."""
+    """Return small random tables: users without an event, items that are gone, titles, genres and prices."""
     rng = np.random.default_rng(seed)
     known = np.flatnonzero(np.arange(_USERS) % 10 != 9)
     begin = datetime(_DAY.year, _DAY.month, _DAY.day)

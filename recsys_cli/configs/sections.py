@@ -362,7 +362,8 @@ class Settings(Section):
             if not set(section.feature_windows) <= set(windows):
                 wanted = list(section.feature_windows)
                 raise ValueError(
-                    f"candidates.{name}.windows_days = {wanted} are not all in features.windows_days = {windows}"
+                    f"candidates.{name}.windows_days = {wanted} are not all in "
+                    f"features.windows_days = {windows}"
                 )
         return self
 

@@ -32,7 +32,7 @@ class SourceSettings(Section):
         return self.model_copy(update={"num_candidates": 0}) if names else self
 
     def recorded(self) -> Self:
-        """Return the section as a model keeps it: without what says where data lies, which may be a secret."""
+        """Return the section as a model keeps it: without where data lies, which may be a secret."""
         return self
 
     def is_on(self, *, filter_viewed: bool) -> bool:

@@ -154,7 +154,7 @@ def test_a_source_and_features_of_another_package_are_as_good_as_ours(
     assert lists["sources"].str.split(",").list.contains("cheap").any()
     stored = pl.read_parquet(workspace / f"features/date={DAY}/users.parquet")
     assert stored["user_letters"].unique().to_list() == [3.0]
-    program("verify", "--date", DAY)
+    program("verify", DAY)
     shown = json.loads(program("--json", "explain", "u01", "--date", DAY).stdout)
     text = json.dumps(shown)
     assert '"cheap"' in text and "pair_letters" in text and "item_letters" in text

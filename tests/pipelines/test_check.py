@@ -16,7 +16,6 @@ from recsys_cli.configs.sections import (
     FeatureTableSettings,
     InteractionsSettings,
     RankerSettings,
-    Settings,
 )
 from recsys_cli.data_preparation.tables.problems import Problem
 from recsys_cli.models.settings_tree import settings_tree

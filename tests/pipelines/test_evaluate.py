@@ -13,7 +13,6 @@ from recsys_cli.configs.sections import (
     InteractionsSettings,
     RankerSettings,
     ScoringSettings,
-    Settings,
 )
 from recsys_cli.models.evaluation.metrics import NDCG, PER_USER, user_metrics
 from recsys_cli.models.settings_tree import settings_tree

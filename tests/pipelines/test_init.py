@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 
 from recsys_cli.configs.loader import load_settings
-from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.toml_templates import preset_text
 from recsys_cli.data_preparation.demo_data.generate import DemoShape
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables

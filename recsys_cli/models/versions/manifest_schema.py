@@ -27,7 +27,7 @@ IdType = Annotated[str, Field(pattern=r"\A(Int64|String)\z")]  # of polars
 
 
 class StageManifest(JsonRecord):
-    """The candidate stage: each source's section at the training, the files of what it has learnt, and sections of features."""
+    """The candidate stage: sections of its sources and feature plug-ins, and the files of what was learnt."""
 
     sources: dict[Name, dict[str, Any]]
     fits: dict[Name, list[FitFile]]

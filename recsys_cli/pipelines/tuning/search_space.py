@@ -12,25 +12,12 @@ from optuna.distributions import (
 
 from recsys_cli.configs.dotted_keys import value_at
 from recsys_cli.configs.sections import Settings
+from recsys_cli.models.candidates.definition import Between
+from recsys_cli.models.candidates.registry import sources
 
 Space = Mapping[str, BaseDistribution]
 
-# Each new combination of these costs a fit a label window: they take a few values, and change in few trials.
-LIGHTFM_FIT: Final[Space] = {
-    "candidates.lightfm.no_components": CategoricalDistribution((32, 64, 128)),
-    "candidates.lightfm.learning_rate": CategoricalDistribution((0.02, 0.05, 0.1)),
-    "candidates.lightfm.epochs": CategoricalDistribution((10, 20, 40)),
-    "candidates.lightfm.half_life_days": CategoricalDistribution((0.0, 30.0, 60.0, 120.0)),
-}
-OTHERS: Final[Space] = {
-    "candidates.lightfm.num_candidates": IntDistribution(40, 200, log=True),
-    "candidates.item_knn.num_candidates": IntDistribution(40, 200, log=True),
-    "candidates.item_knn.recent_candidates": IntDistribution(40, 200, log=True),
-    "candidates.item_knn.neighbours": IntDistribution(20, 400, log=True),
-    "candidates.ease.num_candidates": IntDistribution(40, 200, log=True),
-    "candidates.ease.recent_candidates": IntDistribution(40, 200, log=True),
-    "candidates.ease.regularization": FloatDistribution(50.0, 5_000.0, log=True),
-    "candidates.popular.num_candidates": IntDistribution(40, 200, log=True),
+_OTHERS: Final[Space] = {
     "features.half_life_days": FloatDistribution(5.0, 120.0, log=True),
     "ranker.iterations": IntDistribution(150, 800, log=True),
     "ranker.depth": IntDistribution(4, 8),
@@ -38,16 +25,41 @@ OTHERS: Final[Space] = {
     "ranker.rsm": FloatDistribution(0.15, 1.0, log=True),
     "ranker.n_negatives": IntDistribution(40, 300, log=True),
 }
-SPACE: Final[Space] = {**LIGHTFM_FIT, **OTHERS}
-_COUNTS: Final = ("num_candidates", "recent_candidates")
+_COUNT: Final = "num_candidates"
 _DIGITS: Final = 3  # that matter of a number
+
+
+def fit_space() -> dict[str, BaseDistribution]:
+    """Return settings of which each new combination costs a long fit: few values, changed in few trials."""
+    return {
+        f"candidates.{one.name}.{key}": CategoricalDistribution(bounds.values)
+        for one in sources().values()
+        for key, bounds in one.fit_bounds.items()
+    }
+
+
+def whole_space() -> dict[str, BaseDistribution]:
+    """Return every setting that may be tried, with the bounds that sources and ranker give."""
+    bounds = {
+        f"candidates.{one.name}.{key}": _distribution(between)
+        for one in sources().values()
+        for key, between in one.bounds.items()
+    }
+    return {**fit_space(), **bounds, **_OTHERS}
+
+
+def _distribution(bounds: Between) -> BaseDistribution:
+    low, high = bounds.low, bounds.high
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high, log=bounds.log)
+    return FloatDistribution(low, high, log=bounds.log)
 
 
 def space_of(settings: Settings) -> dict[str, BaseDistribution]:
     """Return what is tried: today's values are among it, sources that are off stay off."""
     return {
         key: _reaching(bounds, value_at(settings, key), settings.evaluation.k if _is_count(key) else None)
-        for key, bounds in SPACE.items()
+        for key, bounds in whole_space().items()
         if _is_on(key, settings)
     }
 
@@ -67,16 +79,20 @@ def _short(value: Any) -> Any:
 
 
 def _is_count(key: str) -> bool:
-    return key.endswith(_COUNTS)
+    return key.endswith(f".{_COUNT}")
 
 
 def _is_on(key: str, settings: Settings) -> bool:
-    """Return whether a setting matters: a count of 0 stays, and of a source that is off nothing does."""
+    """Return whether a setting matters: a count of 0 stays, and nothing of a fit that no source uses."""
     section, _, name = key.rpartition(".")
     if not section.startswith("candidates."):
         return True
-    counts = {one: value for one, value in value_at(settings, section) if one in _COUNTS}
-    return bool(counts[name]) if name in counts else any(counts.values())
+    source = section.partition(".")[2]
+    if name == _COUNT:
+        return bool(value_at(settings, key))
+    sections = settings.candidates.sections()
+    users = (one for one in sources().values() if one.fit_section == source)
+    return any(sections[one.name].num_candidates for one in users)
 
 
 def _reaching(bounds: BaseDistribution, today: Any, least: int | None) -> BaseDistribution:

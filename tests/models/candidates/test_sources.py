@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys_cli.configs.sections import FeaturesSettings, Settings
+from recsys_cli.configs.sections import FeaturesSettings
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk

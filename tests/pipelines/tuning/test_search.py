@@ -27,7 +27,7 @@ from recsys_cli.pipelines.tuning.search import (
     plan_tuning,
     search,
 )
-from recsys_cli.pipelines.tuning.search_space import SPACE, space_of, values_of
+from recsys_cli.pipelines.tuning.search_space import space_of, values_of, whole_space
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import begin_run
 from recsys_cli.utils.dates import parse_duration
@@ -306,7 +306,7 @@ def test_the_space_has_todays_values_and_no_source_that_is_off() -> None:
     bounds = space["candidates.bm25.num_candidates"]
     assert (bounds.low, bounds.high) == (60, 900)  # type: ignore[attr-defined]
     assert (space["ranker.depth"].low, space["ranker.rsm"].low) == (2, 0.01)  # type: ignore[attr-defined]
-    assert set(space_of(settings_tree()())) == set(SPACE)
+    assert set(space_of(settings_tree()())) == set(whole_space())
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1_800), ("2h", 7_200)])

@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
-from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.sources.lightfm_model import LightFMGenerator
