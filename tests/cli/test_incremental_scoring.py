@@ -156,7 +156,7 @@ def test_explain_says_of_a_kept_list_where_it_comes_from(workspace: Path, told: 
     told(*ALL_MAY_DIFFER, *SINCE)
     kept = sorted(set(lists(workspace, DAY)["user_id"]) - with_events_between(workspace))
     told_of = [json.dumps(told("explain", one, "--date", DAY, "--json")) for one in kept[:10]]
-    assert any(f"it may be the list of {BEFORE}: score --changed-since kept" in one for one in told_of)
+    assert any(f"it may be the list of {BEFORE}: score --changed-since reused" in one for one in told_of)
 
 
 @pytest.mark.parametrize(

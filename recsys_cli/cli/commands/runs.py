@@ -36,9 +36,9 @@ def list_runs(ctx: typer.Context, most: Most = 20, to: Target = None) -> None:
         write_runs(found, to)
         session.terminal.say(f"{len(found):,} runs → {to}")
     if session.options.as_json:
-        told = [{name: _plain(value) for name, value in row.items()} for row in found.to_dicts()]
+        plain = [{name: _plain(value) for name, value in row.items()} for row in found.to_dicts()]
         session.terminal.show_json(
-            {"schema_version": 1, "runs": session.terminal.secrets.hide_in({"runs": told})["runs"]}
+            {"schema_version": 1, "runs": session.terminal.secrets.hide_in({"runs": plain})["runs"]}
         )
     elif to is None:
         columns = ("run", "status", "date", "seconds", "users")

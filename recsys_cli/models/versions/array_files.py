@@ -1,4 +1,4 @@
-"""The arrays, ids and vocabularies of a model version, each judged as it is read.
+"""The arrays, ids and vocabularies of a model version, each validated as it is read.
 
 They come from anywhere. Their hashes were checked before, but whoever wrote a file may have written its hash.
 """
@@ -32,10 +32,10 @@ def read_encoder(path: Path) -> FeatureEncoder:
 
     Raises: OSError, ValueError, TypeError, LookupError or AttributeError for a file that holds none.
     """
-    told = read_json(path)
+    stored = read_json(path)
     encoder = FeatureEncoder(
-        edges={feature: tuple(edges) for feature, edges in told["edges"].items()},
-        values={feature: tuple(values) for feature, values in told["values"].items()},
+        edges={feature: tuple(edges) for feature, edges in stored["edges"].items()},
+        values={feature: tuple(values) for feature, values in stored["values"].items()},
     )
     if not all(_ascend(edges, (float, int)) and np.isfinite(edges).all() for edges in encoder.edges.values()):
         raise ValueError(f"{path.name} has edges that are no ascending numbers")
