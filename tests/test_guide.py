@@ -11,7 +11,6 @@ import typer
 
 from recsys_cli.cli.app import app
 from recsys_cli.configs.schema import known_keys
-from recsys_cli.configs.sections import Settings
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.pipelines.guide import TOPICS
 from recsys_cli.utils.errors import ExitCode

@@ -124,7 +124,13 @@ def prepare_items(
 def prepare_items_once() -> Prepare:
     """Return a `prepare_items` that makes the same for all days: items' columns are no matter of the day."""
     made = Shared()
-    return lambda definition, *rest: made.get(definition.name, lambda: prepare_items(definition, *rest))
+
+    def prepare(
+        definition: Definition, features: DayFeatures, candidates: CandidatesSettings, threads: int
+    ) -> Any:
+        return made.get(definition.name, lambda: prepare_items(definition, features, candidates, threads))
+
+    return prepare
 
 
 def open_sources(

@@ -96,6 +96,22 @@ class QuantisedRows:
             pool.quantize(input_borders=str(file))
         return pool
 
+    def validation_pools(self, *, weighted: bool) -> tuple["Pool", "Pool"]:
+        """Return two pools: the rows to learn from, and those of the validation users.
+
+        Both are cut from one pool. CatBoost leaves a column that is constant out of a pool, as a country may be
+        among few validation users, and then refuses to validate a model that uses the column.
+        """
+        pool = self.pool(weighted=False)
+        learnt, held_out = (self._cut(pool, mask, weighted) for mask in (~self.validation, self.validation))
+        return learnt, held_out
+
+    def _cut(self, pool: "Pool", mask: np.ndarray, weighted: bool) -> "Pool":
+        cut = pool.slice(np.flatnonzero(mask))
+        if weighted:
+            cut.set_weight(row_weights(self.label[mask], self.group[mask]))
+        return cut
+
     def _bin_borders(self) -> Iterator[str]:
         for place, column in enumerate(self.columns):
             for number in range(len(self.borders.get(column, ()))):

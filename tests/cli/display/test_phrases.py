@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_cli.cli.app import app
-from recsys_cli.cli.display.phrases import explain_command, named
+from recsys_cli.cli.display.phrases import explain_command, item_label
 from recsys_cli.cli.global_options import hoisted
 
 IDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
@@ -28,4 +28,4 @@ def test_the_next_command_asks_for_these_very_ids(user: str, item: str | None) -
     [(None, "7"), ("", "7"), (" ", "7"), ("Fox", "Fox [7]"), ("x" * 101, f"{'x' * 99}… [7]")],
 )
 def test_an_item_is_named_by_its_title_and_its_id(title: str | None, expected: str) -> None:
-    assert named({"title": title, "item_id": 7}) == expected
+    assert item_label(7, title) == expected

@@ -153,3 +153,17 @@ def test_weights_by_hand() -> None:
     """Users with 4 and 1 positives: the first one's rows weigh half of the second one's, 1 on average."""
     weights = row_weights(np.array([1, 1, 1, 1, 0, 1], np.int8), np.array([7, 7, 7, 7, 2, 2], np.uint64))
     np.testing.assert_allclose(weights, np.array([0.5, 0.5, 0.5, 0.5, 1, 1]) / (4 / 6))
+
+
+@pytest.mark.parametrize(("column", "value"), [("item_kind", 2), ("user_age", 30.0)])
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_column_may_be_constant_among_the_validation_users(
+    frame: pl.DataFrame, tmp_path: Path, column: str, value: float, everywhere: bool
+) -> None:
+    constant = pl.lit(value).cast(frame.schema[column])
+    rows_in_question = pl.lit(everywhere) | pl.col("validation")
+    changed = frame.with_columns(pl.when(rows_in_question).then(constant).otherwise(column).alias(column))
+    rows = quantise([window_of(changed, tmp_path / "rows", 1_000)], COLUMNS, ("item_kind",))
+    ranker = fit_ranker(rows, Fitting(SETTINGS, 2, Checkpoint(tmp_path / "steps")))
+    raw = ranker.model.predict(Pool(changed.select(COLUMNS), cat_features=["item_kind"]))
+    assert np.corrcoef(raw, frame["label"].to_numpy())[0, 1] > 0.3
