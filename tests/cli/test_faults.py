@@ -226,14 +226,14 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
         "train",
         (
             "935 of 935 events have a weight that",
-            "no number or above 1e+15 (column 'weight')",
+            "not a number or above 1e+15 (column 'weight')",
             "coarser unit",
         ),
     ),
     "weights of every bad kind": (
         changed("interactions", lambda frame: frame.with_columns(weight=BAD_WEIGHTS)),
         "score",
-        ("467 of 935 events have a weight that is negative, missing, no number or above 1e+15",),
+        ("467 of 935 events have a weight that is negative, missing, not a number or above 1e+15",),
     ),
     "truncated": (with_bytes("interactions", lambda data: data[:-100]), "score", ("cannot be read",)),
     "bytes flipped": (with_bytes("items", stretch_flipped), "score", ("cannot be read", "items.parquet")),
@@ -248,12 +248,20 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
     "folder of both kinds": (
         both_kinds,
         "features",
-        ("parquet and CSV files", "/a.csv", "/b.parquet", "left out", "glob", "/*.parquet", "`format`"),
+        (
+            "parquet and CSV files",
+            "/a.csv",
+            "/b.parquet",
+            "one kind would be ignored",
+            "glob",
+            "/*.parquet",
+            "`format`",
+        ),
     ),
     "glob of both kinds": (
         both(both_kinds, resettled("interactions.parquet", "interactions.parquet/*")),
         "score",
-        ("parquet and CSV files", "/a.csv", "/b.parquet", "left out", "glob", "/*.parquet"),
+        ("parquet and CSV files", "/a.csv", "/b.parquet", "one kind would be ignored", "glob", "/*.parquet"),
     ),
     "folder without tables": (folder_of("notes.md"), "train", ("the folder contains no table",)),
     "nothing to recommend": (
@@ -432,7 +440,7 @@ def test_bad_settings_are_refused(
 
 def test_a_share_that_leaves_nobody_on_one_side_is_refused(refused: Refused) -> None:
     message = refused(ExitCode.MODEL, "train", "--date", DAY, "--set", "ranker.validation_share=0.01")
-    assert "34 are to learn from and 0 are kept for early stopping" in message
+    assert "34 are for training and 0 for early stopping" in message
     assert "where: ranker.validation_share = 0.01\n  fix: set ranker.validation_share nearer" in message
 
 

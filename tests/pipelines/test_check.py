@@ -221,7 +221,10 @@ def test_a_model_that_fits_is_no_problem(trained: Workspace) -> None:
 def test_a_model_trained_after_the_date_is_an_error(trained: Workspace) -> None:
     (problem,) = model_problems(trained, date(2010, 11, 25))
 
-    assert "has learnt from events up to 2010-11-26: 2010-11-25 must not score it" in problem.what
+    assert (
+        "was trained on events up to 2010-11-26: it has already seen 2010-11-25 and must not score it"
+        in problem.what
+    )
 
 
 def test_a_model_of_other_settings_is_an_error_for_each_difference(trained: Workspace) -> None:

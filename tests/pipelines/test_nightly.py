@@ -23,7 +23,7 @@ features = ["country"]
 path = "{data}/items.parquet"
 features = ["price", "range", "words"]
 [default.candidates.lightfm]
-epochs = 3
+epochs = 10
 no_components = 16
 [default.ranker]
 iterations = 80

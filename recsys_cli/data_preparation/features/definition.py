@@ -28,7 +28,7 @@ class FeatureDefinition(Generic[F]):
     Example: how long an item's title is.
         FEATURE = FeatureDefinition(
             name="letters", summary="letters of a title", settings=FeatureSettings,
-            item_columns=lambda tables, _: tables.items.select(item_letters=pl.col("title").str.len_chars())
+            item_columns=lambda tables, _: tables.items.select(item_size=pl.col("title").str.len_chars())
         )
 
     Attributes:

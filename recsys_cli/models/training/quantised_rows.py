@@ -99,7 +99,7 @@ class QuantisedRows:
     def validation_pools(self, *, weighted: bool) -> tuple["Pool", "Pool"]:
         """Return two pools: the rows to learn from, and those of the validation users.
 
-        Both are cut from one pool. CatBoost leaves a column that is constant out of a pool, as a country may be
+        Both are cut from one pool. CatBoost leaves a constant column out of a pool, as a country may be
         among few validation users, and then refuses to validate a model that uses the column.
         """
         pool = self.pool(weighted=False)

@@ -296,7 +296,7 @@ def test_the_alarm_tells_of_candidate_models_that_saw_the_window(
 ) -> None:
     late = fit_candidate_stage(tables.as_of(CUT + timedelta(days=1)), context.settings, 2)
     day = open_day(late, windows[-1].features, 2)
-    with pytest.raises(ModelError, match="the candidate models have learnt from an event of 2010-11-12"):
+    with pytest.raises(ModelError, match="the candidate models were trained on an event of 2010-11-12"):
         check_leakage(TrainingTables(tables, tables), CUT, late, day, context.settings.features, 2)
 
 
