@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 ScoringDate = Annotated[
     str | None,
     typer.Option(
-        "--date", metavar="YYYY-MM-DD", help="Serving day: only events before it count. Default: today."
+        "--date", metavar="YYYY-MM-DD", help="Scoring day: only events before it count. Default: today."
     ),
 ]
 
 
 def chosen_day(session: Session, text: str | None) -> date:
-    """Return the day of `--date`, or today in the workspace's time zone, which is then told."""
+    """Return the day of `--date`; without it, show and return today in the workspace's time zone."""
     if text is not None:
         return parse_day(text)
     settings = session.loaded.settings

@@ -129,14 +129,14 @@ def read_holdout(workspace: Workspace, request: EvaluationRequest, run: Run) -> 
         covered = _covered_days(window, request)
         known = Known(tables.users[USER_ID], tables.items[ITEM_ID], tables.events)
         new_only = settings.scoring.filter_viewed
-        truth = ground_truth_of(window, known, request.day, request.days, new_only=new_only)
-    if truth.join(tables.events, on=USER, how="semi").is_empty():
+        ground_truth = ground_truth_of(window, known, request.day, request.days, new_only=new_only)
+    if ground_truth.join(tables.events, on=USER, how="semi").is_empty():
         raise InputError(
             f"no user known before {request.day} has a relevant event in the {request.days} days from it on",
             where=settings.data.interactions.path,
             fix="give an earlier --date or more --days",
         )
-    return HoldoutWindow(request, tables, truth, covered)
+    return HoldoutWindow(request, tables, ground_truth, covered)
 
 
 def evaluate_holdout(holdout: HoldoutWindow, workspace: Workspace, run: Run) -> EvaluationResult:
@@ -149,7 +149,7 @@ def evaluate_holdout(holdout: HoldoutWindow, workspace: Workspace, run: Run) -> 
         model = train_two_stage(tables, context).model
     users = holdout.ground_truth[USER].unique().sort()
     numbered = pl.DataFrame({USER: users}).with_row_index("number")
-    truth = holdout.ground_truth.join(numbered, on=USER, maintain_order="left")
+    ground_truth = holdout.ground_truth.join(numbered, on=USER, maintain_order="left")
     with run.stages.stage("features"):
         features = build_features(tables, settings.features, tables.of_users(users.to_numpy()))
     with run.stages.stage("open candidate models"):
@@ -159,7 +159,7 @@ def evaluate_holdout(holdout: HoldoutWindow, workspace: Workspace, run: Run) -> 
             day,
             features,
             model.ranker,
-            truth.select(pl.col("number").alias(USER), ITEM),
+            ground_truth.select(pl.col("number").alias(USER), ITEM),
             k=holdout.request.k,
             shortlist=settings.scoring.shortlist_of(holdout.request.k),
             chunk_users=settings.scoring.chunk_users,
@@ -213,7 +213,10 @@ def _check_length(request: EvaluationRequest, settings: Settings) -> None:
 
 
 def _covered_days(window: Tables, request: EvaluationRequest) -> int:
-    """Return the days of the window that begin before the newest event; tell when some do not."""
+    """Return how many days of the window begin before the newest event; log a warning if some do not.
+
+    Raises: InputError if none does.
+    """
     covered = covered_days(window, request.day, request.days)
     if not covered:
         newest: datetime = window.events.select(pl.col(TIMESTAMP).max()).item()

@@ -34,7 +34,7 @@ _CLOSE = 1e-5  # scores that differ by less are the same
 
 @dataclass(frozen=True)
 class UserFacts:
-    """The user's features; `warm` tells whether there are events."""
+    """The user's features; `warm`: whether the user has events before the day."""
 
     warm: bool
     features: FeatureValues

@@ -158,5 +158,5 @@ def _write_new(workspace: Path, text: str) -> bool:
 
 
 def _write(workspace: Path, text: str) -> None:
-    with replacing(workspace / SETTINGS) as part:
-        part.write_text(text, encoding="utf-8")
+    with replacing(workspace / SETTINGS) as temporary:
+        temporary.write_text(text, encoding="utf-8")

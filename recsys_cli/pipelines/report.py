@@ -101,7 +101,7 @@ class Report:
     Attributes:
         lists: the manifest of the published lists.
         run: what published them; None: its record is gone.
-        unfinished: runs for the day, begun after the one that published, and for later days, that failed.
+        failed_runs: runs for the day, begun after the one that published, and for later days, that failed.
         sources: share of the rows that each source proposed.
         quantiles: of the scores, by name; scores: beside those of the lists before.
         history: a row a publication up to the day, the earliest first.
@@ -114,7 +114,7 @@ class Report:
     path: Path
     lists: PublicationManifest
     run: RunRecord | None
-    unfinished: Sequence[FailedRun]
+    failed_runs: Sequence[FailedRun]
     gates: Sequence[GateFigure]
     top_items: Sequence[TopItem]
     popularity_curve: Sequence[CurvePoint]
@@ -146,7 +146,7 @@ class Report:
             "path": str(self.path),
             "lists": {name: lists.get(name) for name in _LIST_FIGURES},
             "run": None if self.run is None else _run_as_json(self.run),
-            "unfinished": [asdict(one) for one in self.unfinished],
+            "unfinished": [asdict(one) for one in self.failed_runs],
             "gates": [asdict(one) for one in self.gates],
             "sources": self.sources,
             "top_items": [asdict(one) for one in self.top_items],
@@ -185,7 +185,7 @@ def report(workspace: Workspace, day: date | None, window: Window) -> Report:
         path=shown.file,
         lists=manifest,
         run=_run(workspace, manifest),
-        unfinished=_unfinished(workspace, chosen, str(manifest.run_id)),
+        failed_runs=_failed_runs(workspace, chosen, str(manifest.run_id)),
         gates=_gates(workspace, manifest),
         top_items=_top_items(counts, shown),
         popularity_curve=popularity_curve(counts, manifest.eligible_items),
@@ -254,7 +254,7 @@ def _run_as_json(run: RunRecord) -> dict[str, object]:
     }
 
 
-def _unfinished(workspace: Workspace, day: date, published: str) -> list[FailedRun]:
+def _failed_runs(workspace: Workspace, day: date, published: str) -> list[FailedRun]:
     is_later = (pl.col("date") > str(day)) | ((pl.col("date") == str(day)) & (pl.col("run_id") > published))
     has_failed = pl.col("command").is_in(["score", "batch"]) & pl.col("status").is_in(["failed", KILLED])
     runs = read_runs(workspace).filter(has_failed & is_later)

@@ -198,7 +198,7 @@ def _refuse_to_replace_all_by_some(job: Job, before: PublicationManifest | None)
 
 
 def _run_facts(run: Run, reuse: ReuseDecision | None, gates: dict[str, int | float]) -> RunFacts:
-    """Return what tells two runs of the same work apart."""
+    """Return what differs between two runs of the same work."""
     started = run.started.isoformat(timespec="seconds")
     if reuse is None:
         return RunFacts(run_id=run.run_id, started=started, gates=gates)

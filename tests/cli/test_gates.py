@@ -1,4 +1,4 @@
-"""Publish gates: lists that do not hold what they must replace none."""
+"""Publish gates: lists that fail them replace none."""
 
 import hashlib
 import io

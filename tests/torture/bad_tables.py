@@ -73,7 +73,7 @@ _CODES = {
 }  # 2: its filter names a column
 
 
-_GATES = "the lists do not hold what they must"
+_GATES = "the lists fail the publish gates"
 _CHECKED = {ExitCode.OK, ExitCode.CHECK, ExitCode.USAGE}
 
 

@@ -9,7 +9,7 @@ from recsys_cli.cli.session import session_of
 
 
 def doctor(ctx: typer.Context) -> None:
-    """Tell versions, threads, disk, settings files and what runs would read; changes nothing.
+    """Show versions, threads, disk, settings files and what runs would read; changes nothing.
 
     Example: recsys doctor --json
     """

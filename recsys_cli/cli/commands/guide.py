@@ -20,8 +20,8 @@ def guide(ctx: typer.Context, topic: Topic = None) -> None:
     if topic is not None:
         page = read_page(topic)
         if session.options.as_json:
-            told = {"topic": page.topic, "title": page.title, "text": page.text}
-            session.terminal.show_json({"schema_version": 1, **told})
+            record = {"topic": page.topic, "title": page.title, "text": page.text}
+            session.terminal.show_json({"schema_version": 1, **record})
         else:
             session.terminal.show_page(page.text)
         return

@@ -72,8 +72,8 @@ def report(
 def _without_secrets(found: "Report", terminal: Terminal) -> "Report":
     """Return the report with secrets masked in the texts of errors."""
     hide = terminal.secrets.hide_in
-    unfinished = [replace(run, error=hide(run.error)) for run in found.unfinished]
-    return replace(found, unfinished=unfinished, past_problem=hide(found.past_problem))
+    failed_runs = [replace(run, error=hide(run.error)) for run in found.failed_runs]
+    return replace(found, failed_runs=failed_runs, past_problem=hide(found.past_problem))
 
 
 def _show(terminal: Terminal, found: "Report") -> None:
@@ -81,10 +81,10 @@ def _show(terminal: Terminal, found: "Report") -> None:
     gates = [(gate.setting, in_digits(gate.figure), in_digits(gate.bound)) for gate in found.gates]
     if gates:
         terminal.show_table("Publish gates, all held", ("setting", "figure", "bound"), gates)
-    if found.unfinished:
+    if found.failed_runs:
         runs = [
             (run.run_id, run.date, run.status, (run.error or "").partition("\n")[0])
-            for run in found.unfinished[:_SHOWN]
+            for run in found.failed_runs[:_SHOWN]
         ]
         columns = ("run", "for", "status", "error")
         terminal.show_table("Runs since that published nothing", columns, runs)

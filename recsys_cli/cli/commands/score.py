@@ -152,7 +152,7 @@ def _cluster(engine: EngineName, address: str | None, *, plan: bool) -> str | No
         raise UsageError("--address is of a Ray cluster", where="--address", fix="add --engine ray")
     if engine is EngineName.RAY and plan:
         raise UsageError(
-            "--plan tells what this machine takes, not a cluster",
+            "--plan predicts for this machine, not for a cluster",
             where="--plan --engine ray",
             fix="leave out --engine ray; recsys guide past-one-machine has the cost of a core",
         )

@@ -48,7 +48,7 @@ def train(
     day = chosen_day(session, date)
     if plan and warm_start:
         raise UsageError(
-            "--plan tells what a full training takes; a warm start takes seconds",
+            "--plan predicts a full training; a warm start takes seconds",
             where="--plan --warm-start",
             fix="leave out one of them",
         )

@@ -87,8 +87,8 @@ class _JsonLines:
         self.write(record["time"], record["level"].name, record["message"], record["extra"])
 
     def write(self, time: datetime, level: str, message: str, extra: dict[str, Any]) -> None:
-        told = self._secrets.hide_in({"message": message, "extra": extra})
-        entry = {"time": time.astimezone(UTC).isoformat(), "level": level, **told}
+        masked = self._secrets.hide_in({"message": message, "extra": extra})
+        entry = {"time": time.astimezone(UTC).isoformat(), "level": level, **masked}
         self._append(json.dumps(entry, default=lambda one: self._secrets.hide(str(one))) + "\n")
 
     def _append(self, text: str) -> None:

@@ -37,8 +37,8 @@ def write_page(report: "Report", target: Path) -> None:
         "digits": in_digits,
     }
     page = pages.get_template("report.html").render(report=report, plots=plots_of(report))
-    with replacing(target) as part:
-        part.write_text(page, encoding="utf-8", errors="backslashreplace")
+    with replacing(target) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _seen(value: Any) -> str:

@@ -143,22 +143,22 @@ class Terminal:
         Args:
             label: the text before the bar, or what returns it each time that it is drawn.
         """
-        tell = label if callable(label) else lambda: label
+        text = label if callable(label) else lambda: label
         if self.quiet:
             yield silent
         elif self.redraws():
             with self._bar() as display:
-                task = display.add_task(escaped(tell()), total=None, rate="")
+                task = display.add_task(escaped(text()), total=None, rate="")
                 started = time.monotonic()
 
                 def move(done: int, total: int) -> None:
                     rate = done / max(time.monotonic() - started, 1e-9)
                     speed = f"{rate:,.0f}/s" if rate >= 1 else ""
-                    display.update(task, completed=done, total=total, rate=speed, description=escaped(tell()))
+                    display.update(task, completed=done, total=total, rate=speed, description=escaped(text()))
 
                 yield move
         else:
-            lines = _TimedLines(self, tell, unit)
+            lines = _TimedLines(self, text, unit)
             yield lines.report
             lines.finish()
 

@@ -42,8 +42,8 @@ class FitCache:
             path.touch()
             return found
         arrays = make()
-        with replacing(path) as part:
-            with part.open("wb") as file:
+        with replacing(path) as temporary:
+            with temporary.open("wb") as file:
                 np.savez(file, allow_pickle=False, **arrays)
         self._prune()
         return arrays

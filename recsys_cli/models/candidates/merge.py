@@ -57,15 +57,15 @@ class Candidates:
 
 
 def propose_candidates(chunk: UserChunk, generators: Sequence[CandidateGenerator]) -> Candidates:
-    """Ask every source and merge what they say."""
-    told = [generator.score(chunk) for generator in generators]
-    widths = [scores.lists.shape[1] for scores in told]
-    bits = np.repeat(1 << np.arange(len(told), dtype=np.int64), widths)
-    lists = np.concatenate([scores.lists for scores in told], axis=1)
+    """Ask every source for its candidates and scores, and merge them."""
+    scored = [generator.score(chunk) for generator in generators]
+    widths = [scores.lists.shape[1] for scores in scored]
+    bits = np.repeat(1 << np.arange(len(scored), dtype=np.int64), widths)
+    lists = np.concatenate([scores.lists for scores in scored], axis=1)
     indptr, items, sources, places = merge_lists(lists, bits, chunk.size)
     pairs = Pairs(indptr, items)
     columns: dict[str, np.ndarray] = {}
-    for generator, scores, end in zip(generators, told, np.cumsum(widths), strict=True):
+    for generator, scores, end in zip(generators, scored, np.cumsum(widths), strict=True):
         own = places[:, end - scores.lists.shape[1] : end]
         values = scores.of_pairs(pairs)
         columns[f"{generator.name}_rank"] = ranks_of(own, len(items))

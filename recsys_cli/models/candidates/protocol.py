@@ -78,4 +78,4 @@ class CandidateGenerator(Protocol):
         """Where the normalised score is 0."""
 
     def score(self, chunk: UserChunk) -> ChunkScores:
-        """Return the source's word on the users of a chunk; a user gets the same in every chunk."""
+        """Score a chunk of users. A user's result does not depend on the other users of the chunk."""

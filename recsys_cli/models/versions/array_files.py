@@ -146,7 +146,7 @@ def _read_ids(path: Path, id_type: str, count: int) -> pl.Series:
 
 
 def _ascend(values: tuple[Any, ...], kinds: tuple[type, ...]) -> bool:
-    """Tell whether values are all of these types, in order and none of them twice."""
+    """Return whether values are all of these types, in order and none of them twice."""
     return all(type(value) in kinds for value in values) and all(
         one < other for one, other in zip(values, values[1:], strict=False)
     )

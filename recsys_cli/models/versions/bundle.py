@@ -184,11 +184,11 @@ def _read_model(folder: Path, manifest: ModelManifest) -> TwoStageModel:
     )
 
 
-def _opened_trees(path: Path, judged_hash: str) -> "CatBoost":
+def _opened_trees(path: Path, expected_hash: str) -> "CatBoost":
     from catboost import CatBoostError
 
     try:
-        if sha256_of(path) == judged_hash:
+        if sha256_of(path) == expected_hash:
             return open_trees(path)
     except (OSError, CatBoostError) as error:
         raise damaged(path, f"the model's trees cannot be read: {error}") from None

@@ -17,17 +17,17 @@ _LIGHTFM: Final = [
 ]
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
 
-class _Stage(_Part):
+class _Stage(_Section):
     settings: dict[str, Any]
     lightfm: bool
     similarities: dict[Name, Literal["sparse", "dense"]]
 
 
-class _Manifest(_Part):
+class _Manifest(_Section):
     stage: _Stage
     settings: dict[str, Any]
 

@@ -33,7 +33,7 @@ class Drift:
 
 
 def feature_drift(before: DayFeatures, now: DayFeatures) -> list[Drift]:
-    """Return the drift of every number, text and truth value that both days have, the largest first.
+    """Return the drift of every number, text and boolean column that both days have, the largest first.
 
     Columns that merely count the days since something began are left out.
     """
@@ -56,7 +56,7 @@ def drift_of(table: str, name: str, before: pl.Series, now: pl.Series) -> Drift:
 def stability_index(before: pl.Series, now: pl.Series) -> float:
     """Return the population stability index: the sum of (q - p) ln(q / p) over shares p before and q now.
 
-    Numbers fall into the ten bins that part those of before equally, text into its most frequent values;
+    Numbers fall into ten bins that hold equally many of the earlier ones, text into its most frequent values;
     nulls and NaN are a bin of their own. With few rows chance alone gives about 18 / rows.
 
     Source: Siddiqi (2006), Credit Risk Scorecards, chapter 10.

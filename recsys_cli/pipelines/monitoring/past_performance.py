@@ -170,11 +170,11 @@ def _evaluated(lists: _Lists, tables: Tables, covered: int, days: int) -> PastPe
     """Return how the lists did; None where nobody who is evaluated did anything."""
     day, k = lists.day.date, lists.k
     done = ground_truth_of(tables, lists.known, day, days, new_only=lists.new_only)
-    truth = done.join(lists.known.had, on=USER, how="semi")
-    if truth.is_empty():
+    ground_truth = done.join(lists.known.had, on=USER, how="semi")
+    if ground_truth.is_empty():
         return None
-    ours = user_metrics(_published(lists, truth), truth, k)
-    rivals = {name: user_metrics(frame, truth, k) for name, frame in _popularity(lists, truth)}
+    ours = user_metrics(_published(lists, ground_truth), ground_truth, k)
+    rivals = {name: user_metrics(frame, ground_truth, k) for name, frame in _popularity(lists, ground_truth)}
     best = max(rivals, key=lambda name: _mean(rivals[name][NDCG]), default=None)
     return PastPerformance(
         day=day,
@@ -190,9 +190,9 @@ def _evaluated(lists: _Lists, tables: Tables, covered: int, days: int) -> PastPe
     )
 
 
-def _published(lists: _Lists, truth: pl.DataFrame) -> pl.DataFrame:
+def _published(lists: _Lists, ground_truth: pl.DataFrame) -> pl.DataFrame:
     """Return user, item, rank of the file, in internal indices: the users of the ground truth alone."""
-    users = truth[USER].unique().sort()
+    users = ground_truth[USER].unique().sort()
     wanted = pl.DataFrame({USER_ID: lists.known.user_ids.gather(users), USER: users})
     items = lists.known.item_ids.to_frame().with_row_index(ITEM)
     rows = pl.scan_parquet(lists.day.file).select(USER_ID, ITEM_ID, RANK)
@@ -200,8 +200,8 @@ def _published(lists: _Lists, truth: pl.DataFrame) -> pl.DataFrame:
     return found.select(USER, ITEM, RANK).collect(engine="streaming")
 
 
-def _popularity(lists: _Lists, truth: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    users = truth[USER].unique().sort()
+def _popularity(lists: _Lists, ground_truth: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    users = ground_truth[USER].unique().sort()
     had = lists.known.had
     left_out = had.filter(pl.col(USER).is_in(users.implode())) if lists.new_only else had.clear()
     names = [_WINDOW.fullmatch(name) for name in lists.features.items.columns]

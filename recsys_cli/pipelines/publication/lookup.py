@@ -40,7 +40,7 @@ def publications(workspace: Workspace, last: date, most: int) -> Publications:
             found[one] = manifest
         elif day.file.exists():
             logger.warning(
-                "the lists in {} are not complete: `recsys verify {}` tells why", day.recommendations, day
+                "the lists in {} are not complete: `recsys verify {}` shows why", day.recommendations, day
             )
     return dict(reversed(found.items()))
 

@@ -108,7 +108,7 @@ class ReuseDecision(JsonRecord):
 
 
 class RunFacts(JsonRecord):
-    """What tells two runs of the same work apart; a manifest that was written again has none of it.
+    """What differs between two runs of the same work; unset where `verify --repair` rebuilt the manifest.
 
     Attributes:
         gates: figures of the publish gates, by the settings that bound them.

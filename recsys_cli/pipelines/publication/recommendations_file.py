@@ -124,10 +124,11 @@ def check_file(staged: Path, facts: FileFacts) -> None:
 
 
 def publish(staged: Path, published: Results, facts: FileFacts, run: RunFacts) -> PublicationManifest:
-    """Publish the folder of a checked file, with a manifest and _SUCCESS, as that of its date in one step.
+    """Publish the folder of a checked file as its date's, with a manifest and _SUCCESS, in one step.
 
     Args:
-        facts: what the same work always gives, as in the file's own metadata; run: what tells runs apart.
+        facts: what the same work always gives, as in the file's own metadata.
+        run: what differs between two runs of the same work.
 
     Raises: OutputError if it cannot be published.
     """
@@ -143,6 +144,6 @@ def write_sidecars(file: Path, facts: FileFacts, run: RunFacts) -> PublicationMa
     """
     manifest = PublicationManifest.read({**facts.as_json(), **run.as_json(), "sha256": sha256_of(file)})
     write_sealed_json(file.with_name(MANIFEST), manifest.as_json())
-    with replacing(file.with_name(SUCCESS)) as part:
-        part.touch()
+    with replacing(file.with_name(SUCCESS)) as temporary:
+        temporary.touch()
     return manifest

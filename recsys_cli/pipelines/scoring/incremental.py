@@ -140,7 +140,7 @@ def earlier_lists(since: ScoringDay, terms: ScoringTerms) -> EarlierLists | str:
         raise UsageError(
             f"the lists of {since} are damaged or not complete",
             where="--changed-since",
-            fix=f"`recsys verify {since}` tells why, and with --repair mends what can be",
+            fix=f"`recsys verify {since}` shows why, and with --repair repairs what it can",
         )
     if manifest is None:
         raise UsageError(

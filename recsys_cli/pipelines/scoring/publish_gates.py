@@ -70,13 +70,13 @@ def check_gates(lists: StagedLists, rejected: Path) -> dict[str, int | float]:
     failed = [gate.message() for gate in gates if gate.miss > 0]
     if not failed:
         return {gate.setting: round(gate.figure, 4) for gate in gates}
-    with replacing(rejected) as part:
-        shutil.copyfile(lists.file, part)
+    with replacing(rejected) as temporary:
+        shutil.copyfile(lists.file, temporary)
     raise CheckFailedError(
-        "\n".join(["the lists do not hold what they must; nothing was published", *failed]),
+        "\n".join(["the lists fail the publish gates; nothing was published", *failed]),
         where=str(rejected),
         fix="look at the lists there; if they are right, loosen these settings and score again: "
-        "what is ranked is kept",
+        "the ranked lists are reused",
     )
 
 
@@ -87,7 +87,7 @@ def _gates(lists: StagedLists) -> Iterator[Gate]:
     if facts.users >= settings.from_users and facts.rows:
         yield from _of_counts(facts, settings, _has_personal_source(lists.ranking))
         yield from _of_overlap(lists)
-        yield from _of_own_items(lists, settings)
+        yield from _of_own_item_auc(lists, settings)
 
 
 def _of_counts(facts: FileFacts, settings: GatesSettings, has_personal: bool) -> Iterator[Gate]:
@@ -117,8 +117,8 @@ def _of_overlap(lists: StagedLists) -> Iterator[Gate]:
             yield Gate("min_overlap", f"mean overlap with the lists of {last}", overlap, bound)
 
 
-def _of_own_items(lists: StagedLists, settings: GatesSettings) -> Iterator[Gate]:
-    """Look at the first span of users that says anything."""
+def _of_own_item_auc(lists: StagedLists, settings: GatesSettings) -> Iterator[Gate]:
+    """Yield the gate of the first span of users for which the figure is defined."""
     for span in lists.ranking.spans(lists.users):
         auc = own_item_auc(span.day)
         if auc is not None:

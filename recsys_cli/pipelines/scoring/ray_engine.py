@@ -98,7 +98,7 @@ def cluster_batches(
             sent = _worker_job(ray, job)
         rank = ray.remote(rank_range).options(num_cpus=1, max_retries=-1)
         ranges = enumerate(chunks_of(users, _RANGE))
-        tasks = (rank.remote(sent, part, first=number == 0) for number, part in ranges)
+        tasks = (rank.remote(sent, some, first=number == 0) for number, some in ranges)
         ranked = 0
         waiting: deque[Any] = deque(islice(tasks, _room(ray)))
         while waiting:

@@ -74,7 +74,7 @@ def training_key(
 def expected_iterations(workspace: Workspace) -> tuple[int, int]:
     """Return how many iterations the ranker's members together learn for the holdout, and at the end.
 
-    The newest full training under the same settings of the ranker tells; without one, none stops early.
+    As in the newest full training with the same ranker settings; without one, no member stops early.
     """
     ranking = workspace.settings.ranker
     try:

@@ -21,14 +21,14 @@ from recsys_cli.utils.storage.locks import locked
 
 
 class TrainingPlan(JsonRecord):
-    """What a training will take that finds nothing already learnt, on a machine as busy as now.
+    """What a training will take from the start, without cached fits, on a machine as busy as now.
 
     The ranker's members are taken to learn for all of `ranker.iterations`, unless an earlier model under the
     same settings of the ranker has stopped sooner.
 
     Attributes:
         key: of the training that it is made for; seconds: of the whole process; peak_bytes: of memory.
-        disk_bytes: of the finished steps, LightFM's kept fits and the model.
+        disk_bytes: of the finished steps, LightFM's cached fits and the model.
         users: that label windows look at; sampled_users: those whose rows the prediction comes from.
         rows: that the ranker learns from; iterations: of all of its members, both times.
         lightfm_fits: that run side by side at most.

@@ -86,8 +86,8 @@ class Trial:
         return [*steps, (costs["similarities"] * self.shares[-1], None), (costs["save"], None)], fits
 
     def _ranker(self, rows: int, iterations: int) -> list[Step]:
-        part = rows / sum(self.rows)
-        return [(self.costs["pool"] * part, None), (self.costs["iteration"] * (iterations * part), None)]
+        share = rows / sum(self.rows)
+        return [(self.costs["pool"] * share, None), (self.costs["iteration"] * (iterations * share), None)]
 
 
 def try_pieces(
@@ -110,8 +110,8 @@ def try_pieces(
     ranker = _grown(_ranker_tried(window, sum(rows), costs), iterations[1])
     _timed(costs, "holdout", lambda: evaluate_on_holdout(ranker, window, context))
     saved = _timed(costs, "save", lambda: _saved(window, ranker))
-    parts = (made.folder, sum(rows) / made.rows), (saved, 1.0)
-    disk = round(sum(part * file.stat().st_size for folder, part in parts for file in folder.iterdir()))
+    folders = (made.folder, sum(rows) / made.rows), (saved, 1.0)
+    disk = round(sum(times * file.stat().st_size for folder, times in folders for file in folder.iterdir()))
     return Trial(costs, iterations, shares, rows, made.users, disk, _free_cores(), (peak, peak_bytes()))
 
 

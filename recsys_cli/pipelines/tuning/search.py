@@ -215,8 +215,8 @@ def _written(trials: Search, progress: SearchProgress, plan: TuningPlan) -> Winn
         f"NDCG@{k} in the search: {progress.best:.4f}; of the settings before: {progress.today:.4f}.",
         "To adopt it, copy these keys into settings/settings.local.toml.",
     ]
-    with replacing(winner.file) as part:
-        part.write_text(settings_text(winner.values, heading=heading), encoding="utf-8")
+    with replacing(winner.file) as temporary:
+        temporary.write_text(settings_text(winner.values, heading=heading), encoding="utf-8")
     return winner
 
 

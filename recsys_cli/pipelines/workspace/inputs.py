@@ -1,4 +1,4 @@
-"""What a run learns from or serves: the tables before a day, and external candidates beside them."""
+"""The inputs of a run: the tables before a day, and external candidates beside them."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -63,8 +63,8 @@ def write_runs(runs: pl.DataFrame, target: Path) -> None:
 
     Raises: OutputError.
     """
-    with replacing(target) as part:
-        runs.write_parquet(part)
+    with replacing(target) as temporary:
+        runs.write_parquet(temporary)
 
 
 def _records(workspace: Workspace) -> Iterator[RunRecord]:

@@ -169,7 +169,7 @@ def test_lists_without_their_manifest_are_told(workspace: Path, capsys: pytest.C
     assert main(["-C", str(workspace), "--json", "report"]) == ExitCode.OK
     out, err = capsys.readouterr()
     assert json.loads(out)["date"] == DAY
-    assert f"date={NEXT} are not complete: `recsys verify {NEXT}` tells why" in err
+    assert f"date={NEXT} are not complete: `recsys verify {NEXT}` shows why" in err
 
 
 def test_numbers_that_are_none_have_a_drift(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,14 +58,14 @@ def item_tokens(features: DayFeatures) -> pl.DataFrame:
     items = features.items.with_row_index(ITEM)
     words = pl.col(TITLE).str.to_lowercase().str.extract_all(_WORDS)
     lists = [name for name in features.item_features if isinstance(items.schema[name], pl.List)]
-    parts = [items.select(ITEM, words.alias(_TOKEN)).explode(_TOKEN)]
-    parts += [
+    tokens = [items.select(ITEM, words.alias(_TOKEN)).explode(_TOKEN)]
+    tokens += [
         items.select(ITEM, pl.col(name).alias(_TOKEN))
         .explode(_TOKEN)
         .with_columns(pl.concat_str(pl.lit(f"{name}="), pl.col(_TOKEN)).alias(_TOKEN))
         for name in lists
     ]
-    return pl.concat(parts).drop_nulls().unique().sort(ITEM, _TOKEN)
+    return pl.concat(tokens).drop_nulls().unique().sort(ITEM, _TOKEN)
 
 
 def _bind(day: SourceDay[ContentSettings]) -> BoundSource | None:

@@ -148,7 +148,7 @@ class LightFMItems:
         vectors = _represent(self.users, rows, one_hot)
         return LightFMGenerator(
             queries=np.column_stack([vectors, np.ones(len(rows), dtype=np.float32)]),
-            placed=(rows >= 0) | (np.diff(one_hot.indptr) > 0),
+            has_vector=(rows >= 0) | (np.diff(one_hot.indptr) > 0),
             items=self,
         )
 
@@ -159,13 +159,13 @@ class LightFMGenerator:
 
     Attributes:
         queries: (users, dim + 1) f32, the last column 1: it meets the item's bias.
-        placed: whether the model can say anything of the user.
+        has_vector: whether the model has a vector for the user.
     """
 
     name: ClassVar[str] = "lightfm"
     floor_is_last: ClassVar[bool] = True
     queries: np.ndarray
-    placed: np.ndarray
+    has_vector: np.ndarray
     items: LightFMItems
 
     def without_index(self) -> "LightFMGenerator | None":
@@ -173,27 +173,27 @@ class LightFMGenerator:
         return None if self.items.index is None else replace(self, items=replace(self.items, index=None))
 
     def score(self, chunk: UserChunk) -> ChunkScores:
-        """Return the items with the largest product for each user that the model can place."""
-        queries, placed, items = self.queries[chunk.users], self.placed[chunk.users], self.items
+        """Return the items with the largest product for each user that the model has a vector for."""
+        queries, has_vector, items = self.queries[chunk.users], self.has_vector[chunk.users], self.items
         lists = np.full((len(chunk), items.wanted), -1, dtype=np.int32)
-        rows = np.flatnonzero(placed)
+        rows = np.flatnonzero(has_vector)
         size = _BLOCK * max(1, _CELLS // (_BLOCK * max(len(items.proposable), 1)))
         for start in range(0, len(rows) if items.wanted else 0, size):
-            part = rows[start : start + size]
-            lists[part] = items.best(queries[part], chunk.viewed[part])
-        return _LightFMScores(lists, queries, placed, items.item_vectors)
+            block = rows[start : start + size]
+            lists[block] = items.best(queries[block], chunk.viewed[block])
+        return _LightFMScores(lists, queries, has_vector, items.item_vectors)
 
 
 @dataclass(frozen=True)
 class _LightFMScores:
     lists: np.ndarray
     queries: np.ndarray
-    placed: np.ndarray
+    has_vector: np.ndarray
     item_vectors: np.ndarray
 
     def of_pairs(self, pairs: Pairs) -> np.ndarray:
         scores = products_of_pairs(self.queries, self.item_vectors, pairs.indptr, pairs.items)
-        scores[~self.placed[pairs.rows]] = np.nan
+        scores[~self.has_vector[pairs.rows]] = np.nan
         return np.asarray(scores)
 
 

@@ -81,7 +81,7 @@ class ItemWeights:
         return columns
 
     def bound(self, eligible: np.ndarray) -> "BoundWeights":
-        """Return the weights ready to serve; `eligible`: whether each of the day's items may be proposed."""
+        """Return the weights bound to the day; `eligible`: whether each of its items may be proposed."""
         if not sparse.issparse(self.weights):
             return BoundWeights(self, None, eligible)
         weights, counts = sparse.csr_matrix(self.weights), np.zeros(self.size + 1, dtype=np.int64)
@@ -210,7 +210,7 @@ def store_similarity(model: SimilarityModel) -> Stored:
     """Return the ids and weights by the names that they are stored under."""
     if model.is_dense:
         return {"ids": model.ids, "weights": np.asarray(model.weights)}
-    cells = {part: getattr(model.weights, part) for part in (*_PLACES, "data")}
+    cells = {name: getattr(model.weights, name) for name in (*_PLACES, "data")}
     return {"ids": model.ids, **cells}
 
 
@@ -224,7 +224,7 @@ def read_similarity(stored: StoredArrays) -> SimilarityModel:
 
 
 def _sparse(stored: StoredArrays) -> Weights:
-    indptr, indices = (stored.array(part, _INTEGERS, 1) for part in _PLACES)
+    indptr, indices = (stored.array(name, _INTEGERS, 1) for name in _PLACES)
     data = stored.array("data", [_FLOAT], 1)
     weights = sparse.csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
     weights.check_format(full_check=True)

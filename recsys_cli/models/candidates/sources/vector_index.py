@@ -1,4 +1,4 @@
-"""Approximate search among very many vectors: faiss, told to find the largest products.
+"""Approximate search among very many vectors: faiss, set up to find the largest products.
 
 The largest product is the nearest vector once every item is as long as the longest one.
 Source: Bachrach et al. (2014), Speeding Up the Xbox Recommender System Using a Euclidean Transformation.
