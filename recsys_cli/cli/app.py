@@ -87,7 +87,7 @@ def begin(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Keep the global options for the command, and direct the log."""
+    """Store the global options for the command, and set up the log."""
     del show_version  # its callback has done the work
     session = session_of(ctx)
     session.begin(GlobalOptions(directory, env, tuple(overrides or ()), quiet, verbose, as_json))

@@ -1,4 +1,4 @@
-"""How a run ends: whatever stops a command becomes one error block and an exit code."""
+"""How a run ends: any error of a command becomes one error block and an exit code."""
 
 import traceback
 from contextlib import suppress

@@ -37,7 +37,7 @@ def days_without_lists(workspace: Workspace, days: Sequence[date]) -> list[date]
 
 
 def score_days(days: Sequence[date], score: Callable[[date], ScoreReport]) -> Iterator[ScoredDay]:
-    """Score day after day and yield how each ended; a day that cannot be scored stops none of the others."""
+    """Score day after day and yield how each ended; a day that fails does not stop the others."""
     for day in days:
         try:
             yield ScoredDay(day, score(day))

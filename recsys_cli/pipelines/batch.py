@@ -42,7 +42,7 @@ def run_batch(
 
 
 def _check(day: ScoringDay, run: Run) -> ReadInputs | None:
-    """Return the day's inputs, read and checked; None where they were checked for features that are there."""
+    """Return the day's inputs, read and checked; None if its features exist, whose inputs were checked."""
     with run.stages.stage("check"):
         with all_problems(day):
             if has_features(day):

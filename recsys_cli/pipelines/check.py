@@ -53,7 +53,7 @@ class CheckReport:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a look at a workspace for a day has found.
+    """What was found in a workspace for a day.
 
     Attributes:
         tables: the inputs as read, without external candidates; None where they cannot be used.
@@ -65,7 +65,7 @@ class Inspection:
 
 
 def check_workspace(day: ScoringDay) -> CheckReport:
-    """Look at the inputs, their age, the promoted model and the output folders; collect, never stop.
+    """Check the inputs, their age, the promoted model and the output folders, and collect all problems.
 
     Raises: SettingsError for an expression of the settings that does not parse.
     """
@@ -118,7 +118,7 @@ def inspect_workspace(day: ScoringDay) -> Inspection:
 def _external_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
     """Return what is wrong with the day's external candidates.
 
-    What is wrong with those that a training on the day would learn from is a warning.
+    Problems of the earlier days that a training would learn from are only warnings.
     """
     root, settings = day.workspace.root, EXTERNAL.section(day.workspace.settings.candidates)
     ranking = day.workspace.settings.ranker
@@ -137,7 +137,7 @@ def _external_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
 
 
 def _model_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
-    """Return what keeps the promoted model from scoring the day; that there is none yet is a warning."""
+    """Return why the promoted model cannot score the day; that no model exists yet is only a warning."""
     workspace = day.workspace
     try:
         promoted_version(workspace.models)
@@ -165,7 +165,7 @@ def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[
 
 
 def _output_problems(day: ScoringDay) -> list[Problem]:
-    """Return the output folders that cannot be made or written; nothing is tried."""
+    """Return the output folders that cannot be made or written; nothing is written to find out."""
     workspace = day.workspace
     folders = {
         "features": workspace.partitions.folder,

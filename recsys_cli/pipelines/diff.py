@@ -61,7 +61,7 @@ class Difference:
         most_changed: the users with the smallest rank-biased overlap.
         causes: by name, what the two were made with where that differs.
         settings: by dotted key, the two runs' values where they differ.
-        without_settings: the files of whose runs no record is there: their settings are not compared.
+        without_settings: the files whose runs have no record: their settings are not compared.
     """
 
     a: Path
@@ -87,9 +87,9 @@ class Difference:
 
 
 def diff(workspace: Workspace, one: str, other: str) -> Difference:
-    """Compare the publications that two dates, runs or paths mean.
+    """Compare the publications that two dates, runs or paths name.
 
-    Raises: UsageError where one of them means none; InputError for files that cannot be compared.
+    Raises: UsageError where one of them names none; InputError for files that cannot be compared.
     """
     a, b = (published_file(workspace, named) for named in (one, other))
     facts = _facts(a), _facts(b)
@@ -118,7 +118,7 @@ def diff(workspace: Workspace, one: str, other: str) -> Difference:
 
 
 def _facts(file: Path) -> FileFacts | None:
-    """Return what a file says of itself; None where it was not written by `recsys score`."""
+    """Return the facts stored in a file; None if `recsys score` did not write it."""
     try:
         return read_facts(file)
     except (OSError, pa.ArrowException, ValueError) as error:
@@ -137,7 +137,7 @@ def _causes(a: FileFacts | None, b: FileFacts | None) -> dict[str, list[object]]
 
 
 def _settings(workspace: Workspace, file: Path) -> RunSettings:
-    """Return the settings that a file was made with; none where no record of its run is there."""
+    """Return the settings that a file was made with; none if its run has no record."""
     if file.parent.parent.resolve() == workspace.runs.resolve():  # a rejected one
         return run_settings(workspace, file.parent.name)
     manifest = manifest_in(file.parent) if file.name == RECOMMENDATIONS else None

@@ -22,7 +22,7 @@ from recsys_cli.utils.storage.uris import is_uri, shown
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at: its value, and what is wrong with it, empty for nothing."""
+    """Something that was checked: its value, and its problem, empty if there is none."""
 
     area: str
     what: str
@@ -31,7 +31,7 @@ class Finding:
 
 
 def look(workspace: Workspace) -> list[Finding]:
-    """Look at the machine and the workspace; nothing is read but names and sizes, nothing is written."""
+    """Look at the machine and the workspace; only names and sizes are read, nothing is written."""
     return [*_machine(workspace), *_libraries(), *_folders(workspace), *_inputs(workspace), _model(workspace)]
 
 

@@ -46,8 +46,7 @@ class HoldoutWindow:
         request: what the lists are made for.
         tables: everything before the day.
         ground_truth: distinct user, item of the window, by the tables' indices; an item that was unknown
-            before the day has an index beyond the tables' items. Users that the tables know before the day
-            alone.
+            before the day has an index beyond the tables' items. Only users who were known before the day.
         covered_days: days of the window up to the newest event.
     """
 
@@ -105,7 +104,7 @@ def read_holdouts(
         without: sources and groups of features that are left out of the evaluation.
 
     Raises: as `read_holdout` does; InputError that lists the days of all requests without external
-        candidates; UsageError for a source to leave out that the tables leave out themselves.
+        candidates; UsageError for a source in `without` for which the tables have no data.
     """
     used = ablated(workspace, without)
     days = sorted({day for request in requests for day in _external_days(request, used.settings)})
@@ -140,7 +139,7 @@ def read_holdout(workspace: Workspace, request: EvaluationRequest, run: Run) -> 
 
 
 def evaluate_holdout(holdout: HoldoutWindow, workspace: Workspace, run: Run) -> EvaluationResult:
-    """Train both stages as `train` does, rank by the scoring path, and measure the lists; no model is kept.
+    """Train both stages as `train` does, rank by the scoring path, and measure the lists; no model is stored.
 
     Raises: InputError when the history is too short; ModelError when there is nothing to learn from.
     """

@@ -1,4 +1,4 @@
-"""`explain`: one user through the very function that scores, keeping everything that `score` throws away."""
+"""`explain`: rank one user with the function that `score` uses, and keep everything that `score` discards."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -52,7 +52,7 @@ class LatestItem:
 
 @dataclass(frozen=True)
 class SourceCounts:
-    """How many candidates a source was to propose and proposed, and how many of the list it proposed."""
+    """How many candidates a source was asked for, how many it proposed, and how many reached the list."""
 
     wanted: int
     proposed: int
@@ -64,8 +64,8 @@ class RecommendedItem:
     """An item of the list.
 
     Attributes:
-        contributions: SHAP values by feature; against: these less their mean over the list and as many
-            candidates behind it.
+        contributions: SHAP values by feature.
+        against: contributions minus their mean over the list and as many candidates after it.
     """
 
     item_id: int | str
@@ -90,7 +90,7 @@ class SourceRank:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate; it has no score off the shortlist."""
+    """A candidate; only those on the shortlist have a score."""
 
     item_id: int | str
     title: str | None
@@ -175,7 +175,7 @@ def _rank(opened: ExplainedDay, features: FeatureTables, threads: int) -> tuple[
 def _differences(
     now: Sequence[RecommendedItem], published: Sequence[PublishedRow], opened: ExplainedDay
 ) -> list[str]:
-    """Return, a line each, the causes and the first place where two lists differ, if they do."""
+    """Return the causes and the first place where two lists differ, one per line; none if they are equal."""
     if opened.run is None:
         return []
     if not published and not opened.run.all_users:

@@ -1,4 +1,4 @@
-"""`report`: what a night published, how it went, what is other than before, how earlier lists have done."""
+"""`report`: what a night published, how the run went, what has changed, and how earlier lists have done."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -79,7 +79,7 @@ class TopItem:
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """A publication, and the run that made it as far as its record is there."""
+    """A publication, with figures of the run that made it, if its record still exists."""
 
     date: str
     model_version: str
@@ -103,11 +103,11 @@ class Report:
         run: what published them; None: its record is gone.
         failed_runs: runs for the day, begun after the one that published, and for later days, that failed.
         sources: share of the rows that each source proposed.
-        quantiles: of the scores, by name; scores: beside those of the lists before.
-        history: a row a publication up to the day, the earliest first.
+        quantiles: of the scores, by name; scores: their histogram beside that of the lists before.
+        history: one row per publication up to the day, the earliest first.
         drift: of the features and the scores since the lists before, the largest first.
-        drift_against: their day; None where there is nothing to compare with, for `drift_problem`.
-        past: how earlier lists did; none for `past_problem`.
+        drift_against: their day; None if there are none, as `drift_problem` says.
+        past: how earlier lists did; empty if there is a `past_problem`.
     """
 
     day: date

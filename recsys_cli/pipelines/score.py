@@ -120,7 +120,7 @@ def _complete(job: Job, manifest: PublicationManifest) -> ScoreReport:
 def _with_reused_lists(job: Job, ranking: Ranking) -> tuple[Job, ReuseDecision | None]:
     """Return the job with the lists of an earlier day that it may reuse, and what was decided about them.
 
-    It may where a sample of them differs little from what a full run gives now.
+    It may if a sample of them differs little from the lists that a full run gives now.
     """
     if job.request.changed_since is None:
         return job, None
@@ -154,7 +154,7 @@ def _too_different(sample: ReuseSample, most: float) -> str | None:
 
 
 def _score_batches(job: Job, ranking: Ranking, checkpoint: Checkpoint, progress: Progress) -> ScoreCounts:
-    """Write the lists of all users, those first that a killed run has finished."""
+    """Write the lists of all users, first those that a killed run had finished."""
     stages, users = job.run.stages, job.users()
     popularity = popularity_sources(job.bundle.model.stage.settings)
     counts = ScoreCounts(job.request.top_k, popularity)

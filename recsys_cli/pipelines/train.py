@@ -1,4 +1,4 @@
-"""`train`: both stages from the events before a day, kept as one model version."""
+"""`train`: both stages from the events before a day, stored as one model version."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class _Job:
 def train_model(
     workspace: Workspace, day: date, run: Run, *, promoted: bool = True, warm: bool = False
 ) -> TrainReport:
-    """Learn both stages from everything before `day`, write the version and promote it if it earns it.
+    """Learn both stages from everything before `day`, write the version and promote it if it is good enough.
 
     Args:
         warm: go on from the promoted model instead of starting again.
@@ -143,7 +143,7 @@ def _saved(job: _Job, training: Training) -> str:
 
 
 def _promoted(job: _Job, version: str, windows: list[WindowRows], key: str, *, wanted: bool) -> TrainReport:
-    """Promote the version if that is wanted and it earns it; return the report."""
+    """Promote the version if that is wanted and it beats recent popularity; return the report."""
     models = job.workspace.models
     folder = models.open(version)
     manifest = read_manifest(folder)
@@ -174,7 +174,7 @@ def _training_facts(job: _Job, training: Training) -> TrainingFacts:
 
 
 def _full_training(base: Bundle) -> FullTraining:
-    """Return what the last full training before a warm start took and gave."""
+    """Return the time and the results of the last full training before a warm start."""
     manifest = base.manifest
     return manifest.full_training or FullTraining(
         version=base.version,
@@ -184,7 +184,7 @@ def _full_training(base: Bundle) -> FullTraining:
 
 
 def _recorded(settings: Settings, secrets: Collection[str]) -> TrainedSettings:
-    """Return the settings as a manifest keeps them; the model needs its time zone, which is no secret."""
+    """Return the settings as a manifest stores them; the model needs its time zone, which is no secret."""
     sections = recorded(settings, set(secrets) - {"timezone"})
     return TrainedSettings.read(
         {name: section for name, section in sections.items() if name not in ("data", "output")}

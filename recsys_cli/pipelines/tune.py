@@ -1,4 +1,4 @@
-"""`tune`: a search of both stages' settings, and its winner against today's settings on untouched days."""
+"""`tune`: search settings of both stages, and compare the winner with today's on days that no trial saw."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""`verify`: published recommendations re-hashed, re-read and held against all that they promise."""
+"""`verify`: published recommendations hashed and read again, and checked against all that they promise."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ class Verification:
     """What was found of one publication.
 
     Attributes:
-        facts: what the file says of itself; None where it cannot be read; sha256: the file's hash, then.
+        facts: those stored in the file; None where it cannot be read; sha256: the file's hash, then.
         problems: of the file itself; sidecars: of the manifest and _SUCCESS beside it.
     """
 
@@ -41,7 +41,7 @@ class Verification:
 
 
 def verify(file: Path) -> Verification:
-    """Hash and read a file of recommendations and what stands beside it; nothing is written."""
+    """Hash and read a file of recommendations, its manifest and _SUCCESS; nothing is written."""
     try:
         facts = read_facts(file)
     except (OSError, pa.ArrowException, ValueError) as error:
@@ -63,7 +63,7 @@ def verify(file: Path) -> Verification:
 
 
 def repair(found: Verification) -> Verification:
-    """Write the manifest and _SUCCESS of a whole file again, from what it says of itself.
+    """Write the manifest and _SUCCESS of an intact file again, from the facts stored in it.
 
     Raises: OutputError.
     """
@@ -73,7 +73,7 @@ def repair(found: Verification) -> Verification:
 
 
 def _differences(manifest: PublicationManifest, facts: FileFacts, sha256: str) -> list[str]:
-    """Return where a whole manifest is that of another file."""
+    """Return, as a line, the fields in which an intact manifest differs from its file."""
     expected = {**facts.as_stored(), "sha256": sha256}
     beside = manifest.as_stored()
     others = [name for name, value in expected.items() if beside.get(name) != value]

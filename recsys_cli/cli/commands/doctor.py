@@ -1,4 +1,4 @@
-"""`recsys doctor`: the machine, the libraries, the files: what runs would meet."""
+"""`recsys doctor`: the machine, the libraries and the files that runs would use."""
 
 from dataclasses import asdict, replace
 

@@ -1,4 +1,4 @@
-"""`recsys evaluate`: do the two stages earn their place?"""
+"""`recsys evaluate`: are the two stages better than each source alone?"""
 
 from collections.abc import Sequence
 from functools import partial

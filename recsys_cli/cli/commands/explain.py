@@ -99,7 +99,7 @@ def _show(terminal: Terminal, explanation: "Explanation") -> None:
 
 
 def _no_list(explanation: "Explanation") -> str:
-    """Say why there is not one candidate."""
+    """Say why the user has no candidate."""
     warm, nobody = explanation.user.warm, f"no source of model {explanation.model_version} proposes an item"
     lacking = "that is new to the user and may be recommended" if warm else "to a user without events"
     return f"User {explanation.user_id} has no list: {nobody} {lacking}."

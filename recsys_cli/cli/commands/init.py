@@ -73,7 +73,10 @@ class Given:
     mapping: tuple[str, ...]
 
     def refuse_beyond(self, preset: Preset) -> None:
-        """Raises: UsageError for options that mean nothing to the preset."""
+        """Refuse options that the preset does not use.
+
+        Raises: UsageError.
+        """
         sizes = {"--days": self.days, "--seed": self.seed, "--events-per-user": self.events_per_user}
         tables = {"--users": self.users, "--items": self.items}
         mapping = {"--map": self.mapping or None}
@@ -236,7 +239,7 @@ def _unused_rows(report: "InitReport") -> Iterator[tuple[str, str]]:
 
 
 def _say_row(terminal: "Terminal", head: str, text: str) -> None:
-    """Show one line; on a terminal what does not fit stands below `text`, parted between words."""
+    """Show one line; on a terminal it is wrapped between words, indented below `text`."""
     console, lines = terminal.messages, [text]
     if console.is_terminal:
         width = max(console.width - len(head), _LEAST_WIDTH)

@@ -1,4 +1,4 @@
-"""`recsys verify`: is what was published still what it was?"""
+"""`recsys verify`: check that published recommendations are complete and unchanged."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -75,7 +75,7 @@ def log_to_file(path: Path, secrets: Secrets) -> Iterator[None]:
 
 
 class _JsonLines:
-    """Writes a line at once and whole, so that a killed run leaves its log behind."""
+    """Writes each line at once and completely: the log of a killed run is readable."""
 
     def __init__(self, path: Path, secrets: Secrets) -> None:
         self._path = path

@@ -40,7 +40,7 @@ class Entry:
 
 
 class PatientConsole(Console):
-    """A console whose reader may leave: later output is dropped and the work goes on."""
+    """A console whose reader may close: later output is dropped and the work continues."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

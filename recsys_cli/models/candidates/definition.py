@@ -82,7 +82,7 @@ class FitTask:
 
 
 class Shared:
-    """What several sources of a day have in common, made once."""
+    """Results that several sources of a day use, each made once."""
 
     def __init__(self) -> None:
         self._made: dict[str, object] = {}
@@ -141,7 +141,7 @@ class StoredArrays(Protocol):
         """Return so many different external ids of the side "users" or "items". Raises: ModelError."""
 
     def damaged(self, name: str, what: str) -> ModelError:
-        """Return the error of something stored that is not what was trained."""
+        """Return the error for something stored that is not as training wrote it."""
 
 
 Stored = Mapping[str, np.ndarray | pl.Series]  # arrays, and external ids as a series, by name

@@ -43,7 +43,7 @@ class Candidates:
         )
 
     def some(self, rows: np.ndarray) -> "Candidates":
-        """Return the pairs in `rows` alone, ascending places of pairs, with what is known of them."""
+        """Return only the pairs in `rows`, ascending positions of pairs, with their columns."""
         counts = np.bincount(self.pairs.rows[rows], minlength=len(self.users))
         indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
         columns = {name: values[rows] for name, values in self.columns.items()}

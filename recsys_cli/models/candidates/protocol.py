@@ -9,7 +9,7 @@ from scipy import sparse
 
 @dataclass(frozen=True)
 class UserChunk:
-    """Users to be served together.
+    """Users to be scored together.
 
     Attributes:
         users: internal indices, u32, ascending.
@@ -50,7 +50,7 @@ class Pairs:
 
 
 class ChunkScores(Protocol):
-    """What one source says about a chunk of users."""
+    """The proposals and scores of one source for a chunk of users."""
 
     @property
     def lists(self) -> np.ndarray:
@@ -75,7 +75,7 @@ class CandidateGenerator(Protocol):
 
     @property
     def floor_is_last(self) -> bool:
-        """Where the normalised score is 0."""
+        """Whether the normalised score is 0 at the last proposal."""
 
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Score a chunk of users. A user's result does not depend on the other users of the chunk."""

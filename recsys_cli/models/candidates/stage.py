@@ -90,7 +90,7 @@ def continue_candidate_stage(
     since: date,
     progress: Progress = silent,
 ) -> CandidateStage:
-    """Learn the sources on top of earlier ones: those that can resume go on with events since a day.
+    """Train sources further from earlier fits: those that can resume learn from the events since a day.
 
     The others are learnt anew. The vocabularies of the declared features stay; so do all settings that shape
     a candidate.
@@ -115,14 +115,14 @@ Prepare = Callable[[Definition, DayFeatures, CandidatesSettings, int], Any]
 def prepare_items(
     definition: Definition, features: DayFeatures, candidates: CandidatesSettings, threads: int
 ) -> Any:
-    """Return what a source makes of the items' own columns; None where it makes nothing."""
+    """Return what a source derives from the items' own columns; None where it derives nothing."""
     if definition.prepare is None:
         return None
     return definition.prepare(features, definition.section(candidates), threads)
 
 
 def prepare_items_once() -> Prepare:
-    """Return a `prepare_items` that makes the same for all days: items' columns are no matter of the day."""
+    """Return a `prepare_items` that works once for all days: items' own columns do not depend on the day."""
     made = Shared()
 
     def prepare(
@@ -144,7 +144,7 @@ def open_sources(
 
     Args:
         index: how vectors are searched, as in the settings.
-        prepare: gives what a source makes of the items' own columns.
+        prepare: returns what a source derives from the items' own columns.
 
     Raises: SettingsError when there is none.
     """

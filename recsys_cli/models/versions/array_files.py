@@ -1,6 +1,7 @@
 """The arrays, ids and vocabularies of a model version, each validated as it is read.
 
-They come from anywhere. Their hashes were checked before, but whoever wrote a file may have written its hash.
+The files are not trusted: their hashes were checked before, but whoever changed a file may have changed its
+hash, too.
 """
 
 from collections.abc import Collection, Sequence
@@ -95,14 +96,14 @@ class StoredFit:
         return _read_ids(self._file(f"{name}.parquet"), id_type, count)
 
     def damaged(self, name: str, what: str) -> ModelError:
-        """Return the error of something stored that is not what was trained."""
+        """Return the error for something stored that is not as training wrote it."""
         end = next((one for one in self.ends if one.rpartition(".")[0] == name), name)
         return damaged(self.folder / f"{self.source}_{end}", what)
 
     def _file(self, end: str) -> Path:
-        """Return the path of a file that the manifest names, and whose hash was so checked.
+        """Return the path of a file that the manifest names: its hash was checked.
 
-        Raises: ValueError for another.
+        Raises: ValueError for any other file.
         """
         if end not in self.ends:
             raise ValueError(f"the model has no {self.source}_{end}")
@@ -124,7 +125,7 @@ def require_own(path: Path) -> None:
 
 
 def damaged(path: Path, what: str) -> ModelError:
-    """Return the error of a file that is not what was trained."""
+    """Return the error for a file that is not as training wrote it."""
     return ModelError(
         what, where=str(path), fix="promote another version (recsys models list), or run `recsys train` again"
     )

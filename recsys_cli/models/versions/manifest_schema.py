@@ -1,4 +1,4 @@
-"""What a model's manifest holds, checked when it is read, whoever has written it."""
+"""The schema of a model's manifest, checked each time that one is read."""
 
 import re
 from typing import Annotated, Any, Final, Self
@@ -39,7 +39,7 @@ class StageManifest(JsonRecord):
 
 
 class CalibrationManifest(JsonRecord):
-    """The line that makes probabilities of raw scores."""
+    """Slope and intercept that turn raw scores into probabilities."""
 
     slope: Annotated[FiniteFloat, Field(gt=0)]
     intercept: FiniteFloat
@@ -55,7 +55,7 @@ class RankerManifest(JsonRecord):
 
 
 class LabelWindowFigures(JsonRecord):
-    """What a label window gave the ranker."""
+    """Counts of a label window's rows for the ranker."""
 
     first_day: Day
     candidates_trained_through: Day | None = None
@@ -126,7 +126,7 @@ class ModelManifest(TrainingFacts, ModelFacts):
     def read(cls, value: object) -> Self:
         """Return a JSON value as the manifest of a model that has all figures of its page.
 
-        Raises: ValueError that names the first place where it is something else.
+        Raises: ValueError that names the first field that does not fit.
         """
         manifest = super().read(value)
         wanted = {f"{measure}@{manifest.holdout.k}" for measure in _MEASURES}

@@ -1,4 +1,4 @@
-"""Manifests of the format before this one, in the words of today's: the only place that knows the old one."""
+"""Manifests of the previous format, converted to today's: no other file knows the old one."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal

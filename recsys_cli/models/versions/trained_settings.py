@@ -1,4 +1,4 @@
-"""The settings that a model has from its training, whatever those of today say."""
+"""The settings that a model keeps from its training, whatever today's settings are."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
@@ -34,14 +34,14 @@ def left_by_warm_start(base: Bundle, settings: Settings) -> list[str]:
 
 
 def warm_start_settings(base: Bundle, settings: Settings) -> Settings:
-    """Return what a model that goes on from `base` is made with: today's settings, and those it keeps."""
+    """Return the settings of a warm start from `base`: today's, except those that the model keeps."""
     known = flat(settings.model_dump(mode="json"))
     trained = _trained(base, _AT_WARM_START).items()
     return with_values(settings, {key: value for key, value in trained if key in known})
 
 
 def _trained(bundle: Bundle, of_today: Collection[str]) -> dict[str, Any]:
-    """Return what the model was trained with by dotted key, but secrets and the keys that are read anew."""
+    """Return the settings of the training by dotted key, without secrets and keys that are read anew."""
     stage = bundle.model.stage
     trained = {
         "candidates": stage.settings.model_dump(mode="json"),

@@ -28,7 +28,7 @@ def settings_without(settings: Settings, names: Sequence[str]) -> Settings:
 
 
 def check_left_out(settings: Settings, names: Sequence[str], tables: Tables) -> None:
-    """Refuse to leave out a source that the tables leave out themselves.
+    """Refuse to leave out a source that proposes nothing anyway: the tables have no data for it.
 
     Raises: UsageError.
     """
@@ -50,7 +50,7 @@ def _sources(settings: Settings) -> list[str]:
 
 
 def _families(settings: Settings) -> dict[str, list[str]]:
-    """Return the families with the sources of each that are on; of those that are off wholly, nothing."""
+    """Return each family with those of its sources that are on; families without any are left out."""
     on = set(_sources(settings))
     kept = {
         name: [one for one in members if one in on]
@@ -70,7 +70,7 @@ def _unknown(name: str, settings: Settings) -> UsageError:
 
 
 def _without_data(settings: Settings, tables: Tables) -> dict[str, str]:
-    """Return the sources that these tables give nothing to propose, each with the reason."""
+    """Return the sources for which these tables have no data, each with the reason."""
     candidates, found = settings.candidates, dict[str, str]()
     for one in sources_on(candidates, filter_viewed=settings.scoring.filter_viewed):
         fitted = sources()[one.fit_section]

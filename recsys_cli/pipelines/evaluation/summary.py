@@ -29,7 +29,7 @@ from recsys_cli.utils.columns import USER
 
 
 def holdout_summary(first_day: date, result: EvaluationResult, k: int) -> HoldoutSummary:
-    """Return how a model that had not seen the days from `first_day` on did in them."""
+    """Return the results, on the days from `first_day` on, of a model that had not seen them."""
     return HoldoutSummary(first_day=first_day, **_summary([result], k))
 
 
@@ -71,7 +71,7 @@ def compare_two_stages(
 
 
 def _warm_values(result: EvaluationResult, metric: str) -> np.ndarray:
-    """Return a value a warm user, by user."""
+    """Return one value per warm user, in the order of the users."""
     frame = result.by_user[TWO_STAGES].filter(pl.col(USER_SEGMENT) != COLD).sort(USER)
     return np.asarray(frame[metric].to_numpy())
 
@@ -114,7 +114,7 @@ def _segments(pooled: Mapping[str, pl.DataFrame], k: int) -> dict[str, UserSegme
 
 
 def _budget(results: Sequence[EvaluationResult]) -> StageBudget:
-    """Return what the candidates allow, what each source adds, what the ranker made of it."""
+    """Return the best that the candidates allow, what each source adds, and what the ranker achieves."""
     budgets = [result.budget for result in results]
     relevant, proposed, listable, listed = (
         sum(getattr(budget, name) for budget in budgets)

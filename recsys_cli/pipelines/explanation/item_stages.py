@@ -56,7 +56,7 @@ class RankedUser:
 
     @cached_property
     def contributions(self) -> np.ndarray:
-        """SHAP values of the list and of as many candidates behind it, (rows, columns + 1), the base last."""
+        """SHAP values of the list and of as many candidates after it, (rows, columns + 1), the base last."""
         return self.ranker.contributions(self.frame.head(2 * self.top_k))
 
     def place(self, item: int) -> int | None:
@@ -75,11 +75,11 @@ class ViewedFacts:
 
 @dataclass(frozen=True)
 class ItemInSource:
-    """What a source makes of an item.
+    """An item as one source ranks it.
 
     Attributes:
         rank, score: among all that it may propose to the user; None where it knows nothing of the item.
-        needed: the rank that its proposals end with.
+        needed: the last rank that it proposes.
     """
 
     proposed: bool
@@ -90,11 +90,12 @@ class ItemInSource:
 
 @dataclass(frozen=True)
 class RankedItem:
-    """What the ranker makes of a candidate.
+    """A candidate as the ranker scores it.
 
     Attributes:
         rank: among `candidates`; score, raw_score: None off the shortlist.
-        contributions: SHAP values by feature; against: these less those of the last recommended item.
+        contributions: SHAP values by feature.
+        against: contributions minus those of the last recommended item.
     """
 
     rank: int
@@ -127,7 +128,7 @@ class ItemExplanation:
     ranked: RankedItem | None
 
     def as_json(self) -> dict[str, object]:
-        """Return the explanation as a JSON object; what the ranker says stands among the rest."""
+        """Return the explanation as a JSON object; the ranker's fields stand beside the others."""
         plain = asdict(self)
         ranked = plain.pop("ranked") or {}
         for name in (AVAILABLE_FROM, AVAILABLE_UNTIL):
@@ -139,7 +140,7 @@ def explain_item(item_id: str, features: FeatureTables, day: BoundDay, ranked: R
     """Return the stage that decided about an item, and what it decided by.
 
     Args:
-        features, day: of the user alone.
+        features, day: of this user only.
 
     Raises: UnknownItemError with close matches.
     """
@@ -162,7 +163,7 @@ def explain_item(item_id: str, features: FeatureTables, day: BoundDay, ranked: R
 
 
 def left_out(features: FeatureTables, bound: BoundDay) -> dict[str, int]:
-    """Return how many items each of the first stages keeps from the user; each item counts at the first."""
+    """Return how many items each of the first stages excludes; an item counts at the first that does."""
     items, day = features.items, features.day
     viewed = pl.Series(values=np.zeros(len(items), dtype=bool))
     if bound.filter_viewed:
@@ -251,7 +252,7 @@ def _ranked(place: int, ranked: RankedUser) -> RankedItem:
 
 
 def plain(values: Mapping[str, FeatureValue]) -> FeatureValues:
-    """Return values that JSON has: no NaN."""
+    """Return the values with NaN as None: JSON has no NaN."""
     return {
         name: None if isinstance(value, float) and not np.isfinite(value) else value
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""What `explain` looks at: model, features and settings of the published run, or of now if there is none."""
+"""What `explain` looks at: model, features and settings of the published run, or today's if there is none."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ class ExplainedDay:
 
     @property
     def causes(self) -> list[str]:
-        """Why the list may be another one than the published."""
+        """Why the list may differ from the published one."""
         if self.run is None:
             return []
         causes = []

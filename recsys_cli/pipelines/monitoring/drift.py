@@ -1,4 +1,4 @@
-"""How far what comes in, and the scores that go out, have moved since earlier lists."""
+"""Drift: how far features and scores have changed since earlier lists."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

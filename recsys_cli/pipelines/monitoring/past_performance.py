@@ -67,11 +67,11 @@ class PopularityRival:
 
 @dataclass(frozen=True)
 class PastPerformance:
-    """How the lists of a day did among the users who had an event before it and one in the days from it on.
+    """How the lists of a day did, for users with events before the day and in the days from it on.
 
     Attributes:
         covered_days: of `days`, up to the newest event.
-        cold_users: who had one in the days from it on alone; they are not evaluated.
+        cold_users: users without an event before the day; they are not evaluated.
         measures: by name and k.
         popularity: None where there is none.
         difference: NDCG less that of popularity, of the same users.
@@ -120,7 +120,7 @@ class _Lists:
 
 
 def past_performance(workspace: Workspace, published: Publications, window: Window) -> list[PastPerformance]:
-    """Evaluate publications, the earliest first: those of all users that later events follow.
+    """Evaluate the publications of all users that later events follow, the earliest first.
 
     Args:
         published: manifests by day, ascending.
@@ -151,7 +151,7 @@ def _chosen(tables: Tables, days: Sequence[date], window: Window) -> list[tuple[
 
 
 def _open(day: ScoringDay, manifest: PublicationManifest) -> _Lists:
-    """Return the lists of a day with its features, or where these are gone with what they would be now."""
+    """Return the lists of a day with its features; features that are gone are built again."""
     workspace, settings = day.workspace, day.workspace.settings
     partition = stored_partition(day, manifest.features_content_hash)
     features: DayFeatures
@@ -167,7 +167,7 @@ def _open(day: ScoringDay, manifest: PublicationManifest) -> _Lists:
 
 
 def _evaluated(lists: _Lists, tables: Tables, covered: int, days: int) -> PastPerformance | None:
-    """Return how the lists did; None where nobody who is evaluated did anything."""
+    """Return how the lists did; None if no evaluated user has an event in those days."""
     day, k = lists.day.date, lists.k
     done = ground_truth_of(tables, lists.known, day, days, new_only=lists.new_only)
     ground_truth = done.join(lists.known.had, on=USER, how="semi")
@@ -191,7 +191,7 @@ def _evaluated(lists: _Lists, tables: Tables, covered: int, days: int) -> PastPe
 
 
 def _published(lists: _Lists, ground_truth: pl.DataFrame) -> pl.DataFrame:
-    """Return user, item, rank of the file, in internal indices: the users of the ground truth alone."""
+    """Return user, item, rank of the file, in internal indices; only users of the ground truth."""
     users = ground_truth[USER].unique().sort()
     wanted = pl.DataFrame({USER_ID: lists.known.user_ids.gather(users), USER: users})
     items = lists.known.item_ids.to_frame().with_row_index(ITEM)

@@ -101,9 +101,9 @@ def recent_lists(day: ScoringDay) -> ScoringDay | None:
 
 
 def published_file(workspace: Workspace, named: str | None) -> Path:
-    """Return the file that a date, a run's id, a path or, for None, the last publication means.
+    """Return the file that a date, a run's id or a path names; for None, the last published one.
 
-    Raises: UsageError where it means none.
+    Raises: UsageError if there is none.
     """
     if named is None:
         return _last_file(workspace)

@@ -1,4 +1,4 @@
-"""What a recommendations file and the manifest beside it say of themselves."""
+"""The facts stored in a recommendations file and in the manifest beside it."""
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ class FileIdentity(JsonRecord):
 
     Attributes:
         key: a hash of all that decides the bytes of the file.
-        example_user: a user whose list shows well what lists come from; None where there are no users.
+        example_user: a user whose list is a good example for `explain`; None where there are no users.
     """
 
     schema_version: int
@@ -74,9 +74,9 @@ class ListFigures(JsonRecord):
 
 
 class FileFacts(ListFigures, ScoringTerms, FileIdentity):
-    """What the same work always gives.
+    """Facts that are equal for every run of the same work.
 
-    The file's own metadata hold it, too, so that a lost manifest can be written again.
+    They are also in the file's own metadata, so that a lost manifest can be rebuilt.
     """
 
 
@@ -94,7 +94,7 @@ class ReuseSample(JsonRecord):
 
 
 class ReuseDecision(JsonRecord):
-    """What `--changed-since` came to.
+    """What `--changed-since` has decided.
 
     Attributes:
         changed: users who were ranked again.

@@ -1,4 +1,4 @@
-"""The recommendations file: one parquet whose bytes depend on day, model and what came before alone."""
+"""The recommendations file: one parquet file; only day, model and the data before decide its bytes."""
 
 import json
 from collections.abc import Mapping
@@ -56,12 +56,12 @@ class RecommendationsWriter:
                 self._writer.close()
 
     def describe(self, facts: FileFacts) -> None:
-        """Add facts to the file's metadata: with them a lost manifest can be written again."""
+        """Add facts to the file's metadata: a lost manifest can be rebuilt from them."""
         assert self._writer is not None
         self._writer.add_key_value_metadata({FACTS: json.dumps(facts.as_json(), sort_keys=True)})
 
     def write(self, top: pl.DataFrame) -> None:
-        """Add user, item, rank, score and sources of the next users; ids come back here."""
+        """Add user, item, rank, score and sources of the next users, with external ids."""
         frame = top.select(
             pl.lit(self.user_ids).gather(pl.col(USER)).alias(USER_ID),
             pl.lit(self.item_ids).gather(pl.col(ITEM)).alias(ITEM_ID),
@@ -127,7 +127,7 @@ def publish(staged: Path, published: Results, facts: FileFacts, run: RunFacts) -
     """Publish the folder of a checked file as its date's, with a manifest and _SUCCESS, in one step.
 
     Args:
-        facts: what the same work always gives, as in the file's own metadata.
+        facts: equal for every run of the same work, as in the file's own metadata.
         run: what differs between two runs of the same work.
 
     Raises: OutputError if it cannot be published.

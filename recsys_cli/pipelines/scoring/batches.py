@@ -89,7 +89,7 @@ def batch_of(chunks: Sequence[RankedChunk], recall: float | None = None) -> Rank
 
 
 def _timed(stages: StageTimer, results: Iterator[Result]) -> Iterator[Result]:
-    """Yield the results; the time until each is there counts as ranking."""
+    """Yield the results; the time spent waiting for each counts as ranking."""
     while True:
         with stages.stage("rank"):
             result = next(results, None)

@@ -36,7 +36,7 @@ class _StoredFigures(BatchFigures):
 class Checkpoint:
     """The batches that a run has finished, one behind the other; `batches` and `users`: how many.
 
-    At the end of a `with` block they are gone, unless the work was stopped and can be resumed.
+    The end of a `with` block removes them, unless the work was stopped and can be resumed.
     """
 
     folder: Path
@@ -94,7 +94,7 @@ class Checkpoint:
 
 
 def open_checkpoint(folder: Path, work: Mapping[str, str]) -> Checkpoint:
-    """Return what an earlier run of the same work has finished; what is left of another one is removed.
+    """Open the checkpoint of an earlier run of the same work; that of any other work is removed.
 
     Args:
         work: all that decides the lists, by name.
@@ -115,7 +115,7 @@ def open_checkpoint(folder: Path, work: Mapping[str, str]) -> Checkpoint:
 
 
 def remove_abandoned(day: ScoringDay) -> None:
-    """Remove what killed runs of other days have left, a week ago or more, and nobody resumed."""
+    """Remove checkpoints of other days that are a week old or more: nobody has resumed them."""
     for folder in day.staged.parent.glob("date=*"):
         if folder.name == day.name or time.time() - folder.stat().st_mtime < _ABANDONED_SECONDS:
             continue

@@ -18,10 +18,10 @@ _ROW_BYTES = (
 def check_room(folder: Path, features: DayFeatures, users: np.ndarray, top_k: int) -> None:
     """Stop where the disk has clearly too little room for the users' lists.
 
-    Users without events count for nothing: lists that are the same take hardly any space.
+    Users without events are not counted: lists that are the same take hardly any space.
 
     Args:
-        folder: where the lists grow; what a killed run has left there is room, too.
+        folder: where the lists grow; what a killed run has left there counts as room.
 
     Raises: OutputError.
     """

@@ -55,7 +55,7 @@ class ReusedLists:
     changed: np.ndarray
 
     def facts(self) -> ReuseFacts:
-        """Return what the file of the day says of it."""
+        """Return the record of the reuse that the day's file stores."""
         ranked = len(self.changed)
         reused = len(self.features.user_ids) - ranked
         return ReuseFacts(day=self.lists.day.date, sha256=self.lists.sha256, ranked=ranked, reused=reused)
@@ -112,7 +112,7 @@ class ReusedLists:
         return ReuseSample(users=len(users), differing=round(differing, 4), overlap=round(overlap, 4))
 
     def _indexed(self, rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
-        """Return rows of a file with the internal indices of their users and items, of those of the day."""
+        """Return rows of a file with the day's internal indices; rows without them are left out."""
         items = self.features.items.select(ITEM_ID).with_row_index(ITEM)
         return rows.join(users, on=USER_ID).join(items, on=ITEM_ID)
 
@@ -159,11 +159,11 @@ def earlier_lists(since: ScoringDay, terms: ScoringTerms) -> EarlierLists | str:
 
 
 def changed_users(today: StoredFeatures, lists: EarlierLists) -> np.ndarray:
-    """Return the users to whom something happened, ascending internal indices of today.
+    """Return the users whose inputs have changed, as ascending internal indices of today.
 
-    Events, declared features, external candidates or cold status changed, or their list holds an item
-    that may no longer be recommended. What passes with the days alone, as the days since an event, is no
-    change. Memory does not grow with the users.
+    Their events, declared features, external candidates or cold status have changed, or their list holds an
+    item that may no longer be recommended. Values that change only because days pass, such as the days since
+    an event, do not count. Memory does not grow with the users.
     """
     before, eligible = lists.features, today.items.filter(ELIGIBLE).select(ITEM_ID)
     found = []
@@ -186,7 +186,7 @@ def _pieces(first: int, last: int) -> Iterator[tuple[int, int]]:
 
 
 def _range_of(ids: pl.Series, among: pl.Series) -> tuple[int, int]:
-    """Return where ids lie, at most, among others; both are sorted."""
+    """Return the range of `among` that can hold the ids; both are sorted."""
     return int(among.search_sorted(ids[0], "left")), int(among.search_sorted(ids[-1], "right"))
 
 
@@ -197,7 +197,7 @@ def _rows(file: Path, ids: pl.Series) -> pl.DataFrame:
 
 
 def _own(features: FeatureTables) -> list[pl.DataFrame]:
-    """Return all that a user has and that no passing day changes, by external ids."""
+    """Return the users' inputs that do not change as days pass, by external ids."""
     ids = features.users.select(USER_ID).with_row_index(USER)
     items = features.items.select(ITEM_ID).with_row_index(ITEM)
     steady = features.users.select(USER_ID, *features.user_features, pl.col(_STEADY))

@@ -108,7 +108,7 @@ class Job:
         )
 
     def facts(self, counts: ScoreCounts) -> FileFacts:
-        """Return what the same work always gives."""
+        """Return the facts that are equal for every run of the same work."""
         features = self.partition.features
         ids = features.user_ids
         return FileFacts.read(
@@ -156,7 +156,7 @@ class Job:
         return cluster_batches(job, users, stages, progress)
 
     def writer(self, staged: Path) -> RecommendationsWriter:
-        """Return what writes the lists."""
+        """Return a writer for the lists."""
         features = self.partition.features
         return RecommendationsWriter(staged, features.user_ids, features.items[ITEM_ID], _metadata(self))
 

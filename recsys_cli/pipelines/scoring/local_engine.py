@@ -46,7 +46,7 @@ class RankedChunk:
 
     @property
     def example(self) -> tuple[int, int]:
-        """The first of the users that show best what a list comes from: how well, and its internal index."""
+        """The user to show in `explain`: how good an example it is, and its internal index."""
         users, viewed = self.chunk.users, self.chunk.viewed
         listed = np.isin(users, self.top[USER].to_numpy())
         fitness = listed * (1 + np.minimum(viewed, _EXAMPLE_ITEMS))
@@ -65,7 +65,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings, top_k: int) -> "Limits":
-        """Return the limits of the settings, for lists of so many places."""
+        """Return the limits of the settings, for lists of so many items."""
         scoring = settings.scoring
         return cls(scoring.index, top_k, scoring.shortlist_of(top_k), scoring.chunk_users)
 

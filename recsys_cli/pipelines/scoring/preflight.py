@@ -1,4 +1,4 @@
-"""All that stops a run is reported at once: the first error before the work brings all others along."""
+"""Every problem that would stop a run is reported at once, not only the first one."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,7 +13,7 @@ from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysE
 def all_problems(day: ScoringDay) -> Iterator[None]:
     """If the block fails, re-raise its error together with every other problem that would stop the run.
 
-    Raises: what the block raises; an error of inputs, model or output with the others in its words.
+    Raises: what the block raises; an error of inputs, model or output with the other problems in its message.
     """
     try:
         yield

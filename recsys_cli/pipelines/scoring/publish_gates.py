@@ -1,4 +1,4 @@
-"""Publish gates: what lists must hold before they take the place of the last good ones."""
+"""Publish gates: conditions that lists must meet before they replace the last good ones."""
 
 import shutil
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def check_gates(lists: StagedLists, rejected: Path) -> dict[str, int | float]:
     """Return the figures by the settings that bound them, where they all hold.
 
     Args:
-        rejected: where the file goes for looking at if one does not.
+        rejected: where the file is stored for inspection if one does not.
 
     Raises: CheckFailedError that names each figure that misses its bound.
     """

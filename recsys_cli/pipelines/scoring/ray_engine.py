@@ -176,7 +176,7 @@ def _room(ray: Any) -> int:
 
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
-    """Connect to a cluster, and turn what Ray raises into answers."""
+    """Connect to a cluster, and turn Ray's exceptions into errors with a fix."""
     if find_spec("ray") is None:
         raise SettingsError(
             "the engine ray needs the extra [ray], which is not installed",
@@ -218,7 +218,7 @@ def _connected(address: str) -> Iterator[Any]:
 
 
 class _ToLog(io.TextIOBase):
-    """Takes what Ray says of lost nodes and workers, which it prints among the data of stdout otherwise."""
+    """Logs Ray's messages about lost nodes and workers, which Ray would print to stdout among the data."""
 
     def write(self, text: str, /) -> int:
         """Log the text's first line."""
@@ -228,7 +228,7 @@ class _ToLog(io.TextIOBase):
 
 
 def _knock(address: str) -> None:
-    """Ray itself tries for minutes whether anybody listens.
+    """Check that something listens at the address: Ray itself would try for minutes.
 
     Raises: OSError where nobody does.
     """

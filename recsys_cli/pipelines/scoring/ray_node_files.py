@@ -28,7 +28,7 @@ def materialise(
 ) -> Path:
     """Return this node's folder of the files; a worker that does not find them whole writes them.
 
-    Other files have another folder: runs side by side do not take each other's away.
+    Other files get another folder, so that concurrent runs do not remove each other's.
 
     Args:
         files: a path below the folder = what `received` makes the file's bytes of; hashes: their SHA-256.

@@ -34,7 +34,7 @@ def resumable_context(workspace: Workspace, run: Run, key: str, bounds: Training
 def passing_context(
     workspace: Workspace, run: Run, bounds: TrainingBounds | None = None
 ) -> Iterator[TrainingContext]:
-    """Yield the context of a training that leaves no model, and so no finished steps."""
+    """Yield the context of a training that stores neither a model nor finished steps."""
     with staging_folder(workspace.models.folder) as folder:
         # a folder inside: the staging folder itself is locked, and a step locks the folder of all steps
         yield _context(workspace, run, Checkpoint(folder / "steps"), bounds)

@@ -1,4 +1,4 @@
-"""What a training takes of the memory, before it begins, and what `runtime.max_memory` leaves room for.
+"""The memory of a training, estimated before it begins, and what fits into `runtime.max_memory`.
 
 The figures follow from tables and settings alone: under the same bound the same training gives the same
 model.
@@ -58,7 +58,7 @@ class LightFMMemory:
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes that a training takes, rather more than less.
+    """Bytes that a training takes, rather over- than underestimated.
 
     Attributes:
         held: by libraries, tables, features and the candidates of users.
@@ -94,9 +94,9 @@ def training_bounds(tables: Tables, settings: Settings, threads: int, taken: int
     """Return how far a training goes: as the settings say, or what `runtime.max_memory` leaves room for.
 
     Args:
-        taken: bytes that the process has had by now, at its peak.
+        taken: peak bytes of the process so far.
 
-    Raises: SettingsError, with what is needed, where the least has no room.
+    Raises: SettingsError, which says what is needed, if even the smallest training has no room.
     """
     asked, most = TrainingBounds(settings.ranker.max_train_rows, threads), settings.runtime.max_memory_bytes
     if most is None:

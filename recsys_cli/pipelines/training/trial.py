@@ -51,7 +51,7 @@ Instant = tuple[float, float]  # seconds of the clock, and of all cores
 
 @dataclass(frozen=True)
 class Trial:
-    """What the pieces took, and what they say of the whole.
+    """What the pieces cost, and what follows for the whole training.
 
     Attributes:
         costs: of the pieces by name; iterations: of the ranker's members, for the holdout and at the end.
@@ -133,7 +133,7 @@ def _rows_tried(window: LabelWindow, costs: dict[str, Cost]) -> WindowRows:
 
 
 def _prepare(window: LabelWindow) -> None:
-    """Make what sources make of the items' own columns."""
+    """Prepare what sources derive from the items' own columns."""
     settings, threads = window.context.settings, window.context.threads
     for one in sources_on(settings.candidates, filter_viewed=settings.scoring.filter_viewed):
         window.prepare(one, window.features, settings.candidates, threads)
@@ -185,7 +185,7 @@ def _ranker_tried(window: LabelWindow, size: int, costs: dict[str, Cost]) -> Ran
 
 
 def _tiled(rows: QuantisedRows, size: int) -> QuantisedRows:
-    """Return so many rows, the same again and again as those of other users."""
+    """Return so many rows: the given ones repeated, as those of other users."""
     tiles, places = np.divmod(np.arange(size), len(rows))
     group = rows.group[places] + (tiles.astype(np.uint64) << _GROUP_BITS)
     lists = np.cumsum(np.append(False, group[1:] != group[:-1]))
@@ -193,7 +193,7 @@ def _tiled(rows: QuantisedRows, size: int) -> QuantisedRows:
 
 
 def _grown(ranker: Ranker, trees: int) -> Ranker:
-    """Return a ranker of so many trees, the same again and again: it takes as long as a learnt one."""
+    """Return a ranker of so many trees, the given ones repeated: it is as slow as a learnt one."""
     from catboost import sum_models
 
     copies = max(1, round(trees / max(1, ranker.model.tree_count_)))
@@ -215,7 +215,7 @@ def _size(window: LabelWindow) -> tuple[int, int]:
 
 
 def _free_cores() -> float:
-    """Return how many cores this process gets now where it has work for all: so it hashes on each of them."""
+    """Return how many cores this process gets now if it has work for all, measured by hashing on each."""
     cores, block, began = len(sched_getaffinity(0)), bytes(_HASHED), _now()
     with ThreadPoolExecutor(cores) as pool:
         deque(pool.map(sha256, [block] * (_BLOCKS * cores)), maxlen=0)
@@ -223,7 +223,7 @@ def _free_cores() -> float:
 
 
 def _timed(costs: dict[str, Cost], name: str, work: Callable[[], Made]) -> Made:
-    """Return what a piece of work makes; its cost is kept under the name."""
+    """Return the result of a piece of work, and record its cost under the name."""
     began = _now()
     made = work()
     costs[name] = _cost(began, _now())

@@ -40,7 +40,7 @@ class TuneRequest:
     """What is asked for.
 
     Attributes:
-        day: nothing from it on counts.
+        day: only events before it count.
         budget: seconds for this run.
         windows: label windows that a trial is evaluated on, and as many later ones for the winner.
     """
@@ -53,12 +53,12 @@ class TuneRequest:
 
 @dataclass(frozen=True)
 class TuningPlan:
-    """What the search may use, and what it may not.
+    """What the trials may use, and the windows that they must not see.
 
     Attributes:
-        known: what a trial is trained and evaluated on, once a table set; the latest first.
+        known: the table sets that each trial is trained and evaluated on, the latest first.
         holdouts: of the untouched windows, the latest first.
-        folder: where the search is kept, named after all that decides what a trial is worth.
+        folder: where the search is stored, named after a hash of all that decides a trial's value.
     """
 
     workspace: Workspace
@@ -118,7 +118,7 @@ def plan_tuning(workspace: Workspace, request: TuneRequest, run: Run) -> TuningP
     """Read what the trials may know and, apart from it, the untouched windows.
 
     Raises: UsageError for windows that reach beyond the calendar; InputError for tables that cannot be used,
-        or windows with nothing to evaluate on; OutputError where the search cannot be kept.
+        or windows with nothing to evaluate on; OutputError where the search cannot be stored.
     """
     settings = workspace.settings
     length = timedelta(days=settings.ranker.label_days)
@@ -160,7 +160,7 @@ def search(
 ) -> Winner:
     """Try settings until the time is up, today's first, and write the best ones as a settings file.
 
-    Each finished trial is kept at once: a later run resumes after it.
+    Each finished trial is stored at once: a later run resumes after it.
 
     Raises: InputError, ModelError where today's settings cannot be trained; OutputError; LockedError.
     """
@@ -221,7 +221,7 @@ def _written(trials: Search, progress: SearchProgress, plan: TuningPlan) -> Winn
 
 
 def _identity(settings: Settings, request: TuneRequest, tables: Tables) -> str:
-    """Return a hash of all that decides what a trial is worth, whatever today's values of what is tried."""
+    """Return a hash of all that decides a trial's value, except today's values of the tried settings."""
     space = space_of(settings)
     fixed = without(settings, space)
     decisive = {name: fixed[name] for name in ("timezone", "features", "candidates", "ranker")}

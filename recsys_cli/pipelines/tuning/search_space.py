@@ -56,7 +56,7 @@ def _distribution(bounds: Between) -> BaseDistribution:
 
 
 def space_of(settings: Settings) -> dict[str, BaseDistribution]:
-    """Return what is tried: today's values are among it, sources that are off stay off."""
+    """Return the search space: it contains today's values, and sources that are off stay off."""
     return {
         key: _reaching(bounds, value_at(settings, key), settings.evaluation.k if _is_count(key) else None)
         for key, bounds in whole_space().items()
@@ -96,7 +96,7 @@ def _is_on(key: str, settings: Settings) -> bool:
 
 
 def _reaching(bounds: BaseDistribution, today: Any, least: int | None) -> BaseDistribution:
-    """Return the bounds wide enough for today's value, and nothing below `least`: a list must be filled."""
+    """Return the bounds, widened to today's value, from `least` on: a list must be filled."""
     if isinstance(bounds, CategoricalDistribution):
         return CategoricalDistribution(sorted({*bounds.choices, today}))
     assert isinstance(bounds, IntDistribution | FloatDistribution)

@@ -1,4 +1,4 @@
-"""An Optuna study in a folder: a journal of JSON lines, so that a search goes on where it was stopped.
+"""An Optuna study in a folder: a journal of JSON lines, so that a search resumes where it was stopped.
 
 Loading it parses text and runs nothing: Optuna's pickled snapshots exist for Redis alone.
 """
@@ -79,7 +79,7 @@ class Search:
         self._study.tell(trial, state=TrialState.FAIL)
 
     def _sampler(self, number: int) -> BaseSampler:
-        """Return one trial's sampler, of a seed of its own: a stopped search goes on as one that was not."""
+        """Return a trial's sampler with its own seed: a resumed search equals an uninterrupted one."""
         seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
         sampler = TPESampler(seed=seed, n_startup_trials=_RANDOM_TRIALS)
         best = self.best()
@@ -131,7 +131,7 @@ def _mend(path: Path) -> None:
 
 
 def _duration(trial: FrozenTrial) -> float:
-    """Return the seconds of a trial of an earlier version, whose journal holds only its ends."""
+    """Return a trial's seconds from its start and end: journals of earlier versions store no others."""
     return trial.duration.total_seconds() if trial.duration else 0.0
 
 

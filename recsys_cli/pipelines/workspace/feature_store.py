@@ -74,7 +74,7 @@ FeatureCheck = Callable[
 
 
 def accept(_features: DayFeatures) -> None:
-    """Take any features."""
+    """Accept any features."""
 
 
 def open_features(day: ScoringDay, check: FeatureCheck = accept, read: ReadInputs | None = None) -> Partition:

@@ -41,7 +41,7 @@ def open_bundle(day: ScoringDay, version: str | None = None) -> Bundle:
 
 
 def open_fitting_features(day: ScoringDay, bundle: Bundle, also: FeatureCheck = accept) -> Partition:
-    """Return the partition of `day`; features that the model or `also` refuses replace none that lie there.
+    """Return the partition of `day`; features that the model or `also` refuses replace no stored ones.
 
     Raises: ModelError that lists every difference between what the model was trained on and what there is;
         InputError and OutputError as `open_features` does; InputError if no item may be recommended.

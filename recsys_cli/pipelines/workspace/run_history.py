@@ -34,7 +34,7 @@ SCHEMA = pl.Schema(
 
 
 def read_runs(workspace: Workspace) -> pl.DataFrame:
-    """Return a row a run, the newest first; of a run that was killed only what it said when it began.
+    """Return a row a run, the newest first; a killed run has only what it recorded when it began.
 
     A run that has begun and not ended is "killed" where this machine began it and no longer has its process.
     A record that cannot be read has no row.

@@ -46,10 +46,11 @@ class StageFacts(JsonRecord):
 
 
 class RunRecord(JsonRecord):
-    """What a run says of itself; beside these the figures of its command.
+    """The record of a run; the figures of its command stand beside these fields.
 
     Attributes:
-        process: unset once the run has ended; what is unset beside it: the run was killed.
+        process: unset once the run has ended.
+        ended: unset while the run works, and of a killed run.
         settings: by dotted key, secrets masked.
     """
 
@@ -94,7 +95,7 @@ class Run:
 
 
 def begin_run(workspace: Workspace, command: str, day: date | None = None) -> Run:
-    """Make the folder of a new run, with a record that says of a killed run which one it was.
+    """Make the folder of a new run, with a first record, all that is left of a run that is killed.
 
     Raises: OutputError if it cannot be made.
     """

@@ -1,4 +1,4 @@
-"""Content similarity: words of the title and values of list features. New items stand by it."""
+"""Content similarity: words of the title and values of list features. It works for new items, too."""
 
 import numpy as np
 import polars as pl
@@ -28,8 +28,7 @@ class ContentSettings(SourceSettings):
 def content_weights(features: DayFeatures, settings: ContentSettings, threads: int) -> ItemWeights | None:
     """Return cosine similarities of the items' words, the nearest of each item; None without words.
 
-    Words are weighted by rarity (TF-IDF); one that stands with a single item, or with too many, says
-    nothing.
+    Words are weighted by rarity (TF-IDF); a word of a single item, or of too many, is left out.
     """
     vectors = item_vectors(features, settings.max_item_share)
     if vectors.nnz == 0:

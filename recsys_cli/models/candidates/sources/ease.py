@@ -57,7 +57,8 @@ def fit_ease(counts: sparse.csr_matrix, ids: pl.Series, settings: EASESettings) 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
     """Return the inverse of a symmetric positive definite matrix, the same whatever the number of cores.
 
-    BLAS on one thread: how many share a sum would decide its last digits, and on busy cores they wait.
+    BLAS runs on one thread: the number of threads would change the last digits, and on busy cores
+    threads wait for each other.
     """
     with threadpool_limits(1, "blas"):
         factor, _ = lapack.dpotrf(matrix, lower=True, overwrite_a=True)

@@ -1,4 +1,4 @@
-"""Anyone's candidates as a source, as they were delivered for the day."""
+"""Candidates of other systems as a source, as they were delivered for the day."""
 
 from dataclasses import dataclass
 

@@ -59,8 +59,8 @@ class LightFMModel:
     def on(self, items: pl.DataFrame, encoders: Encoders, num_candidates: int) -> "LightFMItems":
         """Return the model bound to a day's items.
 
-        An item without events at training stands by its features, with the mean identity bias; with neither
-        events nor features it is not proposed.
+        An item without events at training is represented by its features and the mean identity bias; without
+        features, too, it is not proposed.
         """
         rows = self.items.known_rows(items[ITEM_ID])
         one_hot = encoders.items.one_hot(items)
@@ -125,7 +125,7 @@ class LightFMItems:
         )
 
     def _found(self, index: VectorIndex, queries: np.ndarray, viewed: sparse.csr_matrix) -> np.ndarray:
-        """Fetch more than is wanted, by the length of a user's own history, and leave out what is viewed."""
+        """Search for more items than wanted, by the length of the user's history, and drop viewed ones."""
         lists = np.full((len(queries), self.wanted), -1, dtype=np.int32)
         levels = np.searchsorted(_EXTRA, np.diff(viewed.indptr))
         for level in np.unique(levels):
@@ -158,7 +158,7 @@ class LightFMGenerator:
     """LightFM over one day's users and items.
 
     Attributes:
-        queries: (users, dim + 1) f32, the last column 1: it meets the item's bias.
+        queries: (users, dim + 1) f32, the last column 1, the factor of the item's bias.
         has_vector: whether the model has a vector for the user.
     """
 

@@ -37,8 +37,8 @@ class SimilarityModel:
 
     Attributes:
         ids: external ids of the items, in the order of rows and columns.
-        weights: (items, items) f32, dense, or sparse without negative cells; cell (i, j) is what having i
-            says for j.
+        weights: (items, items) f32, dense, or sparse without negative cells; cell (i, j): how much having i
+            counts for j.
     """
 
     ids: pl.Series
@@ -101,7 +101,7 @@ class BoundWeights:
     def of_users(
         self, name: str, taste: sparse.csr_matrix, num_candidates: int
     ) -> "SparseSimilarity | DenseSimilarity":
-        """Return the source that sums what each of a user's items says.
+        """Return the source that sums the weights of each user's items.
 
         Args:
             taste: (users, items) how much each of the user's items counts.

@@ -37,7 +37,7 @@ class _Nearest:
 def build_index(kind: str, vectors: np.ndarray) -> VectorIndex:
     """Return an index over the vectors, (items, dim) f32.
 
-    Built on one thread: how many share the work would decide what is found.
+    Built on one thread: the number of threads would change the result.
 
     Args:
         kind: "ivf": the nearest clusters are searched; "hnsw": a graph of neighbours is walked.
