@@ -191,7 +191,7 @@ def _refuse_to_replace_all_by_some(job: Job, before: PublicationManifest | None)
     request = job.request
     if request.user_ids is not None and before is not None and before.all_users and not request.force:
         raise OutputError(
-            f"the lists of all users are published for {request.day}; those of some would replace them",
+            f"the lists of all users are published for {request.day}; those of some users would replace them",
             where=str(job.day.recommendations),
             fix="look at one user with `recsys explain USER_ID`, or give --force to replace the file",
         )

@@ -264,7 +264,7 @@ def test_lists_grow_among_the_published_ones_where_nothing_may_be_made_beside_th
 def test_other_work_is_not_gone_on_with(workspace: Path, working: subprocess.Popen[str]) -> None:
     killed_behind_parts(workspace, working, 2)
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY, "--top-k", "3"]) == ExitCode.OK
-    assert "are not reused; other than then: top_k" in told(workspace)
+    assert "are not reused, because these differ: top_k" in told(workspace)
     lists = pl.read_parquet(workspace / f"recommendations/date={DAY}/recommendations.parquet")
     assert lists["rank"].max() == 3 and lists["user_id"].n_unique() == 40_060
 

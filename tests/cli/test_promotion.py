@@ -42,7 +42,7 @@ def loser(workspace: Path, capsys: pytest.CaptureFixture[str]) -> str:
     assert run(workspace, "train", "--date", DAY, *BLIND) == ExitCode.CHECK
     (version,) = versions(workspace) - before
     message = capsys.readouterr().err
-    assert f"model {version} is kept but not promoted" in message and "does not beat recent" in message
+    assert f"model {version} is stored but not promoted" in message and "does not beat recent" in message
     assert pointer(workspace) == scoring
     return version
 

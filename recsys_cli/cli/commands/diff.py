@@ -53,7 +53,7 @@ def diff(ctx: typer.Context, a: Publication, b: Publication) -> None:
 def _show(terminal: Terminal, found: "Difference") -> None:
     rows = [
         ("users with a list in both", f"{found.users:,}", f"{found.unchanged:,} of them with the same list"),
-        ("users in A alone, in B alone", f"{found.only_a:,}, {found.only_b:,}", ""),
+        ("users only in A, only in B", f"{found.only_a:,}, {found.only_b:,}", ""),
         _shares("overlap of items", found.overlap),
         _shares("rank-biased overlap", found.rbo),
         ("distinct items", f"{found.coverage['a']:,}, {found.coverage['b']:,}", "of A, of B"),
@@ -81,7 +81,7 @@ def _show_causes(terminal: Terminal, found: "Difference") -> None:
     else:
         terminal.show_line("Causes: the files and their runs show none.")
     for file in found.without_settings:
-        terminal.show_line(f"No record of its run is there, so that settings are not compared: {file}")
+        terminal.show_line(f"Settings are not compared, because the run of this file has no record: {file}")
 
 
 def _shares(name: str, found: dict[str, float | None]) -> tuple[str, str, str]:

@@ -80,7 +80,7 @@ def _show(terminal: Terminal, found: "Report") -> None:
     terminal.show_table(f"The lists of {found.day}", ("what", "figure"), _figures(found))
     gates = [(gate.setting, in_digits(gate.figure), in_digits(gate.bound)) for gate in found.gates]
     if gates:
-        terminal.show_table("Publish gates, all held", ("setting", "figure", "bound"), gates)
+        terminal.show_table("Publish gates, all passed", ("setting", "figure", "bound"), gates)
     if found.failed_runs:
         runs = [
             (run.run_id, run.date, run.status, (run.error or "").partition("\n")[0])

@@ -51,7 +51,7 @@ def list_runs(ctx: typer.Context, most: Most = 20, to: Target = None) -> None:
 
 @runs.command("show")
 def show_run(ctx: typer.Context, run_id: RunId) -> None:
-    """Show the record of a run: stages, figures, settings; --json: as it is kept.
+    """Show the record of a run: stages, figures, settings; --json: as stored.
 
     Example: recsys runs show 20261125T030000-score-2f32ee
     """

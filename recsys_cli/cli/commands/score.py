@@ -36,7 +36,7 @@ Users = Annotated[
     typer.Option(
         "--users",
         metavar="IDS|FILE",
-        help="Some users: ids with commas between them, or a file, an id a line, commas and all.",
+        help="Some users: ids separated by commas, or a file with one id per line.",
     ),
 ]
 User = Annotated[
@@ -57,7 +57,7 @@ Planned = Annotated[
 LockWait = Annotated[
     str | None,
     typer.Option(
-        "--lock-wait", metavar="DURATION", help="Wait so long, as 10m, for another run of the date to end."
+        "--lock-wait", metavar="DURATION", help="Longest wait, such as 10m, for another run of the date."
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Score again although the date is complete.")]
@@ -78,7 +78,7 @@ Address = Annotated[
     typer.Option(
         "--address",
         metavar="ADDRESS",
-        help="Of the Ray cluster: host:port, ray://host:port, or auto, the one of this machine.",
+        help="Address of the Ray cluster: host:port, ray://host:port, or auto, that of this machine.",
     ),
 ]
 
@@ -149,7 +149,7 @@ def _cluster(engine: EngineName, address: str | None, *, plan: bool) -> str | No
     Raises: UsageError for options that do not go together.
     """
     if engine is EngineName.LOCAL and address is not None:
-        raise UsageError("--address is of a Ray cluster", where="--address", fix="add --engine ray")
+        raise UsageError("--address needs a Ray cluster", where="--address", fix="add --engine ray")
     if engine is EngineName.RAY and plan:
         raise UsageError(
             "--plan predicts for this machine, not for a cluster",

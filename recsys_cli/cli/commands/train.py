@@ -28,7 +28,7 @@ Promote = Annotated[
 WarmStart = Annotated[
     bool,
     typer.Option(
-        "--warm-start", help="Go on from the promoted model with the days since; minutes become seconds."
+        "--warm-start", help="Continue from the promoted model with newer events: seconds, not minutes."
     ),
 ]
 
@@ -65,9 +65,9 @@ def train(
         session.terminal.say(f"next: recsys score --date {day}")
     if report.shortfall:
         raise CheckFailedError(
-            f"model {report.version} is kept but not promoted: {report.shortfall}",
+            f"model {report.version} is stored but not promoted: {report.shortfall}",
             where=f"{report.place}/manifest.json",
-            fix=f"mend data or settings and train again, or `recsys models promote {report.version} --force`",
+            fix=f"improve data or settings, train again, or `recsys models promote {report.version} --force`",
         )
 
 

@@ -28,7 +28,7 @@ Windows = Annotated[
         help="Evaluate each trial on this many label windows, and the winner on as many later ones.",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of what is tried next.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the values that are tried.")]
 
 
 def tune(
@@ -147,11 +147,11 @@ _CONCLUSIONS = {
 def _advice(report: "TuneReport") -> str:
     adopt = f"copy the keys of {report.winner.file} into settings/settings.local.toml, then recsys train"
     if not report.comparisons:
-        return "the same command goes on with the search"
+        return "the same command continues the search"
     return {
         "winner": adopt,
-        "today": "keep today's settings; the same command goes on with the search",
-        "neither": f"the same command goes on with the search; to adopt the winner all the same, {adopt}",
+        "today": "keep today's settings; the same command continues the search",
+        "neither": f"the same command continues the search; to adopt the winner nevertheless, {adopt}",
     }[report.better]
 
 

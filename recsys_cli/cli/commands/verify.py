@@ -19,7 +19,7 @@ What = Annotated[
     typer.Argument(metavar="[DATE|RUN|PATH]", help="Default: the last published date.", show_default=False),
 ]
 Repair = Annotated[
-    bool, typer.Option("--repair", help="Write a lost or damaged manifest of a whole file again.")
+    bool, typer.Option("--repair", help="Rebuild a lost or damaged manifest of an intact file.")
 ]
 
 

@@ -58,7 +58,7 @@ def show_comparisons(terminal: Terminal, comparisons: Sequence[Comparison], titl
 
 
 def show_budget(terminal: Terminal, summary: EvaluationSummary) -> None:
-    """Show the stage budget: what the candidates allow, what each source adds, what the ranker made of it."""
+    """Show the stage budget: what the candidates allow, what each source adds, what the ranker achieves."""
     budget = summary.budget
     rows = [(name, f"{share.recall:.1%}", f"{share.alone:.1%}") for name, share in budget.by_source.items()]
     rows.append(("all candidates", f"{budget.candidate_recall:.1%}", ""))
@@ -67,7 +67,9 @@ def show_budget(terminal: Terminal, summary: EvaluationSummary) -> None:
         ("source", "share", "it alone"),
         rows,
     )
-    terminal.say(f"of the hits in the best order of the candidates the ranker made {budget.ranker_share:.1%}")
+    terminal.say(
+        f"the ranker reaches {budget.ranker_share:.1%} of the hits that the best order of its candidates has"
+    )
 
 
 def _figure(value: float | None) -> str:

@@ -43,7 +43,7 @@ def _conclusion(explanation: "Explanation", item: "ItemExplanation") -> str:
         "viewed": "left out, the user has had it: " f"{_times(events)}, the last {days_ago:.1f} days before",
         "unavailable": f"left out, it is not available on the day: from {begin} until {end}",
         "excluded": "left out, scoring.exclude matches it",
-        "not proposed": "no candidate, for no source proposes it",
+        "not proposed": "no candidate: no source proposes it",
         "not shortlisted": f"{place} by the first trees: not shortlisted",
         "reranked": f"reranked to {place}; the list has {length}",
         "recommended": f"recommended at rank {rank} of {length}",

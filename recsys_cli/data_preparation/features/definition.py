@@ -35,8 +35,8 @@ class FeatureDefinition(Generic[F]):
         name: of the section `features.NAME`.
         summary: what it says, in a few words.
         settings: the class of its section.
-        user_columns: a row a user of `tables.users`, in its order; names begin with "user_". What it says of a
-            user depends on that user's own events and on items, not on other users.
+        user_columns: a row a user of `tables.users`, in its order; names begin with "user_". A user's
+            row depends on that user's own events and on items, not on other users.
         item_columns: the same for items, from the events of all users; names begin with "item_".
         pair_columns: of pairs, from the columns of their users and items; names begin with "pair_".
     """

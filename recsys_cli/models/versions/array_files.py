@@ -117,10 +117,10 @@ def require_own(path: Path) -> None:
     """
     if path.is_symlink():
         raise ModelError(
-            "a model is read from its own folder alone, and this is a symlink",
+            "a model is read only from its own folder, and this is a symlink",
             where=str(path),
-            fix="put what it leads to in its place, if you know who made it; or promote another version "
-            "(recsys models list)",
+            fix="replace it by the file that it points to, if you know who made it; or promote another "
+            "version (recsys models list)",
         )
 
 
@@ -142,7 +142,7 @@ def _read_ids(path: Path, id_type: str, count: int) -> pl.Series:
     if len(ids) != count:
         raise damaged(path, f"the model's ids are not the {count} that its numbers belong to")
     if str(ids.dtype) != id_type or ids.null_count() or ids.n_unique() != count:
-        raise damaged(path, f"the model's ids are no {count} different ones of the type {id_type}")
+        raise damaged(path, f"the model's ids are not {count} different ones of the type {id_type}")
     return ids
 
 

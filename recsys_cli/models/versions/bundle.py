@@ -155,7 +155,7 @@ def read_bundle(folder: Path) -> Bundle:
         pl.exceptions.PolarsError,
         pl.exceptions.PanicException,
     ) as error:
-        raise damaged(folder, f"the model's files do not hold what their names say: {error}") from None
+        raise damaged(folder, f"the model's files are not valid: {error}") from None
 
 
 def _files(stage: StageManifest) -> set[str]:

@@ -35,7 +35,9 @@ def check_plugins(needed: Sequence[PluginManifest], folder: Path) -> None:
         packages = sorted({f"{one.distribution}=={one.version}" for one, _ in wrong})
         lines = [f"{one.name} of {one.distribution} {one.version}: {now}" for one, now in wrong]
         raise ModelError(
-            "\n".join(["the model needs plug-ins that are not there as it was trained with them", *lines]),
+            "\n".join(
+                ["the model needs plug-ins that are missing, or not of the version of its training", *lines]
+            ),
             where=str(folder),
             fix=f"install them: pip install {' '.join(packages)}; or run `recsys train` again",
         )

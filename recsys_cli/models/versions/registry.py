@@ -118,7 +118,7 @@ def promote(models: Results, version: str, *, force: bool = False) -> str | None
         raise CheckFailedError(
             f"model {version} is not promoted: {missing}",
             where=models.location_of(version, MANIFEST),
-            fix="look at `recsys models show`, mend data or settings and train again; or give --force",
+            fix="look at `recsys models show`, improve data or settings and train again; or give --force",
         )
     history = _history(models)
     before = history[-1] if history else None

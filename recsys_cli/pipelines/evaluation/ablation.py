@@ -35,9 +35,7 @@ def check_left_out(settings: Settings, names: Sequence[str], tables: Tables) -> 
     left_out = _sources_left_out(settings, names)
     for name, why in _without_data(settings, tables).items():
         if name in left_out:
-            raise UsageError(
-                f"the source {name!r} is off: {why}", where="--without", fix="take this name away"
-            )
+            raise UsageError(f"the source {name!r} is off: {why}", where="--without", fix="remove this name")
 
 
 def _sources_left_out(settings: Settings, names: Sequence[str]) -> list[str]:

@@ -119,7 +119,7 @@ def check_file(staged: Path, facts: FileFacts) -> None:
         raise OutputError(
             f"the staged file is not what was written: {'; '.join(problems)}",
             where=str(staged),
-            fix="check the disk, and run it again; if it comes again, `recsys train` another model",
+            fix="check the disk, and run it again; if the error remains, train another model",
         )
 
 

@@ -18,7 +18,7 @@ _ROWS = 131_072  # that are looked at together
 
 
 def read_facts(file: Path) -> FileFacts | None:
-    """Return what a file of recommendations says of itself; None where it says nothing.
+    """Return the facts stored in a file of recommendations; None where it stores none.
 
     Raises: OSError, pa.ArrowInvalid or ValueError for a file that cannot be read.
     """
@@ -28,7 +28,7 @@ def read_facts(file: Path) -> FileFacts | None:
     try:
         return FileFacts.read(json.loads(stored))
     except ValueError as error:
-        raise ValueError(f"what it says of itself is damaged: {error}") from None
+        raise ValueError(f"the facts stored in it are damaged: {error}") from None
 
 
 def file_problems(file: Path, facts: FileFacts, *, repeats: bool = True) -> list[str]:

@@ -105,7 +105,7 @@ def open_checkpoint(folder: Path, work: Mapping[str, str]) -> Checkpoint:
     if before != now:
         if before:
             others = [name for name in now if before.get(name) != now[name]]
-            logger.warning("a killed run's lists are not reused; other than then: {}", ", ".join(others))
+            logger.warning("a killed run's lists are not reused, because these differ: {}", ", ".join(others))
         shutil.rmtree(folder, ignore_errors=True)
         write_sealed_json(folder / _WORK, now)
     checkpoint = Checkpoint(folder)
@@ -121,7 +121,7 @@ def remove_abandoned(day: ScoringDay) -> None:
             continue
         with suppress(LockedError, OutputError), locked(day.workspace.lock(folder.name), folder.name):
             shutil.rmtree(folder, ignore_errors=True)
-            logger.info("{}, which a killed run had left, is removed", folder)
+            logger.info("removed {}, which a killed run had left", folder)
 
 
 def _work_of(folder: Path) -> dict[str, str]:

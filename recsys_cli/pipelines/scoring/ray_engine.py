@@ -239,4 +239,4 @@ def _knock(address: str) -> None:
             if os.environ.get("RAY_USE_TLS", "0") == "0":
                 talk.sendall(_PREFACE)
                 if not talk.recv(1):
-                    raise ConnectionError("what listens there is no Ray cluster")
+                    raise ConnectionError("the program at this address is no Ray cluster")

@@ -38,9 +38,9 @@ def materialise(
     home = private_folder("recsys-cluster")
     if home is None:
         raise OutputError(
-            "there is no folder of this user alone among the temporary files",
+            "no private folder of this user can be made among the temporary files",
             where="TMPDIR of a worker",
-            fix="remove recsys-cluster-* there, which somebody else has made",
+            fix="remove recsys-cluster-* there: it belongs to somebody else",
         )
     folder = home / sha256_of_json(hashes)
     with locked(home / f"{folder.name}.lock", "the files of a node", _SECONDS):

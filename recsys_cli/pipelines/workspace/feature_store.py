@@ -91,7 +91,7 @@ def open_features(day: ScoringDay, check: FeatureCheck = accept, read: ReadInput
     if manifest is None:
         manifest = _build(day, inputs, check, read)
         return _partition(folder, manifest, reused=False)
-    logger.info("features of {} lie there for the same inputs", day)
+    logger.info("features of {} exist for the same inputs", day)
     remove_abandoned(folder.parent)
     check_freshness(manifest.newest_event_age_days, day.workspace.settings.data, day.date)
     partition = _partition(folder, manifest, reused=True)
@@ -131,7 +131,7 @@ def check_unchanged(day: ScoringDay, partition: Partition) -> None:
         pass
     if manifest is None or manifest.content_hash != partition.content_hash:
         raise InputError(
-            "the features were replaced while they were read: the lists would be of both",
+            "the features were replaced while they were read: the lists would mix both",
             where=str(partition.folder),
             fix="run it again; nothing was published",
         )
@@ -142,7 +142,7 @@ def _require_same(day: ScoringDay, inputs: str) -> None:
     if day.inputs_fingerprint() != inputs:
         data = day.workspace.settings.data
         raise InputError(
-            "the inputs have changed during the run: what was read is of the old and the new ones",
+            "the inputs have changed during the run: the run has read a mix of both versions",
             where=", ".join(
                 table.path for table in (data.interactions, data.users, data.items) if table.path
             ),

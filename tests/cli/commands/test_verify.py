@@ -95,7 +95,7 @@ def test_a_bit_that_flips_in_what_a_file_tells_of_itself_is_told(
         flipped = metadata[b"recsys.facts"].replace(f'"{key}"'.encode(), f'"{key[:-1]}~"'.encode())
         writer.add_key_value_metadata({"recsys.facts": flipped})
     message = refused(ExitCode.CHECK, "verify", DAY)
-    assert f"what it says of itself is damaged: {key}" in message
+    assert f"the facts stored in it are damaged: {key}" in message
 
 
 def test_a_foreign_file_and_a_word_that_means_nothing(tmp_path: Path, refused: Callable[..., str]) -> None:

@@ -130,6 +130,6 @@ def test_a_segment_sees_its_own_favourites_shrunk_towards_everybodys(make_tables
 def test_a_half_life_that_leaves_nothing_of_any_event_is_told(make_tables: Maker) -> None:
     tables = make_tables([(0, 0, 20.0), (1, 1, 30.0)], titles=["Lamp", "Sofa"], cities=[None] * 2)
     settings = settings_tree().model_validate({"candidates": {"lightfm": {"half_life_days": 0.1}}})
-    with pytest.raises(InputError, match="nothing is left of its weight") as told:
+    with pytest.raises(InputError, match="its weight is 0") as told:
         fit_candidate_stage(tables, settings, 1)
     assert told.value.where == "candidates.lightfm.half_life_days = 0.1"

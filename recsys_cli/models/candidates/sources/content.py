@@ -22,7 +22,7 @@ class ContentSettings(SourceSettings):
     """Items whose title and list features are like those of the user's items; new items too."""
 
     neighbours: int = Field(100, ge=1, le=10_000, description="kept of each item, the most similar first")
-    max_item_share: Share = Field(0.1, description="a word that stands with more of the items says nothing")
+    max_item_share: Share = Field(0.1, description="words of a larger share of the items are ignored")
 
 
 def content_weights(features: DayFeatures, settings: ContentSettings, threads: int) -> ItemWeights | None:

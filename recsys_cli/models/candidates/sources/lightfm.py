@@ -87,7 +87,7 @@ def _read_side(stored: StoredArrays, side: str, features: int) -> LightFMSide:
         raise stored.damaged(f"{side}_vectors", "the model's vectors do not fit its features")
     ids = stored.ids(f"{side}_ids", side, len(vectors) - features)
     if not ids.is_sorted():
-        raise stored.damaged(f"{side}_ids", "the model's ids are in no order")
+        raise stored.damaged(f"{side}_ids", "the model's ids are not in order")
     return LightFMSide(ids, vectors, biases)
 
 

@@ -201,7 +201,7 @@ def _weighted_pairs(tables: Tables, half_life_days: float) -> pl.DataFrame:
 def _without_weight(tables: Tables, settings: "LightFMSettings") -> InputError:
     if not _weighted_pairs(tables, 0.0).is_empty():
         return InputError(
-            f"every event before {tables.day} is so many half-lives old that nothing is left of its weight",
+            f"every event before {tables.day} is so many half-lives old that its weight is 0",
             where=f"candidates.lightfm.half_life_days = {settings.half_life_days}",
             fix="raise candidates.lightfm.half_life_days, or set it to 0 for no decay",
         )

@@ -234,5 +234,5 @@ def _sparse(stored: StoredArrays) -> Weights:
 def _dense(stored: StoredArrays) -> Weights:
     weights = stored.array("weights", [_FLOAT], 2)
     if weights.shape[0] != weights.shape[1]:
-        raise stored.damaged("weights", "the model's similarities are no square")
+        raise stored.damaged("weights", "the model's similarities are not a square matrix")
     return weights
