@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 _WITHOUT_WEIGHTS = ("YetiRank", "PairLogit")  # pairwise losses do not support row weights
 _ONE_HOT = 255  # categories up to this many values are split one-hot: all that `Forest` supports
 _TREES = "trees.json"
+_SECONDS = 0.2  # between two looks at the progress
 
 
 @dataclass(frozen=True)
@@ -105,19 +109,48 @@ def _mean_of_members(
     from catboost import sum_models
 
     count = fitting.settings.members
-    members = []
-    for number in range(count):
-        report = partial(_report, fitting.progress, number * iterations, count * iterations)
-        fit = partial(_fit_member, learnt, held_out, fitting, iterations, number, report)
-        step = fitting.checkpoint.step(f"ranker-{name}-{number}".replace(" ", "-"), fit)
-        members.append(open_trees(step.folder / _TREES))
-    fitting.progress(count * iterations, count * iterations)
+    folders = _fit_members(learnt, held_out, iterations, fitting, name)
+    members = [open_trees(folder / _TREES) for folder in folders]
     model = members[0] if count == 1 else sum_models(members, weights=[1 / count] * count)
     return rows.with_real_borders(as_json(model))
 
 
-def _report(progress: Progress, before: int, total: int, done: int) -> None:
-    progress(before + done, total)
+def _fit_members(
+    learnt: "Pool", held_out: "Pool | None", iterations: int, fitting: Fitting, name: str
+) -> list[Path]:
+    """Train the members side by side, and return their folders.
+
+    Several threads of one member would wait for each other at every level of a tree: on a machine with other
+    work they hardly advance. The number of threads does not change a tree.
+    """
+    count = fitting.settings.members
+    workers = count if fitting.threads > 1 else 1
+    alone = replace(fitting, threads=max(1, fitting.threads // workers))
+    iterations_done, stopped = [0] * count, Event()
+
+    def fit(number: int) -> Path:
+        def goes_on(done: int) -> bool:
+            iterations_done[number] = done
+            return not stopped.is_set()
+
+        make = partial(_fit_member, learnt, held_out, alone, iterations, number, goes_on)
+        folder = fitting.checkpoint.step(f"ranker-{name}-{number}".replace(" ", "-"), make).folder
+        iterations_done[number] = iterations
+        return folder
+
+    with ThreadPoolExecutor(workers) as pool:
+        running = [pool.submit(fit, number) for number in range(count)]
+        waiting = set(running)
+        try:
+            while waiting:
+                finished, waiting = futures.wait(waiting, _SECONDS, futures.FIRST_EXCEPTION)
+                for one in finished:
+                    one.result()
+                fitting.progress(sum(iterations_done), count * iterations)
+        finally:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+    return [one.result() for one in running]
 
 
 def _fit_member(
@@ -126,28 +159,40 @@ def _fit_member(
     fitting: Fitting,
     iterations: int,
     number: int,
-    report: Callable[[int], None],
+    goes_on: Callable[[int], bool],
     folder: Path,
 ) -> Mapping[str, Any]:
-    """Train one member and write its trees, over bins, into a folder."""
+    """Train one member and write its trees, over bins, into a folder.
+
+    Args:
+        goes_on: called with the iterations done; returns whether to train on.
+    """
     settings = fitting.settings
     model = _new_model(settings, iterations, fitting.threads, settings.random_state + number)
     early = {} if held_out is None else {"early_stopping_rounds": settings.early_stopping_rounds}
-    model.fit(learnt, eval_set=held_out, callbacks=[_ProgressCallback(report)], **early)
+    callback = _IterationCallback(goes_on)
+    model.fit(learnt, eval_set=held_out, callbacks=[callback], **early)
+    if callback.was_stopped:
+        raise _StoppedError
     write_json(folder / _TREES, as_json(model))
     return {"trees": model.tree_count_}
 
 
-class _ProgressCallback:
+class _StoppedError(Exception):
+    """The training ends before this member is trained."""
+
+
+class _IterationCallback:
     """Callback of CatBoost after each iteration."""
 
-    def __init__(self, report: Callable[[int], None]) -> None:
-        self._report = report
+    def __init__(self, goes_on: Callable[[int], bool]) -> None:
+        self._goes_on = goes_on
+        self.was_stopped = False
 
     def after_iteration(self, info: Any) -> bool:
-        """Report the progress; training continues."""
-        self._report(info.iteration)
-        return True
+        """Report the progress; return whether training continues."""
+        self.was_stopped = not self._goes_on(info.iteration)
+        return not self.was_stopped
 
 
 def _new_model(settings: RankerSettings, iterations: int, threads: int, seed: int) -> "CatBoost":

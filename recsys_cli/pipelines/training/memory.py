@@ -26,7 +26,8 @@ _AN_EVENT = 300  # while tables are read and features made
 _A_USER = 500
 _A_PAIR = 64  # of LightFM, while it is learnt
 _A_COLUMN = 8  # of a row: its byte, and what CatBoost makes of it
-_A_ROW = 100  # label, group, weight, and CatBoost's gradients
+_A_ROW = 60  # label, group and weight
+_A_ROW_OF_MEMBER = 40  # CatBoost's gradients; members train side by side
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def _row_bytes(tables: Tables, settings: Settings) -> int:
     features = features_without_rows(tables, settings.features)
     count = len(settings.candidates.on(filter_viewed=settings.scoring.filter_viewed))
     columns = len(features.users.columns) + 2 * len(features.items.columns) + 3 * count
-    return _A_ROW + _A_COLUMN * columns
+    return _A_ROW + _A_ROW_OF_MEMBER * settings.ranker.members + _A_COLUMN * columns
 
 
 def _no_room(needed: int) -> SettingsError:
