@@ -1,12 +1,17 @@
 """Encode declared features as one-hot columns, with a vocabulary that is fixed at training."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 BINS = 8  # per numeric feature
 
@@ -35,6 +40,8 @@ class FeatureEncoder:
 
     def one_hot(self, entities: pl.DataFrame) -> sparse.csr_matrix:
         """Return an (entities, size) matrix; each row sums to 1, or to 0 if no feature is known."""
+        from scipy import sparse
+
         rows, columns = [], []
         offsets = accumulate(self._widths(), initial=0)
         for name, offset in zip(self.names, offsets, strict=False):

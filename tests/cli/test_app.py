@@ -52,6 +52,29 @@ def test_importing_the_app_loads_no_heavy_library() -> None:
     assert not heavy & set(loaded)
 
 
+@pytest.mark.parametrize("command", [("config",), ("runs", "list")], ids=["config", "runs list"])
+def test_commands_that_only_read_settings_and_records_load_no_library_that_computes(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings/settings.toml").write_text("[default.data.interactions]\npath = 'events.csv'\n")
+    args = ["-q", "-C", str(tmp_path), *command]
+    code = f"import sys; from recsys_cli.cli.app import main; assert main({args}) == 0; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    loaded = {name.partition(".")[0] for name in output.splitlines()[-1].split()}
+    computing = {
+        "numba",
+        "scipy",
+        "lightfm",
+        "catboost",
+        "faiss",
+        "sparse_dot_topn",
+        "threadpoolctl",
+        "pyarrow",
+    }
+    assert "pydantic" in loaded and not computing & loaded
+
+
 @pytest.mark.parametrize("command", [("score", "--force"), ("explain", "u00")], ids=["score", "explain"])
 def test_no_library_that_only_trains_is_loaded_each_day(workspace: Path, command: tuple[str, ...]) -> None:
     """They only train."""

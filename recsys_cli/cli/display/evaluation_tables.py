@@ -1,14 +1,12 @@
 """Evaluation results on a terminal: who won, by how much, and which stage to improve."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from recsys_cli.cli.display.terminal import Terminal
-from recsys_cli.models.evaluation.evaluation_summary import (
-    Comparison,
-    EvaluationSummary,
-    Measures,
-    popularity_figure,
-)
+
+if TYPE_CHECKING:
+    from recsys_cli.models.evaluation.evaluation_summary import Comparison, EvaluationSummary, Measures
 
 MEASURES = (
     "NDCG",
@@ -23,8 +21,10 @@ MEASURES = (
 _SHORT = {"CatalogCoverage": "coverage", "MeanInvUserFreq": "novelty", "IntraListDiversity": "diversity"}
 
 
-def show_models(terminal: Terminal, summary: EvaluationSummary, title: str) -> None:
+def show_models(terminal: Terminal, summary: "EvaluationSummary", title: str) -> None:
     """Show each contestant's measures, the differences and the segments."""
+    from recsys_cli.models.evaluation.evaluation_summary import popularity_figure
+
     k = summary.k
     show_measures(terminal, summary.models, k, title)
     show_comparisons(terminal, summary.comparisons, "The two stages against the best of the others")
@@ -38,7 +38,7 @@ def show_models(terminal: Terminal, summary: EvaluationSummary, title: str) -> N
 
 def show_measures(
     terminal: Terminal,
-    models: Mapping[str, Measures],
+    models: Mapping[str, "Measures"],
     k: int,
     title: str,
     measures: Sequence[str] = MEASURES,
@@ -48,7 +48,7 @@ def show_measures(
     terminal.show_table(title, ("model", *(_SHORT.get(one, one) for one in measures)), rows)
 
 
-def show_comparisons(terminal: Terminal, comparisons: Sequence[Comparison], title: str) -> None:
+def show_comparisons(terminal: Terminal, comparisons: Sequence["Comparison"], title: str) -> None:
     """Show differences between the two stages and another, with their intervals."""
     rows = [
         (one.metric, one.against, f"{one.difference:+.4f}", f"{one.low:+.4f} … {one.high:+.4f}")
@@ -57,7 +57,7 @@ def show_comparisons(terminal: Terminal, comparisons: Sequence[Comparison], titl
     terminal.show_table(title, ("measure", "against", "difference", "95 % interval"), rows)
 
 
-def show_budget(terminal: Terminal, summary: EvaluationSummary) -> None:
+def show_budget(terminal: Terminal, summary: "EvaluationSummary") -> None:
     """Show the stage budget: what the candidates allow, what each source adds, what the ranker achieves."""
     budget = summary.budget
     rows = [(name, f"{share.recall:.1%}", f"{share.alone:.1%}") for name, share in budget.by_source.items()]

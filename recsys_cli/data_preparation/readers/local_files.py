@@ -7,13 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recsys_cli.configs.sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.readers.csv_dialect import refuse_compressed
 from recsys_cli.data_preparation.readers.remote_copies import local_source, remote_sizes
-from recsys_cli.data_preparation.readers.timestamp_range import out_of_range_column
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError, first_line
 from recsys_cli.utils.storage.uris import is_uri, shown_path
@@ -119,6 +116,8 @@ def _as_input_error(files: list[Path]) -> Iterator[None]:
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise unreadable(files, error) from None
     except pl.exceptions.PanicException:
+        from recsys_cli.data_preparation.readers.timestamp_range import out_of_range_column
+
         column = out_of_range_column(files)
         if column is None:
             raise  # a bug of polars, or a signal during its work
@@ -179,6 +178,8 @@ def _is_hidden(file: Path, root: Path) -> bool:
 
 
 def _scan_parquet(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
+    from recsys_cli.data_preparation.readers.timestamp_range import out_of_range_column
+
     for file in files:
         _check_intact(file)
     column = out_of_range_column(files, _possible_times(table))  # before polars prints a panic message
@@ -207,6 +208,9 @@ def _check_intact(file: Path) -> None:
 
     Raises: InputError.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
             rows = sum(batch.num_rows for batch in parquet.iter_batches(_BATCH_ROWS))

@@ -1,14 +1,15 @@
 """What a candidate source is made of: one `SourceDefinition` holds all that the program knows of it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 
 from recsys_cli.configs.sections import WarmStartSettings
 from recsys_cli.configs.source_sections import CandidatesSettings, SourceSettings
@@ -20,6 +21,9 @@ from recsys_cli.models.feature_encoding import Encoders
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, USER
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 EXACT = "exact"
 S = TypeVar("S", bound=SourceSettings)
@@ -74,6 +78,8 @@ class FitTask:
     @cached_property
     def counts(self) -> sparse.csr_matrix:
         """(users, items with an event) f32: the events of each pair."""
+        from scipy import sparse
+
         events = pl.len().cast(pl.Float32).alias(EVENTS)
         pairs = self.tables.events.group_by(USER, ITEM).agg(events).sort(USER, ITEM)
         places = (pairs[USER].to_numpy(), self.learnt_items.search_sorted(pairs[ITEM]).to_numpy())
@@ -248,6 +254,8 @@ class SourceDefinition(Generic[S]):
 
 def pair_matrix(features: FeatureTables, cells: pl.Expr) -> sparse.csr_matrix:
     """Return (users, items) f32 with a value of each pair's own history."""
+    from scipy import sparse
+
     values = features.pairs.select(cells.cast(pl.Float32)).to_series().to_numpy()
     places = (features.pairs[USER].to_numpy(), features.pairs[ITEM].to_numpy())
     return sparse.csr_matrix((values, places), shape=(len(features.users), len(features.items)))

@@ -1,9 +1,12 @@
 """Content similarity: words of the title and values of list features. It works for new items, too."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 from pydantic import Field
-from scipy import sparse
 
 from recsys_cli.configs.fields import Share
 from recsys_cli.configs.source_sections import SourceSettings
@@ -13,6 +16,9 @@ from recsys_cli.models.candidates.definition import BoundSource, CatalogueSize, 
 from recsys_cli.models.candidates.sources.item_knn import nearest, unit_rows
 from recsys_cli.models.candidates.sources.similarity import NEIGHBOUR_BYTES, ItemWeights
 from recsys_cli.utils.columns import ITEM, TITLE
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _WORDS = r"[\p{L}\p{N}]+"
 _TOKEN = "token"
@@ -30,6 +36,8 @@ def content_weights(features: DayFeatures, settings: ContentSettings, threads: i
 
     Words are weighted by rarity (TF-IDF); a word of a single item, or of too many, is left out.
     """
+    from scipy import sparse
+
     vectors = item_vectors(features, settings.max_item_share)
     if vectors.nnz == 0:
         return None
@@ -39,6 +47,8 @@ def content_weights(features: DayFeatures, settings: ContentSettings, threads: i
 
 def item_vectors(features: DayFeatures, max_item_share: float = 1.0) -> sparse.csr_matrix:
     """Return (items, words) f64, rows of length 1, or 0 for items without a word that counts."""
+    from scipy import sparse
+
     items = len(features.items)
     numbers = item_tokens(features).select(
         ITEM,

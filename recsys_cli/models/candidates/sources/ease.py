@@ -1,13 +1,13 @@
 """EASE: a linear model of each item from all others, in closed form."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from pydantic import Field, PositiveFloat, PositiveInt
-from scipy import sparse
-from scipy.linalg import lapack
-from threadpoolctl import threadpool_limits
 
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.data_preparation.tables.contract import Tables
@@ -21,6 +21,9 @@ from recsys_cli.models.candidates.sources.similarity import (
     store_similarity,
 )
 from recsys_cli.utils.columns import ITEM
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _CELL_BYTES = 30  # of memory: two matrices of f64 at a time, f32 of two days; measured
 
@@ -45,6 +48,8 @@ def fit_ease(counts: sparse.csr_matrix, ids: pl.Series, settings: EASESettings) 
 
     Source: Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data.
     """
+    from scipy import sparse
+
     seen = sparse.csr_matrix(counts > 0, dtype=np.float32)
     gram = (seen.T @ seen).toarray().astype(np.float64)
     gram[np.diag_indices_from(gram)] += settings.regularization
@@ -60,6 +65,9 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
     BLAS runs on one thread: the number of threads would change the last digits, and on busy cores
     threads wait for each other.
     """
+    from scipy.linalg import lapack
+    from threadpoolctl import threadpool_limits
+
     with threadpool_limits(1, "blas"):
         factor, _ = lapack.dpotrf(matrix, lower=True, overwrite_a=True)
         half, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)

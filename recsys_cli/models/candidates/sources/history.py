@@ -1,16 +1,21 @@
 """A user's own history as a source, where repeats are allowed."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.data_preparation.features.day_features import ACTIVE_DAYS, DAYS_AGO, FeatureTables
 from recsys_cli.models.candidates.definition import BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 class HistorySettings(SourceSettings):
@@ -72,6 +77,8 @@ def history_generator(features: FeatureTables, settings: HistorySettings) -> His
 
 
 def _matrix(pairs: pl.DataFrame, column: str, shape: tuple[int, int]) -> sparse.csr_matrix:
+    from scipy import sparse
+
     cells = pairs[column].cast(pl.Float32).to_numpy()
     return sparse.csr_matrix((cells, (pairs[USER].to_numpy(), pairs[ITEM].to_numpy())), shape=shape)
 

@@ -1,14 +1,14 @@
 """Item kNN: each item's nearest neighbours among the items that the same users have."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import polars as pl
 from pydantic import Field
-from scipy import sparse
-from sparse_dot_topn import sp_matmul_topn
 
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.models.candidates.definition import (
@@ -27,6 +27,9 @@ from recsys_cli.models.candidates.sources.similarity import (
     store_similarity,
 )
 from recsys_cli.utils.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _K1, _B = 1.2, 0.75  # of BM25
 _BLOCK = 4_096  # items whose neighbours are looked for at a time
@@ -75,6 +78,9 @@ def nearest(
         vectors: (items, dimensions).
         progress: called with the items done.
     """
+    from scipy import sparse
+    from sparse_dot_topn import sp_matmul_topn
+
     vectors = sparse.csr_matrix(vectors, dtype=np.float32)
     others, size, blocks = sparse.csr_matrix(vectors.T), vectors.shape[0], []
     for start in range(0, size, _BLOCK):
@@ -94,6 +100,8 @@ def nearest(
 
 def _bm25(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     """Weigh items as documents and users as their words."""
+    from scipy import sparse
+
     cells = sparse.coo_matrix(counts.T, dtype=np.float64)
     items, users = cells.shape
     rarity = np.log(items) - np.log1p(np.bincount(cells.col, minlength=users))
@@ -104,11 +112,15 @@ def _bm25(counts: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def _cosine(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    from scipy import sparse
+
     return unit_rows(sparse.csr_matrix((counts > 0).T, dtype=np.float64))
 
 
 def unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     """Return the rows at length 1; empty rows stay empty."""
+    from scipy import sparse
+
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     return sparse.csr_matrix(sparse.diags(1.0 / np.where(lengths > 0, lengths, 1.0)) @ matrix)
 

@@ -1,7 +1,9 @@
 """LightFM: vectors of users and items, learnt with WARP over identities and declared features."""
 
+from __future__ import annotations
+
 from datetime import date
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
@@ -20,8 +22,9 @@ from recsys_cli.models.candidates.definition import (
     Stored,
     StoredArrays,
 )
-from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel, LightFMSide
-from recsys_cli.models.candidates.sources.lightfm_training import continue_lightfm, fit_lightfm
+
+if TYPE_CHECKING:
+    from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel, LightFMSide
 
 _FLOAT = np.dtype(np.float32)
 
@@ -48,9 +51,17 @@ class LightFMSettings(SourceSettings):
         return value
 
 
+def _fit(task: FitTask, settings: LightFMSettings) -> LightFMModel:
+    from recsys_cli.models.candidates.sources.lightfm_training import fit_lightfm
+
+    return fit_lightfm(task, settings)
+
+
 def _resume(
     model: LightFMModel, task: FitTask, settings: LightFMSettings, warm: WarmStartSettings, since: date
 ) -> LightFMModel:
+    from recsys_cli.models.candidates.sources.lightfm_training import continue_lightfm
+
     again = settings.model_copy(update={"epochs": warm.epochs})
     return continue_lightfm(model, task, again, since)
 
@@ -73,6 +84,8 @@ def _store(model: LightFMModel) -> Stored:
 
 
 def _read(stored: StoredArrays) -> LightFMModel:
+    from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel
+
     users = _read_side(stored, "users", stored.encoders.users.size)
     items = _read_side(stored, "items", stored.encoders.items.size)
     if users.vectors.shape[1] != items.vectors.shape[1]:
@@ -81,6 +94,8 @@ def _read(stored: StoredArrays) -> LightFMModel:
 
 
 def _read_side(stored: StoredArrays, side: str, features: int) -> LightFMSide:
+    from recsys_cli.models.candidates.sources.lightfm_model import LightFMSide
+
     vectors = stored.array(f"{side}_vectors", [_FLOAT], 2)
     biases = stored.array(f"{side}_biases", [_FLOAT], 1)
     if len(vectors) < features or len(biases) != len(vectors):
@@ -96,7 +111,7 @@ LIGHTFM = SourceDefinition(
     summary="items whose learnt vector is near the user's; new users and items by their features",
     settings=LightFMSettings,
     bind=_bind,
-    fit=fit_lightfm,
+    fit=_fit,
     resume=_resume,
     store=_store,
     read=_read,

@@ -13,8 +13,6 @@ from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.data_preparation.features.day_features import DayFeatures, FeatureTables
 from recsys_cli.models.candidates.definition import Between, BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
-from recsys_cli.models.kernels.pair_scores import cells_of_pairs
-from recsys_cli.models.kernels.top_k import first_unviewed
 from recsys_cli.utils.columns import ELIGIBLE
 
 
@@ -60,6 +58,8 @@ class PopularGenerator:
 
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Return the most popular items that each user has not viewed."""
+        from recsys_cli.models.kernels.top_k import first_unviewed
+
         segments, viewed = self.segments[chunk.users], chunk.viewed
         wanted = min(self.num_candidates, chunk.size)
         lists = first_unviewed(self.orders, segments, viewed.indptr, viewed.indices, chunk.size, wanted)
@@ -73,6 +73,8 @@ class _PopularScores:
     shares: np.ndarray
 
     def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        from recsys_cli.models.kernels.pair_scores import cells_of_pairs
+
         return np.asarray(cells_of_pairs(self.shares, self.segments, pairs.indptr, pairs.items))
 
 

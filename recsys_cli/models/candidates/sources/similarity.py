@@ -1,12 +1,14 @@
 """Items like those that a user has: what the sources of item kNN, EASE and content share."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 
 from recsys_cli.models.candidates.definition import (
     BoundSource,
@@ -17,10 +19,12 @@ from recsys_cli.models.candidates.definition import (
     UserSide,
 )
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
-from recsys_cli.models.kernels.pair_scores import dense_sums, sums_of_pairs
-from recsys_cli.models.kernels.top_k import best_cells, best_sums
 from recsys_cli.utils.columns import ITEM_ID
-from recsys_cli.utils.numba_kernels import CsrArrays
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+    from recsys_cli.utils.numba_kernels import CsrArrays
 
 NEIGHBOUR_BYTES = 24  # of memory: learnt, transposed and bound to a day; measured
 
@@ -28,7 +32,7 @@ _PLACES = ("indptr", "indices")
 _FLOAT = np.dtype(np.float32)
 _INTEGERS = (np.dtype(np.int32), np.dtype(np.int64))
 
-Weights = sparse.csr_matrix | np.ndarray
+Weights: TypeAlias = "sparse.csr_matrix | np.ndarray"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class SimilarityModel:
     @property
     def is_dense(self) -> bool:
         """Whether every pair of items has a weight."""
+        from scipy import sparse
+
         return not sparse.issparse(self.weights)
 
     def on(self, item_ids: pl.Series) -> "ItemWeights":
@@ -82,6 +88,8 @@ class ItemWeights:
 
     def bound(self, eligible: np.ndarray) -> "BoundWeights":
         """Return the weights bound to the day; `eligible`: whether each of its items may be proposed."""
+        from scipy import sparse
+
         if not sparse.issparse(self.weights):
             return BoundWeights(self, None, eligible)
         weights, counts = sparse.csr_matrix(self.weights), np.zeros(self.size + 1, dtype=np.int64)
@@ -125,6 +133,8 @@ class SparseSimilarity:
 
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Return the unseen items with the largest sums above 0."""
+        from recsys_cli.models.kernels.top_k import best_sums
+
         viewed = chunk.viewed
         wanted = min(self.num_candidates, chunk.size)
         lists = best_sums(
@@ -146,6 +156,8 @@ class _SparseScores:
     users: np.ndarray
 
     def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        from recsys_cli.models.kernels.pair_scores import sums_of_pairs
+
         source = self.source
         return np.asarray(sums_of_pairs(source.taste, source.weights, self.users, pairs.indptr, pairs.items))
 
@@ -163,6 +175,9 @@ class DenseSimilarity:
 
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Return the unseen items with the largest sums above 0."""
+        from recsys_cli.models.kernels.pair_scores import dense_sums
+        from recsys_cli.models.kernels.top_k import best_cells
+
         weights, viewed = self.weights, chunk.viewed
         sums = dense_sums(self.taste, weights.columns, np.asarray(weights.weights), chunk.users)
         scores = np.where(self.eligible[weights.items], sums, np.float32(-np.inf))
@@ -184,7 +199,7 @@ class _DenseScores:
         return np.where(columns >= 0, self.sums[pairs.rows, columns], np.float32(0.0))
 
 
-Taste = Callable[[UserSide], sparse.csr_matrix]  # how much each of a user's items counts
+Taste: TypeAlias = "Callable[[UserSide], sparse.csr_matrix]"  # how much each of a user's items counts
 
 
 def by_counts(users: UserSide) -> sparse.csr_matrix:
@@ -224,6 +239,8 @@ def read_similarity(stored: StoredArrays) -> SimilarityModel:
 
 
 def _sparse(stored: StoredArrays) -> Weights:
+    from scipy import sparse
+
     indptr, indices = (stored.array(name, _INTEGERS, 1) for name in _PLACES)
     data = stored.array("data", [_FLOAT], 1)
     weights = sparse.csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
