@@ -1,5 +1,6 @@
 """The wheel is the whole program: nothing that it needs stays behind in the repository."""
 
+import ast
 import os
 import re
 import subprocess
@@ -66,3 +67,23 @@ def test_nothing_in_the_package_allows_a_pickle() -> None:
     )
     sources = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "recsys_cli").rglob("*.py")}
     assert [name for name, text in sources.items() if loaders.search(text)] == []
+
+
+def test_no_function_below_the_terminal_has_more_than_six_parameters() -> None:
+    """Kernels may: numba compiles them, and they take plain arrays."""
+    long: list[str] = []
+    for file in (ROOT / "recsys_cli").rglob("*.py"):
+        if not {"cli", "kernels"} & set(file.relative_to(ROOT / "recsys_cli").parts):
+            functions = (
+                node
+                for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+                if isinstance(node, ast.FunctionDef)
+            )
+            long += [f"{file.name}: {one.name}" for one in functions if len(parameters(one)) > 6]
+    assert not long
+
+
+def parameters(function: ast.FunctionDef) -> list[str]:
+    given = function.args
+    names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return [name for name in names if name not in ("self", "cls")]

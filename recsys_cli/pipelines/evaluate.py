@@ -14,7 +14,7 @@ from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.data_preparation.tables.problems import raise_errors
 from recsys_cli.models.candidates.sources.external import EXTERNAL
-from recsys_cli.models.evaluation.daily_evaluation import EvaluationResult, evaluate_day
+from recsys_cli.models.evaluation.daily_evaluation import EvaluationOptions, EvaluationResult, evaluate_day
 from recsys_cli.models.evaluation.evaluation_summary import EvaluationSummary
 from recsys_cli.models.training.two_stage_training import train_two_stage
 from recsys_cli.models.two_stage import open_day
@@ -154,17 +154,11 @@ def evaluate_holdout(holdout: HoldoutWindow, workspace: Workspace, run: Run) -> 
     with run.stages.stage("open candidate models"):
         day = open_day(model.stage, features, workspace.threads)
     with run.stages.stage("evaluate") as progress:
-        return evaluate_day(
-            day,
-            features,
-            model.ranker,
-            ground_truth.select(pl.col("number").alias(USER), ITEM),
-            k=holdout.request.k,
-            shortlist=settings.scoring.shortlist_of(holdout.request.k),
-            chunk_users=settings.scoring.chunk_users,
-            threads=workspace.threads,
-            progress=progress,
-        )
+        scoring, k = settings.scoring, holdout.request.k
+        shortlist = scoring.shortlist_of(k)
+        options = EvaluationOptions(k, shortlist, scoring.chunk_users, workspace.threads, progress)
+        relevant = ground_truth.select(pl.col("number").alias(USER), ITEM)
+        return evaluate_day(day, features, model.ranker, relevant, options)
 
 
 def report_of(

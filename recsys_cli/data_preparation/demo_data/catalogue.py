@@ -70,8 +70,9 @@ class Niches:
 
 @dataclass(frozen=True)
 class Releases:
-    """When each item is available, in days from the first day of the span: from <= day < until."""
+    """When each item is available, in days from the first day of a span: from <= day < until."""
 
+    span_days: int
     available_from: Integers
     available_until: Integers
 
@@ -112,11 +113,11 @@ def invent_catalogue(items: int, days: int, rng: np.random.Generator) -> Catalog
     period_days = -(-days // _MOST_PERIODS)
     releases = _invent_releases(items, days, period_days, rng)
     ids = rng.choice(max(16_520, items * 21 // 20), size=items, replace=False).astype(np.int64)
-    draws = _item_draws(niche_of, len(niches.series), releases, days, period_days, rng)
+    draws = _item_draws(niche_of, len(niches.series), releases, period_days, rng)
     runtime = np.where(
         series, rng.integers(4 * 3600, 20 * 3600, items), rng.integers(80 * 60, 150 * 60, items)
     )
-    table = _items_table(ids, niches, niche_of, series, releases, days, rng)
+    table = _items_table(ids, niches, niche_of, series, releases, rng)
     return Catalogue(ids, series, runtime, niches, draws, table)
 
 
@@ -152,14 +153,14 @@ def _invent_releases(items: int, days: int, period_days: int, rng: np.random.Gen
     leaving = (rng.random(items) < _LEAVING_SHARE) & (available_from < days)
     available_until = np.where(leaving, np.maximum(available_from, 0) + stay, _NEVER)
     available_from[0], available_until[0] = -1, _NEVER
-    return Releases(available_from, available_until)
+    return Releases(days, available_from, available_until)
 
 
 def _item_draws(
-    niche_of: Integers, niches: int, releases: Releases, days: int, period_days: int, rng: np.random.Generator
+    niche_of: Integers, niches: int, releases: Releases, period_days: int, rng: np.random.Generator
 ) -> ItemDraws:
     items = len(niche_of)
-    starts = np.arange(0, days, period_days)
+    starts = np.arange(0, releases.span_days, period_days)
     weights = _popularity(items, rng) * _trend(starts, releases, rng)
     second = np.flatnonzero(rng.random(items) < 0.3)  # some items belong to two niches
     owners = np.concatenate([niche_of, rng.integers(niches, size=len(second)), np.full(items, niches)])
@@ -205,7 +206,6 @@ def _items_table(
     niche_of: Integers,
     series: Flags,
     releases: Releases,
-    days: int,
     rng: np.random.Generator,
 ) -> pa.Table:
     return pa.table(
@@ -214,10 +214,10 @@ def _items_table(
             TITLE: invent_titles(len(ids), rng),
             "content_type": np.where(series, "series", "film"),
             "genres": _genre_lists(niches.genres[niche_of], rng),
-            "release_year": _release_years(releases, days, rng),
+            "release_year": _release_years(releases, rng),
             "age_rating": _age_ratings(niches.kids[niche_of], rng),
-            AVAILABLE_FROM: _dates(releases.available_from, days),
-            AVAILABLE_UNTIL: _dates(releases.available_until, days),
+            AVAILABLE_FROM: _dates(releases.available_from, releases.span_days),
+            AVAILABLE_UNTIL: _dates(releases.available_until, releases.span_days),
         }
     )
 
@@ -232,10 +232,10 @@ def _genre_lists(genres: Integers, rng: np.random.Generator) -> list[list[str]]:
     return [[names[genre] for genre in dict.fromkeys(row)] for row in picked]
 
 
-def _release_years(releases: Releases, days: int, rng: np.random.Generator) -> Integers:
+def _release_years(releases: Releases, rng: np.random.Generator) -> Integers:
     """Return release years: recent for items released in the span, up to decades back for the others."""
     new = releases.available_from >= 0
-    year = np.array([day.as_py().year for day in _dates(releases.available_from, days)])
+    year = np.array([day.as_py().year for day in _dates(releases.available_from, releases.span_days)])
     back = rng.exponential(9.0, len(year)).astype(np.int64)
     return (year - np.where(new, back // 8, np.minimum(back, 60))).astype(np.int32)
 

@@ -66,17 +66,29 @@ class EvaluationResult:
     budget: Budget
 
 
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How an evaluation ranks and measures.
+
+    Attributes:
+        k: measured length of the lists, in items.
+        shortlist: candidates a user that the ranker sees; 0: all.
+        chunk_users: users that are ranked at a time.
+    """
+
+    k: int
+    shortlist: int
+    chunk_users: int
+    threads: int
+    progress: Progress = silent
+
+
 def evaluate_day(
     day: BoundDay,
     features: FeatureTables,
     ranker: Ranker,
     ground_truth: pl.DataFrame,
-    *,
-    k: int,
-    shortlist: int,
-    chunk_users: int,
-    threads: int,
-    progress: Progress = silent,
+    options: EvaluationOptions,
 ) -> EvaluationResult:
     """Rank the users of the ground truth by the scoring path and measure each contestant's lists.
 
@@ -85,17 +97,18 @@ def evaluate_day(
 
     Raises: InputError if no user with an event before the day is in the ground truth.
     """
-    names = [generator.name for generator in day.generators]
+    k, names = options.k, [generator.name for generator in day.generators]
     users = ground_truth[USER].unique().sort().to_numpy()
     segments = _segments(features, users)
     warm = _warm(segments, features)
     bound = ranker.on(day.tables.items)
 
     def ranked_of(chunk: np.ndarray) -> _RankedUsers:
-        ranked = rank_users(chunk, day, bound, shortlist).ranks()
+        ranked = rank_users(chunk, day, bound, options.shortlist).ranks()
         return _RankedUsers(_lists(ranked, names, k), _found(ranked, ground_truth, names))
 
-    chunks = list(map_in_threads(ranked_of, _chunks(users, chunk_users, progress), threads))
+    parted = _chunks(users, options.chunk_users, options.progress)
+    chunks = list(map_in_threads(ranked_of, parted, options.threads))
     lists = {name: pl.concat(one.lists[name] for one in chunks) for name in chunks[0].lists}
     vectors, catalogue = item_vectors(features), int(features.items[ELIGIBLE].sum())
     history = features.lazy("pairs")

@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.evaluation.daily_evaluation import Budget, EvaluationResult, evaluate_day
+from recsys_cli.models.evaluation.daily_evaluation import (
+    Budget,
+    EvaluationOptions,
+    EvaluationResult,
+    evaluate_day,
+)
 from recsys_cli.models.reranking.calibration import Calibration, fit_calibration
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.training.checkpoint import FinishedStep
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.label_window import LabelWindow
-from recsys_cli.models.training.leakage_check import check_leakage
+from recsys_cli.models.training.leakage_check import MadeBefore, check_leakage
 from recsys_cli.models.training.window_rows import LABEL
 from recsys_cli.models.two_stage import rank_users
 from recsys_cli.utils.columns import ITEM, USER
@@ -48,10 +53,9 @@ def evaluate_on_holdout(ranker: Ranker, window: LabelWindow, context: TrainingCo
     """
 
     def write(folder: Path) -> Mapping[str, Any]:
-        day = window.day
+        made = MadeBefore(window.stage, window.day, window.prepare)
         with context.stages.stage("leakage check"):
-            features, threads = context.settings.features, context.threads
-            check_leakage(window.tables, window.cut, window.stage, day, features, threads, window.prepare)
+            check_leakage(window.tables, window.cut, made, context.settings.features, context.threads)
         with context.stages.stage("calibration") as progress:
             calibrated = replace(ranker, calibration=_fitted_calibration(ranker, window, context, progress))
         with context.stages.stage("holdout") as progress:
@@ -92,18 +96,9 @@ def _fitted_calibration(
 def _evaluated(
     ranker: Ranker, window: LabelWindow, context: TrainingContext, progress: Progress
 ) -> EvaluationResult:
-    settings = context.settings
-    return evaluate_day(
-        window.day,
-        window.features,
-        ranker,
-        window.positives,
-        k=settings.evaluation.k,
-        shortlist=settings.scoring.shortlist_of(settings.evaluation.k),
-        chunk_users=settings.scoring.chunk_users,
-        threads=context.threads,
-        progress=progress,
-    )
+    scoring, k = context.settings.scoring, context.settings.evaluation.k
+    options = EvaluationOptions(k, scoring.shortlist_of(k), scoring.chunk_users, context.threads, progress)
+    return evaluate_day(window.day, window.features, ranker, window.positives, options)
 
 
 def _write(folder: Path, calibration: Calibration, evaluation: EvaluationResult) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The leakage check of every training: nothing made before a label window depends on it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -21,14 +21,22 @@ from recsys_cli.utils.errors import ModelError
 _SAMPLE = 200  # users
 
 
+@dataclass(frozen=True)
+class MadeBefore:
+    """What was made before a label window, and must not depend on its events.
+
+    Attributes:
+        stage, day: the candidate models and features from which the window's rows were made.
+        prepare: gives what a source computes from the items' own columns, which does not depend on events.
+    """
+
+    stage: CandidateStage
+    day: BoundDay
+    prepare: Prepare = prepare_items
+
+
 def check_leakage(
-    tables: TrainingTables,
-    cut: date,
-    stage: CandidateStage,
-    day: BoundDay,
-    settings: FeaturesSettings,
-    threads: int,
-    prepare: Prepare = prepare_items,
+    tables: TrainingTables, cut: date, made: MadeBefore, settings: FeaturesSettings, threads: int
 ) -> None:
     """Check that a window's candidate models have not seen it, and that features do not depend on its events.
 
@@ -36,19 +44,18 @@ def check_leakage(
 
     Args:
         tables: of all days.
-        stage, day: the candidate models and features from which the rows of the window from `cut` were made.
-        prepare: gives what a source computes from the items' own columns, which does not depend on events.
+        cut: the window's first day.
 
     Raises: ModelError if the window has leaked.
     """
     start = day_start(cut, tables.everybody.timezone)
-    if stage.newest_event >= start:
-        raise _leak(cut, f"the candidate models were trained on an event of {stage.newest_event}")
+    if made.stage.newest_event >= start:
+        raise _leak(cut, f"the candidate models were trained on an event of {made.stage.newest_event}")
     active = window_pairs(tables.sample, cut, (tables.sample.day - cut).days)[USER].unique().sort()
     users = active.head(_SAMPLE).to_numpy()
     everybody, sample = _without(tables.everybody, cut), _without(tables.sample, cut).of_users(users)
-    rebuilt = open_day(stage, build_features(everybody, settings, sample), threads, prepare)
-    original = candidate_frame(users, day)
+    rebuilt = open_day(made.stage, build_features(everybody, settings, sample), threads, made.prepare)
+    original = candidate_frame(users, made.day)
     without = candidate_frame(np.arange(len(users), dtype=np.uint32), rebuilt)
     without = without.with_columns(pl.lit(pl.Series(users, dtype=pl.UInt32)).gather(USER).alias(USER))
     try:

@@ -42,6 +42,14 @@ class Fitting:
     progress: Progress = silent
 
 
+@dataclass(frozen=True)
+class _Pools:
+    """Rows that a member learns from, and those that tell it when to stop; None: it makes all its trees."""
+
+    learnt: "Pool"
+    held_out: "Pool | None" = None
+
+
 def fit_ranker(rows: QuantisedRows, fitting: Fitting, name: str = "holdout") -> Ranker:
     """Train an uncalibrated ranker, with early stopping on the validation users.
 
@@ -52,8 +60,8 @@ def fit_ranker(rows: QuantisedRows, fitting: Fitting, name: str = "holdout") -> 
     """
     settings = fitting.settings
     _check_labels(rows, settings)
-    learnt, held_out = rows.validation_pools(weighted=settings.loss_function not in _WITHOUT_WEIGHTS)
-    trees = _mean_of_members(rows, learnt, held_out, settings.iterations, fitting, name)
+    pools = _Pools(*rows.validation_pools(weighted=settings.loss_function not in _WITHOUT_WEIGHTS))
+    trees = _mean_of_members(rows, pools, settings.iterations, fitting, name)
     return Ranker(
         read_forests(trees),
         partial(_as_model, trees),
@@ -68,7 +76,7 @@ def refit_ranker(rows: QuantisedRows, evaluated: Ranker, fitting: Fitting) -> Ra
     """Train again on all rows, with as many trees as the `evaluated` ranker, and its calibration."""
     iterations = max(1, round(evaluated.model.tree_count_ / fitting.settings.members))
     pool = rows.pool(weighted=fitting.settings.loss_function not in _WITHOUT_WEIGHTS)
-    trees = _mean_of_members(rows, pool, None, iterations, fitting, "final")
+    trees = _mean_of_members(rows, _Pools(pool), iterations, fitting, "final")
     return replace(evaluated, forests=read_forests(trees), open_model=partial(_as_model, trees))
 
 
@@ -89,18 +97,13 @@ def continue_ranker(
     settings = fitting.settings
     pool = rows.pool(weighted=settings.loss_function not in _WITHOUT_WEIGHTS, baseline=baseline)
     one = replace(fitting, settings=settings.model_copy(update={"members": 1}))
-    added = _mean_of_members(rows, pool, None, iterations, one, "warm start")
+    added = _mean_of_members(rows, _Pools(pool), iterations, one, "warm start")
     trees = as_json(sum_models([base.model, _as_model(added)]))
     return replace(base, forests=read_forests(trees), open_model=partial(_as_model, trees))
 
 
 def _mean_of_members(
-    rows: QuantisedRows,
-    learnt: "Pool",
-    held_out: "Pool | None",
-    iterations: int,
-    fitting: Fitting,
-    name: str,
+    rows: QuantisedRows, pools: _Pools, iterations: int, fitting: Fitting, name: str
 ) -> dict[str, Any]:
     """Return the trees of one model: the mean raw score of members that differ in their seed.
 
@@ -109,15 +112,13 @@ def _mean_of_members(
     from catboost import sum_models
 
     count = fitting.settings.members
-    folders = _fit_members(learnt, held_out, iterations, fitting, name)
+    folders = _fit_members(pools, iterations, fitting, name)
     members = [open_trees(folder / _TREES) for folder in folders]
     model = members[0] if count == 1 else sum_models(members, weights=[1 / count] * count)
     return rows.with_real_borders(as_json(model))
 
 
-def _fit_members(
-    learnt: "Pool", held_out: "Pool | None", iterations: int, fitting: Fitting, name: str
-) -> list[Path]:
+def _fit_members(pools: _Pools, iterations: int, fitting: Fitting, name: str) -> list[Path]:
     """Train the members side by side, and return their folders.
 
     Several threads of one member would wait for each other at every level of a tree: on a machine with other
@@ -133,7 +134,7 @@ def _fit_members(
             iterations_done[number] = done
             return not stopped.is_set()
 
-        make = partial(_fit_member, learnt, held_out, alone, iterations, number, goes_on)
+        make = partial(_fit_member, pools, alone, iterations, number, goes_on)
         folder = fitting.checkpoint.step(f"ranker-{name}-{number}".replace(" ", "-"), make).folder
         iterations_done[number] = iterations
         return folder
@@ -154,8 +155,7 @@ def _fit_members(
 
 
 def _fit_member(
-    learnt: "Pool",
-    held_out: "Pool | None",
+    pools: _Pools,
     fitting: Fitting,
     iterations: int,
     number: int,
@@ -169,9 +169,9 @@ def _fit_member(
     """
     settings = fitting.settings
     model = _new_model(settings, iterations, fitting.threads, settings.random_state + number)
-    early = {} if held_out is None else {"early_stopping_rounds": settings.early_stopping_rounds}
+    early = {} if pools.held_out is None else {"early_stopping_rounds": settings.early_stopping_rounds}
     callback = _IterationCallback(goes_on)
-    model.fit(learnt, eval_set=held_out, callbacks=[callback], **early)
+    model.fit(pools.learnt, eval_set=pools.held_out, callbacks=[callback], **early)
     if callback.was_stopped:
         raise _StoppedError
     write_json(folder / _TREES, as_json(model))

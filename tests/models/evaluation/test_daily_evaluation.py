@@ -15,6 +15,7 @@ from recsys_cli.models.evaluation.daily_evaluation import (
     BLEND,
     TWO_STAGES,
     Budget,
+    EvaluationOptions,
     EvaluationResult,
     evaluate_day,
     measures_of,
@@ -82,7 +83,8 @@ def verdict(by_left: Ranker) -> EvaluationResult:
     truth = pl.DataFrame({"user": [WARM, WARM, WARM, BUSY, BUSY, COLD], "item": [0, 2, 3, 2, 5, 1]}).cast(
         pl.UInt32
     )
-    return evaluate_day(day, features(), by_left, truth, k=2, shortlist=0, chunk_users=2, threads=1)
+    options = EvaluationOptions(k=2, shortlist=0, chunk_users=2, threads=1)
+    return evaluate_day(day, features(), by_left, truth, options)
 
 
 def test_the_stage_budget_counts_warm_users_pairs(verdict: EvaluationResult) -> None:

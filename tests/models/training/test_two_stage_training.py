@@ -21,7 +21,7 @@ from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.label_window import LabelWindow, TrainingTables, label_pairs
-from recsys_cli.models.training.leakage_check import check_leakage
+from recsys_cli.models.training.leakage_check import MadeBefore, check_leakage
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
 from recsys_cli.models.training.ranker_training import fit_ranker
 from recsys_cli.models.training.two_stage_training import (
@@ -286,14 +286,14 @@ def test_the_alarm_is_silent_where_nothing_leaks(
 ) -> None:
     last = windows[-1]
     known = TrainingTables(tables, tables)
-    check_leakage(known, CUT, last.stage, last.day, context.settings.features, 2)
+    check_leakage(known, CUT, MadeBefore(last.stage, last.day), context.settings.features, 2)
 
 
 def test_the_alarm_is_silent_for_a_sample_of_the_users(tables: Tables, with_ranker: WithRanker) -> None:
     some = with_ranker(max_train_users=500)
     window = window_of(tables, CUT, some)
     assert len(window.features.users) == 500 < len(tables.users)
-    check_leakage(window.tables, CUT, window.stage, window.day, some.settings.features, 2)
+    check_leakage(window.tables, CUT, MadeBefore(window.stage, window.day), some.settings.features, 2)
 
 
 def test_the_alarm_tells_of_candidate_models_that_saw_the_window(
@@ -302,7 +302,9 @@ def test_the_alarm_tells_of_candidate_models_that_saw_the_window(
     late = fit_candidate_stage(tables.as_of(CUT + timedelta(days=1)), context.settings, 2)
     day = open_day(late, windows[-1].features, 2)
     with pytest.raises(ModelError, match="the candidate models were trained on an event of 2010-11-12"):
-        check_leakage(TrainingTables(tables, tables), CUT, late, day, context.settings.features, 2)
+        check_leakage(
+            TrainingTables(tables, tables), CUT, MadeBefore(late, day), context.settings.features, 2
+        )
 
 
 def test_the_alarm_tells_of_features_that_saw_the_window(
@@ -312,7 +314,9 @@ def test_the_alarm_tells_of_features_that_saw_the_window(
     late = build_features(tables.as_of(CUT + timedelta(days=1)), context.settings.features)
     day = open_day(last.stage, late, 2)
     with pytest.raises(ModelError, match="features change without the window's events"):
-        check_leakage(TrainingTables(tables, tables), CUT, last.stage, day, context.settings.features, 2)
+        check_leakage(
+            TrainingTables(tables, tables), CUT, MadeBefore(last.stage, day), context.settings.features, 2
+        )
 
 
 class NeverCut(Tables):
