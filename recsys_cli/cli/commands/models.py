@@ -1,16 +1,11 @@
 """`recsys models`: the versions, and which of them scores."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recsys_cli.cli.recorded_run import open_workspace
 from recsys_cli.cli.session import session_of
-
-if TYPE_CHECKING:
-    from recsys_cli.pipelines.workspace.layout import Workspace
 
 models = typer.Typer(help="List, show, promote and roll back model versions.")
 Version = Annotated[str, typer.Argument(help="A version of recsys models list.")]
@@ -79,10 +74,9 @@ def promote_model(ctx: typer.Context, version: Version, force: Force = False) ->
     """
     session = session_of(ctx)
     workspace = open_workspace(session)
-    from recsys_cli.models.versions.registry import promote
+    from recsys_cli.pipelines.models import promote_version
 
-    with _writing(workspace):
-        before = promote(workspace.models, version, force=force)
+    before = promote_version(workspace, version, force=force)
     if session.options.as_json:
         session.terminal.show_json({"schema_version": 1, "promoted": version, "before": before})
         return
@@ -97,22 +91,10 @@ def rollback_model(ctx: typer.Context) -> None:
     """
     session = session_of(ctx)
     workspace = open_workspace(session)
-    from recsys_cli.models.versions.registry import rollback
+    from recsys_cli.pipelines.models import rollback_promotion
 
-    with _writing(workspace):
-        version = rollback(workspace.models)
+    version = rollback_promotion(workspace)
     if session.options.as_json:
         session.terminal.show_json({"schema_version": 1, "promoted": version})
         return
     session.terminal.say(f"promoted: {version}")
-
-
-@contextmanager
-def _writing(workspace: "Workspace") -> Iterator[None]:
-    """Hold the lock of the models, which this user may write."""
-    from recsys_cli.utils.storage.folders import check_writable
-    from recsys_cli.utils.storage.locks import locked
-
-    check_writable(workspace.models.folder)
-    with locked(workspace.lock("models"), "the models"):
-        yield

@@ -9,6 +9,7 @@ import polars as pl
 
 from recsys_cli.data_preparation.features.day_features import DayFeatures, build_features
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
+from recsys_cli.data_preparation.tables.ids import indices_of
 from recsys_cli.data_preparation.tables.problems import raise_errors
 from recsys_cli.models.evaluation.metrics import (
     HIT_RATE,
@@ -192,12 +193,12 @@ def _evaluated(lists: _Lists, tables: Tables, covered: int, days: int) -> PastPe
 
 def _published(lists: _Lists, ground_truth: pl.DataFrame) -> pl.DataFrame:
     """Return user, item, rank of the file, in internal indices; only users of the ground truth."""
-    users = ground_truth[USER].unique().sort()
-    wanted = pl.DataFrame({USER_ID: lists.known.user_ids.gather(users), USER: users})
-    items = lists.known.item_ids.to_frame().with_row_index(ITEM)
-    rows = pl.scan_parquet(lists.day.file).select(USER_ID, ITEM_ID, RANK)
-    found = rows.join(wanted.lazy(), on=USER_ID).join(items.lazy(), on=ITEM_ID)
-    return found.select(USER, ITEM, RANK).collect(engine="streaming")
+    ids = lists.known.user_ids.gather(ground_truth[USER].unique())
+    file = pl.scan_parquet(lists.day.file).select(USER_ID, ITEM_ID, RANK)
+    rows = file.filter(pl.col(USER_ID).is_in(ids.implode())).collect(engine="streaming")
+    users = indices_of(rows[USER_ID], lists.known.user_ids)
+    items = indices_of(rows[ITEM_ID], lists.known.item_ids)
+    return rows.select(users.alias(USER), items.alias(ITEM), RANK).drop_nulls()
 
 
 def _popularity(lists: _Lists, ground_truth: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -17,6 +17,7 @@ from recsys_cli.data_preparation.features.day_features import (
     FeatureTables,
 )
 from recsys_cli.data_preparation.features.partition import USERS, StoredFeatures
+from recsys_cli.data_preparation.tables.ids import indices_of
 from recsys_cli.pipelines.publication.manifest import ReuseFacts, ReuseSample, ScoringTerms
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
 from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
@@ -72,8 +73,7 @@ class ReusedLists:
         """Return the reused lists of the users from `first` up to `last`, as a batch has them."""
         ids = self.features.user_ids.slice(first, last - first)
         changed = self.changed[(self.changed >= first) & (self.changed < last)]
-        users = pl.DataFrame([ids, pl.Series(USER, range(first, last), dtype=pl.UInt32)])
-        unchanged = users.filter(~pl.col(USER).is_in(changed.tolist()))
+        unchanged = np.setdiff1d(np.arange(first, last, dtype=np.uint32), changed)
         return self._indexed(_rows(self.lists.file, ids), unchanged).sort(USER, RANK).select(*_LISTS)
 
     def merged(self, ranked: Iterator[RankedBatch], first: int) -> Iterator[RankedBatch]:
@@ -99,9 +99,9 @@ class ReusedLists:
             return ReuseSample(users=0, differing=0.0, overlap=1.0)
         now = _orders(pl.concat([batch.top for batch in ranked]))
         ids = self.features.user_ids.gather(users)
-        numbered = pl.DataFrame([ids, pl.Series(USER, users)])
         rows = pl.scan_parquet(self.lists.file).filter(pl.col(USER_ID).is_in(ids.implode())).collect()
-        then = _orders(self._indexed(rows, numbered))
+        then = _orders(self._indexed(rows, users))
+        numbered = pl.DataFrame({USER: users})
         both = numbered.join(now, on=USER, how="left").join(then, on=USER, how="left", suffix="_then")
         mine, theirs = pl.col(ITEM).fill_null([]), pl.col(f"{ITEM}_then").fill_null([])
         longer = pl.max_horizontal(mine.list.len(), theirs.list.len())
@@ -111,10 +111,12 @@ class ReusedLists:
         differing, overlap = both.select((mine != theirs).mean(), shared.mean().alias("overlap")).row(0)
         return ReuseSample(users=len(users), differing=round(differing, 4), overlap=round(overlap, 4))
 
-    def _indexed(self, rows: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
-        """Return rows of a file with the day's internal indices; rows without them are left out."""
-        items = self.features.items.select(ITEM_ID).with_row_index(ITEM)
-        return rows.join(users, on=USER_ID).join(items, on=ITEM_ID)
+    def _indexed(self, rows: pl.DataFrame, users: np.ndarray) -> pl.DataFrame:
+        """Return a file's rows of these users with the day's internal indices; unknown items are left out."""
+        places = indices_of(rows[USER_ID], self.features.user_ids.gather(users))
+        items = indices_of(rows[ITEM_ID], self.features.items[ITEM_ID])
+        indices = pl.Series(USER, users, dtype=pl.UInt32).gather(places), items.alias(ITEM)
+        return rows.with_columns(*indices).drop_nulls([USER, ITEM])
 
     def _batch(self, first: int, last: int, ranked: RankedBatch | None = None) -> RankedBatch:
         tops = [self.top(first, last)] + ([] if ranked is None else [ranked.top.select(*_LISTS)])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import polars as pl
 
+from recsys_cli.data_preparation.tables.ids import indices_of
 from recsys_cli.models.candidates.definition import (
     BoundSource,
     S,
@@ -57,10 +58,9 @@ class SimilarityModel:
 
     def on(self, item_ids: pl.Series) -> "ItemWeights":
         """Return the weights bound to a day's items."""
-        places = item_ids.rename("id").to_frame().with_row_index("item")
-        found = self.ids.rename("id").to_frame().join(places, on="id", how="left", maintain_order="left")
-        kept = np.flatnonzero(found["item"].is_not_null().to_numpy())
-        items = found["item"].drop_nulls().to_numpy().astype(np.int32)
+        found = indices_of(self.ids, item_ids)
+        kept = np.flatnonzero(found.is_not_null().to_numpy())
+        items = found.drop_nulls().to_numpy().astype(np.int32)
         weights = self.weights if len(kept) == len(self.ids) else self.weights[kept][:, kept]
         return ItemWeights(items, weights, len(item_ids))
 
