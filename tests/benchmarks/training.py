@@ -131,7 +131,7 @@ def watched(module: str, *args: str) -> Process:
 def measured(shape: Shape, root: Path) -> dict[str, Any]:
     """Train a workspace, then have the libraries do their part of it alone."""
     with TemporaryDirectory(dir=root, prefix="training-") as scratch:
-        settings = [*shape.settings, f"output.models={scratch}/models"]  # with no kept fits
+        settings = [*shape.settings, f"output.models={scratch}/models"]  # without cached fits
         ours = trained(root, shape.day, settings)
         watched("tests.benchmarks.libraries", "inputs", scratch, str(root), shape.day, *settings)
         lightfm, catboost = (alone(library, Path(scratch)) for library in ("lightfm", "catboost"))

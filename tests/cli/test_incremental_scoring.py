@@ -129,9 +129,9 @@ def test_another_model_ranks_all_and_says_so(workspace: Path, told: Told) -> Non
     assert main(["-q", "-C", str(workspace), "models", "promote", version, "--force"]) == ExitCode.OK
     facts = told(*ALL_MAY_DIFFER, *SINCE)
     assert facts["changed_since"]["all_ranked_because"] == f"the run of {BEFORE} had another model_version"
-    carried = file(workspace)
+    reused = file(workspace)
     told("score", "--date", DAY, "--force", "--json")
-    assert file(workspace) == carried
+    assert file(workspace) == reused
 
 
 def test_features_that_are_gone_rank_all_and_say_so(workspace: Path, told: Told) -> None:

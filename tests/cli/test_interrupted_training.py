@@ -118,5 +118,5 @@ def test_other_settings_take_nothing(workspace: Path) -> None:
     other = [*command, "--set", "ranker.n_negatives=19", "train", "--date", DAY, "--no-promote"]
     assert subprocess.run(other, env=os.environ, timeout=120, check=False).returncode == 0
     newest = max((workspace / "runs").glob("*-train-*"), key=lambda run: run.stat().st_mtime_ns)
-    assert "taken from the training that was stopped" not in (newest / "log.jsonl").read_text()
+    assert "reused from the training that was stopped" not in (newest / "log.jsonl").read_text()
     assert set(finished_steps(models)) == set(kept)

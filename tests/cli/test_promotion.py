@@ -1,4 +1,4 @@
-"""A model earns its promotion in an exam; its scores are what the settings of its training say."""
+"""A model earns its promotion in a holdout; its scores are what the settings of its training say."""
 
 import json
 from collections.abc import Callable
@@ -76,16 +76,16 @@ def test_a_version_that_beats_popularity_is_promoted_without_force(workspace: Pa
 def test_the_manifest_tells_how_the_model_did_and_of_what_it_is_made(workspace: Path) -> None:
     (version,) = versions(workspace)
     told = manifest_of(workspace, version)
-    exam = told["exam"]
-    assert exam["first_day"] == "2026-02-23" and exam["k"] == 10 and exam["users"] > 20
-    assert {"two stages", "blend", "lightfm", "popular_7d", "ease", "content"} <= set(exam["models"])
-    assert [one["metric"] for one in exam["comparisons"]] == ["NDCG@10", "MAP@10"]
-    for one in (*exam["comparisons"], exam["against_popularity"]):
+    holdout = told["exam"]
+    assert holdout["first_day"] == "2026-02-23" and holdout["k"] == 10 and holdout["users"] > 20
+    assert {"two stages", "blend", "lightfm", "popular_7d", "ease", "content"} <= set(holdout["models"])
+    assert [one["metric"] for one in holdout["comparisons"]] == ["NDCG@10", "MAP@10"]
+    for one in (*holdout["comparisons"], holdout["against_popularity"]):
         assert one["low"] <= one["difference"] <= one["high"]
-    difference = exam["models"]["two stages"]["NDCG@10"] - max(
-        measures["NDCG@10"] for name, measures in exam["models"].items() if name.startswith("popular_")
+    difference = holdout["models"]["two stages"]["NDCG@10"] - max(
+        measures["NDCG@10"] for name, measures in holdout["models"].items() if name.startswith("popular_")
     )
-    assert exam["against_popularity"]["difference"] == pytest.approx(difference)
+    assert holdout["against_popularity"]["difference"] == pytest.approx(difference)
     assert set(told["feature_importance"]) == set(told["ranker"]["columns"])
     assert sum(told["feature_importance"].values()) == pytest.approx(100, abs=0.5)
     assert [one["first_day"] for one in told["label_windows"]] == ["2026-02-16", "2026-02-23"]

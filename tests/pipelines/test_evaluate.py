@@ -86,7 +86,7 @@ def holdout_of(events: pl.DataFrame, root: Path, *, filter_viewed: bool = True) 
 
 
 def truth_ids(holdout: HoldoutWindow) -> list[tuple[str, str | None]]:
-    """The truth under its ids; None for an item that was unknown before the day."""
+    """The ground truth under its ids; None for an item that was unknown before the day."""
     items = holdout.tables.items[ITEM_ID].to_list()
     users = holdout.tables.users[USER_ID].to_list()
     known = [*items, *[None] * 10]
@@ -141,14 +141,14 @@ def test_a_window_with_nothing_to_judge_by_is_refused(
 
 
 @pytest.mark.parametrize("request_", [EvaluationRequest(DAY, 14, 101), EvaluationRequest(DAY, 10**7, 10)])
-def test_a_request_that_cannot_be_judged_is_refused(request_: EvaluationRequest, tmp_path: Path) -> None:
+def test_a_request_that_cannot_be_evaluated_is_refused(request_: EvaluationRequest, tmp_path: Path) -> None:
     workspace = workspace_of(events_of(*BEFORE, *WITHIN), tmp_path)
 
     with pytest.raises(UsageError):
         read_holdout(workspace, request_, begin(workspace))
 
 
-def test_the_judged_lists_are_those_that_score_publishes(purchases: pl.DataFrame, tmp_path: Path) -> None:
+def test_the_evaluated_lists_are_those_that_score_publishes(purchases: pl.DataFrame, tmp_path: Path) -> None:
     workspace = workspace_of(purchases, tmp_path)
     run = begin(workspace)
     holdout = read_holdout(workspace, REQUEST, run)

@@ -40,9 +40,9 @@ def test_a_version_is_a_page_of_80_columns(workspace: Path, capsys: pytest.Captu
     assert f"Model {version}" in lines[0] and told["status"] == ["promoted"]
     assert told["learnt from"] == [f"{manifest['events']:,} events before 2026-03-02"]
     assert told["2026-02-23"][2] == f"{manifest['label_windows'][1]['positives']:,}"
-    exam = manifest["exam"]
-    assert told["two stages"][0] == f"{exam['models']['two stages']['NDCG@10']:.4f}"
-    duel = exam["against_popularity"]
+    holdout = manifest["exam"]
+    assert told["two stages"][0] == f"{holdout['models']['two stages']['NDCG@10']:.4f}"
+    duel = holdout["against_popularity"]
     assert [duel["metric"], duel["against"], f"{duel['difference']:+.4f}"] in [row[:3] for row in cells]
     strongest = sorted(manifest["feature_importance"].items(), key=lambda pair: -pair[1])
     assert [name for name, _ in strongest[:10] if name in told] == [name for name, _ in strongest[:10]]

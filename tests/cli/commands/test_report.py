@@ -98,7 +98,9 @@ def test_the_report_card_is_that_of_a_count_by_hand(
     assert one["low"] < one["mean"] < one["high"] and spread["low"] < spread["mean"] < spread["high"]
 
 
-def test_whole_windows_are_judged_before_others(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_whole_windows_are_evaluated_before_others(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for day in (NEXT, "2026-03-04"):
         assert main(["-q", "-C", str(workspace), "score", "--date", day]) == ExitCode.OK
     cards = told(workspace, capsys, "--days", "2", "--past", "2")["cards"]
@@ -146,7 +148,7 @@ def test_runs_that_published_nothing_are_told(workspace: Path, capsys: pytest.Ca
     assert main(["-q", "-C", str(workspace), *failing]) == ExitCode.CHECK
     (run,) = told(workspace, capsys, DAY)["unfinished"]
     assert (run["status"], run["date"]) == ("failed", NEXT)
-    assert "the lists do not hold" in run["error"]
+    assert "the lists fail the publish gates" in run["error"]
     assert main(["-C", str(workspace), "report", DAY]) == ExitCode.OK
     out = capsys.readouterr().out
     assert run["run_id"] in out and "Runs since that published nothing" in out

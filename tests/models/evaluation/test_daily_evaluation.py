@@ -74,7 +74,7 @@ def features() -> FeatureTables:
 
 
 @pytest.fixture(scope="module")
-def verdict(by_left: Ranker) -> EvaluationResult:
+def result(by_left: Ranker) -> EvaluationResult:
     left = Written("left", ((0, 1, 2), (3, 2), (0,)))
     right = Written("popular_7d", ((2, 3), (2, 0), (1, 5)))
     sides = (pl.DataFrame({name: pl.Series(range(9), dtype=pl.UInt32)}) for name in ("user", "item"))
@@ -87,9 +87,9 @@ def verdict(by_left: Ranker) -> EvaluationResult:
     return evaluate_day(day, features(), by_left, truth, options)
 
 
-def test_the_stage_budget_counts_warm_users_pairs(verdict: EvaluationResult) -> None:
+def test_the_stage_budget_counts_warm_users_pairs(result: EvaluationResult) -> None:
     # warm took 0, 2, 3: left proposes 0 and 2, the other 2 and 3; busy took 2, 5: both propose 2, nobody 5
-    assert verdict.budget == Budget(
+    assert result.budget == Budget(
         relevant=5,
         proposed=4,
         listed=2,  # the ranker's lists are those of left: 0 1 and 3 2
@@ -98,29 +98,29 @@ def test_the_stage_budget_counts_warm_users_pairs(verdict: EvaluationResult) -> 
     )
 
 
-def test_each_contestant_is_measured_on_its_own_list(verdict: EvaluationResult) -> None:
-    hits = {name: frame["Precision"].to_list() for name, frame in verdict.by_user.items()}
+def test_each_contestant_is_measured_on_its_own_list(result: EvaluationResult) -> None:
+    hits = {name: frame["Precision"].to_list() for name, frame in result.by_user.items()}
     assert hits["left"] == [0.5, 0.5, 0.0]  # 0 1, 3 2, 0
     assert hits["popular_7d"] == [1.0, 0.5, 0.5]  # 2 3, 2 0, 1 5
     assert hits[TWO_STAGES] == hits["left"][:2] + [0.5]  # behind 0 comes 1, the lower index of two equals
     assert hits[BLEND] == [1.0, 0.5, 0.5]  # 2 is in both of warm's: first; 0 next, at place 1 of left
-    assert measures_of(verdict.by_user["left"])["Precision"] == pytest.approx(1 / 3)
+    assert measures_of(result.by_user["left"])["Precision"] == pytest.approx(1 / 3)
 
 
-def test_users_fall_into_segments_by_what_they_had(verdict: EvaluationResult) -> None:
-    assert verdict.by_user[TWO_STAGES]["segment"].to_list() == ["1 to 4 items", "5 to 19 items", "cold"]
+def test_users_fall_into_segments_by_what_they_had(result: EvaluationResult) -> None:
+    assert result.by_user[TWO_STAGES]["segment"].to_list() == ["1 to 4 items", "5 to 19 items", "cold"]
 
 
-def test_variety_is_that_of_the_lists(verdict: EvaluationResult) -> None:
-    left = verdict.variety["left"]  # 0 1, 3 2, 0
+def test_variety_is_that_of_the_lists(result: EvaluationResult) -> None:
+    left = result.variety["left"]  # 0 1, 3 2, 0
     assert left["CatalogCoverage"] == pytest.approx(4 / 6)
     # "red lamp, red chair" and "blue chair, blue lamp" share one of two words of equal weight
     assert left["IntraListDiversity"] == pytest.approx(0.5)
     assert left["MeanInvUserFreq"] == pytest.approx(1.0)  # nobody has had them: as one of two users
 
 
-def test_the_summary_pools_users_of_all_days_and_keeps_the_cold_apart(verdict: EvaluationResult) -> None:
-    summary = evaluation_summary([verdict, verdict], k=2)
+def test_the_summary_pools_users_of_all_days_and_keeps_the_cold_apart(result: EvaluationResult) -> None:
+    summary = evaluation_summary([result, result], k=2)
     assert (summary.users, summary.cold_users) == (4, 2)
     assert summary.models["left"]["Precision@2"] == pytest.approx(0.5)
     assert summary.segments["cold"].users == 2
@@ -133,7 +133,7 @@ def test_the_summary_pools_users_of_all_days_and_keeps_the_cold_apart(verdict: E
             "popular_7d": {"recall": 3 / 5, "alone": 1 / 5},
         },
     }
-    ndcg = {name: frame["NDCG"].head(2).mean() for name, frame in verdict.by_user.items()}
+    ndcg = {name: frame["NDCG"].head(2).mean() for name, frame in result.by_user.items()}
     compared = summary.against_popularity
     assert compared is not None and compared.against == "popular_7d" and compared.metric == "NDCG@2"
     assert compared.difference == pytest.approx(ndcg[TWO_STAGES] - ndcg["popular_7d"])

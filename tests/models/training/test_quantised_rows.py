@@ -123,11 +123,11 @@ def test_members_that_are_there_are_not_learnt_again(rows: QuantisedRows, tmp_pa
     assert done == [90]  # no iteration was shown: none took place
 
 
-def test_the_final_ranker_has_the_judged_ones_trees(rows: QuantisedRows, tmp_path: Path) -> None:
+def test_the_final_ranker_has_the_trees_of_the_evaluated_one(rows: QuantisedRows, tmp_path: Path) -> None:
     fitting = Fitting(SETTINGS, 2, Checkpoint(tmp_path / "steps"))
-    judged = fit_ranker(rows.first_windows(2), fitting)
-    final = refit_ranker(rows, judged, fitting)
-    assert final.model.tree_count_ == 3 * round(judged.model.tree_count_ / 3)
+    evaluated = fit_ranker(rows.first_windows(2), fitting)
+    final = refit_ranker(rows, evaluated, fitting)
+    assert final.model.tree_count_ == 3 * round(evaluated.model.tree_count_ / 3)
 
 
 def test_a_warm_start_adds_trees_to_what_there_is(

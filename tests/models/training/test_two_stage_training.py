@@ -227,7 +227,7 @@ def test_negatives_are_drawn_alike_whatever_the_chunk() -> None:
 def test_the_exam_asks_a_ranker_that_has_not_seen_its_window(
     context: TrainingContext, with_ranker: WithRanker, windows: list[LabelWindow], training: Training
 ) -> None:
-    """A ranker of the earlier window alone, calibrated or not, gives the lists that the exam judged."""
+    """A ranker of the earlier window alone, calibrated or not, gives the lists that the holdout evaluated."""
     earlier, last = windows
     names, groups = earlier.rows().columns, context.settings.ranker.feature_groups
     columns, categories = feature_columns(names, last.stage.encoders, groups)
@@ -236,8 +236,8 @@ def test_the_exam_asks_a_ranker_that_has_not_seen_its_window(
     users = last.positives[USER].unique().sort().to_numpy()
     ranked = rank_users(users, last.day, ranker.on(last.day.tables.items), 0).top(10)
     hit = ranked.join(last.positives, on=["user", "item"], how="semi").group_by("user").len()
-    judged = training.evaluation.by_user[TWO_STAGES].filter(pl.col("HitRate") > 0)
-    assert dict(judged.select("user", pl.col("Precision") * 10).iter_rows()) == pytest.approx(
+    evaluated = training.evaluation.by_user[TWO_STAGES].filter(pl.col("HitRate") > 0)
+    assert dict(evaluated.select("user", pl.col("Precision") * 10).iter_rows()) == pytest.approx(
         dict(hit.iter_rows())
     )
     assert [window.cut for window in training.windows] == [EARLIER, CUT]
