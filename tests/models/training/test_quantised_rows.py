@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from catboost import Pool
+from catboost import CatBoost, Pool
 
 from recsys_cli.configs.sections import RankerSettings
 from recsys_cli.models.reranking.tree_ensemble import as_numbers, bind_forest, open_trees
@@ -167,3 +167,16 @@ def test_a_column_may_be_constant_among_the_validation_users(
     ranker = fit_ranker(rows, Fitting(SETTINGS, 2, Checkpoint(tmp_path / "steps")))
     raw = ranker.model.predict(Pool(changed.select(COLUMNS), cat_features=["item_kind"]))
     assert np.corrcoef(raw, frame["label"].to_numpy())[0, 1] > 0.3
+
+
+def test_early_stopping_watches_the_loss_of_the_validation_users(rows: QuantisedRows) -> None:
+    """CatBoost's own figure is the loss by hand: the categories of both pools mean the same."""
+    learnt, held_out = rows.validation_pools(weighted=True)
+    model = CatBoost(
+        {"loss_function": "Logloss", "iterations": 20, "one_hot_max_size": 255, "allow_writing_files": False}
+    )
+    model.fit(learnt, eval_set=held_out, verbose=False, use_best_model=False)
+    raw = model.predict(rows.pool(weighted=False), prediction_type="RawFormulaVal")[rows.validation]
+    label, group = rows.label[rows.validation], rows.group[rows.validation]
+    by_hand = np.average(np.logaddexp(0, raw) - label * raw, weights=row_weights(label, group))
+    assert model.get_evals_result()["validation"]["Logloss"][-1] == pytest.approx(by_hand, abs=1e-6)
