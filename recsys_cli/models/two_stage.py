@@ -12,8 +12,7 @@ from recsys_cli.data_preparation.features.definition import pair_functions
 from recsys_cli.models.candidates.definition import EXACT, BoundSource, UserSide
 from recsys_cli.models.candidates.merge import Candidates, propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
-from recsys_cli.models.candidates.registry import sources, sources_on
-from recsys_cli.models.candidates.sources.external import EXTERNAL
+from recsys_cli.models.candidates.registry import EXTERNAL, sources, sources_on
 from recsys_cli.models.candidates.stage import CandidateStage, Prepare, open_sources, prepare_items
 from recsys_cli.models.feature_encoding import FeatureEncoder
 from recsys_cli.models.kernels.top_k import best_first
@@ -211,7 +210,7 @@ def schema_mismatches(model: TwoStageModel, features: DayFeatures, *, filter_vie
             "labels, sources and features differ"
         )
     known = stage.settings.sections()
-    external = EXTERNAL.name in known and known[EXTERNAL.name].is_on(filter_viewed=filter_viewed)
+    external = EXTERNAL in known and known[EXTERNAL].is_on(filter_viewed=filter_viewed)
     if external and not features.with_external:
         wrong.append("candidates.external: trained with this source; now it is off")
     aggregates = {*features.user_schema, *features.items.columns}

@@ -17,7 +17,7 @@ from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import index_external, inspect_external
 from recsys_cli.data_preparation.tables.freshness import freshness_problems
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors, raise_or_warn
-from recsys_cli.models.candidates.sources.external import EXTERNAL
+from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.models.two_stage import schema_mismatches, silent_sources
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
@@ -120,7 +120,7 @@ def _external_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
 
     Problems of the earlier days that a training would learn from are only warnings.
     """
-    root, settings = day.workspace.root, EXTERNAL.section(day.workspace.settings.candidates)
+    root, settings = day.workspace.root, external_settings(day.workspace.settings.candidates)
     ranking = day.workspace.settings.ranker
     if not settings.is_on():
         return []
@@ -153,7 +153,7 @@ def _model_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
 
 def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[Problem]:
     settings = workspace.settings
-    known = replace(tables, external={} if EXTERNAL.section(settings.candidates).is_on() else None)
+    known = replace(tables, external={} if external_settings(settings.candidates).is_on() else None)
     features = features_without_rows(known, settings.features)
     wrong = schema_mismatches(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
     wrong += silent_sources(bundle.model, replace(features, items=tables.items))

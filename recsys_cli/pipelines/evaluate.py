@@ -13,7 +13,7 @@ from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.data_preparation.tables.problems import raise_errors
-from recsys_cli.models.candidates.sources.external import EXTERNAL
+from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.models.evaluation.daily_evaluation import EvaluationOptions, EvaluationResult, evaluate_day
 from recsys_cli.models.evaluation.evaluation_summary import EvaluationSummary
 from recsys_cli.models.training.two_stage_training import train_two_stage
@@ -108,7 +108,7 @@ def read_holdouts(
     """
     used = ablated(workspace, without)
     days = sorted({day for request in requests for day in _external_days(request, used.settings)})
-    external_files(EXTERNAL.section(used.settings.candidates), workspace.root, days)
+    external_files(external_settings(used.settings.candidates), workspace.root, days)
     holdouts = [read_holdout(used, request, run) for request in requests]
     check_left_out(workspace.settings, without, holdouts[0].tables)
     return holdouts

@@ -5,11 +5,13 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
+from recsys_cli.configs.sections import ExternalSettings
 from recsys_cli.configs.source_sections import CandidatesSettings
 from recsys_cli.models.candidates.definition import SourceDefinition
 from recsys_cli.utils.plugins import Plugin, load_plugins, refuse_plugin
 
 Definition = SourceDefinition[Any]
+EXTERNAL: Final = "external"  # the only source that reads a table of its own
 GROUP: Final = "recsys.sources"  # of entry points
 _SOURCES: Final = "recsys_cli.models.candidates.sources"
 # Each file's SOURCES, in the order that they have in lists and in the ranker's columns.
@@ -21,7 +23,7 @@ _FILES: Final = (
     "popular",
     "segment",
     "history",
-    "external",
+    EXTERNAL,
 )
 
 
@@ -73,6 +75,13 @@ def fitted_sources(candidates: CandidatesSettings, *, filter_viewed: bool) -> li
     on = sources_on(candidates, filter_viewed=filter_viewed)
     needed = {one.fit_section for one in on}
     return [one for name, one in sources().items() if name in needed and one.fit is not None]
+
+
+def external_settings(candidates: CandidatesSettings) -> ExternalSettings:
+    """Return the section of the candidates that others deliver: where their files lie."""
+    section = candidates.sections()[EXTERNAL]
+    assert isinstance(section, ExternalSettings)
+    return section
 
 
 def popularity_sources(candidates: CandidatesSettings) -> frozenset[str]:

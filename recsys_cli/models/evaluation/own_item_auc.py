@@ -1,30 +1,31 @@
-"""Check that LightFM's vectors belong to these users and items: they must rank a user's own items first."""
+"""Check that learnt vectors belong to these users and items: they must rank a user's own items first."""
 
 import numpy as np
 from scipy import sparse
 
-from recsys_cli.models.candidates.protocol import Pairs, UserChunk
-from recsys_cli.models.candidates.sources.lightfm_model import LightFMGenerator
+from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk
+from recsys_cli.models.candidates.registry import sources
 from recsys_cli.models.two_stage import BoundDay
 
 _USERS, _ITEMS = 512, 10  # size of the sample: users, and items per user
 
 
 def own_item_auc(day: BoundDay) -> float | None:
-    """Return the AUC of LightFM at ranking a user's own items above those of another user, a mean over users.
+    """Return the AUC of learnt vectors at ranking a user's own items above another user's, a mean over users.
 
     It is about 0.5 if vectors are random or in another order than their ids. The items to compare with are
-    another user's own, so that popularity alone does not help. Only LightFM has user vectors, learnt from the
-    user's items alone; the similarity sources leave an item out of its own score.
+    another user's own, so that popularity alone does not help. Only a source with user vectors, such as
+    LightFM, is asked: the similarity sources leave an item out of its own score.
 
-    Returns: None if LightFM is off, or fewer than two users have a history.
+    Returns: None if no such source is on, or fewer than two users have a history.
     """
-    lightfm = next((source for source in day.generators if isinstance(source, LightFMGenerator)), None)
+    learnt = {one.name for one in sources().values() if one.has_user_vectors}
+    source = next((one for one in day.generators if one.name in learnt), None)
     warm = np.flatnonzero(np.diff(day.history.indptr))
-    if lightfm is None or len(warm) < 2:
+    if source is None or len(warm) < 2:
         return None
     users = np.unique(warm[np.linspace(0, len(warm) - 1, min(len(warm), _USERS)).astype(int)])
-    auc = _auc(lightfm, users.astype(np.uint32), day.history.shape[1], *_compared_items(day.history, users))
+    auc = _auc(source, users.astype(np.uint32), day.history.shape[1], *_compared_items(day.history, users))
     return auc if np.isfinite(auc) else None
 
 
@@ -40,7 +41,7 @@ def _compared_items(
 
 
 def _auc(
-    source: LightFMGenerator, users: np.ndarray, size: int, own: list[np.ndarray], other: list[np.ndarray]
+    source: CandidateGenerator, users: np.ndarray, size: int, own: list[np.ndarray], other: list[np.ndarray]
 ) -> float:
     items = [side for pair in zip(own, other, strict=True) for side in pair]
     ends = np.concatenate([[0], np.cumsum([len(side) for side in items])])

@@ -6,7 +6,7 @@ from datetime import date
 
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables
 from recsys_cli.data_preparation.tables.external_candidates import external_files, read_external
-from recsys_cli.models.candidates.sources.external import EXTERNAL
+from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 
@@ -20,7 +20,7 @@ def read_inputs(workspace: Workspace, day: date, external_days: Sequence[date]) 
     Raises: InputError that lists all problems; SettingsError for a filter or `exclude` that does not parse.
     """
     settings = workspace.settings
-    external_files(EXTERNAL.section(settings.candidates), workspace.root, external_days)
+    external_files(external_settings(settings.candidates), workspace.root, external_days)
     tables = read_tables(settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude)
     return with_external(tables, workspace, external_days)
 
@@ -30,7 +30,7 @@ def with_external(tables: Tables, workspace: Workspace, days: Sequence[date]) ->
 
     Raises: InputError that lists all problems.
     """
-    external = EXTERNAL.section(workspace.settings.candidates)
+    external = external_settings(workspace.settings.candidates)
     if not external.is_on():
         return tables
     ids = tables.users[USER_ID], tables.items[ITEM_ID]

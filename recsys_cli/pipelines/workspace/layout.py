@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.definition import feature_plugins
-from recsys_cli.models.candidates.sources.external import EXTERNAL
+from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.utils.storage.hashing import sha256_of_json
 from recsys_cli.utils.storage.result_store import Results
 
@@ -77,7 +77,7 @@ class Workspace:
         for table in ("interactions", "users", "items"):
             del mapping[table]["path"]  # what the files hold counts, not where they lie
         features = settings.features.model_dump(mode="json")
-        external = EXTERNAL.section(settings.candidates)
+        external = external_settings(settings.candidates)
         columns = external.columns if external.is_on() else None
         shaping = [mapping, features, columns, settings.scoring.exclude, settings.timezone]
         on = settings.features.plugins()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recsys_cli.data_preparation.readers.local_files import source_files
 from recsys_cli.data_preparation.tables.external_candidates import external_files
-from recsys_cli.models.candidates.sources.external import EXTERNAL
+from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.storage.folders import may_be_made, same_file_system
@@ -95,7 +95,7 @@ class ScoringDay:
         root, data = self.workspace.root, self.workspace.settings.data
         tables = [table for table in (data.interactions, data.users, data.items) if table.path]
         files = [file for table in tables for file in source_files(table, root)]
-        external = external_files(EXTERNAL.section(self.workspace.settings.candidates), root, [self.date])
+        external = external_files(external_settings(self.workspace.settings.candidates), root, [self.date])
         files += [file for found in external.values() for file in found]
         states = [
             (os.path.relpath(file, root), file.stat().st_size, file.stat().st_mtime_ns) for file in files

@@ -111,6 +111,7 @@ LIGHTFM = SourceDefinition(
     summary="items whose learnt vector is near the user's; new users and items by their features",
     settings=LightFMSettings,
     bind=_bind,
+    has_user_vectors=True,
     fit=_fit,
     resume=_resume,
     store=_store,
