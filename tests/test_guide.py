@@ -141,9 +141,9 @@ def test_every_topic_has_a_page_and_the_readme_links_it() -> None:
 
 
 def test_every_command_exit_code_gate_and_source_has_its_line() -> None:
-    told = text_of("recsys_cli/guide/commands.md")
-    assert {path[0] for path in COMMANDS if path} <= set(re.findall(r"`recsys ([a-z]+)", told))
-    codes = re.findall(r"^\| ([\d, ]+) \|", told, re.MULTILINE)
+    output = text_of("recsys_cli/guide/commands.md")
+    assert {path[0] for path in COMMANDS if path} <= set(re.findall(r"`recsys ([a-z]+)", output))
+    codes = re.findall(r"^\| ([\d, ]+) \|", output, re.MULTILINE)
     assert {int(one) for code in codes for one in code.split(",")} == {int(code) for code in ExitCode}
     gates = {key for key in known_keys(settings_tree()) if key.startswith("gates.")}
     assert gates <= set(SPAN.findall(text_of("recsys_cli/guide/reliability.md")))

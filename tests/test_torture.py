@@ -15,11 +15,11 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What the harness tells of each family."""
+    """What the harness reports of each family."""
     result = tmp_path_factory.mktemp("torture") / "result.json"
     command = [sys.executable, "-m", "tests.torture", "--quick", "--result", str(result)]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    assert result.exists(), told.stderr
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert result.exists(), output.stderr
     return {row["name"]: row for row in json.loads(result.read_text())["rows"]}
 
 

@@ -80,8 +80,8 @@ def test_no_library_that_only_trains_is_loaded_each_day(workspace: Path, command
     """They only train."""
     args = ["-q", "-C", str(workspace), *command, "--date", "2026-03-02"]
     code = f"import sys; from recsys_cli.cli.app import main; assert main({args}) == 0; print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
-    loaded = set(told.splitlines()[-1].split())
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    loaded = set(shown.splitlines()[-1].split())
     without_work = {"catboost", "lightfm", "faiss", "optuna", "scipy.optimize"}
     assert {"polars", "dynaconf", "numba"} <= loaded and not without_work & loaded
 

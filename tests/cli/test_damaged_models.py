@@ -40,8 +40,8 @@ def model(workspace: Path) -> Path:
 
 
 def pointing_at(name: object) -> Damage:
-    told = {"schema_version": 1, "history": [name], "forced": []}
-    return lambda workspace: write_sealed_json(workspace / "models/promoted.json", told)
+    output = {"schema_version": 1, "history": [name], "forced": []}
+    return lambda workspace: write_sealed_json(workspace / "models/promoted.json", output)
 
 
 def removed(name: str) -> Damage:
@@ -119,7 +119,7 @@ UNUSABLE: dict[str, tuple[Damage, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("command", [("score",), ("explain", "u01")], ids=["score", "explain"])
 @pytest.mark.parametrize(("damage", "words"), UNUSABLE.values(), ids=UNUSABLE)
-def test_a_model_that_is_not_there_is_told(
+def test_a_model_that_is_not_there_is_reported(
     workspace: Path, refused: Refused, command: tuple[str, ...], damage: Damage, words: tuple[str, ...]
 ) -> None:
     damage(workspace)
@@ -159,8 +159,8 @@ def test_a_damaged_model_is_not_promoted(workspace: Path, refused: Refused, comm
     damaged = model(workspace)
     sound = shutil.copytree(damaged, workspace / "models/sound")
     history = [sound.name] if command == "promote" else [damaged.name, sound.name]
-    told = {"schema_version": 1, "history": history, "forced": []}
-    write_sealed_json(workspace / "models/promoted.json", told)
+    output = {"schema_version": 1, "history": history, "forced": []}
+    write_sealed_json(workspace / "models/promoted.json", output)
     with (damaged / name).open("ab") as file:
         file.write(b" 0")
     version = (damaged.name,) if command == "promote" else ()

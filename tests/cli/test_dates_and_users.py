@@ -132,10 +132,10 @@ def test_cold_users_alone_get_the_lists_that_they_get_among_all(
     capsys.readouterr()
 
     assert main([*command, "--json", "explain", "u58", "--date", DAY]) == ExitCode.OK
-    told = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     assert main([*command, "score", "--date", DAY, "--users", "u58,u59", "--force"]) == ExitCode.OK
 
     assert len(among_all) == 20
     assert pl.read_parquet(file).equals(among_all)
     own = among_all.filter(pl.col("user_id") == "u58")
-    assert [one["item_id"] for one in told["recommendations"]] == own["item_id"].to_list()
+    assert [one["item_id"] for one in output["recommendations"]] == own["item_id"].to_list()

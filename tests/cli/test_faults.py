@@ -450,11 +450,11 @@ def test_an_unknown_variable_is_refused(refused: Refused, monkeypatch: pytest.Mo
     assert "ranker.depht = 5 (RECSYS_RANKER__DEPHT): no such setting; did you mean ranker.depth?" in message
 
 
-def test_a_run_that_several_things_stop_tells_them_all(workspace: Path, refused: Callable[..., str]) -> None:
+def test_a_run_that_several_things_stop_shows_them_all(workspace: Path, refused: Callable[..., str]) -> None:
     (workspace / "data/items.parquet").unlink()
     (version,) = (workspace / "models").glob("2026-*")
     (version / "ranker.json").unlink()
-    told = refused(ExitCode.MODEL, "score", "--date", DAY, "--force")
-    assert "2 problems that stop the run" in told
-    assert f"1. {version / 'ranker.json'}: the model's file is missing" in told
-    assert f"2. {workspace / 'data/items.parquet'}: no such file" in told
+    output = refused(ExitCode.MODEL, "score", "--date", DAY, "--force")
+    assert "2 problems that stop the run" in output
+    assert f"1. {version / 'ranker.json'}: the model's file is missing" in output
+    assert f"2. {workspace / 'data/items.parquet'}: no such file" in output

@@ -71,7 +71,7 @@ def test_ids_come_back_exactly(
         assert (
             main(["-C", str(workspace), "explain", "--date", DAY, "--json", "--", str(user)]) == ExitCode.OK
         )
-        told = json.loads(capsys.readouterr().out)
+        output = json.loads(capsys.readouterr().out)
         own = published.filter(pl.col("user_id") == user).sort("rank")
-        assert told["user_id"] == user
-        assert [row["item_id"] for row in told["recommendations"]] == own["item_id"].to_list()
+        assert output["user_id"] == user
+        assert [row["item_id"] for row in output["recommendations"]] == own["item_id"].to_list()

@@ -19,7 +19,7 @@ SINCE = ("score", "--date", DAY, "--changed-since", BEFORE, "--json")
 
 
 @pytest.fixture
-def told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+def output(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
     """Run the program and return the object that it shows."""
 
     def run(*args: str) -> dict[str, Any]:
@@ -48,12 +48,12 @@ def with_events_between(workspace: Path) -> set[str]:
     return set(events.filter(day == BEFORE)["user_id"])
 
 
-def test_users_to_whom_nothing_happened_keep_their_lists(workspace: Path, told: Told) -> None:
-    told("score", "--date", DAY, "--json")
+def test_users_to_whom_nothing_happened_keep_their_lists(workspace: Path, output: Told) -> None:
+    output("score", "--date", DAY, "--json")
     full, before = lists(workspace, DAY), lists(workspace, BEFORE)
     changed = with_events_between(workspace)
     assert 5 < len(changed) < 55
-    facts = told(*ALL_MAY_DIFFER, *SINCE, "--force")
+    facts = output(*ALL_MAY_DIFFER, *SINCE, "--force")
     assert facts["changed_since"]["changed"] == facts["carried"]["ranked"] == len(changed)
     assert facts["carried"]["carried"] == 60 - len(changed) == facts["changed_since"]["sample"]["users"]
     is_changed = pl.col("user_id").is_in(changed)
@@ -66,13 +66,13 @@ def test_users_to_whom_nothing_happened_keep_their_lists(workspace: Path, told: 
     )
     assert facts["changed_since"]["sample"]["differing"] == round(differing / len(kept), 4)
     assert main(["-q", "-C", str(workspace), "verify", DAY]) == ExitCode.OK
-    assert told(*ALL_MAY_DIFFER, *SINCE)["already_complete"]
+    assert output(*ALL_MAY_DIFFER, *SINCE)["already_complete"]
 
 
-def test_too_many_stale_lists_force_a_full_run_of_the_same_bytes(workspace: Path, told: Told) -> None:
-    told("score", "--date", DAY, "--json")
+def test_too_many_stale_lists_force_a_full_run_of_the_same_bytes(workspace: Path, output: Told) -> None:
+    output("score", "--date", DAY, "--json")
     full = file(workspace)
-    facts = told(*SINCE, "--force")
+    facts = output(*SINCE, "--force")
     assert facts["changed_since"]["sample"]["differing"] > 0.01
     assert "reused lists differ from a full run's, more than scoring.max_stale_lists = 0.01" in (
         facts["changed_since"]["all_ranked_because"]
@@ -80,24 +80,24 @@ def test_too_many_stale_lists_force_a_full_run_of_the_same_bytes(workspace: Path
     assert "carried" not in facts and file(workspace) == full
 
 
-def test_features_and_items_that_changed_are_changes(workspace: Path, told: Told) -> None:
+def test_features_and_items_that_changed_are_changes(workspace: Path, output: Told) -> None:
     users = pl.read_parquet(workspace / "data/users.parquet")
     older = pl.when(pl.col("user_id") == "u59").then(pl.col("age") + 1).otherwise(pl.col("age"))  # a cold one
     users.with_columns(older).write_parquet(workspace / "data/users.parquet")
     before = lists(workspace, BEFORE)
     item = before["item_id"].mode().sort()[0]
     holders = set(before.filter(pl.col("item_id") == item)["user_id"])
-    facts = told(*ALL_MAY_DIFFER, "--set", f"scoring.exclude=item_id = {item}", *SINCE)
+    facts = output(*ALL_MAY_DIFFER, "--set", f"scoring.exclude=item_id = {item}", *SINCE)
     assert facts["changed_since"]["changed"] == len(with_events_between(workspace) | holders | {"u59"})
     assert item not in lists(workspace, DAY)["item_id"]
 
 
-def test_a_first_event_is_a_change_and_so_is_a_new_user(workspace: Path, told: Told) -> None:
+def test_a_first_event_is_a_change_and_so_is_a_new_user(workspace: Path, output: Told) -> None:
     events = pl.read_parquet(workspace / "data/interactions.parquet")
     late = events.filter(pl.col("timestamp").dt.date().cast(pl.String) == BEFORE)
     first = late.head(2).with_columns(pl.Series("user_id", ["u58", "zz-new"]))  # a cold one, and nobody yet
     pl.concat([events, first]).write_parquet(workspace / "data/interactions.parquet")
-    facts = told(*ALL_MAY_DIFFER, *SINCE)
+    facts = output(*ALL_MAY_DIFFER, *SINCE)
     assert facts["users"] == 61
     assert facts["changed_since"]["changed"] == len(with_events_between(workspace) | {"u58", "zz-new"})
 
@@ -105,58 +105,58 @@ def test_a_first_event_is_a_change_and_so_is_a_new_user(workspace: Path, told: T
 @pytest.mark.parametrize(
     "options", [("--top-k", "7"), ("--set", "scoring.shortlist=200")], ids=["top_k", "shortlist"]
 )
-def test_other_settings_rank_all_and_say_so(told: Told, options: tuple[str, ...]) -> None:
+def test_other_settings_rank_all_and_say_so(output: Told, options: tuple[str, ...]) -> None:
     name = "top_k" if "--top-k" in options else "shortlist"
     front, back = ((), options) if name == "top_k" else (options, ())
-    facts = told(*ALL_MAY_DIFFER, *front, *SINCE, *back)
+    facts = output(*ALL_MAY_DIFFER, *front, *SINCE, *back)
     assert facts["changed_since"]["all_ranked_because"] == f"the run of {BEFORE} had another {name}"
     assert "carried" not in facts
 
 
-def test_where_something_happened_to_all_all_are_ranked(workspace: Path, told: Told) -> None:
+def test_where_something_happened_to_all_all_are_ranked(workspace: Path, output: Told) -> None:
     users = pl.read_parquet(workspace / "data/users.parquet")
     users.with_columns(pl.col("age") + 1).write_parquet(workspace / "data/users.parquet")
-    facts = told(*SINCE)
+    facts = output(*SINCE)
     assert facts["changed_since"]["changed"] == facts["users"] == 60
     assert facts["changed_since"]["sample"] == {"users": 0, "differing": 0.0, "overlap": 1.0}
     here = lists(workspace, DAY)
-    told("score", "--date", DAY, "--force", "--json")
+    output("score", "--date", DAY, "--force", "--json")
     assert_frame_equal(lists(workspace, DAY), here)
 
 
-def test_another_model_ranks_all_and_says_so(workspace: Path, told: Told) -> None:
-    version = told("--set", "ranker.iterations=20", "train", "--date", BEFORE, "--json")["version"]
+def test_another_model_ranks_all_and_says_so(workspace: Path, output: Told) -> None:
+    version = output("--set", "ranker.iterations=20", "train", "--date", BEFORE, "--json")["version"]
     assert main(["-q", "-C", str(workspace), "models", "promote", version, "--force"]) == ExitCode.OK
-    facts = told(*ALL_MAY_DIFFER, *SINCE)
+    facts = output(*ALL_MAY_DIFFER, *SINCE)
     assert facts["changed_since"]["all_ranked_because"] == f"the run of {BEFORE} had another model_version"
     reused = file(workspace)
-    told("score", "--date", DAY, "--force", "--json")
+    output("score", "--date", DAY, "--force", "--json")
     assert file(workspace) == reused
 
 
-def test_features_that_are_gone_rank_all_and_say_so(workspace: Path, told: Told) -> None:
+def test_features_that_are_gone_rank_all_and_say_so(workspace: Path, output: Told) -> None:
     (workspace / f"features/date={BEFORE}/users.parquet").unlink()
-    facts = told(*ALL_MAY_DIFFER, *SINCE)
+    facts = output(*ALL_MAY_DIFFER, *SINCE)
     assert facts["changed_since"]["all_ranked_because"] == f"the features of {BEFORE} are gone"
 
 
 @pytest.mark.parametrize("span", [1, 7, 60])
 def test_the_bytes_do_not_depend_on_how_users_are_cut(
-    workspace: Path, told: Told, monkeypatch: pytest.MonkeyPatch, span: int
+    workspace: Path, output: Told, monkeypatch: pytest.MonkeyPatch, span: int
 ) -> None:
-    told(*ALL_MAY_DIFFER, *SINCE)
+    output(*ALL_MAY_DIFFER, *SINCE)
     whole = file(workspace)
     for module in (incremental, local_engine):
         monkeypatch.setattr(module, "SPAN", span)
-    told(*ALL_MAY_DIFFER, *SINCE, "--force")
+    output(*ALL_MAY_DIFFER, *SINCE, "--force")
     assert file(workspace) == whole
 
 
-def test_explain_says_of_a_kept_list_where_it_comes_from(workspace: Path, told: Told) -> None:
-    told(*ALL_MAY_DIFFER, *SINCE)
+def test_explain_says_of_a_kept_list_where_it_comes_from(workspace: Path, output: Told) -> None:
+    output(*ALL_MAY_DIFFER, *SINCE)
     kept = sorted(set(lists(workspace, DAY)["user_id"]) - with_events_between(workspace))
-    told_of = [json.dumps(told("explain", one, "--date", DAY, "--json")) for one in kept[:10]]
-    assert any(f"it may be the list of {BEFORE}: score --changed-since reused" in one for one in told_of)
+    explanations = [json.dumps(output("explain", one, "--date", DAY, "--json")) for one in kept[:10]]
+    assert any(f"it may be the list of {BEFORE}: score --changed-since reused" in one for one in explanations)
 
 
 @pytest.mark.parametrize(

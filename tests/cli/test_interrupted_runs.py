@@ -135,8 +135,8 @@ def test_a_stopped_score_leaves_the_old_lists_and_nothing_else(
     assert "Traceback" not in err
     assert finished(contents()) == before
     assert not staged(workspace)
-    told = [json.loads(file.read_text()) for file in (workspace / "runs").glob("*-score-*/run.json")]
-    assert [record["status"] for record in told] == ["failed"]
+    output = [json.loads(file.read_text()) for file in (workspace / "runs").glob("*-score-*/run.json")]
+    assert [record["status"] for record in output] == ["failed"]
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY]) == ExitCode.OK
 
 
@@ -197,7 +197,7 @@ def killed_behind_parts(workspace: Path, working: subprocess.Popen[str], count: 
     working.wait(timeout=PATIENCE)
 
 
-def told(workspace: Path) -> str:
+def output(workspace: Path) -> str:
     """Return what the latest scoring run has logged."""
     logs = (workspace / "runs").glob("*-score-*/log.jsonl")
     return max(logs, key=lambda path: path.stat().st_mtime_ns).read_text()
@@ -218,11 +218,11 @@ def test_a_killed_score_is_gone_on_with_and_gives_the_file_of_a_clean_run(
         lists.write_bytes(lists.read_bytes()[:-1] + b"?")
         kept = kept[:damaged]
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY]) == ExitCode.OK
-    assert (f"resuming after {sum(kept)} users" in told(workspace)) == bool(kept)
+    assert (f"resuming after {sum(kept)} users" in output(workspace)) == bool(kept)
     gone_on = file_of(workspace)
     assert not parts(workspace)
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY, "--force"]) == ExitCode.OK
-    assert "going on" not in told(workspace)
+    assert "going on" not in output(workspace)
     assert gone_on == file_of(workspace)
 
 
@@ -236,8 +236,8 @@ def test_chunks_of_any_size_give_the_same_file_and_the_same_example(workspace: P
         assert main(["-q", "-C", str(workspace), *asked]) == ExitCode.OK
         files.append(file_of(workspace))
     assert files[0] == files[1] == files[2]
-    told = json.loads((workspace / f"recommendations/date={DAY}/manifest.json").read_text())
-    assert told["example_user"].startswith("u")
+    output = json.loads((workspace / f"recommendations/date={DAY}/manifest.json").read_text())
+    assert output["example_user"].startswith("u")
 
 
 def test_lists_grow_among_the_published_ones_where_nothing_may_be_made_beside_them(
@@ -264,7 +264,7 @@ def test_lists_grow_among_the_published_ones_where_nothing_may_be_made_beside_th
 def test_other_work_is_not_gone_on_with(workspace: Path, working: subprocess.Popen[str]) -> None:
     killed_behind_parts(workspace, working, 2)
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY, "--top-k", "3"]) == ExitCode.OK
-    assert "are not reused, because these differ: top_k" in told(workspace)
+    assert "are not reused, because these differ: top_k" in output(workspace)
     lists = pl.read_parquet(workspace / f"recommendations/date={DAY}/recommendations.parquet")
     assert lists["rank"].max() == 3 and lists["user_id"].n_unique() == 40_060
 

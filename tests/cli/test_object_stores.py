@@ -102,10 +102,10 @@ def current(s3: S3, name: str) -> dict[str, Any]:
 
 def published(s3: S3) -> bytes:
     """Return the lists as a reader of the documented path gets them, checked to be whole."""
-    told = json.loads(s3.read(f"{LISTS}/{CURRENT}"))
-    held = s3.read(f"{LISTS}/{told['key']}/recommendations.parquet")
-    assert hashlib.sha256(held).hexdigest() == told["files"]["recommendations.parquet"]["sha256"]
-    assert set(told["files"]) == {"recommendations.parquet", "manifest.json", "_SUCCESS"}
+    output = json.loads(s3.read(f"{LISTS}/{CURRENT}"))
+    held = s3.read(f"{LISTS}/{output['key']}/recommendations.parquet")
+    assert hashlib.sha256(held).hexdigest() == output["files"]["recommendations.parquet"]["sha256"]
+    assert set(output["files"]) == {"recommendations.parquet", "manifest.json", "_SUCCESS"}
     return held
 
 
@@ -132,9 +132,9 @@ def test_another_machine_explains_verifies_and_goes_on(
     assert json.loads(capsys.readouterr().out)["already_complete"]
     assert run(other, "verify", DAY) == ExitCode.OK
     assert main(["-C", str(other), "explain", "u07", "--date", DAY, "--json"]) == ExitCode.OK
-    told = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     rows = pl.read_parquet(io.BytesIO(published(server))).filter(pl.col("user_id") == "u07")
-    assert [one["item_id"] for one in told["recommendations"]] == rows["item_id"].to_list()
+    assert [one["item_id"] for one in output["recommendations"]] == rows["item_id"].to_list()
     assert main(["-C", str(other), "models", "list", "--json"]) == ExitCode.OK
     assert [one["promoted"] for one in json.loads(capsys.readouterr().out)["models"]] == [True]
     assert {key: tag for key, tag in server.keys().items() if ".writable" not in key} == {
@@ -303,14 +303,14 @@ def test_a_full_disk_under_the_copies_is_called_by_its_name(
 ) -> None:
     shutil.rmtree(published_workspace / ".remote")
     arguments = [sys.executable, "-m", "recsys_cli", "-C", str(published_workspace), "score", "--date", DAY]
-    told = subprocess.run(
+    output = subprocess.run(
         ["sh", "-c", 'ulimit -f 8; trap "" XFSZ; exec "$@"', "sh", *arguments],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == ExitCode.OUTPUT, told.stderr
-    assert "File too large" in told.stderr and "credentials" not in told.stderr
+    assert output.returncode == ExitCode.OUTPUT, output.stderr
+    assert "File too large" in output.stderr and "credentials" not in output.stderr
 
 
 def test_a_store_that_refuses_is_told_with_its_uri_and_the_old_lists_stay(
@@ -330,8 +330,8 @@ def test_a_store_that_refuses_is_told_with_its_uri_and_the_old_lists_stay(
         ExitCode.INPUT,
         ExitCode.OUTPUT,
     )
-    told = capsys.readouterr().err
-    assert "Traceback" not in told and "s3://shop/" in told and SECRET not in told
+    output = capsys.readouterr().err
+    assert "Traceback" not in output and "s3://shop/" in output and SECRET not in output
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
     external = (
         "candidates.external.path=http://127.0.0.1:1/{date}.parquet",
@@ -339,8 +339,8 @@ def test_a_store_that_refuses_is_told_with_its_uri_and_the_old_lists_stay(
     )
     asked = [word for one in external for word in ("--set", one)]
     assert run(published_workspace, *asked, "features", "--date", DAY) == ExitCode.INPUT
-    told = capsys.readouterr().err  # a server that is away is no day without a delivery
-    assert "does not answer" in told and "there are no external candidates" not in told
+    output = capsys.readouterr().err  # a server that is away is no day without a delivery
+    assert "does not answer" in output and "there are no external candidates" not in output
     gone = ("--set", "output.recommendations=s3://no-such-bucket/lists")
     assert run(published_workspace, *gone, "score", "--date", DAY, "--force") == ExitCode.OUTPUT
     assert "where: s3://no-such-bucket/lists" in capsys.readouterr().err
@@ -442,5 +442,5 @@ def test_what_no_longer_counts_stays_a_day_and_then_goes(published_workspace: Pa
 def test_a_uri_that_cannot_be_used_is_refused_with_what_helps(
     refused: Callable[..., str], setting: str, code: ExitCode, words: str
 ) -> None:
-    told = refused(code, "--set", setting, "score", "--date", DAY, "--force")
-    assert words in " ".join(told.split()) and "geheim" not in told
+    output = refused(code, "--set", setting, "score", "--date", DAY, "--force")
+    assert words in " ".join(output.split()) and "geheim" not in output

@@ -27,8 +27,8 @@ def versions(workspace: Path) -> set[str]:
 
 
 def manifest_of(workspace: Path, version: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((workspace / "models" / version / "manifest.json").read_text())
-    return told
+    output: dict[str, Any] = json.loads((workspace / "models" / version / "manifest.json").read_text())
+    return output
 
 
 def run(workspace: Path, *args: str) -> int:
@@ -68,15 +68,15 @@ def test_a_version_that_loses_to_popularity_is_promoted_by_force_alone(
 
 def test_a_version_that_beats_popularity_is_promoted_without_force(workspace: Path) -> None:
     (version,) = versions(workspace)
-    told = pointer(workspace)
-    assert told["history"] == [version] and told["forced"] == []
+    output = pointer(workspace)
+    assert output["history"] == [version] and output["forced"] == []
     assert manifest_of(workspace, version)["exam"]["against_popularity"]["difference"] > 0
 
 
-def test_the_manifest_tells_how_the_model_did_and_of_what_it_is_made(workspace: Path) -> None:
+def test_the_manifest_shows_how_the_model_did_and_of_what_it_is_made(workspace: Path) -> None:
     (version,) = versions(workspace)
-    told = manifest_of(workspace, version)
-    holdout = told["exam"]
+    output = manifest_of(workspace, version)
+    holdout = output["exam"]
     assert holdout["first_day"] == "2026-02-23" and holdout["k"] == 10 and holdout["users"] > 20
     assert {"two stages", "blend", "lightfm", "popular_7d", "ease", "content"} <= set(holdout["models"])
     assert [one["metric"] for one in holdout["comparisons"]] == ["NDCG@10", "MAP@10"]
@@ -86,10 +86,10 @@ def test_the_manifest_tells_how_the_model_did_and_of_what_it_is_made(workspace: 
         measures["NDCG@10"] for name, measures in holdout["models"].items() if name.startswith("popular_")
     )
     assert holdout["against_popularity"]["difference"] == pytest.approx(difference)
-    assert set(told["feature_importance"]) == set(told["ranker"]["columns"])
-    assert sum(told["feature_importance"].values()) == pytest.approx(100, abs=0.5)
-    assert [one["first_day"] for one in told["label_windows"]] == ["2026-02-16", "2026-02-23"]
-    assert {"LightFM", "similarities", "features", "ranker", "holdout"} <= set(told["seconds"])
+    assert set(output["feature_importance"]) == set(output["ranker"]["columns"])
+    assert sum(output["feature_importance"].values()) == pytest.approx(100, abs=0.5)
+    assert [one["first_day"] for one in output["label_windows"]] == ["2026-02-16", "2026-02-23"]
+    assert {"LightFM", "similarities", "features", "ranker", "holdout"} <= set(output["seconds"])
 
 
 def published(workspace: Path) -> pl.DataFrame:

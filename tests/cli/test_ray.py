@@ -100,26 +100,26 @@ def test_a_run_whose_node_is_lost_ends_with_the_same_lists(crowded: Path, cluste
     with ranking(crowded, cluster, chunk_users=64) as run:
         wait_for_a_part(crowded, run)
         cluster.remove_node(lost, allow_graceful=False)
-        out, told = run.communicate()
-    assert run.returncode == ExitCode.OK, told
-    assert json.loads(out)["users"] == 20_060  # stdout is for data alone, whatever Ray tells of its nodes
+        out, output = run.communicate()
+    assert run.returncode == ExitCode.OK, output
+    assert json.loads(out)["users"] == 20_060  # stdout is for data alone, whatever Ray prints about its nodes
     assert lists(crowded) == here
 
 
 def test_a_cluster_that_is_away_is_told_and_the_old_lists_stay(refused: Callable[..., str]) -> None:
     away = ("score", "--date", DAY, "--force", "--engine", "ray", "--address", "127.0.0.1:1")
-    told = refused(ExitCode.USAGE, *away)
-    assert "no Ray cluster answers at 127.0.0.1:1" in told and "ray start --head" in told
+    output = refused(ExitCode.USAGE, *away)
+    assert "no Ray cluster answers at 127.0.0.1:1" in output and "ray start --head" in output
 
 
 def test_what_listens_and_is_no_cluster_is_told_soon(refused: Callable[..., str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_engine, "_SECONDS", 1)
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        told = refused(
+        output = refused(
             ExitCode.USAGE, "score", "--date", DAY, "--force", "--engine", "ray", "--address", address
         )
-    assert f"no Ray cluster answers at {address}: timed out" in told
+    assert f"no Ray cluster answers at {address}: timed out" in output
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_a_stopped_run_says_so_and_either_engine_goes_on(
     with ranking(crowded, cluster, chunk_users=64) as run:
         wait_for_a_part(crowded, run)
         run.send_signal(number)
-        out, told = run.communicate()
-    assert (run.returncode, out) == (code, ""), told
-    assert line in told and "SIGTERM received" not in told
+        out, output = run.communicate()
+    assert (run.returncode, out) == (code, ""), output
+    assert line in output and "SIGTERM received" not in output
     assert lists(crowded) == here
     assert score(crowded) == ExitCode.OK  # the local engine, behind the lists that the cluster has ranked
     assert lists(crowded) == here
@@ -165,9 +165,9 @@ def test_without_the_extra_the_engine_is_named_and_all_else_works(workspace: Pat
     )
     run = [sys.executable, "-c", blocked + "sys.exit(main(sys.argv[1:]))", "-C", str(workspace)]
     asked = ["score", "--date", DAY, "--force"]
-    told = subprocess.run([*run, *asked, "--engine", "ray"], capture_output=True, text=True, check=False)
-    assert told.returncode == ExitCode.USAGE and "pip install 'recsys-cli[ray]'" in told.stderr
+    output = subprocess.run([*run, *asked, "--engine", "ray"], capture_output=True, text=True, check=False)
+    assert output.returncode == ExitCode.USAGE and "pip install 'recsys-cli[ray]'" in output.stderr
     stored = ["--set", "output.models=s3://shop/models", *asked]
-    told = subprocess.run([*run, *stored], capture_output=True, text=True, check=False)
-    assert told.returncode == ExitCode.USAGE and "pip install 'recsys-cli[s3]'" in told.stderr
+    output = subprocess.run([*run, *stored], capture_output=True, text=True, check=False)
+    assert output.returncode == ExitCode.USAGE and "pip install 'recsys-cli[s3]'" in output.stderr
     assert subprocess.run([*run, *asked], capture_output=True, check=False).returncode == ExitCode.OK

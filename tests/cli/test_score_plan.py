@@ -1,4 +1,4 @@
-"""What a run will take, told before it; and chunks that fit the memory."""
+"""What a run will take, predicted before it; and chunks that fit the memory."""
 
 import json
 from collections.abc import Callable
@@ -33,9 +33,9 @@ def test_a_plan_publishes_nothing_and_the_run_that_follows_is_held_against_it(
     records = [
         json.loads(path.read_text())["plan"] for path in (workspace / "runs").glob("*-score-*/run.json")
     ]
-    (told,) = [plan for plan in records if "predicted_seconds" in plan]
-    assert told["predicted_seconds"] == plan["seconds"] and told["seconds"] > 0
-    assert told["predicted_peak_bytes"] == plan["peak_bytes"] and told["peak_bytes"] > 0
+    (output,) = [plan for plan in records if "predicted_seconds" in plan]
+    assert output["predicted_seconds"] == plan["seconds"] and output["seconds"] > 0
+    assert output["predicted_peak_bytes"] == plan["peak_bytes"] and output["peak_bytes"] > 0
 
 
 def test_a_plan_of_other_settings_is_not_compared(workspace: Path) -> None:

@@ -45,9 +45,9 @@ def test_a_secret_expression_is_in_no_error_and_no_record(workspace: Path, refus
     secret(workspace, "scoring", exclude=EXPRESSION)
     message = refused(ExitCode.USAGE, "score", "--date", DAY)
     assert 'the expression "********" cannot be used' in message
-    told = [message, *written(workspace)]
-    assert not any(EXPRESSION in text for text in told)
-    assert all("********" in text for text in told)
+    output = [message, *written(workspace)]
+    assert not any(EXPRESSION in text for text in output)
+    assert all("********" in text for text in output)
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
@@ -99,9 +99,9 @@ def test_a_model_keeps_no_secret_and_scores(workspace: Path) -> None:
     )
     assert main(["-q", "-C", str(workspace), "train", "--date", DAY]) in (ExitCode.OK, ExitCode.CHECK)
     (manifest,) = (workspace / "models").glob("*/manifest.json")
-    told = json.loads(manifest.read_text())
+    output = json.loads(manifest.read_text())
     assert "hunter2" not in manifest.read_text() and "buyer" not in manifest.read_text()
-    assert told["settings"]["ranker"]["score"] == "********" and told["ranker"]["score"] == "raw"
+    assert output["settings"]["ranker"]["score"] == "********" and output["ranker"]["score"] == "raw"
     promote = ("models", "promote", manifest.parent.name, "--force")
     assert main(["-q", "-C", str(workspace), *promote]) == ExitCode.OK
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY]) == ExitCode.OK

@@ -1,4 +1,4 @@
-"""What a training will take, told before it; nothing is left of the trial but its figures."""
+"""What a training will take, predicted before it; nothing is left of the trial but its figures."""
 
 import json
 import shutil
@@ -18,11 +18,11 @@ DAY = "2026-03-02"
 
 
 def planned(workspace: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
-    """Return what `train --plan` tells."""
+    """Return what `train --plan` prints."""
     capsys.readouterr()
     assert main(["-C", str(workspace), "--json", *options, "train", "--date", DAY, "--plan"]) == ExitCode.OK
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return told
+    output: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return output
 
 
 def records(workspace: Path) -> list[dict[str, Any]]:
@@ -51,13 +51,13 @@ def test_a_plan_leaves_no_model_and_the_training_that_follows_is_held_against_it
     assert model < plan["disk_bytes"] < 10 * model
     planned_run, trained = records(workspace)
     assert planned_run["plan"]["key"] == plan["key"]
-    told = trained["plan"]
-    assert told["predicted_seconds"] == plan["seconds"] and told["seconds"] > 0
-    assert told["predicted_peak_bytes"] == plan["peak_bytes"] and told["peak_bytes"] > 0
-    assert 0.5 < plan["peak_bytes"] / told["peak_bytes"] < 2
+    output = trained["plan"]
+    assert output["predicted_seconds"] == plan["seconds"] and output["seconds"] > 0
+    assert output["predicted_peak_bytes"] == plan["peak_bytes"] and output["peak_bytes"] > 0
+    assert 0.5 < plan["peak_bytes"] / output["peak_bytes"] < 2
 
 
-def test_an_earlier_model_tells_when_members_stop(
+def test_an_earlier_model_shows_when_members_stop(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (manifest,) = (workspace / "models").glob("*/manifest.json")

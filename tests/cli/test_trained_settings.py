@@ -15,7 +15,7 @@ TOLD = "candidates.content.num_candidates = 0 (the model's: 100), ranker.members
 
 
 @pytest.fixture
-def told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+def output(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     """Run a command that succeeds; return its stdout and the warnings on stderr."""
 
     def run(*args: str) -> tuple[str, list[str]]:
@@ -33,12 +33,12 @@ def manifest_of(workspace: Path, trained_through: str) -> dict[str, Any]:
     return manifest
 
 
-def test_a_warm_start_records_the_settings_that_it_uses_and_tells_the_others(
-    workspace: Path, told: Any
+def test_a_warm_start_records_the_settings_that_it_uses_and_shows_the_others(
+    workspace: Path, output: Any
 ) -> None:
     new_trees = ("--set", "ranker.depth=3", "--set", "warm_start.iterations=4")
 
-    _, warnings = told("train", "--warm-start", "--date", LATER, "--no-promote", *KEPT, *new_trees)
+    _, warnings = output("train", "--warm-start", "--date", LATER, "--no-promote", *KEPT, *new_trees)
 
     base, new = manifest_of(workspace, DAY), manifest_of(workspace, LATER)
     settings = new["settings"]
@@ -54,17 +54,17 @@ def test_a_warm_start_records_the_settings_that_it_uses_and_tells_the_others(
 
 
 @pytest.mark.parametrize("command", [("score", "--force"), ("score", "--plan"), ("score",)])
-def test_score_tells_of_settings_without_effect_once(told: Any, command: tuple[str, ...]) -> None:
-    _, warnings = told(*command, "--date", DAY, *KEPT, "--set", "scoring.chunk_users=20")
+def test_score_names_settings_without_effect_once(output: Any, command: tuple[str, ...]) -> None:
+    _, warnings = output(*command, "--date", DAY, *KEPT, "--set", "scoring.chunk_users=20")
     assert len(warnings) == 1
     assert f"these have no effect before a full `recsys train`: {TOLD}" in warnings[0]
 
 
-def test_settings_that_scoring_follows_bring_no_warning(told: Any) -> None:
+def test_settings_that_scoring_follows_bring_no_warning(output: Any) -> None:
     followed = ("scoring.index=ivf", "scoring.min_index_recall=0.01", "warm_start.iterations=9")
     options = [word for one in followed for word in ("--set", one)]
-    assert told("score", "--date", DAY, "--force", *options)[1] == []
-    assert told("explain", "u01", "--date", DAY, *KEPT)[1] == []
+    assert output("score", "--date", DAY, "--force", *options)[1] == []
+    assert output("explain", "u01", "--date", DAY, *KEPT)[1] == []
 
 
 def test_the_nightly_job_stays_silent_and_its_log_has_it(
@@ -76,7 +76,7 @@ def test_the_nightly_job_stays_silent_and_its_log_has_it(
     assert TOLD in log.read_text()
 
 
-def test_check_lists_it(told: Any) -> None:
-    out, _ = told("check", "--date", DAY, "--json", *KEPT)
+def test_check_lists_it(output: Any) -> None:
+    out, _ = output("check", "--date", DAY, "--json", *KEPT)
     (problem,) = json.loads(out)["problems"]
     assert problem["severity"] == "warning" and TOLD in problem["what"] and "recsys train" in problem["fix"]

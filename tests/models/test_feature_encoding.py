@@ -27,9 +27,11 @@ def test_each_row_sums_to_one_over_what_is_known() -> None:
 
 def test_numbers_fall_into_quantile_bins() -> None:
     encoder = fit_encoder(FRAME, ("age",), max_categories=10)
-    told = encoder.one_hot(FRAME)
-    assert told.shape == (4, encoder.size) and told.sum(axis=1).ravel().tolist() == [[1.0, 1.0, 0.0, 1.0]]
-    assert len({int(told[row].indices[0]) for row in (0, 1, 3)}) == 3
+    encoded = encoder.one_hot(FRAME)
+    assert encoded.shape == (4, encoder.size) and encoded.sum(axis=1).ravel().tolist() == [
+        [1.0, 1.0, 0.0, 1.0]
+    ]
+    assert len({int(encoded[row].indices[0]) for row in (0, 1, 3)}) == 3
 
 
 def test_unknown_values_count_as_missing() -> None:

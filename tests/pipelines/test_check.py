@@ -147,23 +147,23 @@ def test_faults_of_all_tables_are_told_at_once_errors_first(tmp_path: Path) -> N
     frames["users"] = frames["users"].with_columns(pl.col(USER_ID).replace(3, None)).drop("country")
     frames["items"] = frames["items"].with_columns(pl.lit("tea").alias(ITEM_ID))
 
-    told = found(workspace_of(frames, tmp_path))
+    output = found(workspace_of(frames, tmp_path))
 
-    assert [severity for severity, _ in told] == ["error", "error", "error", "warning"]
-    assert "column 'timestamp' is missing" in told[0][1]
-    assert "feature column 'country' is missing" in told[1][1]
-    assert "1 item_ids have more than one row: 'tea'" in told[2][1]
-    assert told[3] == NO_MODEL
+    assert [severity for severity, _ in output] == ["error", "error", "error", "warning"]
+    assert "column 'timestamp' is missing" in output[0][1]
+    assert "feature column 'country' is missing" in output[1][1]
+    assert "1 item_ids have more than one row: 'tea'" in output[2][1]
+    assert output[3] == NO_MODEL
 
 
 @pytest.mark.parametrize(
     ("limits", "severity"), [({}, "warning"), ({"max_age_days": 3, "stale_after_days": 4}, "error")]
 )
 def test_old_events_warn_then_refuse(limits: dict[str, int], severity: str, tmp_path: Path) -> None:
-    told = found(workspace_of(tables(), tmp_path, **limits), date(2010, 12, 1))
+    output = found(workspace_of(tables(), tmp_path, **limits), date(2010, 12, 1))
 
     what = "the newest event before 2010-12-01 is 5.6 days old, the limit is"
-    assert [one for one, text in told if text.startswith(what)] == [severity]
+    assert [one for one, text in output if text.startswith(what)] == [severity]
 
 
 def test_an_output_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
@@ -204,10 +204,10 @@ def trained(retail: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace
 
 
 def with_settings(workspace: Workspace, **changes: dict[str, Any]) -> Workspace:
-    told = workspace.settings.model_dump()
+    output = workspace.settings.model_dump()
     for section, values in changes.items():
-        told[section] |= values
-    return replace(workspace, settings=settings_tree().model_validate(told))
+        output[section] |= values
+    return replace(workspace, settings=settings_tree().model_validate(output))
 
 
 def model_problems(workspace: Workspace, day: date = DAY) -> list[Problem]:
@@ -285,12 +285,12 @@ def test_the_program_finds_real_data_fit_and_writes_nothing(
     done = recsys("check", "--date", "2010-11-26", "--json")
 
     assert done.returncode == ExitCode.OK, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["schema_version"], told["date"]) == (1, "2010-11-26")
+    output = json.loads(done.stdout)
+    assert (output["schema_version"], output["date"]) == (1, "2010-11-26")
     events = pl.read_parquet(retail / "interactions.parquet", columns=[USER_ID, ITEM_ID, TIMESTAMP])
     past = events.filter(pl.col(TIMESTAMP) < datetime(2010, 11, 26))
     repeated = f"{len(past) - past.n_unique():,} events repeat the user, item and timestamp of another event"
-    assert [(one["severity"], one["what"]) for one in told["problems"]] == [
+    assert [(one["severity"], one["what"]) for one in output["problems"]] == [
         ("warning", f"{repeated}; each counts"),
         NO_MODEL,
     ]

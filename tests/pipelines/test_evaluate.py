@@ -119,7 +119,7 @@ def test_nothing_from_the_day_on_is_there_to_learn_from(tmp_path: Path) -> None:
     assert one.items[ITEM_ID].to_list() == other.items[ITEM_ID].to_list() == ["jam", "tea"]
 
 
-def test_a_window_with_less_data_than_days_is_told(tmp_path: Path) -> None:
+def test_a_window_with_less_data_than_days_is_reported(tmp_path: Path) -> None:
     events = events_of(*BEFORE, ("bob", "tea", "2010-11-28 10:00"))
 
     assert holdout_of(events, tmp_path).covered_days == 3
@@ -193,18 +193,18 @@ def test_the_program_compares_and_publishes_nothing(
 
     assert done.returncode == 0, done.stderr
     assert "the interactions cover 14 of the 20 days" in done.stderr
-    told = json.loads(done.stdout)
-    assert told["schema_version"] == 2
-    assert (told["date"], told["days"], told["covered_days"], told["k"]) == ("2010-11-26", 20, 14, 5)
-    sources = set(told["budget"]["by_source"])
+    output = json.loads(done.stdout)
+    assert output["schema_version"] == 2
+    assert (output["date"], output["days"], output["covered_days"], output["k"]) == ("2010-11-26", 20, 14, 5)
+    sources = set(output["budget"]["by_source"])
     assert {"lightfm", "bm25", "ease_recent", "popular_7d"} <= sources
-    assert set(told["models"]) == sources | {"blend", "two stages"}
-    best = max(measures["NDCG@5"] for name, measures in told["models"].items() if name != "two stages")
-    compared = {one["metric"]: one for one in told["comparisons"]}[f"{NDCG}@5"]
-    assert compared["difference"] == pytest.approx(told["models"]["two stages"]["NDCG@5"] - best)
+    assert set(output["models"]) == sources | {"blend", "two stages"}
+    best = max(measures["NDCG@5"] for name, measures in output["models"].items() if name != "two stages")
+    compared = {one["metric"]: one for one in output["comparisons"]}[f"{NDCG}@5"]
+    assert compared["difference"] == pytest.approx(output["models"]["two stages"]["NDCG@5"] - best)
     assert compared["low"] <= compared["difference"] <= compared["high"]
-    recalls = [one["recall"] for one in told["budget"]["by_source"].values()]
-    assert 0 < max(recalls) <= told["budget"]["candidate_recall"] <= 1
+    recalls = [one["recall"] for one in output["budget"]["by_source"].values()]
+    assert 0 < max(recalls) <= output["budget"]["candidate_recall"] <= 1
     assert {path.name for path in tmp_path.iterdir()} == {"events.parquet", "settings", "runs", "models"}
     assert [path.name for path in (tmp_path / "models").iterdir()] == [".fits"]
 

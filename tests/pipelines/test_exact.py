@@ -59,14 +59,14 @@ def proposed_by_looking_at_every_item(day: BoundDay) -> set[tuple[int, int]]:
     viewed = day.history.toarray() > 0
     pairs: set[tuple[int, int]] = set()
     for generator in day.generators:
-        told = generator.score(day.chunk(np.arange(users, dtype=np.uint32)))
-        scores = told.of_pairs(everything).reshape(users, items).astype(np.float64)
+        proposed = generator.score(day.chunk(np.arange(users, dtype=np.uint32)))
+        scores = proposed.of_pairs(everything).reshape(users, items).astype(np.float64)
         scores[viewed | np.isnan(scores)] = -np.inf
         if generator.name.startswith("popular"):
             continue  # ties by all events: their own test has them
         if generator.name != "lightfm":
             scores[scores <= 0] = -np.inf
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : told.lists.shape[1]]
+        order = np.argsort(-scores, axis=1, kind="stable")[:, : proposed.lists.shape[1]]
         pairs |= {(u, int(i)) for u in range(users) for i in order[u] if np.isfinite(scores[u, i])}
     return pairs
 
@@ -74,13 +74,13 @@ def proposed_by_looking_at_every_item(day: BoundDay) -> set[tuple[int, int]]:
 def off_the_shortlist(root: Path, user_id: str, published: pl.DataFrame) -> int:
     """Compare a user's explanation with the published list; return how many candidates have no score."""
     loaded = load_settings(root, None, (), settings_tree())
-    told = explain_user(Workspace(loaded.workspace, loaded.settings), user_id, DAY)
+    explanation = explain_user(Workspace(loaded.workspace, loaded.settings), user_id, DAY)
     own = published.filter(pl.col("user_id").cast(pl.String) == user_id)
-    first = told.candidates[:K]
+    first = explanation.candidates[:K]
     assert [row["item_id"] for row in first] == own["item_id"].to_list()
     assert [row["score"] for row in first] == own["score"].to_list()
-    assert [row["rank"] for row in told.candidates] == list(range(1, len(told.candidates) + 1))
-    scored = [row["score"] is not None for row in told.candidates]
+    assert [row["rank"] for row in explanation.candidates] == list(range(1, len(explanation.candidates) + 1))
+    scored = [row["score"] is not None for row in explanation.candidates]
     assert scored == sorted(scored, reverse=True) and sum(scored) == min(SHORTLIST, len(scored))
     return len(scored) - sum(scored)
 

@@ -114,8 +114,8 @@ def published(root: Path) -> Path:
 
 
 def manifest(root: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(published(root).with_name("manifest.json").read_text())
-    return told
+    output: dict[str, Any] = json.loads(published(root).with_name("manifest.json").read_text())
+    return output
 
 
 def opened(root: Path) -> Workspace:
@@ -128,7 +128,7 @@ def test_the_source_is_named_counted_and_explained(scored: Path, capsys: pytest.
     assert len(named) and manifest(scored)["share_by_source"]["external"] == round(len(named) / len(lists), 4)
     assert set(named["user_id"]) <= {f"u{one:02}" for one in range(0, USERS, 2)}
     assert main(["-C", str(scored), "--json", "explain", "u00", "--date", str(DAY)]) == 0
-    told = [
+    output = [
         (one["sources"]["external"]["rank"], one["sources"]["external"]["score"], one["item_id"])
         for one in json.loads(capsys.readouterr().out)["candidates"]
         if one["sources"]["external"]["rank"]
@@ -142,9 +142,9 @@ def test_the_source_is_named_counted_and_explained(scored: Path, capsys: pytest.
         .sort("likes", descending=True)
         .head(WANTED)
     )
-    assert [item for _, _, item in sorted(told)] == allowed["item_id"].to_list()
-    assert [rank for rank, _, _ in sorted(told)] == list(range(1, len(allowed) + 1))
-    assert [score for _, score, _ in sorted(told)] == pytest.approx(allowed["likes"].to_list(), rel=1e-6)
+    assert [item for _, _, item in sorted(output)] == allowed["item_id"].to_list()
+    assert [rank for rank, _, _ in sorted(output)] == list(range(1, len(allowed) + 1))
+    assert [score for _, score, _ in sorted(output)] == pytest.approx(allowed["likes"].to_list(), rel=1e-6)
 
 
 def test_every_day_without_a_delivery_is_listed(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -288,12 +288,12 @@ def test_unknown_ids_are_dropped_and_counted(workspace: Path, capsys: pytest.Cap
     more = pl.DataFrame({"customer": ["U00", "u00"], "item_id": [100, 9_999], "likes": [5.0, 6.0]})
     deliver(workspace, DAY, pl.concat([proposals(np.random.default_rng(1)), more]))
     assert main(["-C", str(workspace), "score", "--date", str(DAY)]) == 0
-    told = f"2 of 1,202 external candidates of {DAY} are dropped: 1 users and 1 items in them are unknown"
-    assert told in capsys.readouterr().err.replace("\n", " ")
+    output = f"2 of 1,202 external candidates of {DAY} are dropped: 1 users and 1 items in them are unknown"
+    assert output in capsys.readouterr().err.replace("\n", " ")
     assert 9_999 not in pl.read_parquet(published(workspace))["item_id"].to_list()
 
 
-def test_check_tells_what_the_day_and_a_training_would_lack(
+def test_check_shows_what_the_day_and_a_training_would_lack(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def problems(status: int) -> list[tuple[str, str]]:

@@ -55,8 +55,8 @@ def published(workspace: Path) -> Path:
 
 
 def manifest(workspace: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(published(workspace).with_name("manifest.json").read_text())
-    return told
+    output: dict[str, Any] = json.loads(published(workspace).with_name("manifest.json").read_text())
+    return output
 
 
 def events_before(workspace: Path) -> pl.DataFrame:
@@ -83,8 +83,8 @@ def test_every_user_has_ten_ranked_new_items(scored: Path) -> None:
     assert lists.join(seen, on=["user_id", "item_id"]).is_empty()
     popular = [f"popular_{one}" for one in ("7d", "14d", "30d", "segment")]
     similar = [f"{one}{kind}" for one in ("bm25", "cosine", "ease") for kind in ("", "_recent")]
-    told = set(lists["sources"].str.split(",").explode())
-    assert told <= {"lightfm", "content", *popular, *similar} and len(told) > 6
+    output = set(lists["sources"].str.split(",").explode())
+    assert output <= {"lightfm", "content", *popular, *similar} and len(output) > 6
     assert lists.equals(lists.sort("user_id", "rank"))
 
 
@@ -154,10 +154,10 @@ def test_a_complete_day_is_left_alone(workspace: Path) -> None:
 
 def test_the_file_names_the_model_and_the_manifest_its_hash(scored: Path) -> None:
     metadata = pq.read_schema(published(scored)).metadata
-    told = manifest(scored)
-    assert metadata[b"recsys.model_version"].decode() == told["model_version"]
+    output = manifest(scored)
+    assert metadata[b"recsys.model_version"].decode() == output["model_version"]
     assert metadata[b"recsys.date"].decode() == DAY
-    assert (scored / "models" / told["model_version"] / "manifest.json").is_file()
+    assert (scored / "models" / output["model_version"] / "manifest.json").is_file()
     assert published(scored).with_name("_SUCCESS").exists()
 
 
@@ -219,13 +219,13 @@ def test_explain_repeats_the_published_lists(scored: Path, capsys: pytest.Captur
     lists = pl.read_parquet(published(scored))
     for user_id in lists["user_id"].unique().sort().sample(20, seed=4).to_list():
         assert main(["-C", str(scored), "explain", str(user_id), "--date", DAY, "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
+        output = json.loads(capsys.readouterr().out)
         own = lists.filter(pl.col("user_id") == user_id)
-        assert told["run_id"] == manifest(scored)["run_id"] and told["user_id"] == user_id
-        assert [row["item_id"] for row in told["recommendations"]] == own["item_id"].to_list()
-        assert [row["score"] for row in told["recommendations"]] == own["score"].to_list()
-        assert [",".join(row["sources"]) for row in told["recommendations"]] == own["sources"].to_list()
-        for row in told["recommendations"]:
+        assert output["run_id"] == manifest(scored)["run_id"] and output["user_id"] == user_id
+        assert [row["item_id"] for row in output["recommendations"]] == own["item_id"].to_list()
+        assert [row["score"] for row in output["recommendations"]] == own["score"].to_list()
+        assert [",".join(row["sources"]) for row in output["recommendations"]] == own["sources"].to_list()
+        for row in output["recommendations"]:
             total = row["base_value"] + sum(row["contributions"].values())
             assert total == pytest.approx(row["raw_score"], abs=1e-5)
 

@@ -24,9 +24,9 @@ def test_two_stages_beat_every_single_source_and_their_blend(
     done = recsys("evaluate", "--date", "2010-11-26", "--json", *options)
 
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["users"] == 643
-    ours = told["models"]["two stages"]["NDCG@10"]
-    others = [measures["NDCG@10"] for name, measures in told["models"].items() if name != "two stages"]
+    output = json.loads(done.stdout)
+    assert output["users"] == 643
+    ours = output["models"]["two stages"]["NDCG@10"]
+    others = [measures["NDCG@10"] for name, measures in output["models"].items() if name != "two stages"]
     assert len(others) > 10 and ours > 1.2 * max(others)
-    assert all(one["low"] > 0 for one in told["comparisons"])
+    assert all(one["low"] > 0 for one in output["comparisons"])

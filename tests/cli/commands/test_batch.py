@@ -61,9 +61,9 @@ def test_a_night_that_is_complete_is_left_alone(workspace: Path, recsys: Run) ->
 
 
 def test_the_result_is_one_json_object(workspace: Path, recsys: Run) -> None:
-    told = json.loads(recsys("-C", workspace, "batch", "--date", DAY, "--json").stdout)
-    assert (told["date"], told["users"], told["path"]) == (DAY, 60, str(published(workspace)))
-    assert told["features"]["users"] == 60 and told["features"]["reused"]
+    output = json.loads(recsys("-C", workspace, "batch", "--date", DAY, "--json").stdout)
+    assert (output["date"], output["users"], output["path"]) == (DAY, 60, str(published(workspace)))
+    assert output["features"]["users"] == 60 and output["features"]["reused"]
 
 
 def test_every_problem_of_the_inputs_and_the_model_is_named_before_anything_is_written(

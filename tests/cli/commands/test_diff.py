@@ -44,8 +44,8 @@ def test_three_pairs_by_hand() -> None:
     """Of two lists of two places that swap their items X is 0, 2: .1 / .9 * 2 / 2 * .81 + .81 = .9."""
     a: Lists = {"same": [1, 2], "swap": [1, 2], "other": [1, 2], "half": [1, 2]}
     b: Lists = {"same": [1, 2], "swap": [2, 1], "other": [3, 4], "half": [1, 3]}
-    told = {row["user_id"]: row for row in compared_lists(frame(a), frame(b)).to_dicts()}
-    assert {user: row["overlap"] for user, row in told.items()} == {
+    output = {row["user_id"]: row for row in compared_lists(frame(a), frame(b)).to_dicts()}
+    assert {user: row["overlap"] for user, row in output.items()} == {
         "same": 1,
         "swap": 1,
         "other": 0,
@@ -53,7 +53,7 @@ def test_three_pairs_by_hand() -> None:
     }
     # "half" has X = 1, 1: .1 / .9 * (.9 + .81 / 2) + .81 / 2.
     expected = {"same": 1.0, "swap": 0.9, "other": 0.0, "half": 0.1 / 0.9 * 1.305 + 0.405}
-    assert {user: row["rbo"] for user, row in told.items()} == pytest.approx(expected)
+    assert {user: row["rbo"] for user, row in output.items()} == pytest.approx(expected)
 
 
 @given(
@@ -61,9 +61,9 @@ def test_three_pairs_by_hand() -> None:
     st.lists(st.integers(0, 12), min_size=1, unique=True),
 )
 def test_rank_biased_overlap_is_that_of_the_definition(one: list[int], other: list[int]) -> None:
-    told = compared_lists(frame({"u": one}), frame({"u": other})).row(0, named=True)
-    assert told["rbo"] == pytest.approx(by_definition(one, other))
-    assert told["overlap"] == len(set(one) & set(other)) / max(len(one), len(other))
+    output = compared_lists(frame({"u": one}), frame({"u": other})).row(0, named=True)
+    assert output["rbo"] == pytest.approx(by_definition(one, other))
+    assert output["overlap"] == len(set(one) & set(other)) / max(len(one), len(other))
 
 
 @settings(max_examples=30)
@@ -78,17 +78,17 @@ def test_ranges_of_users_change_no_figure(a: Lists, b: Lists, users: int) -> Non
         for file, lists in zip(files, (a, b), strict=True):
             frame(lists).write_parquet(file)
         patch.setattr("recsys_cli.pipelines.publication.comparison._USERS", users)
-        told = changes_between(*files, 3)
+        output = changes_between(*files, 3)
     both = a.keys() & b.keys()
-    assert (told.users, told.only_a, told.only_b) == (len(both), len(a) - len(both), len(b) - len(both))
-    assert told.unchanged == sum(a[user] == b[user] for user in both)
+    assert (output.users, output.only_a, output.only_b) == (len(both), len(a) - len(both), len(b) - len(both))
+    assert output.unchanged == sum(a[user] == b[user] for user in both)
     if both:
         overlaps = [len(set(a[u]) & set(b[u])) / max(len(a[u]), len(b[u])) for u in both]
-        assert told.mean("overlap") == pytest.approx(sum(overlaps) / len(both))
-        assert told.mean("rbo") == pytest.approx(sum(by_definition(a[u], b[u]) for u in both) / len(both))
+        assert output.mean("overlap") == pytest.approx(sum(overlaps) / len(both))
+        assert output.mean("rbo") == pytest.approx(sum(by_definition(a[u], b[u]) for u in both) / len(both))
     counts = {
         row["item_id"]: (row["a"], row["b"])
-        for row in (told.items.to_dicts() if told.items is not None else [])
+        for row in (output.items.to_dicts() if output.items is not None else [])
     }
     assert counts == {
         item: tuple(sum(item in items for items in lists.values()) for lists in (a, b))
@@ -96,14 +96,14 @@ def test_ranges_of_users_change_no_figure(a: Lists, b: Lists, users: int) -> Non
     }
 
 
-def told(workspace: Path, capsys: pytest.CaptureFixture[str], *what: str) -> dict[str, Any]:
+def output(workspace: Path, capsys: pytest.CaptureFixture[str], *what: str) -> dict[str, Any]:
     capsys.readouterr()
     assert main(["-C", str(workspace), "--json", "diff", *what]) == ExitCode.OK
     return dict(json.loads(capsys.readouterr().out))
 
 
 def test_a_run_differs_in_nothing_from_itself(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    same = told(workspace, capsys, DAY, DAY)
+    same = output(workspace, capsys, DAY, DAY)
     assert (same["users"], same["unchanged"], same["only_a"], same["only_b"]) == (60, 60, 0, 0)
     assert not (same["won"] or same["lost"] or same["most_changed"] or same["causes"] or same["settings"])
     assert same["overlap"]["mean"] == same["rbo"]["mean"] == 1.0
@@ -115,7 +115,7 @@ def test_the_setting_that_was_changed_is_named(workspace: Path, capsys: pytest.C
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY, "--force"]) == ExitCode.OK
     rule = "scoring.exclude=price > 25"
     assert main(["-q", "-C", str(workspace), "--set", rule, "score", "--date", NEXT]) == ExitCode.OK
-    found = told(workspace, capsys, DAY, NEXT)
+    found = output(workspace, capsys, DAY, NEXT)
     assert found["settings"] == {"scoring.exclude": ["", "price > 25"]}
     assert found["causes"]["date"] == [DAY, NEXT] and "features_content_hash" in found["causes"]
     prices = dict(pl.read_parquet(workspace / "data/items.parquet")["item_id", "price"].iter_rows())
@@ -145,22 +145,22 @@ def test_a_run_whose_lists_are_gone_is_not_compared(
         manifest = workspace / f"recommendations/date={DAY}/manifest.json"
         runs.append(json.loads(manifest.read_text())["run_id"])
     assert f"those of {DAY} are of run {runs[1]}" in refused(ExitCode.USAGE, "diff", runs[0], DAY)
-    assert told(workspace, capsys, runs[1], DAY)["unchanged"] == 60
+    assert output(workspace, capsys, runs[1], DAY)["unchanged"] == 60
     failing = ("-q", "-C", str(workspace), "--set", "gates.min_users=61", "score", "--date", NEXT)
     assert main(failing) == ExitCode.CHECK
     (rejected,) = (workspace / "runs").glob("*/rejected.parquet")
     message = refused(ExitCode.USAGE, "diff", rejected.parent.name, DAY)
     assert "this run has published nothing" in message and f"fix: look at {rejected}" in message
-    found = told(workspace, capsys, str(rejected), DAY)
+    found = output(workspace, capsys, str(rejected), DAY)
     assert found["without_settings"] == [] and "gates.min_users" not in found["settings"]
     shutil.rmtree(workspace / "runs")
-    assert told(workspace, capsys, DAY, str(workspace / "data/../recommendations/date=2026-03-02"))[
+    assert output(workspace, capsys, DAY, str(workspace / "data/../recommendations/date=2026-03-02"))[
         "without_settings"
     ]
 
 
 def test_another_choice_of_users_is_a_cause(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-q", "-C", str(workspace), "score", "--date", NEXT, "--users", "u01,u02"]) == ExitCode.OK
-    assert told(workspace, capsys, DAY, NEXT)["causes"]["all_users"] == [True, False]
+    assert output(workspace, capsys, DAY, NEXT)["causes"]["all_users"] == [True, False]
     assert main(["-C", str(workspace), "explain", "u03", "--date", NEXT]) == ExitCode.OK
     assert "was over chosen users, not this one: the list is as of now" in capsys.readouterr().err

@@ -18,20 +18,20 @@ def findings(
 ) -> dict[tuple[str, str], dict[str, str]]:
     capsys.readouterr()
     assert main(["-C", str(workspace), *options, "doctor", "--json"]) == ExitCode.OK
-    told = json.loads(capsys.readouterr().out)["findings"]
-    return {(one["area"], one["what"]): one for one in told}
+    output = json.loads(capsys.readouterr().out)["findings"]
+    return {(one["area"], one["what"]): one for one in output}
 
 
 def test_a_sound_workspace_has_no_problem(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*")}
-    told = findings(workspace, capsys, "--set", "runtime.threads=1")
-    assert not [one for one in told.values() if one["problem"]]
+    output = findings(workspace, capsys, "--set", "runtime.threads=1")
+    assert not [one for one in output.values() if one["problem"]]
     size = (workspace / "data/interactions.parquet").stat().st_size / 1e6
-    assert told["inputs", "interactions"]["value"] == f"data/interactions.parquet: 1 files, {size:,.1f} MB"
+    assert output["inputs", "interactions"]["value"] == f"data/interactions.parquet: 1 files, {size:,.1f} MB"
     (version,) = [folder.name for folder in (workspace / "models").glob("2026-*")]
-    assert told["model", "promoted"]["value"] == version
+    assert output["model", "promoted"]["value"] == version
     cores = len(os.sched_getaffinity(0))
-    assert told["machine", "cores"]["value"] == f"{cores}, runtime.threads gives 1"
+    assert output["machine", "cores"]["value"] == f"{cores}, runtime.threads gives 1"
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*")} == before
     assert main(["-C", str(workspace), "doctor"]) == ExitCode.OK
     out, err = capsys.readouterr()
@@ -43,15 +43,15 @@ def test_the_program_gives_blas_one_thread(workspace: Path, given: dict[str, str
     """How many share a sum decides its last digits, and those without work keep a core busy."""
     command = [sys.executable, "-m", "recsys_cli", "-C", str(workspace), "doctor", "--json"]
     bare = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-    told = subprocess.run(command, env=bare | given, capture_output=True, check=True).stdout
-    (blas,) = [one["value"] for one in json.loads(told)["findings"] if one["what"] == "blas"]
+    output = subprocess.run(command, env=bare | given, capture_output=True, check=True).stdout
+    (blas,) = [one["value"] for one in json.loads(output)["findings"] if one["what"] == "blas"]
     assert "openblas" in blas and set(re.findall(r"(\d+) threads", blas)) == {"1"}
 
 
-def test_what_is_wrong_is_told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_wrong_is_reported(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (workspace / "data/users.parquet").unlink()
     (workspace / "models/promoted.json").unlink()
     (workspace / "blocked").write_text("")
-    told = findings(workspace, capsys, "--set", "output.runs=blocked")
-    wrong = {place for place, one in told.items() if one["problem"]}
+    output = findings(workspace, capsys, "--set", "output.runs=blocked")
+    wrong = {place for place, one in output.items() if one["problem"]}
     assert wrong == {("inputs", "users"), ("model", "promoted"), ("output", "runs")}

@@ -16,14 +16,14 @@ Evaluate = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def evaluate(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Evaluate:
-    """Run evaluate with lists of 5 for windows of a week; return what it tells."""
+    """Run evaluate with lists of 5 for windows of a week; return what it prints."""
 
     def run(*args: str) -> dict[str, Any]:
         capsys.readouterr()
         command = ["-C", str(workspace), "evaluate", "--days", "7", "--k", "5", "--json", *args]
         assert main(command) == ExitCode.OK
-        told: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return told
+        output: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return output
 
     return run
 
@@ -45,22 +45,24 @@ def test_cuts_pool_the_users_of_consecutive_windows(evaluate: Evaluate) -> None:
 
 def test_without_leaves_out_sources_and_groups_of_features(evaluate: Evaluate) -> None:
     whole = evaluate("--date", "2026-02-23")
-    told = evaluate("--date", "2026-02-23", "--without", "item_knn", "--without", "norms")
+    output = evaluate("--date", "2026-02-23", "--without", "item_knn", "--without", "norms")
 
     gone = {"bm25", "bm25_recent", "cosine", "cosine_recent"}
-    assert told["without"] == ["item_knn", "norms"] and whole["without"] == []
-    assert set(whole["models"]) - set(told["models"]) == gone
-    assert set(whole["budget"]["by_source"]) - set(told["budget"]["by_source"]) == gone
-    assert told["models"]["ease"] == pytest.approx(whole["models"]["ease"])
-    assert told["models"]["two stages"] != whole["models"]["two stages"]
+    assert output["without"] == ["item_knn", "norms"] and whole["without"] == []
+    assert set(whole["models"]) - set(output["models"]) == gone
+    assert set(whole["budget"]["by_source"]) - set(output["budget"]["by_source"]) == gone
+    assert output["models"]["ease"] == pytest.approx(whole["models"]["ease"])
+    assert output["models"]["two stages"] != whole["models"]["two stages"]
 
 
 def test_a_group_left_out_changes_the_two_stages_alone(evaluate: Evaluate) -> None:
     whole = evaluate("--date", "2026-02-23")
-    told = evaluate("--date", "2026-02-23", "--without", "affinity")
+    output = evaluate("--date", "2026-02-23", "--without", "affinity")
 
     differing = {
-        name for name, measures in whole["models"].items() if told["models"][name] != pytest.approx(measures)
+        name
+        for name, measures in whole["models"].items()
+        if output["models"][name] != pytest.approx(measures)
     }
     assert differing == {"two stages"}
 
@@ -69,10 +71,12 @@ def test_every_source_that_is_printed_can_be_left_out(evaluate: Evaluate) -> Non
     names = set(evaluate("--date", "2026-02-23")["budget"]["by_source"])
     left = ["bm25_recent", "cosine", "ease", "popular_7d", "popular_segment"]
 
-    told = evaluate("--date", "2026-02-23", "--without", ", ".join(left[:3]), "--without", ",".join(left[3:]))
+    output = evaluate(
+        "--date", "2026-02-23", "--without", ", ".join(left[:3]), "--without", ",".join(left[3:])
+    )
 
-    assert told["without"] == left and set(left) < names
-    assert set(told["budget"]["by_source"]) == names - set(left)
+    assert output["without"] == left and set(left) < names
+    assert set(output["budget"]["by_source"]) == names - set(left)
     rest = ",".join(sorted(names - {"lightfm"}))
     assert set(evaluate("--date", "2026-02-23", "--without", rest)["budget"]["by_source"]) == {"lightfm"}
 

@@ -69,9 +69,9 @@ def test_every_list_is_that_of_the_file_and_its_score_the_sum_of_its_parts(
     lists = lists_of(workspace)
     for user in ["u00", "u17", "u31", "u58"]:
         own = lists.filter(pl.col("user_id") == user)
-        told = explained(workspace, capsys, user, "--date", DAY)
-        rows = told["recommendations"]
-        assert told["differences"] == [] and told["published"] == own.drop("user_id").to_dicts()
+        output = explained(workspace, capsys, user, "--date", DAY)
+        rows = output["recommendations"]
+        assert output["differences"] == [] and output["published"] == own.drop("user_id").to_dicts()
         assert [row["item_id"] for row in rows] == own["item_id"].to_list()
         assert [row["score"] for row in rows] == pytest.approx(own["score"].to_list(), abs=1e-5)
         assert [",".join(row["sources"]) for row in rows] == own["sources"].to_list()
@@ -109,9 +109,9 @@ def test_a_list_that_differs_from_the_file_is_told_of_with_the_cause(
     events = pl.read_parquet(file)
     pl.concat([events, taken.select(events.columns).cast(dict(events.schema))]).write_parquet(file)
     shutil.rmtree(workspace / "features")
-    told = explained(workspace, capsys, "u01", "--date", DAY)
-    assert [row["item_id"] for row in told["published"]] == [row["item_id"] for row in own]
-    cause, first = told["differences"]
+    output = explained(workspace, capsys, "u01", "--date", DAY)
+    assert [row["item_id"] for row in output["published"]] == [row["item_id"] for row in own]
+    cause, first = output["differences"]
     assert "inputs or settings have changed since" in cause
     assert first.startswith(
         f"rank 1: published was {own[0]['item_id']} with {own[0]['score']:.6f}; now it is "
@@ -166,11 +166,11 @@ def test_an_item_is_placed_where_the_stages_have_put_it(
         met[expected] += 1
         if met[expected] > 3:
             continue
-        told = explained(workspace, capsys, "u00", "--item", str(item))["item"]
-        assert (item, told["stage"]) == (item, expected)
+        output = explained(workspace, capsys, "u00", "--item", str(item))["item"]
+        assert (item, output["stage"]) == (item, expected)
         if item in candidates:
             places = {name: one["rank"] for name, one in candidates[item]["sources"].items()}
-            for name, source in told["sources"].items():
+            for name, source in output["sources"].items():
                 assert source["proposed"] == (places[name] is not None)
                 if places[name] is not None and not name.startswith("popular"):  # these have ties
                     assert source["rank"] == places[name] <= source["needed"]

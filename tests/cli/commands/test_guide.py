@@ -40,7 +40,7 @@ def page(topic: str) -> str:
 
 
 def described() -> dict[str, set[str]]:
-    """Return the keys that the page tells of each command."""
+    """Return the keys that the page lists for each command."""
     table = page("commands").partition("keys beside `schema_version` |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \|$", table, re.MULTILINE)
     return {
@@ -65,8 +65,8 @@ def test_a_piped_page_is_its_text_and_no_topic_lists_them(recsys: Run) -> None:
     listed = recsys("guide")
     assert (listed.returncode, listed.stderr) == (0, "next: recsys guide data\n")
     assert [line.split()[1] for line in listed.stdout.splitlines()[4:-1]] == list(TOPICS)
-    told = json.loads(recsys("guide", "--json").stdout)
-    assert [one["topic"] for one in told["topics"]] == list(TOPICS)
+    output = json.loads(recsys("guide", "--json").stdout)
+    assert [one["topic"] for one in output["topics"]] == list(TOPICS)
 
 
 def test_an_unknown_topic_is_answered_with_the_topics(recsys: Run) -> None:
@@ -106,8 +106,8 @@ def test_the_keys_of_a_command_are_those_that_the_page_describes(
         words[words.index("RUN")] = next((workspace / "runs").glob("*-features-*")).name
     capsys.readouterr()
     assert main(["-C", str(workspace), *words, "--json"]) in (ExitCode.OK, ExitCode.CHECK)
-    told = json.loads(capsys.readouterr().out)
-    assert described()[command] - {"topics"} <= set(keys_of(told))
+    output = json.loads(capsys.readouterr().out)
+    assert described()[command] - {"topics"} <= set(keys_of(output))
 
 
 def blocks(topic: str) -> list[str]:

@@ -41,7 +41,7 @@ def test_the_workspace_is_the_argument_or_the_global_option_or_here(recsys: Run,
     assert (tmp_path / "settings/settings.toml").is_file()
 
 
-def test_generic_follows_from_interactions_and_tells_its_guesses(recsys: Run, tmp_path: Path) -> None:
+def test_generic_follows_from_interactions_and_shows_its_guesses(recsys: Run, tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text(CSV, encoding="utf-8")
     done = recsys("init", "w", "--interactions", "events.csv", "--map", "user_id=who")
     assert done.returncode == 0, done.stderr
@@ -56,10 +56,10 @@ def test_generic_follows_from_interactions_and_tells_its_guesses(recsys: Run, tm
 def test_json_is_one_object(recsys: Run, tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text(CSV, encoding="utf-8")
     done = recsys("init", "w", "--interactions", "events.csv", "--map", "user_id=who", "--json")
-    told = json.loads(done.stdout)
-    assert (told["schema_version"], told["preset"], told["data"]) == (1, "generic", "none")
-    assert {"table": "interactions", "setting": "user_id", "value": "who"} in told["guesses"]
-    assert told["next"][0] == "recsys -C w train --date 2026-01-03"
+    shown = json.loads(done.stdout)
+    assert (shown["schema_version"], shown["preset"], shown["data"]) == (1, "generic", "none")
+    assert {"table": "interactions", "setting": "user_id", "value": "who"} in shown["guesses"]
+    assert shown["next"][0] == "recsys -C w train --date 2026-01-03"
 
 
 PEOPLE = "id,bio\n1,likes tea\n2,likes rain\n3,likes snow\n"
@@ -82,14 +82,14 @@ def test_columns_that_are_left_out_are_listed_with_a_way_to_use_them(recsys: Run
         "  interactions  basket, quantity (may be a weight: --map weight=quantity)",
         f"  users         {BIO}",
     ]
-    told = json.loads(recsys("init", *options, "--json").stdout)["unused"]
-    assert told[-1] == {
+    shown = json.loads(recsys("init", *options, "--json").stdout)["unused"]
+    assert shown[-1] == {
         "table": "users",
         "column": "bio",
         "reason": "free text: a different value in every row",
         "fix": "name it in data.users.features to use it anyway",
     }
-    assert [one["column"] for one in told] == ["basket", "quantity", "bio"]
+    assert [one["column"] for one in shown] == ["basket", "quantity", "bio"]
     quiet = recsys("--quiet", "init", *options)
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 

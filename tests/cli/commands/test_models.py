@@ -36,18 +36,18 @@ def test_a_version_is_a_page_of_80_columns(workspace: Path, capsys: pytest.Captu
     lines = page.splitlines()
     assert max(map(len, lines)) <= 80 and "{" not in page
     cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line[0] == "│"]
-    told = {row[0]: row[1:] for row in cells}
-    assert f"Model {version}" in lines[0] and told["status"] == ["promoted"]
-    assert told["learnt from"] == [f"{manifest['events']:,} events before 2026-03-02"]
-    assert told["2026-02-23"][2] == f"{manifest['label_windows'][1]['positives']:,}"
+    output = {row[0]: row[1:] for row in cells}
+    assert f"Model {version}" in lines[0] and output["status"] == ["promoted"]
+    assert output["learnt from"] == [f"{manifest['events']:,} events before 2026-03-02"]
+    assert output["2026-02-23"][2] == f"{manifest['label_windows'][1]['positives']:,}"
     holdout = manifest["exam"]
-    assert told["two stages"][0] == f"{holdout['models']['two stages']['NDCG@10']:.4f}"
+    assert output["two stages"][0] == f"{holdout['models']['two stages']['NDCG@10']:.4f}"
     duel = holdout["against_popularity"]
     assert [duel["metric"], duel["against"], f"{duel['difference']:+.4f}"] in [row[:3] for row in cells]
     strongest = sorted(manifest["feature_importance"].items(), key=lambda pair: -pair[1])
-    assert [name for name, _ in strongest[:10] if name in told] == [name for name, _ in strongest[:10]]
-    assert strongest[10][0] not in told
-    assert told["ranker.iterations"] == ["30", "400"] and "ranker.depth" not in told
+    assert [name for name, _ in strongest[:10] if name in output] == [name for name, _ in strongest[:10]]
+    assert strongest[10][0] not in output
+    assert output["ranker.iterations"] == ["30", "400"] and "ranker.depth" not in output
 
 
 def test_json_gives_the_whole_manifest(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +57,7 @@ def test_json_gives_the_whole_manifest(workspace: Path, capsys: pytest.CaptureFi
     assert json.loads(shown(workspace, capsys, "--json")) == manifest
 
 
-def test_the_page_tells_a_version_that_does_not_score(
+def test_the_page_shows_a_version_that_does_not_score(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = version_of(workspace)
@@ -76,7 +76,7 @@ def test_without_a_model_the_next_step_is_named(workspace: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("command", [("promote",), ("rollback",)])
-def test_a_folder_that_cannot_be_written_is_told(
+def test_a_folder_that_cannot_be_written_is_reported(
     workspace: Path,
     capsys: pytest.CaptureFixture[str],
     without_rights: WithoutRights,

@@ -25,7 +25,7 @@ DAY, NEXT = "2026-03-02", "2026-03-03"
 K = 10
 
 
-def told(workspace: Path, capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
+def output(workspace: Path, capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
     capsys.readouterr()
     assert main(["-C", str(workspace), "--json", "report", *args]) == ExitCode.OK
     return dict(json.loads(capsys.readouterr().out))
@@ -70,7 +70,7 @@ def popular(workspace: Path, day: str, days: int) -> list[int]:
 def test_the_report_card_is_that_of_a_count_by_hand(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (card,) = told(workspace, capsys, DAY)["cards"]
+    (card,) = output(workspace, capsys, DAY)["cards"]
     had, relevant = taken(workspace, DAY, 14)
     rows = lists_of(workspace).sort("user_id", "rank")
     mine = {user: rows.filter(pl.col("user_id") == user)["item_id"].to_list() for user in relevant}
@@ -103,9 +103,9 @@ def test_whole_windows_are_evaluated_before_others(
 ) -> None:
     for day in (NEXT, "2026-03-04"):
         assert main(["-q", "-C", str(workspace), "score", "--date", day]) == ExitCode.OK
-    cards = told(workspace, capsys, "--days", "2", "--past", "2")["cards"]
+    cards = output(workspace, capsys, "--days", "2", "--past", "2")["cards"]
     assert [(card["date"], card["covered_days"]) for card in cards] == [(DAY, 2), (NEXT, 2)]
-    cards = told(workspace, capsys, "--days", "2", "--past", "3")["cards"]
+    cards = output(workspace, capsys, "--days", "2", "--past", "3")["cards"]
     assert [(card["date"], card["covered_days"]) for card in cards] == [
         (DAY, 2),
         (NEXT, 2),
@@ -115,7 +115,7 @@ def test_whole_windows_are_evaluated_before_others(
 
 def test_figures_are_those_of_the_file(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-q", "-C", str(workspace), "score", "--date", NEXT]) == ExitCode.OK
-    found, rows = told(workspace, capsys), lists_of(workspace, NEXT)
+    found, rows = output(workspace, capsys), lists_of(workspace, NEXT)
     assert (found["date"], found["lists"]["users"], found["lists"]["rows"]) == (NEXT, 60, len(rows))
     counts = rows["item_id"].to_list()
     top = [(row["item_id"], row["lists"]) for row in found["top_items"]]
@@ -143,10 +143,12 @@ def test_figures_are_those_of_the_file(workspace: Path, capsys: pytest.CaptureFi
     assert age == {"table": "users", "name": "age", "psi": 0.0, "before": age["now"], "now": age["now"]}
 
 
-def test_runs_that_published_nothing_are_told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_that_published_nothing_are_reported(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     failing = ("--set", "gates.min_users=61", "score", "--date", NEXT)
     assert main(["-q", "-C", str(workspace), *failing]) == ExitCode.CHECK
-    (run,) = told(workspace, capsys, DAY)["unfinished"]
+    (run,) = output(workspace, capsys, DAY)["unfinished"]
     assert (run["status"], run["date"]) == ("failed", NEXT)
     assert "the lists fail the publish gates" in run["error"]
     assert main(["-C", str(workspace), "report", DAY]) == ExitCode.OK
@@ -159,12 +161,14 @@ def test_a_run_of_some_users_is_told_as_such_and_has_no_card(
 ) -> None:
     some = ("score", "--date", NEXT, "--users", "u01,u02")
     assert main(["-q", "-C", str(workspace), *some]) == ExitCode.OK
-    found = told(workspace, capsys)
+    found = output(workspace, capsys)
     assert (found["date"], found["lists"]["all_users"], found["lists"]["users"]) == (NEXT, False, 2)
     assert [card["date"] for card in found["cards"]] == [DAY]
 
 
-def test_lists_without_their_manifest_are_told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_without_their_manifest_are_reported(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["-q", "-C", str(workspace), "score", "--date", NEXT]) == ExitCode.OK
     (workspace / f"recommendations/date={NEXT}/manifest.json").write_text("{")
     capsys.readouterr()
@@ -182,7 +186,7 @@ def test_numbers_that_are_none_have_a_drift(workspace: Path, capsys: pytest.Capt
     users.with_columns(age=pl.Series(ages)).write_parquet(workspace / "data/users.parquet")
     assert main(["-C", str(workspace), "score", "--date", NEXT]) == ExitCode.OK
     assert "1 values of 'age' are infinite or too large: they count as missing" in capsys.readouterr().err
-    age = next(row for row in told(workspace, capsys)["drift"] if row["name"] == "age")
+    age = next(row for row in output(workspace, capsys)["drift"] if row["name"] == "age")
     assert age["now"] == pytest.approx(sum(ages[3:]) / 57) and age["psi"] > 0
 
 
@@ -201,11 +205,11 @@ def test_no_result_takes_the_place_of_something_else(
 def test_features_that_are_gone_are_told_and_the_rest_is_there(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = told(workspace, capsys, DAY)["cards"]
+    before = output(workspace, capsys, DAY)["cards"]
     assert main(["-q", "-C", str(workspace), "score", "--date", NEXT]) == ExitCode.OK
     for file in (workspace / f"features/date={DAY}").iterdir():
         file.unlink()
-    found = told(workspace, capsys, NEXT)
+    found = output(workspace, capsys, NEXT)
     assert found["drift_problem"] == f"the features that the lists of {DAY} were made of are gone"
     assert [row["table"] for row in found["drift"]] == ["scores"]
     assert found["cards"][0] == before[0]
@@ -215,7 +219,7 @@ def test_inputs_that_are_gone_leave_the_report_without_its_card(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (workspace / "data/interactions.parquet").unlink()
-    found = told(workspace, capsys)
+    found = output(workspace, capsys)
     assert found["cards"] == [] and "interactions.parquet" in found["cards_problem"]
     assert found["lists"]["users"] == 60
 
@@ -257,7 +261,7 @@ def test_the_page_shows_the_figures_and_loads_nothing(
         assert main(["-q", "-C", str(workspace), "score", "--date", day, "--force"]) == ExitCode.OK
     file = workspace / "report.html"
     assert main(["-q", "-C", str(workspace), "report", "--html", str(file)]) == ExitCode.OK
-    found, page, text = told(workspace, capsys), _Page(), file.read_text()
+    found, page, text = output(workspace, capsys), _Page(), file.read_text()
     page.feed(text)
     shown = " ".join(page.text)
     assert "script" not in page.tags and {"svg", "table", "figure"} <= set(page.tags)
@@ -296,8 +300,8 @@ def test_stability_by_hand() -> None:
     """Half before against a quarter now: (.25 - .5) ln(.25 / .5) + (.75 - .5) ln(.75 / .5)."""
     before, now = pl.Series(["a", "b"]), pl.Series(["a", "b", "b", "b"])
     assert stability_index(before, now) == pytest.approx(0.25 * math.log(2) + 0.25 * math.log(1.5))
-    told_of = drift_of("users", "city", before, now)
-    assert (told_of.before, told_of.now) == (0.5, 0.25)
+    drift = drift_of("users", "city", before, now)
+    assert (drift.before, drift.now) == (0.5, 0.25)
     numbers = pl.Series([1.0, 2.0]), pl.Series([1.0, 2.0, 2.0, 2.0])
     assert stability_index(*numbers) == pytest.approx(0.25 * math.log(2) + 0.25 * math.log(1.5))
     assert drift_of("users", "age", *numbers).now == 1.75

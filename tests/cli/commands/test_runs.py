@@ -22,8 +22,8 @@ def test_missing_dates_alone_are_filled_with_the_same_bytes(
 ) -> None:
     every = ("-C", str(workspace), "backfill", "--from", DAYS[0], "--to", DAYS[-1])
     assert main([*every, "--json"]) == ExitCode.OK
-    told = json.loads(capsys.readouterr().out)["days"]
-    assert [one["date"] for one in told] == DAYS and {one["users"] for one in told} == {60}
+    output = json.loads(capsys.readouterr().out)["days"]
+    assert [one["date"] for one in output] == DAYS and {one["users"] for one in output} == {60}
     before = {day: lists(workspace, day) for day in DAYS}
     assert len(set(before.values())) == 5
     manifests = {day: workspace / f"recommendations/date={day}/manifest.json" for day in DAYS}
@@ -44,8 +44,8 @@ def test_a_date_that_cannot_be_scored_stops_none_of_the_others(
     command = ("-C", str(workspace), "backfill", "--from", "2026-03-01", "--to", "2026-03-03")
     assert main([*command, "--json"]) == ExitCode.MODEL
     out, err = capsys.readouterr()
-    told = {one["date"]: one for one in json.loads(out)["days"]}
-    assert "must not score it" in told["2026-03-01"]["error"] and "users" in told["2026-03-03"]
+    output = {one["date"]: one for one in json.loads(out)["days"]}
+    assert "must not score it" in output["2026-03-01"]["error"] and "users" in output["2026-03-03"]
     assert err.count("error: ") == 1 and "fix: promote an older version" in err
     assert (
         main(["-C", str(workspace), "backfill", "--from", "2026-03-03", "--to", "2026-03-02"])
@@ -56,9 +56,9 @@ def test_a_date_that_cannot_be_scored_stops_none_of_the_others(
 def test_a_run_that_finds_its_date_complete_has_its_own_record(workspace: Path) -> None:
     assert main(["-q", "-C", str(workspace), "score", "--date", DAYS[0]]) == ExitCode.OK
     (record,) = (workspace / "runs").glob("*-score-*/run.json")
-    told = json.loads(record.read_text())
-    assert told["run_id"] == record.parent.name and told["already_complete"]
-    assert told["started"] <= told["ended"]
+    output = json.loads(record.read_text())
+    assert output["run_id"] == record.parent.name and output["already_complete"]
+    assert output["started"] <= output["ended"]
 
 
 def test_runs_are_listed_shown_and_written(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,8 +67,8 @@ def test_runs_are_listed_shown_and_written(workspace: Path, capsys: pytest.Captu
     (workspace / "runs/20260101T000000-score-000000").mkdir()  # one that was killed before it said a word
     capsys.readouterr()
     assert main(["-C", str(workspace), "runs", "list", "--json"]) == ExitCode.OK
-    told = json.loads(capsys.readouterr().out)["runs"]
-    failed, done = sorted(told, key=lambda one: one["status"], reverse=True)
+    output = json.loads(capsys.readouterr().out)["runs"]
+    failed, done = sorted(output, key=lambda one: one["status"], reverse=True)
     assert (done["status"], done["date"], done["users"], done["rows"]) == ("complete", DAYS[1], 60, 600)
     assert (failed["status"], failed["date"]) == ("failed", "2026-03-01")
     assert failed["error"].startswith("ModelError: model ")

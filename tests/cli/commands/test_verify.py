@@ -72,7 +72,7 @@ def test_a_damaged_file_is_never_called_whole_by_a_repair(folder: Path, refused:
         (pl.col("user_id").reverse(), "rows stand behind a larger user_id"),
     ],
 )
-def test_lists_that_break_a_promise_are_told(
+def test_lists_that_break_a_promise_are_reported(
     folder: Path, refused: Callable[..., str], change: pl.Expr, line: str
 ) -> None:
     file = folder / "recommendations.parquet"
@@ -85,7 +85,7 @@ def test_lists_that_break_a_promise_are_told(
 
 
 @pytest.mark.parametrize("key", ["empty_lists", "rows", "date"])
-def test_a_bit_that_flips_in_what_a_file_tells_of_itself_is_told(
+def test_a_bit_that_flips_in_what_a_file_stores_is_reported(
     folder: Path, refused: Callable[..., str], key: str
 ) -> None:
     file = folder / "recommendations.parquet"

@@ -171,7 +171,7 @@ def test_a_users_past_genres_predict_the_next_ones(demo: Tables) -> None:
     assert kept["genre"].eq(kept["favourite"]).mean() > 1.8 * by_chance
 
 
-def test_a_folder_tells_which_shape_made_it(tmp_path: Path) -> None:
+def test_a_folder_shows_which_shape_made_it(tmp_path: Path) -> None:
     shape = DemoShape(users=50, items=20, days=10, seed=1)
     assert not has_demo(shape, tmp_path)
     generate(shape, tmp_path)

@@ -81,13 +81,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def _file(self, cut: int | None = None, md5: bytes | None = None) -> None:
         body = self.drive.table
-        told = base64.b64encode(md5 or hashlib.md5(body).digest()).decode()
+        output = base64.b64encode(md5 or hashlib.md5(body).digest()).decode()
         self.send_response(200)
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Content-Disposition", 'attachment; filename="views 2026.parquet"')
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Last-Modified", self.drive.modified)
-        self.send_header("X-Goog-Hash", f"crc32c=AAAAAA==,md5={told}")
+        self.send_header("X-Goog-Hash", f"crc32c=AAAAAA==,md5={output}")
         self.end_headers()
         try:
             self.wfile.write(body[: cut or self.drive.cut])
@@ -205,8 +205,8 @@ def test_a_file_of_the_web_comes_by_its_address_and_no_message_holds_its_signatu
     assert "geheim" not in str(file)
     with pytest.raises(InputError) as refused:
         read(f"{drive.url}/gone?signature=geheim", tmp_path)
-    told = f"{refused.value.what}{refused.value.where}{refused.value.fix}"
-    assert "no such file" in told and "geheim" not in told
+    output = f"{refused.value.what}{refused.value.where}{refused.value.fix}"
+    assert "no such file" in output and "geheim" not in output
 
 
 def test_a_server_that_is_away_is_told_with_its_address(tmp_path: Path) -> None:

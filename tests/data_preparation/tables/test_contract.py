@@ -65,7 +65,7 @@ def test_ids_stay_as_they_are(tmp_path: Path) -> None:
     assert known.items["item_id"].to_list() == ["9223372036854775807", "é😀"]
 
 
-def test_text_that_is_no_integer_is_told(tmp_path: Path) -> None:
+def test_text_that_is_no_integer_is_reported(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\n007,1,2026-01-01\n")
     data = DataSettings.model_validate({"user_id_type": "integer", "interactions": {"path": "events.csv"}})
     with pytest.raises(InputError, match="not plain 64-bit integers: '007'"):
@@ -145,10 +145,10 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         {"interactions": {"path": "events.csv"}, "users": {"path": "users.csv", "features": ["ages"]}}
     )
     known, problems = inspect_tables(data, tmp_path, DAY, "UTC")
-    told = "\n".join(problem.what for problem in problems)
+    message = "\n".join(problem.what for problem in problems)
     assert known is None
     for part in ("no user_id", "no item_id", "no readable timestamp", "did you mean 'age'?"):
-        assert part in told
+        assert part in message
 
 
 def test_events_on_or_after_the_day_are_not_known(tmp_path: Path) -> None:

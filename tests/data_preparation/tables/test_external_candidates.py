@@ -38,12 +38,12 @@ def read(folder: Path, **more: Any) -> list[tuple[int, int, float]]:
 
 
 def refused(folder: Path, **more: Any) -> InputError:
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         read(folder, **more)
-    return told.value
+    return raised.value
 
 
-def told_by(problems: list[str], text: str) -> bool:
+def reported_by(problems: list[str], text: str) -> bool:
     return any(text in problem for problem in problems)
 
 
@@ -99,7 +99,7 @@ def test_ids_match_letter_by_letter_and_strangers_are_counted(tmp_path: Path) ->
     finally:
         logger.remove(sink)
     text = f"5 of 7 external candidates of {DAY} are dropped: 3 users and 2 items in them are unknown"
-    assert told_by(warnings, text)
+    assert reported_by(warnings, text)
 
 
 def test_integers_match_text_as_they_are_written(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ BAD = {
 def test_bad_rows_of_all_days_are_told_at_once(tmp_path: Path) -> None:
     put(tmp_path, EARLIER, **BAD)
     put(tmp_path, DAY, user_id=["bo"], item_id=[None])
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         read_external(settings(), tmp_path, [EARLIER, DAY, LATER], USERS, ITEMS)
     for text in (
         "6 problems with the inputs",
@@ -129,8 +129,8 @@ def test_bad_rows_of_all_days_are_told_at_once(tmp_path: Path) -> None:
         f"{EARLIER}.parquet: 3 of 6 rows lack a rank of 1 or more",
         f"{DAY}.parquet: item_id holds Null; ids are integers or text",
     ):
-        assert text in told.value.what
-    assert "num_candidates=0" in told.value.fix and "without these rows" in told.value.fix
+        assert text in raised.value.what
+    assert "num_candidates=0" in raised.value.fix and "without these rows" in raised.value.fix
 
 
 def test_a_score_too_large_for_its_type_is_no_number(tmp_path: Path) -> None:
@@ -150,11 +150,11 @@ def test_wrong_columns_are_told_with_the_likely_one(tmp_path: Path) -> None:
 def test_every_day_without_a_file_is_listed(tmp_path: Path) -> None:
     put(tmp_path, **PAIRS)
     (tmp_path / f"external/{LATER}.parquet").mkdir()  # a folder without a table
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         external_files(settings(), tmp_path, [EARLIER, DAY, LATER])
-    assert told.value.what == f"there are no external candidates for 2 of 3 days: {EARLIER}, {LATER}"
-    assert told.value.where.endswith("external/{date}.parquet")
-    assert "candidates.external.num_candidates=0" in told.value.fix
+    assert raised.value.what == f"there are no external candidates for 2 of 3 days: {EARLIER}, {LATER}"
+    assert raised.value.where.endswith("external/{date}.parquet")
+    assert "candidates.external.num_candidates=0" in raised.value.fix
 
 
 def test_what_is_no_parquet_is_answered(tmp_path: Path) -> None:

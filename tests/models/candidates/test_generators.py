@@ -30,11 +30,11 @@ few = examples(max_examples=4, deadline=None, suppress_health_check=[HealthCheck
 
 def settings() -> Settings:
     sources = ("lightfm", *SIMILAR, "popular", "segment", "history")
-    told = {name: {"num_candidates": WANTED} for name in sources}
-    told["lightfm"] |= {"epochs": 2, "no_components": 8}
+    sections = {name: {"num_candidates": WANTED} for name in sources}
+    sections["lightfm"] |= {"epochs": 2, "no_components": 8}
     for name in ("bm25", "cosine", "content"):
-        told[name]["neighbours"] = 12
-    return settings_tree().model_validate({"candidates": told, "scoring": {"filter_viewed": False}})
+        sections[name]["neighbours"] = 12
+    return settings_tree().model_validate({"candidates": sections, "scoring": {"filter_viewed": False}})
 
 
 def opened(tables: Tables) -> tuple[FeatureTables, dict[str, CandidateGenerator]]:

@@ -24,8 +24,8 @@ Maker = Callable[..., Tables]
 
 def lists_of(generator: CandidateGenerator, users: int, items: int) -> list[list[int]]:
     nothing = sparse.csr_matrix((users, items), dtype=np.float32)
-    told = generator.score(UserChunk(np.arange(users, dtype=np.uint32), nothing)).lists
-    return [[item for item in own if item >= 0] for own in told.tolist()]
+    raised = generator.score(UserChunk(np.arange(users, dtype=np.uint32), nothing)).lists
+    return [[item for item in own if item >= 0] for own in raised.tolist()]
 
 
 def test_content_finds_a_new_item_by_its_words(make_tables: Maker) -> None:
@@ -127,9 +127,9 @@ def test_a_segment_sees_its_own_favourites_shrunk_towards_everybodys(make_tables
         segment_lists(features, SegmentSettings(feature="age"))
 
 
-def test_a_half_life_that_leaves_nothing_of_any_event_is_told(make_tables: Maker) -> None:
+def test_a_half_life_that_leaves_nothing_of_any_event_is_reported(make_tables: Maker) -> None:
     tables = make_tables([(0, 0, 20.0), (1, 1, 30.0)], titles=["Lamp", "Sofa"], cities=[None] * 2)
     settings = settings_tree().model_validate({"candidates": {"lightfm": {"half_life_days": 0.1}}})
-    with pytest.raises(InputError, match="its weight is 0") as told:
+    with pytest.raises(InputError, match="its weight is 0") as raised:
         fit_candidate_stage(tables, settings, 1)
-    assert told.value.where == "candidates.lightfm.half_life_days = 0.1"
+    assert raised.value.where == "candidates.lightfm.half_life_days = 0.1"

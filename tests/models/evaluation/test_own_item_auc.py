@@ -1,4 +1,4 @@
-"""The figure that tells learnt vectors from random ones, against cases that one can work out by hand."""
+"""The figure that separates learnt vectors from random ones, against cases that one can work out by hand."""
 
 from typing import Any, cast
 

@@ -58,8 +58,8 @@ def test_scores_are_those_of_catboost_bit_for_bit_and_contributions_its_shap_val
     )
     model.fit(Pool(frame, label=label.astype(int), group_id=rows, cat_features=CATEGORIES))
 
-    told = as_json(model)
-    bound = bind_forest(read_forest(told), items)
+    exported = as_json(model)
+    bound = bind_forest(read_forest(exported), items)
     raw = bound.raw_scores(as_numbers(users), rows, own, pairs)
 
     expected = model.predict(Pool(frame, cat_features=CATEGORIES), prediction_type="RawFormulaVal")
@@ -70,7 +70,7 @@ def test_scores_are_those_of_catboost_bit_for_bit_and_contributions_its_shap_val
     contributions = bound.forest.contributions(as_numbers(frame))
     shap = model.get_feature_importance(Pool(frame, cat_features=CATEGORIES), type="ShapValues")
     assert depth < 6 or any(
-        0.0 in tree["leaf_weights"] for tree in told["oblivious_trees"]
+        0.0 in tree["leaf_weights"] for tree in exported["oblivious_trees"]
     )  # nodes that no row reached
     np.testing.assert_allclose(contributions, shap, rtol=0, atol=1e-9)
     np.testing.assert_allclose(contributions.sum(axis=1), expected, rtol=0, atol=1e-9)

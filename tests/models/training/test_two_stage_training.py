@@ -42,7 +42,7 @@ DAY, CUT, EARLIER = date(2010, 11, 26), date(2010, 11, 12), date(2010, 10, 29)
 
 
 FACTS = TrainingFacts.read(
-    {  # that a training tells of itself
+    {  # that a training records of itself
         "run_id": "",
         "created": "",
         "events": 0,
@@ -170,8 +170,8 @@ def test_positives_are_the_windows_own_new_pairs(tables: Tables, windows: list[L
     pairs = set(later.select("user", "item").iter_rows()) - set(before.select("user", "item").iter_rows())
     frame = window.rows().frame()
     assert window.rows().positives_in_window == len(pairs)
-    told = {(row["user"], row["item"]): row["label"] for row in frame.iter_rows(named=True)}
-    assert all((label == 1) == (pair in pairs) for pair, label in told.items())
+    raised = {(row["user"], row["item"]): row["label"] for row in frame.iter_rows(named=True)}
+    assert all((label == 1) == (pair in pairs) for pair, label in raised.items())
     per_user = frame.group_by("user").agg(
         pl.col("label").sum(), (pl.col("label") == 0).sum().alias("negatives")
     )
@@ -296,7 +296,7 @@ def test_the_alarm_is_silent_for_a_sample_of_the_users(tables: Tables, with_rank
     check_leakage(window.tables, CUT, MadeBefore(window.stage, window.day), some.settings.features, 2)
 
 
-def test_the_alarm_tells_of_candidate_models_that_saw_the_window(
+def test_the_leakage_check_names_candidate_models_that_saw_the_window(
     tables: Tables, context: TrainingContext, windows: list[LabelWindow]
 ) -> None:
     late = fit_candidate_stage(tables.as_of(CUT + timedelta(days=1)), context.settings, 2)
@@ -307,7 +307,7 @@ def test_the_alarm_tells_of_candidate_models_that_saw_the_window(
         )
 
 
-def test_the_alarm_tells_of_features_that_saw_the_window(
+def test_the_leakage_check_names_features_that_saw_the_window(
     tables: Tables, context: TrainingContext, windows: list[LabelWindow]
 ) -> None:
     last = windows[-1]
@@ -390,13 +390,13 @@ def test_a_damaged_file_is_never_loaded(training: Training, tmp_path: Path) -> N
     for name in (*names, "items_encoder.json"):
         whole = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
-        with pytest.raises(ModelError, match="differs from its recorded hash") as told:
+        with pytest.raises(ModelError, match="differs from its recorded hash") as raised:
             read_bundle(tmp_path)
-        assert told.value.where.endswith(name)
+        assert raised.value.where.endswith(name)
         (tmp_path / name).write_bytes(whole)
 
 
-def test_too_short_a_history_is_told(tables: Tables, with_ranker: WithRanker) -> None:
+def test_too_short_a_history_is_reported(tables: Tables, with_ranker: WithRanker) -> None:
     first = tables.events.select(pl.col("timestamp").min().dt.date()).item() + timedelta(days=1)
     with pytest.raises(InputError, match="no event before"):
         train_two_stage(tables.as_of(first), with_ranker())

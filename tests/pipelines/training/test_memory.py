@@ -113,12 +113,12 @@ def test_fits_need_memory_too(root: Path, tables: Tables) -> None:
     assert training_bounds(tables, bounded, 4).fits == 2
 
 
-def test_the_least_that_has_no_room_is_told(root: Path, tables: Tables) -> None:
+def test_the_least_that_has_no_room_is_reported(root: Path, tables: Tables) -> None:
     with pytest.raises(
         SettingsError, match=r"leaves no room for this training: about .* GB are needed"
-    ) as told:
+    ) as raised:
         training_bounds(tables, settings_with(root, "1MB"), 4)
-    enough = re.search(r"set at least ([\d.]+GB)", told.value.fix)
+    enough = re.search(r"set at least ([\d.]+GB)", raised.value.fix)
     assert enough is not None
     assert training_bounds(tables, settings_with(root, enough[1]), 4).rows >= 10_000
 
@@ -175,8 +175,8 @@ def test_a_bounded_training_learns_from_fewer_rows_and_stays_below(
     assert 0 < json.loads(planned.stdout)["rows"] <= 10_000 + 10_000_000 / memory.row
     assert "runtime.max_memory: the ranker learns from" in tight.stderr
     record = next(
-        told
+        raised
         for path in (root / "runs").glob("*/run.json")
-        if (told := json.loads(path.read_text())).get("plan", {}).get("predicted_seconds")
+        if (raised := json.loads(path.read_text())).get("plan", {}).get("predicted_seconds")
     )
     assert record["plan"]["peak_bytes"] < float(enough[1][:-2]) * 1e9

@@ -264,7 +264,7 @@ def test_a_line_that_a_killed_run_left_half_written_is_dropped(root: Path) -> No
 
 
 @pytest.mark.parametrize("text", ["no json\n", '{"op_code": 99}\n', "[1]\n"])
-def test_a_damaged_journal_is_told(root: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_journal_is_reported(root: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = plan_of(root).folder
     folder.mkdir(parents=True)
     (folder / "journal.jsonl").write_text(text + '{"op_code": 0}\n')
@@ -329,16 +329,16 @@ def test_the_program_searches_judges_and_goes_on(root: Path, capsys: pytest.Capt
     assert "Tuning on events before 2026-02-23, best 0." in err
     assert main([*command, "--json"]) == ExitCode.OK
     out, err = capsys.readouterr()
-    told = json.loads(out)
+    output = json.loads(out)
     assert "resuming after 1 trials" in err
-    assert told["schema_version"] == 1
-    assert told["trials"] == {"earlier": 1, "now": 1, "failed": 0}
-    assert told["search"]["winner"] >= told["search"]["today"] > 0
-    assert told["untouched"]["first_days"] == ["2026-02-23"] and told["untouched"]["days"] == 7
-    assert told["untouched"]["better"] in ("winner", "today", "neither")
-    for one in told["untouched"]["comparisons"]:
+    assert output["schema_version"] == 1
+    assert output["trials"] == {"earlier": 1, "now": 1, "failed": 0}
+    assert output["search"]["winner"] >= output["search"]["today"] > 0
+    assert output["untouched"]["first_days"] == ["2026-02-23"] and output["untouched"]["days"] == 7
+    assert output["untouched"]["better"] in ("winner", "today", "neither")
+    for one in output["untouched"]["comparisons"]:
         assert one["low"] <= one["difference"] <= one["high"]
         name = one["metric"]
-        gain = told["untouched"]["winner"][name] - told["untouched"]["today"][name]
+        gain = output["untouched"]["winner"][name] - output["untouched"]["today"][name]
         assert one["difference"] == pytest.approx(gain)
-    assert Path(told["settings_file"]).is_file()
+    assert Path(output["settings_file"]).is_file()

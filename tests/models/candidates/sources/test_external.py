@@ -59,9 +59,9 @@ def test_the_best_unseen_items_in_order(seed: int) -> None:
         allowed = [i for i in range(ITEMS) if i % 3 and i not in viewed and not np.isnan(scores[user, i])]
         expected = sorted(allowed, key=(-scores[user]).tolist().__getitem__)[:WANTED]
         assert [item for item in said.lists[user].tolist() if item >= 0] == expected
-    told = said.of_pairs(EVERY_PAIR)
-    assert told.dtype == np.float32
-    np.testing.assert_array_equal(told.reshape(USERS, ITEMS), scores)
+    values = said.of_pairs(EVERY_PAIR)
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values.reshape(USERS, ITEMS), scores)
 
 
 def test_a_user_alone_gets_the_same_as_in_a_batch() -> None:

@@ -65,10 +65,10 @@ class HalfBlind:
 
 def test_too_small_a_recall_is_refused_with_the_figure(make_random_tables: Callable[..., Tables]) -> None:
     tables = make_random_tables(np.random.default_rng(4), 90, 400, 900)
-    told = {name: {"num_candidates": 0} for name in ("popular", "segment", "content", "history")}
-    told |= {name: {"num_candidates": 0} for name in NEIGHBOURS}
-    told["lightfm"] = {"num_candidates": 50, "epochs": 2, "no_components": 8}
-    settings = settings_tree().model_validate({"candidates": told, "scoring": {"index": "ivf"}})
+    sections = {name: {"num_candidates": 0} for name in ("popular", "segment", "content", "history")}
+    sections |= {name: {"num_candidates": 0} for name in NEIGHBOURS}
+    sections["lightfm"] = {"num_candidates": 50, "epochs": 2, "no_components": 8}
+    settings = settings_tree().model_validate({"candidates": sections, "scoring": {"index": "ivf"}})
     stage = fit_candidate_stage(tables, settings, 1)
     features = build_features(tables, settings.features)
     assert index_recall(open_items(stage, features, 1).of_users(features)) == 1.0
@@ -112,10 +112,10 @@ def test_the_recall_of_an_index_is_measured_in_every_run(
     lists = pl.read_parquet(folder / "recommendations.parquet")
     had = pl.read_parquet(streaming / "data/interactions.parquet").filter(pl.col("total_dur") > 300)
     assert lists.join(had, on=["user_id", "item_id"], how="semi").is_empty()
-    told = json.loads((folder / "manifest.json").read_text())
-    assert told["index"] == kind
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["index"] == kind
     capsys.readouterr()
-    explain = ["-C", str(streaming), "--json", "explain", str(told["example_user"]), "--date", DAY]
+    explain = ["-C", str(streaming), "--json", "explain", str(manifest["example_user"]), "--date", DAY]
     assert main(explain) == ExitCode.OK  # by the index of the run, not of today's settings
-    own = lists.filter(pl.col("user_id") == told["example_user"])["item_id"].to_list()
+    own = lists.filter(pl.col("user_id") == manifest["example_user"])["item_id"].to_list()
     assert [one["item_id"] for one in json.loads(capsys.readouterr().out)["recommendations"]] == own
