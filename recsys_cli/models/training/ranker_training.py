@@ -44,7 +44,7 @@ class Fitting:
 
 @dataclass(frozen=True)
 class _Pools:
-    """Rows that a member learns from, and those that tell it when to stop; None: it makes all its trees."""
+    """Rows that a member learns from, and those that decide when it stops; None: it makes all its trees."""
 
     learnt: "Pool"
     held_out: "Pool | None" = None
