@@ -42,12 +42,10 @@ class Session:
         """
         from recsys_cli.configs.loader import load_settings
         from recsys_cli.models.settings_tree import settings_tree
-        from recsys_cli.utils.storage.object_store import use_options
 
         loaded = load_settings(
             self.workspace(), self.options.environment, self.options.overrides, settings_tree()
         )
-        use_options(loaded.settings.storage.model_dump())
         self.terminal.secrets = loaded.secret_texts()
         return loaded
 

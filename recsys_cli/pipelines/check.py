@@ -98,7 +98,7 @@ def inspect_workspace(day: ScoringDay) -> Inspection:
     workspace = day.workspace
     settings = workspace.settings
     tables, problems = inspect_tables(
-        settings.data, workspace.root, day.date, settings.timezone, settings.scoring.exclude
+        settings.data, workspace.inputs, day.date, settings.timezone, settings.scoring.exclude
     )
     if tables is not None:
         age_days = newest_event_age(tables).total_seconds() / _SECONDS_A_DAY
@@ -120,13 +120,13 @@ def _external_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
 
     Problems of the earlier days that a training would learn from are only warnings.
     """
-    root, settings = day.workspace.root, external_settings(day.workspace.settings.candidates)
+    inputs, settings = day.workspace.inputs, external_settings(day.workspace.settings.candidates)
     ranking = day.workspace.settings.ranker
     if not settings.is_on():
         return []
-    rows, problems = inspect_external(settings, root, [day.date])
+    rows, problems = inspect_external(settings, inputs, [day.date])
     cuts = label_cuts(day.date, ranking.label_days, ranking.label_windows)
-    doubts = inspect_external(settings, root, cuts)[1]
+    doubts = inspect_external(settings, inputs, cuts)[1]
     problems += [
         replace(doubt, what=f"`train --date {day}` would stop: {doubt.what}", severity="warning")
         for doubt in doubts

@@ -96,7 +96,7 @@ def _inputs(workspace: Workspace) -> list[Finding]:
             )
             continue
         try:
-            sizes = source_sizes(table, workspace.root)
+            sizes = source_sizes(table, workspace.inputs)
             found.append(Finding("inputs", name, f"{path}: {len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB"))
         except RecsysError as error:
             found.append(Finding("inputs", name, path, error.what))

@@ -108,7 +108,7 @@ def read_holdouts(
     """
     used = ablated(workspace, without)
     days = sorted({day for request in requests for day in _external_days(request, used.settings)})
-    external_files(external_settings(used.settings.candidates), workspace.root, days)
+    external_files(external_settings(used.settings.candidates), workspace.inputs, days)
     holdouts = [read_holdout(used, request, run) for request in requests]
     check_left_out(workspace.settings, without, holdouts[0].tables)
     return holdouts
@@ -173,7 +173,7 @@ def report_of(
 def _read_window(workspace: Workspace, request: EvaluationRequest) -> Tables:
     """Return the tables with all events up to the end of the window."""
     end, settings = request.day + timedelta(days=request.days), workspace.settings
-    window, problems = inspect_tables(settings.data, workspace.root, end, settings.timezone)
+    window, problems = inspect_tables(settings.data, workspace.inputs, end, settings.timezone)
     raise_errors(problems)
     assert window is not None
     return window

@@ -13,6 +13,7 @@ from recsys_cli.data_preparation.column_guessing.column_mapping import Guess, Un
 from recsys_cli.data_preparation.column_guessing.timestamps import day_after
 from recsys_cli.data_preparation.demo_data.catalogue import LAST_DAY
 from recsys_cli.data_preparation.demo_data.generate import DemoShape, foreign_tables, generate, has_demo
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.progress import Progress, silent
@@ -85,8 +86,8 @@ def init_generic(
     Raises: UsageError if other settings are there; InputError for a table that cannot be mapped.
     """
     inside = {name: _seen_from(workspace, path) for name, path in paths.items()}
-    data, guesses, unused = guess_data(inside, workspace, named)
-    day = day_after(data.interactions, workspace)
+    data, guesses, unused = guess_data(inside, InputFolder(workspace), named)
+    day = day_after(data.interactions, InputFolder(workspace))
     kept = _write_new(workspace, guessed_text(data))
     return InitReport(workspace, "generic", kept, "none", tuple(guesses), day, tuple(unused))
 
@@ -120,7 +121,7 @@ def _init_archive(workspace: Path, source: str, archives: Sequence[str]) -> Init
         )
     text = preset_text(archive, _seen_from(workspace, str(folder)))
     settings = settings_tree().model_validate(tomllib.loads(text)["default"])
-    day = day_after(settings.data.interactions, workspace)
+    day = day_after(settings.data.interactions, InputFolder(workspace))
     return InitReport(workspace, archive, _write_new(workspace, text), "none", (), day)
 
 

@@ -9,6 +9,7 @@ import pytest
 from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.toml_templates import preset_text
 from recsys_cli.data_preparation.demo_data.generate import DemoShape
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.pipelines.init import init_demo, init_generic, init_kion, init_movielens
@@ -34,7 +35,7 @@ studios,directors,actors,description,keywords
 
 def tables_of(workspace: Path, day: date) -> Tables:
     settings = load_settings(workspace, None, (), settings_tree()).settings
-    return read_tables(settings.data, workspace, day, settings.timezone)
+    return read_tables(settings.data, InputFolder(workspace), day, settings.timezone)
 
 
 def row(frame: pl.DataFrame, key: str, value: object) -> dict[str, object]:

@@ -24,6 +24,7 @@ from recsys_cli.data_preparation.readers.local_files import (
     scan_source,
     source_files,
 )
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.utils.columns import (
     AVAILABLE_FROM,
     AVAILABLE_UNTIL,
@@ -106,7 +107,7 @@ class _Source:
 
 
 def guess_data(
-    paths: Mapping[str, str], workspace: Path, named: Sequence[tuple[str, str]] = ()
+    paths: Mapping[str, str], workspace: InputFolder, named: Sequence[tuple[str, str]] = ()
 ) -> GuessedData:
     """Return settings for the tables, the guesses they are based on, and the columns that they do not use.
 
@@ -130,7 +131,7 @@ def guess_data(
     return GuessedData(data, list(_guesses(data)), [one for _, unused in mapped.values() for one in unused])
 
 
-def _open(name: str, path: str, workspace: Path) -> _Source:
+def _open(name: str, path: str, workspace: InputFolder) -> _Source:
     kind = InteractionsSettings if name == INTERACTIONS else FeatureTableSettings
     try:
         files = source_files(kind(path=path), workspace)
@@ -144,7 +145,7 @@ def _open(name: str, path: str, workspace: Path) -> _Source:
     if sample.is_empty():
         raise InputError(
             "the table has no rows",
-            where=shown_path(path, workspace),
+            where=shown_path(path, workspace.path),
             fix=f"deliver it with its rows, or correct the path after --{name}",
         )
     return _Source(name, table, sample, is_csv)
@@ -252,7 +253,7 @@ def _require_columns(source: _Source, columns: Mapping[str, str]) -> None:
 
 
 def _all_integers(
-    sources: Sequence[_Source], tables: Mapping[str, TableSettings], key: str, workspace: Path
+    sources: Sequence[_Source], tables: Mapping[str, TableSettings], key: str, workspace: InputFolder
 ) -> bool:
     """Return whether in every table the id can be an integer without any loss."""
     for source in sources:

@@ -2,12 +2,12 @@
 
 from datetime import date
 from itertools import product
-from pathlib import Path
 
 import polars as pl
 
 from recsys_cli.configs.sections import InteractionsSettings
 from recsys_cli.data_preparation.readers.local_files import collect_source, scan_source, source_files
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.utils.columns import TIMESTAMP
 from recsys_cli.utils.errors import InputError
 
@@ -49,7 +49,7 @@ def is_day(column: pl.Series) -> bool:
     return not values.is_empty() and values.str.to_date("%Y-%m-%d", strict=False).null_count() == 0
 
 
-def day_after(table: InteractionsSettings, workspace: Path) -> date | None:
+def day_after(table: InteractionsSettings, workspace: InputFolder) -> date | None:
     """Return the day after the newest event: the first one that can be scored with all events known.
 
     Raises: InputError if the table cannot be read.

@@ -10,7 +10,7 @@ import polars as pl
 
 from recsys_cli.configs.sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.readers.csv_dialect import refuse_compressed
-from recsys_cli.data_preparation.readers.remote_copies import local_source, remote_sizes
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder, local_source, remote_sizes
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError, first_line
 from recsys_cli.utils.storage.uris import is_uri, shown_path
@@ -21,7 +21,7 @@ _ENDINGS = {"parquet": (".parquet", ".pq"), "csv": _CSV_ENDINGS}
 _SHOWN_FILES = 3
 
 
-def source_files(table: TableSettings, workspace: Path) -> list[Path]:
+def source_files(table: TableSettings, workspace: InputFolder) -> list[Path]:
     """Return the source's files, sorted; hidden files of a folder are skipped. Those of a URI are downloaded.
 
     Raises: InputError if there is none, or it cannot be downloaded.
@@ -38,23 +38,23 @@ def source_files(table: TableSettings, workspace: Path) -> list[Path]:
     if not files:
         raise InputError(
             "no such file" if not path.is_dir() else "the folder contains no table",
-            where=shown_path(table.path, workspace),
+            where=shown_path(table.path, workspace.path),
             fix="correct the `path` of the table in settings/settings.toml, or put the file there",
         )
     return files
 
 
-def source_sizes(table: TableSettings, workspace: Path) -> list[int]:
+def source_sizes(table: TableSettings, workspace: InputFolder) -> list[int]:
     """Return the size in bytes of each of the source's files; nothing is downloaded.
 
     Raises: InputError as `source_files` does.
     """
     if is_uri(table.path):
-        return remote_sizes(table.path, _is_table(table))
+        return remote_sizes(table.path, workspace.options, _is_table(table))
     return [file.stat().st_size for file in source_files(table, workspace)]
 
 
-def scan_source(table: TableSettings, workspace: Path) -> pl.LazyFrame:
+def scan_source(table: TableSettings, workspace: InputFolder) -> pl.LazyFrame:
     """Open the source as a lazy frame, under its own column names, with its row filter applied.
 
     Ids of CSV files are read as text, so that "007" stays "007".

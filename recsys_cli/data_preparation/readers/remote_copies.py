@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from loguru import logger
@@ -16,7 +16,7 @@ from recsys_cli.utils.storage.atomic_files import put_folder, replacing, staging
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked
-from recsys_cli.utils.storage.object_store import Store, StoredObject, StoreError
+from recsys_cli.utils.storage.object_store import StorageOptions, Store, StoredObject, StoreError
 from recsys_cli.utils.storage.uris import (
     COPIES,
     WEB,
@@ -38,6 +38,19 @@ _hashed: set[tuple[Path, int]] = set()  # copies that this process has verified,
 
 
 @dataclass(frozen=True)
+class InputFolder:
+    """Where inputs lie.
+
+    Attributes:
+        path: the folder that relative paths start from, and that has the copies of remote sources.
+        options: of the file system of each scheme, from the settings; they may be secrets.
+    """
+
+    path: Path
+    options: StorageOptions = field(default_factory=dict, repr=False, hash=False)
+
+
+@dataclass(frozen=True)
 class _CopyRecord:
     """What a copy was made from; `identity` changes whenever the source's content does, None: unknown."""
 
@@ -47,7 +60,7 @@ class _CopyRecord:
     sha256: str
 
 
-def local_source(path: str, root: Path, is_table: Callable[[str], bool]) -> Path:
+def local_source(path: str, root: InputFolder, is_table: Callable[[str], bool]) -> Path:
     """Return the path of a source's file, folder or glob on this disk; a URI is downloaded first.
 
     Args:
@@ -56,41 +69,42 @@ def local_source(path: str, root: Path, is_table: Callable[[str], bool]) -> Path
     Raises: InputError if it cannot be downloaded; SettingsError for an invalid URI.
     """
     if not is_uri(path):
-        return root / path
+        return root.path / path
     is_web = scheme_of(path) in WEB
     if not is_web:
-        Store(bucket_and_key(path)[0]).check_usable()
-    with _one_at_a_time(root), _as_input_error(path):
+        Store(bucket_and_key(path)[0], root.options).check_usable()
+    with _one_at_a_time(root.path), _as_input_error(path):
         return _web_copy(path, root) if is_web else _mirror(path, root, is_table)
 
 
-def remote_sizes(uri: str, is_table: Callable[[str], bool]) -> list[int]:
+def remote_sizes(uri: str, options: StorageOptions, is_table: Callable[[str], bool]) -> list[int]:
     """Return the size in bytes of each file of a source's URI; 0 if the server does not report it.
 
     Raises: as `local_source`.
     """
     with _as_input_error(uri):
         if scheme_of(uri) not in WEB:
-            return [one.size for one in _objects_at(uri, is_table)]
-        with open_answer(uri) as answer:
+            return [one.size for one in _objects_at(uri, options, is_table)]
+        with open_answer(uri, options) as answer:
             return [answer.size or 0]
 
 
-def _mirror(uri: str, root: Path, is_table: Callable[[str], bool]) -> Path:
+def _mirror(uri: str, root: InputFolder, is_table: Callable[[str], bool]) -> Path:
     """Make the copies equal to the objects at a store's URI; copies of deleted objects are removed."""
     bucket, _ = bucket_and_key(uri)
-    copy, top, store = copy_of(uri, root), copy_of(bucket, root), Store(bucket)
-    found = _objects_at(uri, is_table)
+    store = Store(bucket, root.options)
+    copy, top = copy_of(uri, root.path), copy_of(bucket, root.path)
+    found = _objects_at(uri, root.options, is_table)
     for one in found:
         _download(store, one, top / one.name)
     _remove_others(copy, {top / one.name for one in found})
     return copy
 
 
-def _objects_at(uri: str, is_table: Callable[[str], bool]) -> list[StoredObject]:
+def _objects_at(uri: str, options: StorageOptions, is_table: Callable[[str], bool]) -> list[StoredObject]:
     """Return the objects at a source's URI; in a folder only tables that are not hidden."""
     bucket, key = bucket_and_key(uri)
-    found = Store(bucket).found(key)
+    found = Store(bucket, options).found(key)
     if any(one.name == key for one in found):
         return [one for one in found if one.name == key]
     if is_glob(key):
@@ -128,11 +142,11 @@ def _download(store: Store, there: StoredObject, target: Path) -> None:
     write_sealed_json(_state_of(target), asdict(_CopyRecord(target.name, there.identity, size, sha256)))
 
 
-def _web_copy(uri: str, root: Path) -> Path:
+def _web_copy(uri: str, root: InputFolder) -> Path:
     """Return the up-to-date copy of a file from the web or Google Drive."""
-    folder = web_folder_of(uri, root)
+    folder = web_folder_of(uri, root.path)
     state = folder / _STATE
-    with open_answer(uri) as answer:
+    with open_answer(uri, root.options) as answer:
         record = _read_record(state)
         if record is None or not _is_current(folder / record.name, answer.identity, state):
             logger.info("downloading {}", shown(uri))

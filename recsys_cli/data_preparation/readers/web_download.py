@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
-from recsys_cli.utils.storage.object_store import StoreError, option
+from recsys_cli.utils.storage.object_store import NO_OPTIONS, StorageOptions, StoreError
 from recsys_cli.utils.storage.uris import drive_id, shown
 
 if TYPE_CHECKING:
@@ -78,8 +78,11 @@ class Answer:
 
 
 @contextmanager
-def open_answer(link: str) -> Iterator[Answer]:
+def open_answer(link: str, options: StorageOptions = NO_OPTIONS) -> Iterator[Answer]:
     """Request a file; its body is not read before `save`.
+
+    Args:
+        options: `url` of the scheme "drive": the address to use instead of Google Drive's.
 
     Raises: StoreError if the server does not answer, or answers with a web page.
     """
@@ -98,7 +101,7 @@ def open_answer(link: str) -> Iterator[Answer]:
             if key is None:
                 response = _checked(_get(session, link))
             else:
-                response = _of_drive(session, key)
+                response = _of_drive(session, options.get("drive", {}).get("url", _DRIVE), key)
         except RequestException as error:
             raise StoreError(f"{shown(link)} does not answer: {_reason(error)}") from error
         with response:
@@ -109,9 +112,9 @@ def _get(session: "Session", address: str, query: Mapping[str, str] | None = Non
     return session.get(address, params=query, stream=True, timeout=_SECONDS)
 
 
-def _of_drive(session: "Session", key: str) -> "Response":
+def _of_drive(session: "Session", address: str, key: str) -> "Response":
     """Return the answer with a file of Drive; for a large one Drive first asks for a confirmation."""
-    response = _get(session, option("drive", "url", _DRIVE), {"export": "download", "id": key})
+    response = _get(session, address, {"export": "download", "id": key})
     if response.ok and _is_page(response) and not _asks_to_sign_in(response):
         page = _Page.of(response)
         if page.action is None:

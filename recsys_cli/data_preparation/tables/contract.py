@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from recsys_cli.configs.sections import DataSettings
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.entities import read_entities
 from recsys_cli.data_preparation.tables.interactions import read_interactions
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
@@ -91,7 +91,9 @@ def _reindexed(frame: pl.DataFrame, indices: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.col(_NEW_INDEX).alias(USER)).drop(_NEW_INDEX)
 
 
-def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = "") -> Tables:
+def read_tables(
+    data: DataSettings, workspace: InputFolder, day: date, timezone: str, exclude: str = ""
+) -> Tables:
     """Read the tables with the events before `day` alone; warnings are logged.
 
     Raises: InputError that lists all problems; SettingsError for a filter or `exclude` that does not parse.
@@ -103,7 +105,7 @@ def read_tables(data: DataSettings, workspace: Path, day: date, timezone: str, e
 
 
 def inspect_tables(
-    data: DataSettings, workspace: Path, day: date, timezone: str, exclude: str = ""
+    data: DataSettings, workspace: InputFolder, day: date, timezone: str, exclude: str = ""
 ) -> tuple[Tables | None, list[Problem]]:
     """Read the tables and return their problems; tables are None if at least one problem is an error."""
     cut = day_start(day, timezone)
@@ -131,7 +133,7 @@ def inspect_tables(
 
 
 def _unknown_id_problems(
-    events: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: Path, path: str
+    events: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: InputFolder, path: str
 ) -> list[Problem]:
     """Report users or items of the events that are missing in their own table, if there is one."""
     if not path:
@@ -143,7 +145,7 @@ def _unknown_id_problems(
     share = unknown["count"].sum() / len(events)
     what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
-    return [Problem(shown_path(path, workspace), what, fix, "warning")]
+    return [Problem(shown_path(path, workspace.path), what, fix, "warning")]
 
 
 def _indexed(

@@ -13,6 +13,7 @@ from recsys_cli.data_preparation.readers.local_files import (
     source_schema,
     sql_condition,
 )
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.ids import IdType, cast_ids, duplicate_problems, id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, missing_column
 from recsys_cli.utils.columns import (
@@ -32,7 +33,13 @@ _KINDS = {TITLE: pl.String, AVAILABLE_FROM: pl.Date, AVAILABLE_UNTIL: pl.Date}
 
 
 def read_entities(
-    table: FeatureTableSettings, workspace: Path, *, name: str, key: str, id_type: IdType, exclude: str = ""
+    table: FeatureTableSettings,
+    workspace: InputFolder,
+    *,
+    name: str,
+    key: str,
+    id_type: IdType,
+    exclude: str = "",
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return the users or items with their declared features, and all their problems.
 
@@ -40,7 +47,7 @@ def read_entities(
     """
     if not table.path:
         return _empty(key, id_type), _exclude_problems(exclude)
-    where = shown_path(table.path, workspace)
+    where = shown_path(table.path, workspace.path)
     try:
         files = source_files(table, workspace)
         frame = scan_source(table, workspace)

@@ -14,6 +14,7 @@ from recsys_cli.data_preparation.readers.local_files import (
     source_files,
     source_schema,
 )
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.ids import id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, missing_column, raise_errors, raise_or_warn
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, USER, USER_ID
@@ -26,7 +27,7 @@ _FIX = "deliver the day's candidates again without these rows"
 
 
 def external_files(
-    settings: ExternalSettings, workspace: Path, days: Sequence[date]
+    settings: ExternalSettings, workspace: InputFolder, days: Sequence[date]
 ) -> dict[date, list[Path]]:
     """Return the files of each day; empty if the source is off.
 
@@ -39,7 +40,7 @@ def external_files(
 
 def read_external(
     settings: ExternalSettings,
-    workspace: Path,
+    workspace: InputFolder,
     days: Sequence[date],
     user_ids: pl.Series,
     item_ids: pl.Series,
@@ -59,7 +60,7 @@ def read_external(
 
 
 def inspect_external(
-    settings: ExternalSettings, workspace: Path, days: Sequence[date]
+    settings: ExternalSettings, workspace: InputFolder, days: Sequence[date]
 ) -> tuple[dict[date, pl.DataFrame], list[Problem]]:
     """Return each day's candidates as user_id, item_id, score f32, a user's best first, and all problems.
 
@@ -96,7 +97,7 @@ def index_external(
 
 
 def _found_files(
-    settings: ExternalSettings, workspace: Path, days: Sequence[date]
+    settings: ExternalSettings, workspace: InputFolder, days: Sequence[date]
 ) -> tuple[dict[date, list[Path]], list[Problem]]:
     files: dict[date, list[Path]] = {}
     missing: list[str] = []
@@ -116,7 +117,7 @@ def _found_files(
         "deliver them, each made only from data before its day, or switch the source off for training and "
         "scoring: candidates.external.num_candidates=0"
     )
-    return files, [*problems, Problem(shown_path(settings.path, workspace), what, fix)]
+    return files, [*problems, Problem(shown_path(settings.path, workspace.path), what, fix)]
 
 
 def _table(settings: ExternalSettings, day: date) -> TableSettings:
@@ -125,10 +126,10 @@ def _table(settings: ExternalSettings, day: date) -> TableSettings:
 
 
 def _read_day(
-    table: TableSettings, workspace: Path, files: list[Path]
+    table: TableSettings, workspace: InputFolder, files: list[Path]
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return user_id, item_id, and score f32 and rank f64 if the files have them, in the files' order."""
-    where = shown_path(table.path, workspace)
+    where = shown_path(table.path, workspace.path)
     try:
         frame = scan_source(table, workspace)
         schema = source_schema(frame, files)

@@ -1,7 +1,6 @@
 """Read events: mapped to the contract, checked, and cut at the scoring day."""
 
 from datetime import datetime
-from pathlib import Path
 
 import polars as pl
 
@@ -12,6 +11,7 @@ from recsys_cli.data_preparation.readers.local_files import (
     source_files,
     source_schema,
 )
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.ids import cast_ids, id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, missing_column
 from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
@@ -25,7 +25,7 @@ _UNITS_PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def read_interactions(
-    data: DataSettings, workspace: Path, cut: datetime, timezone: str
+    data: DataSettings, workspace: InputFolder, cut: datetime, timezone: str
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return the events before `cut` as user_id, item_id, timestamp, weight, and all their problems.
 
@@ -40,7 +40,7 @@ def read_interactions(
         files = source_files(table, workspace)
         frame = scan_source(table, workspace)
         schema = source_schema(frame, files)
-        problems = _schema_problems(table, schema, shown_path(table.path, workspace))
+        problems = _schema_problems(table, schema, shown_path(table.path, workspace.path))
         if problems:
             return None, problems
         mapped = _mapped(frame, table, schema, timezone)
@@ -48,7 +48,7 @@ def read_interactions(
         events = collect_source(mapped.filter(before), files)
     except InputError as error:
         return None, [Problem(error.where or "interactions", error.what, error.fix)]
-    where = shown_path(table.path, workspace)
+    where = shown_path(table.path, workspace.path)
     problems = _timestamp_problems(events, where)
     return _checked_events(events, data, where, cut, problems)
 

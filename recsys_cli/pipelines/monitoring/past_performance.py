@@ -133,7 +133,7 @@ def past_performance(workspace: Workspace, published: Publications, window: Wind
         return []
     settings = workspace.settings
     end = days[-1] + timedelta(days=min(window.days, (date.max - days[-1]).days))
-    tables, problems = inspect_tables(settings.data, workspace.root, end, settings.timezone)
+    tables, problems = inspect_tables(settings.data, workspace.inputs, end, settings.timezone)
     raise_errors(problems)
     assert tables is not None
     found = (

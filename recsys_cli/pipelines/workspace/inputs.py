@@ -20,8 +20,8 @@ def read_inputs(workspace: Workspace, day: date, external_days: Sequence[date]) 
     Raises: InputError that lists all problems; SettingsError for a filter or `exclude` that does not parse.
     """
     settings = workspace.settings
-    external_files(external_settings(settings.candidates), workspace.root, external_days)
-    tables = read_tables(settings.data, workspace.root, day, settings.timezone, settings.scoring.exclude)
+    external_files(external_settings(settings.candidates), workspace.inputs, external_days)
+    tables = read_tables(settings.data, workspace.inputs, day, settings.timezone, settings.scoring.exclude)
     return with_external(tables, workspace, external_days)
 
 
@@ -34,4 +34,4 @@ def with_external(tables: Tables, workspace: Workspace, days: Sequence[date]) ->
     if not external.is_on():
         return tables
     ids = tables.users[USER_ID], tables.items[ITEM_ID]
-    return replace(tables, external=read_external(external, workspace.root, days, *ids))
+    return replace(tables, external=read_external(external, workspace.inputs, days, *ids))

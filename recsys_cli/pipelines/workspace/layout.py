@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.definition import feature_plugins
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.utils.storage.hashing import sha256_of_json
 from recsys_cli.utils.storage.result_store import Results
@@ -31,7 +32,12 @@ class Workspace:
     @cached_property
     def models(self) -> Results:
         """The model versions."""
-        return Results.at(self.settings.output.models, self.root)
+        return self._results(self.settings.output.models)
+
+    @cached_property
+    def inputs(self) -> InputFolder:
+        """Where the inputs lie."""
+        return InputFolder(self.root, self.settings.storage.model_dump())
 
     @property
     def runs(self) -> Path:
@@ -51,7 +57,7 @@ class Workspace:
     @cached_property
     def published(self) -> Results:
         """All published recommendations, by `date=D`."""
-        return Results.at(self.settings.output.recommendations, self.root)
+        return self._results(self.settings.output.recommendations)
 
     @property
     def threads(self) -> int:
@@ -62,7 +68,10 @@ class Workspace:
     @cached_property
     def partitions(self) -> Results:
         """All feature partitions, by `date=D`."""
-        return Results.at(self.settings.output.features, self.root)
+        return self._results(self.settings.output.features)
+
+    def _results(self, path: str) -> Results:
+        return Results.at(path, self.root, self.settings.storage.model_dump())
 
     def lock(self, name: str) -> Path:
         """Return the path of a lock file."""

@@ -92,12 +92,15 @@ class ScoringDay:
 
         Raises: InputError for files that are not there.
         """
-        root, data = self.workspace.root, self.workspace.settings.data
+        workspace, data = self.workspace, self.workspace.settings.data
         tables = [table for table in (data.interactions, data.users, data.items) if table.path]
-        files = [file for table in tables for file in source_files(table, root)]
-        external = external_files(external_settings(self.workspace.settings.candidates), root, [self.date])
+        files = [file for table in tables for file in source_files(table, workspace.inputs)]
+        external = external_files(
+            external_settings(workspace.settings.candidates), workspace.inputs, [self.date]
+        )
         files += [file for found in external.values() for file in found]
         states = [
-            (os.path.relpath(file, root), file.stat().st_size, file.stat().st_mtime_ns) for file in files
+            (os.path.relpath(file, workspace.root), file.stat().st_size, file.stat().st_mtime_ns)
+            for file in files
         ]
         return sha256_of_json([states, self.workspace.feature_settings_hash()])

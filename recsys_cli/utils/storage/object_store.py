@@ -4,7 +4,7 @@ import errno
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,22 +25,13 @@ _IDENTITY = (
 )
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _BLOCK = 8 * 2**20
-_options: dict[str, dict[str, Any]] = {}
+
+StorageOptions = Mapping[str, Mapping[str, Any]]  # options of each scheme's file system, such as credentials
+NO_OPTIONS: StorageOptions = {}
 
 
 class StoreError(Exception):
     """An object store or web server failed or gave an unusable answer; the text holds no credentials."""
-
-
-def use_options(options: Mapping[str, Mapping[str, Any]]) -> None:
-    """Take over, for this process, what the settings give each scheme's file system, as credentials."""
-    _options.clear()
-    _options.update({scheme: dict(given) for scheme, given in options.items()})
-
-
-def option(scheme: str, name: str, default: str) -> str:
-    """Return what the settings give a scheme under a name."""
-    return str(_options.get(scheme, {}).get(name, default))
 
 
 @dataclass(frozen=True)
@@ -56,11 +47,15 @@ class StoredObject:
 class Store:
     """The objects below a URI.
 
+    Attributes:
+        options: of the settings; they may be secrets.
+
     Every method raises StoreError if the store does not answer, SettingsError if the scheme's extra is not
     installed.
     """
 
     uri: str
+    options: StorageOptions = field(default_factory=dict, repr=False, hash=False)
 
     def check_usable(self) -> None:
         """Check that the URI is one of an object store, and that its file system is installed.
@@ -88,7 +83,7 @@ class Store:
 
         scheme = scheme_of(self.uri)
         with self._as_store_error():
-            return filesystem(scheme, use_listings_cache=False, **_options.get(scheme, {}))
+            return filesystem(scheme, use_listings_cache=False, **self.options.get(scheme, {}))
 
     @cached_property
     def _root(self) -> str:

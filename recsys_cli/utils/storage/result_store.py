@@ -21,7 +21,7 @@ from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.storage.atomic_files import put_folder, staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, sealed, unsealed, write_sealed_json
-from recsys_cli.utils.storage.object_store import Store, StoreError
+from recsys_cli.utils.storage.object_store import NO_OPTIONS, StorageOptions, Store, StoreError
 from recsys_cli.utils.storage.uris import copy_of, is_uri
 
 CURRENT = "_current.json"
@@ -47,9 +47,13 @@ class Results:
     _fresh: set[str] = field(default_factory=set)
 
     @classmethod
-    def at(cls, path: str, root: Path) -> "Results":
-        """Return the results at a path or URI of the settings; paths are relative to the workspace `root`."""
-        return cls(copy_of(path, root), Store(path)) if is_uri(path) else cls(root / path)
+    def at(cls, path: str, root: Path, options: StorageOptions = NO_OPTIONS) -> "Results":
+        """Return the results at a path or URI of the settings; paths are relative to the workspace `root`.
+
+        Args:
+            options: of the file system of each scheme.
+        """
+        return cls(copy_of(path, root), Store(path, options)) if is_uri(path) else cls(root / path)
 
     def __str__(self) -> str:
         return str(self.folder) if self.store is None else self.store.uri

@@ -15,6 +15,7 @@ from recsys_cli.data_preparation.column_guessing.column_mapping import (
 from recsys_cli.data_preparation.column_guessing.feature_columns import guess_features
 from recsys_cli.data_preparation.column_guessing.timestamps import day_after, guess_timestamp
 from recsys_cli.data_preparation.readers.csv_dialect import sniff_dialect
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.contract import read_tables
 from recsys_cli.utils.errors import InputError, UsageError
 
@@ -40,11 +41,13 @@ def everything_guessed(folder: Path, *named: tuple[str, str], **tables: pl.DataF
             (folder / paths[name]).write_text(table, encoding="utf-8")
         else:
             table.write_parquet(folder / paths[name])
-    return guess_data(paths, folder, named)
+    return guess_data(paths, InputFolder(folder), named)
 
 
 def of_folder(folder: Path) -> GuessedData:
-    return guess_data({name: f"{name}.parquet" for name in ("interactions", "users", "items")}, folder)
+    return guess_data(
+        {name: f"{name}.parquet" for name in ("interactions", "users", "items")}, InputFolder(folder)
+    )
 
 
 def test_online_retail_is_mapped(retail: Path) -> None:
@@ -59,7 +62,7 @@ def test_online_retail_is_mapped(retail: Path) -> None:
         ("interactions", "quantity"),
         ("interactions", "price"),
     ]
-    assert day_after(data.interactions, retail) == date(2010, 12, 10)
+    assert day_after(data.interactions, InputFolder(retail)) == date(2010, 12, 10)
 
 
 def test_ml_100k_is_mapped(shared_data: Path) -> None:
@@ -170,10 +173,10 @@ def test_a_csv_is_read_as_it_is_written(tmp_path: Path) -> None:
     assert data.interactions.separator == ";"
     assert data.interactions.timestamp_format == "%d.%m.%Y %H:%M"
     assert (data.user_id_type, data.item_id_type) == ("integer", "text")
-    tables = read_tables(data, tmp_path, date(2026, 2, 1), "UTC")
+    tables = read_tables(data, InputFolder(tmp_path), date(2026, 2, 1), "UTC")
     assert tables.items["item_id"].to_list() == ["007", "8"]
     assert tables.events["timestamp"].to_list() == [datetime(2025, 12, 31, 23, 10), datetime(2026, 1, 1, 8)]
-    assert day_after(data.interactions, tmp_path) == date(2026, 1, 2)
+    assert day_after(data.interactions, InputFolder(tmp_path)) == date(2026, 1, 2)
 
 
 def test_a_csv_without_header_gets_numbered_columns(tmp_path: Path) -> None:
@@ -184,7 +187,7 @@ def test_a_csv_without_header_gets_numbered_columns(tmp_path: Path) -> None:
     data = guessed(tmp_path, *named, interactions=rows)
     assert data.interactions.header == ["column_1", "column_2", "column_3", "column_4"]
     assert data.interactions.timestamp_unit == "s"
-    assert len(read_tables(data, tmp_path, date(1998, 1, 1), "UTC").events) == 2
+    assert len(read_tables(data, InputFolder(tmp_path), date(1998, 1, 1), "UTC").events) == 2
 
 
 def test_ids_are_integers_only_if_all_tables_agree(tmp_path: Path) -> None:
@@ -227,7 +230,7 @@ def test_units_follow_the_magnitude(tmp_path: Path, value: int, unit: str) -> No
     events.write_parquet(tmp_path / "events.parquet")
     table = InteractionsSettings(path="events.parquet", timestamp_unit=unit)
     expected = date(1997, 12, 5) if unit == "s" else date(2026, 1, 2)
-    assert day_after(table, tmp_path) == expected
+    assert day_after(table, InputFolder(tmp_path)) == expected
 
 
 @pytest.mark.parametrize(
@@ -401,5 +404,5 @@ def test_availability_is_mapped_where_it_holds_days(tmp_path: Path) -> None:
 
 def test_a_missing_file_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        guess_data({"interactions": "nowhere.parquet"}, tmp_path)
+        guess_data({"interactions": "nowhere.parquet"}, InputFolder(tmp_path))
     assert caught.value.fix == "correct the path after --interactions"

@@ -14,8 +14,8 @@ import pytest
 
 from recsys_cli.configs.sections import TableSettings
 from recsys_cli.data_preparation.readers.local_files import scan_source, source_files
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.object_store import use_options
 
 SMALL, LARGE, PRIVATE, CUT, OTHER, GONE, BUSY = (
     f"{name:_<25}" for name in ("small", "large", "private", "cut", "other", "gone", "busy")
@@ -107,9 +107,7 @@ def drive(tmp_path: Path) -> Iterator[Drive]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         found.url = f"http://127.0.0.1:{server.server_address[1]}"
-        use_options({"drive": {"url": f"{found.url}/uc"}})
         yield found
-        use_options({})
         server.shutdown()
 
 
@@ -119,8 +117,12 @@ def table_of(numbers: range, folder: Path) -> bytes:
     return file.read_bytes()
 
 
-def read(link: str, root: Path) -> list[int]:
-    return scan_source(TableSettings(path=link), root).collect()["user_id"].to_list()
+def folder(drive: Drive, path: Path) -> InputFolder:
+    return InputFolder(path, {"drive": {"url": f"{drive.url}/uc"}})
+
+
+def read(link: str, drive: Drive, path: Path) -> list[int]:
+    return scan_source(TableSettings(path=link), folder(drive, path)).collect()["user_id"].to_list()
 
 
 def copies(root: Path) -> list[Path]:
@@ -130,35 +132,35 @@ def copies(root: Path) -> list[Path]:
 
 
 def test_a_small_file_of_drive_comes_once_and_is_kept_by_its_id(drive: Drive, tmp_path: Path) -> None:
-    (file,) = source_files(TableSettings(path=drive.link(SMALL)), tmp_path)
+    (file,) = source_files(TableSettings(path=drive.link(SMALL)), folder(drive, tmp_path))
     assert file == tmp_path / f".remote/drive/{SMALL}/views 2026.parquet"
     assert file.read_bytes() == drive.table
     before = file.stat().st_mtime_ns
-    assert read(drive.link(SMALL), tmp_path) == list(range(40_000))
+    assert read(drive.link(SMALL), drive, tmp_path) == list(range(40_000))
     assert file.stat().st_mtime_ns == before  # the inputs are the same: features are not built again
     assert len({one for one in drive.asked if "confirm" in one}) == 0
 
 
 def test_a_large_file_of_drive_is_confirmed(drive: Drive, tmp_path: Path) -> None:
-    assert read(drive.link(LARGE), tmp_path) == list(range(40_000))
+    assert read(drive.link(LARGE), drive, tmp_path) == list(range(40_000))
     assert drive.asked[0] == f"/uc?export=download&id={LARGE}"
     assert drive.asked[1] == f"/download?id={LARGE}&export=download&confirm=t&uuid=5d2e"
 
 
 def test_a_file_that_was_replaced_comes_again_and_the_old_copy_goes(drive: Drive, tmp_path: Path) -> None:
-    read(drive.link(SMALL), tmp_path)
+    read(drive.link(SMALL), drive, tmp_path)
     drive.table, drive.modified = table_of(range(7), tmp_path), "Thu, 26 Nov 2026 06:00:00 GMT"
-    assert read(drive.link(SMALL), tmp_path) == list(range(7))
+    assert read(drive.link(SMALL), drive, tmp_path) == list(range(7))
     assert len(copies(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut"])
 def test_a_damaged_copy_comes_again(drive: Drive, tmp_path: Path, damage: str) -> None:
-    (file,) = source_files(TableSettings(path=drive.link(SMALL)), tmp_path)
+    (file,) = source_files(TableSettings(path=drive.link(SMALL)), folder(drive, tmp_path))
     held = bytearray(file.read_bytes())
     held[100] ^= 1
     file.write_bytes(bytes(held) if damage == "flipped" else bytes(held[:-1]))
-    (again,) = source_files(TableSettings(path=drive.link(SMALL)), tmp_path)
+    (again,) = source_files(TableSettings(path=drive.link(SMALL)), folder(drive, tmp_path))
     assert again.read_bytes() == drive.table
 
 
@@ -176,7 +178,7 @@ def test_what_is_no_whole_file_is_told_and_nothing_is_kept(
     drive: Drive, tmp_path: Path, key: str, reason: str
 ) -> None:
     with pytest.raises(InputError) as refused:
-        source_files(TableSettings(path=drive.link(key)), tmp_path)
+        source_files(TableSettings(path=drive.link(key)), folder(drive, tmp_path))
     assert reason in refused.value.what
     assert refused.value.where == f"https://drive.google.com/file/d/{key}/view"
     assert refused.value.fix == "check the link and who may read it"
@@ -184,7 +186,7 @@ def test_what_is_no_whole_file_is_told_and_nothing_is_kept(
 
 
 def test_a_truncated_replacement_leaves_the_old_copy(drive: Drive, tmp_path: Path) -> None:
-    (file,) = source_files(TableSettings(path=drive.link(SMALL)), tmp_path)
+    (file,) = source_files(TableSettings(path=drive.link(SMALL)), folder(drive, tmp_path))
     old = file.read_bytes()
     drive.table, drive.modified, drive.cut = (
         table_of(range(90_000), tmp_path),
@@ -192,7 +194,7 @@ def test_a_truncated_replacement_leaves_the_old_copy(drive: Drive, tmp_path: Pat
         999,
     )
     with pytest.raises(InputError, match="the download broke off"):
-        read(drive.link(SMALL), tmp_path)
+        read(drive.link(SMALL), drive, tmp_path)
     assert file.read_bytes() == old and len(copies(tmp_path)) == 1
 
 
@@ -200,18 +202,18 @@ def test_a_file_of_the_web_comes_by_its_address_and_no_message_holds_its_signatu
     drive: Drive, tmp_path: Path
 ) -> None:
     signed = f"{drive.url}/views.parquet?signature=geheim"
-    assert read(signed, tmp_path) == list(range(40_000))
+    assert read(signed, drive, tmp_path) == list(range(40_000))
     (file,) = copies(tmp_path)
     assert "geheim" not in str(file)
     with pytest.raises(InputError) as refused:
-        read(f"{drive.url}/gone?signature=geheim", tmp_path)
+        read(f"{drive.url}/gone?signature=geheim", drive, tmp_path)
     output = f"{refused.value.what}{refused.value.where}{refused.value.fix}"
     assert "no such file" in output and "geheim" not in output
 
 
 def test_a_server_that_is_away_is_told_with_its_address(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
-        read("http://user:geheim@127.0.0.1:1/views.parquet", tmp_path)
+        scan_source(TableSettings(path="http://user:geheim@127.0.0.1:1/views.parquet"), InputFolder(tmp_path))
     assert (
         "does not answer" in refused.value.what and refused.value.where == "http://127.0.0.1:1/views.parquet"
     )

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from recsys_cli.configs.sections import DataSettings
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables, read_tables
 from recsys_cli.models.feature_encoding import fit_encoder
 from recsys_cli.utils.errors import InputError
@@ -17,7 +18,7 @@ DAY = date(2026, 11, 1)
 
 def read(folder: Path, timezone: str = "UTC", **interactions: Any) -> Tables:
     data = DataSettings.model_validate({"interactions": {"path": "events.csv", **interactions}})
-    return read_tables(data, folder, DAY, timezone)
+    return read_tables(data, InputFolder(folder), DAY, timezone)
 
 
 def times(folder: Path, *texts: str, timezone: str = "UTC", **interactions: Any) -> list[str]:
@@ -69,7 +70,7 @@ def test_text_that_is_no_integer_is_reported(tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\n007,1,2026-01-01\n")
     data = DataSettings.model_validate({"user_id_type": "integer", "interactions": {"path": "events.csv"}})
     with pytest.raises(InputError, match="not plain 64-bit integers: '007'"):
-        read_tables(data, tmp_path, DAY, "UTC")
+        read_tables(data, InputFolder(tmp_path), DAY, "UTC")
 
 
 def test_mapping_and_filter_speak_of_the_sources_columns(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_the_published_movielens_formats(tmp_path: Path) -> None:
             },
         }
     )
-    known = read_tables(data, tmp_path, DAY, "UTC")
+    known = read_tables(data, InputFolder(tmp_path), DAY, "UTC")
     assert known.events.select("timestamp").item().isoformat() == "1997-12-04T15:55:49"
     assert known.items.select("item_id", "title", "genres").row(0) == (
         242,
@@ -144,7 +145,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     data = DataSettings.model_validate(
         {"interactions": {"path": "events.csv"}, "users": {"path": "users.csv", "features": ["ages"]}}
     )
-    known, problems = inspect_tables(data, tmp_path, DAY, "UTC")
+    known, problems = inspect_tables(data, InputFolder(tmp_path), DAY, "UTC")
     message = "\n".join(problem.what for problem in problems)
     assert known is None
     for part in ("no user_id", "no item_id", "no readable timestamp", "did you mean 'age'?"):
@@ -182,7 +183,7 @@ ITEMS = pl.DataFrame({"item_id": ["1", "2", "3", "4"], "maker": [7, 10, None, 7]
 def test_numbers_of_a_category_are_text_however_they_are_stored(tmp_path: Path, kind: Any) -> None:
     items = ITEMS.cast({"maker": kind})
     data = with_items(tmp_path, items, features=["maker", "price"], category_features=["maker"])
-    known = read_tables(data, tmp_path, DAY, "UTC").items
+    known = read_tables(data, InputFolder(tmp_path), DAY, "UTC").items
     assert known["maker"].to_list() == ["7", "10", None, "7"]
     assert known["price"].to_list() == [1.0, 2.0, 3.0, 4.0]
     encoder = fit_encoder(known, ("maker", "price"), max_categories=1)
@@ -196,14 +197,19 @@ def test_a_category_may_hold_fractions_text_and_no_number(tmp_path: Path) -> Non
     )
     names = ["maker", "code"]
     known = read_tables(
-        with_items(tmp_path, items, features=names, category_features=names), tmp_path, DAY, "UTC"
+        with_items(tmp_path, items, features=names, category_features=names),
+        InputFolder(tmp_path),
+        DAY,
+        "UTC",
     ).items
     assert known["maker"].to_list() == ["1.5", None, None, "1e+30"]
     assert known["code"].to_list() == ["07", "7", None, "x"]
 
 
 def test_without_the_setting_the_same_numbers_are_amounts(tmp_path: Path) -> None:
-    known = read_tables(with_items(tmp_path, ITEMS, features=["maker"]), tmp_path, DAY, "UTC").items
+    known = read_tables(
+        with_items(tmp_path, ITEMS, features=["maker"]), InputFolder(tmp_path), DAY, "UTC"
+    ).items
     assert known.schema["maker"] == pl.Float32
 
 
@@ -216,7 +222,7 @@ def test_category_features_that_cannot_be_are_told_together(tmp_path: Path) -> N
         list_features=["genres"],
         category_features=["makr", "price", "tags", "genres", "maker"],
     )
-    _, problems = inspect_tables(data, tmp_path, DAY, "UTC")
+    _, problems = inspect_tables(data, InputFolder(tmp_path), DAY, "UTC")
     assert [problem.what for problem in problems] == [
         "category feature 'makr' is not among the features; did you mean 'maker'?",
         "category feature 'price' is not among the features",

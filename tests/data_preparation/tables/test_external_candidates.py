@@ -10,6 +10,7 @@ import pytest
 from loguru import logger
 
 from recsys_cli.configs.sections import ExternalSettings
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.external_candidates import (
     external_files,
     inspect_external,
@@ -32,7 +33,7 @@ def put(folder: Path, name: str | date = DAY, **columns: Any) -> None:
 
 
 def read(folder: Path, **more: Any) -> list[tuple[int, int, float]]:
-    frame = read_external(settings(**more), folder, [DAY], USERS, ITEMS)[DAY]
+    frame = read_external(settings(**more), InputFolder(folder), [DAY], USERS, ITEMS)[DAY]
     assert frame.schema == {"user": pl.UInt32, "item": pl.UInt32, "score": pl.Float32}
     return frame.rows()
 
@@ -119,7 +120,7 @@ def test_bad_rows_of_all_days_are_told_at_once(tmp_path: Path) -> None:
     put(tmp_path, EARLIER, **BAD)
     put(tmp_path, DAY, user_id=["bo"], item_id=[None])
     with pytest.raises(InputError) as raised:
-        read_external(settings(), tmp_path, [EARLIER, DAY, LATER], USERS, ITEMS)
+        read_external(settings(), InputFolder(tmp_path), [EARLIER, DAY, LATER], USERS, ITEMS)
     for text in (
         "6 problems with the inputs",
         f"external candidates for 1 of 3 days: {LATER}",
@@ -151,7 +152,7 @@ def test_every_day_without_a_file_is_listed(tmp_path: Path) -> None:
     put(tmp_path, **PAIRS)
     (tmp_path / f"external/{LATER}.parquet").mkdir()  # a folder without a table
     with pytest.raises(InputError) as raised:
-        external_files(settings(), tmp_path, [EARLIER, DAY, LATER])
+        external_files(settings(), InputFolder(tmp_path), [EARLIER, DAY, LATER])
     assert raised.value.what == f"there are no external candidates for 2 of 3 days: {EARLIER}, {LATER}"
     assert raised.value.where.endswith("external/{date}.parquet")
     assert "candidates.external.num_candidates=0" in raised.value.fix
@@ -165,14 +166,14 @@ def test_what_is_no_parquet_is_answered(tmp_path: Path) -> None:
 
 def test_an_empty_delivery_is_a_warning(tmp_path: Path) -> None:
     put(tmp_path, user_id=pl.Series([], dtype=pl.String), item_id=pl.Series([], dtype=pl.Int64))
-    frames, problems = inspect_external(settings(), tmp_path, [DAY])
+    frames, problems = inspect_external(settings(), InputFolder(tmp_path), [DAY])
     assert [(one.severity, one.what) for one in problems] == [("warning", "there are no rows in it")]
     assert frames[DAY].is_empty() and read(tmp_path) == []
 
 
 @pytest.mark.parametrize("off", [{"path": ""}, {"num_candidates": 0}])
 def test_a_source_that_is_off_needs_no_file(tmp_path: Path, off: dict[str, Any]) -> None:
-    assert not external_files(settings(**off), tmp_path, [DAY])
+    assert not external_files(settings(**off), InputFolder(tmp_path), [DAY])
 
 
 def test_one_file_for_all_days_and_unknown_columns_are_refused() -> None:

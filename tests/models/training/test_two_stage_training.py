@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.features.labels import draw_negatives, label_cuts, window_pairs
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables
 from recsys_cli.models.candidates.fit_cache import FitCache
 from recsys_cli.models.candidates.stage import fit_candidate_stage
@@ -88,7 +89,7 @@ def settings(retail_sample: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def tables(settings: Settings) -> Tables:
-    return read_tables(settings.data, Path("/"), DAY, "UTC")
+    return read_tables(settings.data, InputFolder(Path("/")), DAY, "UTC")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 
 from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.sections import Settings
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.training.lightfm_fits import LimitedFits
@@ -60,7 +61,7 @@ def settings_with(root: Path, max_memory: str) -> Settings:
 @pytest.fixture(scope="module")
 def tables(root: Path) -> Tables:
     settings = settings_with(root, "")
-    return read_tables(settings.data, root, DAY, settings.timezone)
+    return read_tables(settings.data, InputFolder(root), DAY, settings.timezone)
 
 
 def with_components(settings: Settings, components: int) -> Settings:
