@@ -99,8 +99,8 @@ class QuantisedRows:
     def validation_pools(self, *, weighted: bool) -> tuple["Pool", "Pool"]:
         """Return two pools: the rows to learn from, and those of the validation users.
 
-        Both are cut from one pool: a pool numbers its categories in the order in which they come, and leaves out
-        a column that is constant, so two pools of their own would not mean the same.
+        Both are cut from one pool: a pool numbers its categories in the order in which they come, and leaves
+        out a column that is constant, so two pools of their own would not mean the same.
         """
         pool = self.pool(weighted=False)
         learnt, held_out = (self._cut(pool, mask, weighted) for mask in (~self.validation, self.validation))
