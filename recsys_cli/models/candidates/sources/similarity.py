@@ -199,7 +199,7 @@ class _DenseScores:
         return np.where(columns >= 0, self.sums[pairs.rows, columns], np.float32(0.0))
 
 
-Taste: TypeAlias = "Callable[[UserSide], sparse.csr_matrix]"  # how much each of a user's items counts
+Taste = Callable[[UserSide], "sparse.csr_matrix"]  # how much each of a user's items counts
 
 
 def by_counts(users: UserSide) -> sparse.csr_matrix:
