@@ -11,6 +11,7 @@ import polars as pl
 from recsys_cli.configs.sections import DataSettings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.entities import read_entities
+from recsys_cli.data_preparation.tables.ids import assign_indices
 from recsys_cli.data_preparation.tables.interactions import read_interactions
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
@@ -126,8 +127,8 @@ def inspect_tables(
         return None, problems
     problems += _unknown_id_problems(events, users, USER_ID, workspace, data.users.path)
     problems += _unknown_id_problems(events, items, ITEM_ID, workspace, data.items.path)
-    events, users = _indexed(events, users, USER_ID, USER)
-    events, items = _indexed(events, items, ITEM_ID, ITEM)
+    events, users = assign_indices(events, users, USER_ID, USER)
+    events, items = assign_indices(events, items, ITEM_ID, ITEM)
     events = events.select(USER, ITEM, TIMESTAMP, WEIGHT).sort(USER, ITEM, TIMESTAMP, WEIGHT)
     return Tables(day, timezone, events, users, items), problems
 
@@ -146,15 +147,3 @@ def _unknown_id_problems(
     what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
     return [Problem(shown_path(path, workspace.path), what, fix, "warning")]
-
-
-def _indexed(
-    events: pl.DataFrame, entities: pl.DataFrame, key: str, index: str
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Number all ids of both frames in sorted order; return the events by index, and one entity per id."""
-    if events.schema[key] != entities.schema[key]:
-        events, entities = events.cast({key: pl.String}), entities.cast({key: pl.String})
-    ids = pl.concat([events[key].unique(), entities[key]]).unique().sort()
-    indices = pl.DataFrame([ids, pl.Series(index, range(len(ids)), dtype=pl.UInt32)])
-    events = events.join(indices, on=key, how="left").drop(key)
-    return events, indices.select(key).join(entities, on=key, how="left", maintain_order="left")

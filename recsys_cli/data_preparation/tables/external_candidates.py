@@ -83,7 +83,9 @@ def index_external(
     indexed, problems = {}, []
     for day, rows in frames.items():
         indexed_rows = rows.select(
-            _index_of(rows[USER_ID], user_ids, USER), _index_of(rows[ITEM_ID], item_ids, ITEM), SCORE
+            _lookup_indices(rows[USER_ID], user_ids, USER),
+            _lookup_indices(rows[ITEM_ID], item_ids, ITEM),
+            SCORE,
         )
         known = indexed_rows.drop_nulls([USER, ITEM])
         if len(known) < len(indexed_rows):
@@ -215,7 +217,7 @@ def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(USER_ID, ITEM_ID, SCORE)
 
 
-def _index_of(ids: pl.Series, known: pl.Series, name: str) -> pl.Series:
+def _lookup_indices(ids: pl.Series, known: pl.Series, name: str) -> pl.Series:
     """Return the index of each id among the known ones, u32; null for an unknown id."""
     if ids.dtype.is_integer() and known.dtype.is_integer():
         ids = ids.cast(known.dtype, strict=False)

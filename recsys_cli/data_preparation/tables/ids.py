@@ -1,4 +1,4 @@
-"""Ids: integers or text, never null, never changed by a byte."""
+"""Check, cast, number and look up external ids: integers or text, never null, never changed by a byte."""
 
 from difflib import get_close_matches
 from typing import Literal
@@ -77,6 +77,18 @@ def cast_ids(
 
 def _is_id_type(kind: pl.DataType) -> bool:
     return kind.is_integer() or kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)
+
+
+def assign_indices(
+    events: pl.DataFrame, entities: pl.DataFrame, key: str, index: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Number all ids of both frames in sorted order; return the events by index, and one entity per id."""
+    if events.schema[key] != entities.schema[key]:
+        events, entities = events.cast({key: pl.String}), entities.cast({key: pl.String})
+    ids = pl.concat([events[key].unique(), entities[key]]).unique().sort()
+    indices = pl.DataFrame([ids, pl.Series(index, range(len(ids)), dtype=pl.UInt32)])
+    events = events.join(indices, on=key, how="left").drop(key)
+    return events, indices.select(key).join(entities, on=key, how="left", maintain_order="left")
 
 
 def index_of(ids: pl.Series, asked: str) -> int | None:
