@@ -27,7 +27,7 @@ from recsys_cli.pipelines.workspace.promoted_model import open_bundle, trained_s
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
-from recsys_cli.utils.storage.folders import nearest_existing
+from recsys_cli.utils.storage.folder_checks import nearest_existing
 from recsys_cli.utils.storage.uris import shown_path
 
 _SECONDS_A_DAY = 86_400

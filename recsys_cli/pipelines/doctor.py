@@ -15,7 +15,7 @@ from recsys_cli.models.versions.registry import promoted_version
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import library_versions
 from recsys_cli.utils.errors import RecsysError
-from recsys_cli.utils.storage.folders import may_be_made, nearest_existing
+from recsys_cli.utils.storage.folder_checks import may_be_made, nearest_existing
 from recsys_cli.utils.storage.result_store import Results
 from recsys_cli.utils.storage.uris import is_uri, shown
 

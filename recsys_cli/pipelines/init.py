@@ -17,7 +17,7 @@ from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.progress import Progress, silent
-from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.atomic_writes import replacing
 from recsys_cli.utils.storage.uris import is_uri
 
 SETTINGS = Path("settings/settings.toml")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from recsys_cli.models.versions.registry import promote, rollback
 from recsys_cli.pipelines.workspace.layout import Workspace
-from recsys_cli.utils.storage.folders import check_writable
+from recsys_cli.utils.storage.folder_checks import check_writable
 from recsys_cli.utils.storage.locks import locked
 
 

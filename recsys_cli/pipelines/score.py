@@ -28,7 +28,7 @@ from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.progress import Progress, silent
-from recsys_cli.utils.storage.folders import check_writable
+from recsys_cli.utils.storage.folder_checks import check_writable
 from recsys_cli.utils.storage.locks import locked
 
 

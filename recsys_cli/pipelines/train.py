@@ -33,8 +33,8 @@ from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import open_base
 from recsys_cli.pipelines.workspace.run_record import Run, library_versions
 from recsys_cli.utils.stage_timer import peak_bytes
-from recsys_cli.utils.storage.atomic_files import staging_folder
-from recsys_cli.utils.storage.folders import check_writable
+from recsys_cli.utils.storage.atomic_writes import staging_folder
+from recsys_cli.utils.storage.folder_checks import check_writable
 from recsys_cli.utils.storage.locks import locked
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from recsys_cli.utils.storage.folders import private_folder
+from recsys_cli.utils.storage.folder_checks import private_folder
 
 CsrArrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # of a CSR matrix: indptr, indices, data
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])

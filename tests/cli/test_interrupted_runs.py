@@ -18,7 +18,7 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.utils.errors import ExitCode
-from recsys_cli.utils.storage.atomic_files import staging_folder
+from recsys_cli.utils.storage.atomic_writes import staging_folder
 from recsys_cli.utils.storage.locks import locked
 
 Contents = Callable[[], dict[str, bytes]]

@@ -12,7 +12,7 @@ from types import ModuleType
 import numba
 import pytest
 
-from recsys_cli.utils.storage.folders import private_folder
+from recsys_cli.utils.storage.folder_checks import private_folder
 
 PACKAGE = Path(__file__).parents[2] / "recsys_cli"
 FILES = sorted(file for file in (PACKAGE / "models/kernels").glob("*.py") if file.name != "__init__.py")

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recsys_cli.cli.display.phrases import in_digits
 from recsys_cli.cli.display.safe_text import escaped
-from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.atomic_writes import replacing
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.report import Report

@@ -15,7 +15,7 @@ from recsys_cli.data_preparation.demo_data.events import events_table, invent_au
 from recsys_cli.data_preparation.demo_data.weighted_draws import Integers
 from recsys_cli.utils.errors import UsageError
 from recsys_cli.utils.progress import Progress, silent
-from recsys_cli.utils.storage.atomic_files import staging_folder, sync
+from recsys_cli.utils.storage.atomic_writes import staging_folder, sync
 
 TABLES = ("interactions", "users", "items")
 

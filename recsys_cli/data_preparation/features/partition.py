@@ -9,7 +9,7 @@ import polars as pl
 
 from recsys_cli.data_preparation.features.day_features import FeatureTables
 from recsys_cli.utils.columns import USER, USER_ID
-from recsys_cli.utils.storage.atomic_files import as_system_error
+from recsys_cli.utils.storage.atomic_writes import as_system_error
 
 USERS, ITEMS, PAIRS, AFFINITY, EXTERNAL = TABLES = ("users", "items", "pairs", "affinity", "external")
 _ROW_GROUP = 131_072  # rows that must be read for a single user

@@ -12,7 +12,7 @@ from loguru import logger
 
 from recsys_cli.data_preparation.readers.web_download import Answer, open_answer
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.atomic_files import put_folder, replacing, staging_folder
+from recsys_cli.utils.storage.atomic_writes import replace_folder, replacing, staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked
@@ -152,7 +152,7 @@ def _web_copy(uri: str, root: InputFolder) -> Path:
             logger.info("downloading {}", shown(uri))
             with staging_folder(folder.parent) as staged:
                 _save(answer, staged)
-                put_folder(staged, folder)
+                replace_folder(staged, folder)
             record = _read_record(state)
     assert record is not None
     return folder / record.name

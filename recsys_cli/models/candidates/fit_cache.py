@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from loguru import logger
 
-from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.atomic_writes import replacing
 from recsys_cli.utils.storage.npy_files import read_arrays
 
 Arrays = Mapping[str, np.ndarray]

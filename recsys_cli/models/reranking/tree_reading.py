@@ -13,7 +13,7 @@ import numpy as np
 from recsys_cli.models.kernels.tree_scores import MOST_IN_A_BYTE, TOGETHER
 from recsys_cli.models.reranking.catboost_json import SplitTest, split_tests
 from recsys_cli.models.reranking.tree_arrays import Forest, Forests, Slot
-from recsys_cli.utils.storage.atomic_files import as_system_error
+from recsys_cli.utils.storage.atomic_writes import as_system_error
 
 if TYPE_CHECKING:
     from catboost import CatBoost

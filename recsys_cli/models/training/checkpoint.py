@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from loguru import logger
 
-from recsys_cli.utils.storage.atomic_files import put_folder, staging_folder
+from recsys_cli.utils.storage.atomic_writes import replace_folder, staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 
@@ -54,7 +54,7 @@ class Checkpoint:
             facts = dict(make(staged))
             files = {file.name: sha256_of(file) for file in sorted(staged.iterdir())}
             write_sealed_json(staged / _FACTS, {"facts": facts, "files": files})
-            put_folder(staged, folder)
+            replace_folder(staged, folder)
         return FinishedStep(folder, facts)
 
     def remove(self) -> None:

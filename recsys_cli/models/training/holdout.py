@@ -25,7 +25,7 @@ from recsys_cli.models.two_stage import rank_users
 from recsys_cli.utils.columns import ITEM, USER
 from recsys_cli.utils.parallel import chunks_of, map_in_threads
 from recsys_cli.utils.progress import Progress
-from recsys_cli.utils.storage.atomic_files import as_system_error
+from recsys_cli.utils.storage.atomic_writes import as_system_error
 
 HOLDOUT = "holdout"  # the name of the step
 _CALIBRATION_USERS = 10_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_cli.utils.storage.atomic_files import as_system_error
+from recsys_cli.utils.storage.atomic_writes import as_system_error
 
 LABEL = "label"
 GROUP = "group"

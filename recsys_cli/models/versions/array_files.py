@@ -16,7 +16,7 @@ from recsys_cli.models.candidates.definition import Stored
 from recsys_cli.models.feature_encoding import Encoders, FeatureEncoder
 from recsys_cli.models.versions.manifest_schema import FIT_FILE
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.storage.atomic_files import as_system_error
+from recsys_cli.utils.storage.atomic_writes import as_system_error
 from recsys_cli.utils.storage.json_files import read_json, write_json
 from recsys_cli.utils.storage.npy_files import open_array
 

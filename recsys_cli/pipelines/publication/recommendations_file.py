@@ -16,7 +16,7 @@ from recsys_cli.pipelines.workspace.layout import MANIFEST, RECOMMENDATIONS, SUC
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.storage.atomic_files import as_output_error, replacing
+from recsys_cli.utils.storage.atomic_writes import as_output_error, replacing
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.result_store import Results

@@ -15,7 +15,7 @@ from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import CheckFailedError, LockedError, OutputError, RecsysError
-from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.atomic_writes import replacing
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked

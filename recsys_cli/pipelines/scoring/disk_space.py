@@ -8,7 +8,7 @@ import polars as pl
 from recsys_cli.data_preparation.features.day_features import DayFeatures
 from recsys_cli.utils.columns import ELIGIBLE
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.storage.folders import free_bytes
+from recsys_cli.utils.storage.folder_checks import free_bytes
 
 _ROW_BYTES = (
     2  # of a stored batch and of the file together; ten are usual: a run that would fit is not refused

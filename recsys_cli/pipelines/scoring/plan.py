@@ -15,7 +15,7 @@ from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.json_record import JsonRecord
 from recsys_cli.utils.stage_timer import peak_bytes, process_seconds
-from recsys_cli.utils.storage.folders import check_writable
+from recsys_cli.utils.storage.folder_checks import check_writable
 from recsys_cli.utils.storage.json_files import write_sealed_json
 from recsys_cli.utils.storage.locks import locked
 

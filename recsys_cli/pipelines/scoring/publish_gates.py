@@ -16,7 +16,7 @@ from recsys_cli.pipelines.publication.manifest import FileFacts
 from recsys_cli.pipelines.scoring.local_engine import Ranking
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import CheckFailedError
-from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.atomic_writes import replacing
 
 _COMPARED = 10_000  # users whose lists are compared with their last ones, or up to twice as many
 

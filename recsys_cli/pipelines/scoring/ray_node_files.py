@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 
 from recsys_cli.utils.errors import LockedError, OutputError
-from recsys_cli.utils.storage.atomic_files import as_output_error
-from recsys_cli.utils.storage.folders import private_folder
+from recsys_cli.utils.storage.atomic_writes import as_output_error
+from recsys_cli.utils.storage.folder_checks import private_folder
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.locks import locked
 

@@ -18,7 +18,7 @@ from recsys_cli.pipelines.training.memory import TrainingBounds
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run, library_versions
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.storage.atomic_files import staging_folder
+from recsys_cli.utils.storage.atomic_writes import staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of_json
 
 _WITHOUT_EFFECT = ("scoring.index", "scoring.min_index_recall", "scoring.chunk_users")

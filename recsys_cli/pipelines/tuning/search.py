@@ -27,8 +27,8 @@ from recsys_cli.pipelines.workspace.inputs import with_external
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.errors import InputError, ModelError, UsageError
-from recsys_cli.utils.storage.atomic_files import replacing
-from recsys_cli.utils.storage.folders import check_writable
+from recsys_cli.utils.storage.atomic_writes import replacing
+from recsys_cli.utils.storage.folder_checks import check_writable
 from recsys_cli.utils.storage.hashing import sha256_of_json
 from recsys_cli.utils.storage.locks import locked
 

@@ -16,7 +16,7 @@ from recsys_cli.pipelines.workspace.layout import MANIFEST
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.json_record import Day, JsonRecord
-from recsys_cli.utils.storage.atomic_files import remove_abandoned, staging_folder
+from recsys_cli.utils.storage.atomic_writes import remove_abandoned, staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 

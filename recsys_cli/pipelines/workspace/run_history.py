@@ -11,7 +11,7 @@ import polars as pl
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import RUN_FILE, STARTED, RunRecord, read_record, run_file
 from recsys_cli.utils.errors import UsageError
-from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.atomic_writes import replacing
 
 KILLED = "killed"
 SCHEMA = pl.Schema(

@@ -11,7 +11,7 @@ from recsys_cli.data_preparation.tables.external_candidates import external_file
 from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.dates import day_start
-from recsys_cli.utils.storage.folders import may_be_made, same_file_system
+from recsys_cli.utils.storage.folder_checks import may_be_made, same_file_system
 from recsys_cli.utils.storage.hashing import sha256_of_json
 
 

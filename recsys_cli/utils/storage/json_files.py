@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from recsys_cli.utils.storage.atomic_files import replacing
+from recsys_cli.utils.storage.atomic_writes import replacing
 from recsys_cli.utils.storage.hashing import sha256_of_json
 
 _SEAL = "seal"

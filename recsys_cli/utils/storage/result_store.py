@@ -18,7 +18,7 @@ from typing import Any
 from loguru import logger
 
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.storage.atomic_files import put_folder, staging_folder
+from recsys_cli.utils.storage.atomic_writes import replace_folder, staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, sealed, unsealed, write_sealed_json
 from recsys_cli.utils.storage.object_store import NO_OPTIONS, StorageOptions, Store, StoreError
@@ -100,7 +100,7 @@ class Results:
         if self.store is not None:
             with self._as_output_error():
                 _send(self.store, staged, name, key or f"{datetime.now(UTC).strftime(_TIME)}-{token_hex(3)}")
-        put_folder(staged, self.folder / name)
+        replace_folder(staged, self.folder / name)
         self._fresh.add(name)
 
     def read_note(self, name: str) -> dict[str, Any] | None:
@@ -156,7 +156,7 @@ class Results:
                     self.store.download(place, staged / file)
                 if not _matches(staged / file, files[file]):
                     logger.warning("{}/{} is missing or damaged", self.store.uri, place)
-            put_folder(staged, target)
+            replace_folder(staged, target)
 
     @contextmanager
     def _as_output_error(self) -> Iterator[None]:

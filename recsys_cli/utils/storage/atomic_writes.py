@@ -38,7 +38,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def staging_folder(parent: Path) -> Iterator[Path]:
-    """Yield a new hidden folder in `parent`; at the end it is removed unless `put_folder` has moved it.
+    """Yield a new hidden folder in `parent`; at the end it is removed unless `replace_folder` has moved it.
 
     Folders of killed processes are removed, too: nobody holds their lock.
 
@@ -84,7 +84,7 @@ def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
-def put_folder(partial: Path, target: Path) -> None:
+def replace_folder(partial: Path, target: Path) -> None:
     """Rename a staged folder to `target`, synced to the disk; an earlier folder of that name is removed.
 
     At every moment the name means either the old folder or the new one.
