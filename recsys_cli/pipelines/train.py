@@ -163,7 +163,7 @@ def _training_facts(job: _Job, training: Training) -> TrainingFacts:
         events=len(job.tables.events),
         label_windows=[_window_figures(window) for window in training.windows],
         trees=training.model.ranker.model.tree_count_,
-        holdout=holdout_summary(training.windows[-1].cut, training.evaluation, k),
+        holdout=holdout_summary(training.windows[-1].first_day, training.evaluation, k),
         feature_importance={name: round(share, 3) for name, share in training.importance.items()},
         seconds={stage.name: round(stage.seconds, 2) for stage in run.stages.all()},
         libraries=library_versions(),
@@ -193,8 +193,8 @@ def _recorded(settings: Settings, secrets: Collection[str]) -> TrainedSettings:
 
 def _window_figures(window: WindowRows) -> LabelWindowFigures:
     return LabelWindowFigures(
-        first_day=window.cut,
-        candidates_trained_through=window.cut,
+        first_day=window.first_day,
+        candidates_trained_through=window.first_day,
         users=window.users,
         rows=window.rows,
         positives=window.positives,

@@ -105,7 +105,7 @@ def _trained(
 
 
 def _show(terminal: Terminal, report: "TrainReport", stages: list[tuple[str, str, str]]) -> None:
-    windows = [(str(w.cut), f"{w.users:,}", f"{w.rows:,}", f"{w.positives:,}") for w in report.windows]
+    windows = [(str(w.first_day), f"{w.users:,}", f"{w.rows:,}", f"{w.positives:,}") for w in report.windows]
     terminal.show_table("Label windows", ("from", "users", "rows", "positives"), windows)
     manifest = report.manifest
     holdout, full = manifest.holdout, manifest.full_training

@@ -55,7 +55,7 @@ def evaluate_on_holdout(ranker: Ranker, window: LabelWindow, context: TrainingCo
     def write(folder: Path) -> Mapping[str, Any]:
         made = MadeBefore(window.stage, window.day, window.prepare)
         with context.stages.stage("leakage check"):
-            check_leakage(window.tables, window.cut, made, context.settings.features, context.threads)
+            check_leakage(window.tables, window.first_day, made, context.settings.features, context.threads)
         with context.stages.stage("calibration") as progress:
             calibrated = replace(ranker, calibration=_fitted_calibration(ranker, window, context, progress))
         with context.stages.stage("holdout") as progress:

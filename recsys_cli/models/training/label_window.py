@@ -60,18 +60,18 @@ class TrainingTables:
 
 @dataclass(frozen=True)
 class LabelWindow:
-    """Up to `ranker.label_days` days from `cut` on, and what was known before them.
+    """Up to `ranker.label_days` days from `first_day` on, and what was known before them.
 
     Costly attributes are computed when first used; users have the internal indices of the sample.
 
     Attributes:
         tables: of all days.
         lightfm: fits LightFM as of a day, for candidate models that are trained here.
-        trained: candidate models that have seen nothing from `cut` on; None: they are trained here.
+        trained: candidate models that have seen nothing from `first_day` on; None: they are trained here.
         prepare: gives what a source computes from the items' own columns.
     """
 
-    cut: date
+    first_day: date
     tables: TrainingTables
     context: TrainingContext
     lightfm: LightFMOf | None = None
@@ -84,10 +84,10 @@ class LabelWindow:
 
         Raises: InputError if they have no event.
         """
-        before = self.tables.as_of(self.cut)
+        before = self.tables.as_of(self.first_day)
         if before.everybody.events.is_empty():
             raise InputError(
-                f"there is no event before {self.cut}, the first day of a label window",
+                f"there is no event before {self.first_day}, the first day of a label window",
                 where="ranker.label_days, ranker.label_windows",
                 fix="use a later --date, or shorten the label windows",
             )
@@ -99,10 +99,10 @@ class LabelWindow:
 
         Raises: InputError if there is none.
         """
-        positives = label_pairs(self.tables.sample, self.cut, self.context.settings)
+        positives = label_pairs(self.tables.sample, self.first_day, self.context.settings)
         if positives.is_empty():
             raise InputError(
-                f"the label window from {self.cut} on has no relevant event",
+                f"the label window from {self.first_day} on has no relevant event",
                 where="ranker.label_days, ranker.label_windows",
                 fix="use an earlier --date, deliver newer interactions, or lengthen the label windows",
             )
@@ -139,8 +139,8 @@ class LabelWindow:
 
         Raises: InputError if there is no event before the window or in it; OutputError if the disk is full.
         """
-        step = self.context.checkpoint.step(rows_step(self.cut), self._write_rows)
-        return _as_rows(self.cut, step)
+        step = self.context.checkpoint.step(rows_step(self.first_day), self._write_rows)
+        return _as_rows(self.first_day, step)
 
     def _write_rows(self, folder: Path) -> Mapping[str, Any]:
         self.check()
@@ -191,25 +191,27 @@ class LabelWindow:
         validation = in_validation(
             sample.users[USER_ID].gather(frame[USER]), ranking.validation_share, ranking.random_state
         )
-        return frame.with_columns(drawn[LABEL], validation.alias(VALIDATION), _group(self.cut, sample.day))
+        return frame.with_columns(
+            drawn[LABEL], validation.alias(VALIDATION), _group(self.first_day, sample.day)
+        )
 
 
-def rows_step(cut: date) -> str:
+def rows_step(first_day: date) -> str:
     """Return the checkpoint's name of the step that makes a window's rows."""
-    return f"rows-{cut}"
+    return f"rows-{first_day}"
 
 
-def label_pairs(tables: Tables, cut: date, settings: Settings) -> pl.DataFrame:
-    """Return the distinct user, item that are positive in the window from `cut` on.
+def label_pairs(tables: Tables, first_day: date, settings: Settings) -> pl.DataFrame:
+    """Return the distinct user, item that are positive in the window from `first_day` on.
 
     A window ends at `tables.day` at the latest. With scoring.filter_viewed, pairs that a user had before are
     not positive.
     """
-    days = min(settings.ranker.label_days, (tables.day - cut) // timedelta(days=1))
-    pairs = window_pairs(tables, cut, days)
+    days = min(settings.ranker.label_days, (tables.day - first_day) // timedelta(days=1))
+    pairs = window_pairs(tables, first_day, days)
     if not settings.scoring.filter_viewed:
         return pairs
-    return pairs.join(tables.as_of(cut).events, on=[USER, ITEM], how="anti", maintain_order="left")
+    return pairs.join(tables.as_of(first_day).events, on=[USER, ITEM], how="anti", maintain_order="left")
 
 
 def fitted_stage(tables: Tables, context: TrainingContext, lightfm: LightFMOf) -> CandidateStage:
@@ -223,10 +225,10 @@ def fitted_stage(tables: Tables, context: TrainingContext, lightfm: LightFMOf) -
         return fit_candidate_stage(tables, settings, context.threads, done, progress)
 
 
-def _as_rows(cut: date, step: FinishedStep) -> WindowRows:
+def _as_rows(first_day: date, step: FinishedStep) -> WindowRows:
     facts = step.facts
     return WindowRows(
-        cut=cut,
+        first_day=first_day,
         folder=step.folder,
         files=facts["files"],
         columns=tuple(facts["columns"]),
@@ -246,6 +248,6 @@ def _first_users(frame: pl.DataFrame, most: int) -> pl.DataFrame:
     return frame.head(int(ends[ends <= most].max(initial=0)))
 
 
-def _group(cut: date, day: date) -> pl.Expr:
-    """Return a number for the user and cut: a ranking loss compares rows of the same number only."""
-    return (pl.col(USER).cast(pl.UInt64) * 100_000 + (day - cut).days).alias(GROUP)
+def _group(first_day: date, day: date) -> pl.Expr:
+    """Return a number for the user and the window: a ranking loss compares rows of the same number only."""
+    return (pl.col(USER).cast(pl.UInt64) * 100_000 + (day - first_day).days).alias(GROUP)

@@ -36,7 +36,7 @@ class MadeBefore:
 
 
 def check_leakage(
-    tables: TrainingTables, cut: date, made: MadeBefore, settings: FeaturesSettings, threads: int
+    tables: TrainingTables, first_day: date, made: MadeBefore, settings: FeaturesSettings, threads: int
 ) -> None:
     """Check that a window's candidate models have not seen it, and that features do not depend on its events.
 
@@ -44,16 +44,20 @@ def check_leakage(
 
     Args:
         tables: of all days.
-        cut: the window's first day.
+        first_day: the window's first day.
 
     Raises: ModelError if the window has leaked.
     """
-    start = day_start(cut, tables.everybody.timezone)
+    start = day_start(first_day, tables.everybody.timezone)
     if made.stage.newest_event >= start:
-        raise _leak(cut, f"the candidate models were trained on an event of {made.stage.newest_event}")
-    active = window_pairs(tables.sample, cut, (tables.sample.day - cut).days)[USER].unique().sort()
+        raise _leak(first_day, f"the candidate models were trained on an event of {made.stage.newest_event}")
+    active = (
+        window_pairs(tables.sample, first_day, (tables.sample.day - first_day).days)[USER].unique().sort()
+    )
     users = active.head(_SAMPLE).to_numpy()
-    everybody, sample = _without(tables.everybody, cut), _without(tables.sample, cut).of_users(users)
+    everybody, sample = _without(tables.everybody, first_day), _without(tables.sample, first_day).of_users(
+        users
+    )
     rebuilt = open_day(made.stage, build_features(everybody, settings, sample), threads, made.prepare)
     original = candidate_frame(users, made.day)
     without = candidate_frame(np.arange(len(users), dtype=np.uint32), rebuilt)
@@ -61,19 +65,19 @@ def check_leakage(
     try:
         assert_frame_equal(original, without, check_exact=True)
     except AssertionError as difference:
-        raise _leak(cut, f"features change without the window's events: {difference}") from None
+        raise _leak(first_day, f"features change without the window's events: {difference}") from None
 
 
-def _without(tables: Tables, cut: date) -> Tables:
-    """Return the tables with only the events before `cut`; deliberately not by `Tables.as_of`."""
-    past = tables.events.filter(pl.col(TIMESTAMP) < day_start(cut, tables.timezone))
-    known = None if tables.external is None else {cut: tables.external[cut]}
-    return replace(tables, day=cut, events=past, external=known)
+def _without(tables: Tables, first_day: date) -> Tables:
+    """Return the tables with only the events before `first_day`; deliberately not by `Tables.as_of`."""
+    past = tables.events.filter(pl.col(TIMESTAMP) < day_start(first_day, tables.timezone))
+    known = None if tables.external is None else {first_day: tables.external[first_day]}
+    return replace(tables, day=first_day, events=past, external=known)
 
 
-def _leak(cut: date, what: str) -> ModelError:
+def _leak(first_day: date, what: str) -> ModelError:
     return ModelError(
-        f"leakage: the label window from {cut} on has leaked; {what}",
+        f"leakage: the label window from {first_day} on has leaked; {what}",
         where="recsys train",
         fix="this is a bug: please report it with the run's log; no model was saved",
     )

@@ -32,7 +32,7 @@ class QuantisedRows:
         columns: names of the features; categories: those that hold category codes.
         borders: of each numeric column, f32, ascending.
         bins: (columns, rows) u8: how many borders a number exceeds, 0 for NaN; or the category code.
-        label: i8, 1 where the user took the item; group: u64, a user at a cut, its rows are adjacent.
+        label: i8, 1 where the user took the item; group: u64, a user of a window, its rows are adjacent.
         validation: whether the user belongs to the validation set for early stopping.
         ends: index after the last row of each window.
     """
@@ -99,18 +99,18 @@ class QuantisedRows:
     def validation_pools(self, *, weighted: bool) -> tuple["Pool", "Pool"]:
         """Return two pools: the rows to learn from, and those of the validation users.
 
-        Both are cut from one pool: a pool numbers its categories in the order in which they come, and leaves
+        Both are slices of one pool: a pool numbers its categories in the order in which they come, and leaves
         out a column that is constant, so two pools of their own would not mean the same.
         """
         pool = self.pool(weighted=False)
-        learnt, held_out = (self._cut(pool, mask, weighted) for mask in (~self.validation, self.validation))
+        learnt, held_out = (self._slice(pool, mask, weighted) for mask in (~self.validation, self.validation))
         return learnt, held_out
 
-    def _cut(self, pool: "Pool", mask: np.ndarray, weighted: bool) -> "Pool":
-        cut = pool.slice(np.flatnonzero(mask))
+    def _slice(self, pool: "Pool", mask: np.ndarray, weighted: bool) -> "Pool":
+        part = pool.slice(np.flatnonzero(mask))
         if weighted:
-            cut.set_weight(row_weights(self.label[mask], self.group[mask]))
-        return cut
+            part.set_weight(row_weights(self.label[mask], self.group[mask]))
+        return part
 
     def _bin_borders(self) -> Iterator[str]:
         for place, column in enumerate(self.columns):

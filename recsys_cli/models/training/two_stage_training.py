@@ -154,7 +154,7 @@ def _until_holdout(
 
 def _rows(window: LabelWindow) -> WindowRows:
     rows = window.rows()
-    logger.info("label window from {}: {} rows, {} positives", rows.cut, rows.rows, rows.positives)
+    logger.info("label window from {}: {} rows, {} positives", rows.first_day, rows.rows, rows.positives)
     return rows
 
 

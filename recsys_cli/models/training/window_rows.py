@@ -16,7 +16,7 @@ VALIDATION = "validation"
 
 @dataclass(frozen=True)
 class WindowRows:
-    """The rows of one label window, made with candidate models that saw nothing from `cut` on.
+    """The rows of one label window, made with candidate models that saw nothing from `first_day` on.
 
     Attributes:
         folder: of the chunk files, numbered from 0.
@@ -25,7 +25,7 @@ class WindowRows:
         positives_in_window: positive pairs of the sampled users, whether they were candidates or not.
     """
 
-    cut: date
+    first_day: date
     folder: Path
     files: int
     columns: tuple[str, ...]

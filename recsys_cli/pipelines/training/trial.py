@@ -125,7 +125,7 @@ def _rows_tried(window: LabelWindow, costs: dict[str, Cost]) -> WindowRows:
     _timed(costs, "first users", lambda: candidate_frame(first, window.day))
     made = _timed(costs, "rows", window.rows)
     if not made.rows:
-        what = f"nobody took a candidate in the label window from {window.cut} on"
+        what = f"nobody took a candidate in the label window from {window.first_day} on"
         fix = "give another --date, deliver more history, or lengthen the label windows"
         raise InputError(what, where="ranker.label_days, ranker.label_windows", fix=fix)
     costs["rows"] *= 1 / made.rows
@@ -203,7 +203,7 @@ def _grown(ranker: Ranker, trees: int) -> Ranker:
 
 def _saved(window: LabelWindow, ranker: Ranker) -> Path:
     """Write a model of the label window, and return its folder."""
-    model = TwoStageModel(window.stage, ranker, window.cut)
+    model = TwoStageModel(window.stage, ranker, window.first_day)
     step = window.context.checkpoint.step("model", lambda folder: {"version": write_bundle(model, folder)})
     return step.folder
 

@@ -241,7 +241,7 @@ def test_the_exam_asks_a_ranker_that_has_not_seen_its_window(
     assert dict(evaluated.select("user", pl.col("Precision") * 10).iter_rows()) == pytest.approx(
         dict(hit.iter_rows())
     )
-    assert [window.cut for window in training.windows] == [EARLIER, CUT]
+    assert [window.first_day for window in training.windows] == [EARLIER, CUT]
 
 
 @pytest.mark.parametrize("loss", ["QuerySoftMax", "Logloss"])
