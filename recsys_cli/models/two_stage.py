@@ -15,7 +15,7 @@ from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk
 from recsys_cli.models.candidates.registry import EXTERNAL, sources, sources_on
 from recsys_cli.models.candidates.stage import CandidateStage, Prepare, open_sources, prepare_items
 from recsys_cli.models.feature_encoding import FeatureEncoder
-from recsys_cli.models.kernels.top_k import best_first
+from recsys_cli.models.kernels.top_k import top_k_rows
 from recsys_cli.models.reranking.feature_join import ItemTables, RankerTables, item_tables, join_features
 from recsys_cli.models.reranking.ranker import BoundRanker, Ranker, Scored
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, USER, USER_ID
@@ -126,7 +126,7 @@ class Ranked:
     def top(self, k: int) -> pl.DataFrame:
         """Return user, item, sources, raw_score, score and rank of the first k of each user."""
         raw = self.scored.raw
-        best, ranks = best_first(raw, self.scored.indptr, k)
+        best, ranks = top_k_rows(raw, self.scored.indptr, k)
         return self.candidates.keys(self.scored.rows[best]).with_columns(
             pl.Series(RAW_SCORE, raw[best]), pl.Series(SCORE, self.scores[best]), pl.Series(RANK, ranks)
         )

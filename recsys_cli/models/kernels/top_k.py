@@ -165,7 +165,7 @@ def first_unviewed(
 
 
 @kernel
-def best_first(scores: np.ndarray, indptr: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def top_k_rows(scores: np.ndarray, indptr: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of each user's `limit` largest scores, best first, and their ranks from 1.
 
     Equal scores keep their order.

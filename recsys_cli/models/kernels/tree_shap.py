@@ -8,7 +8,7 @@ from recsys_cli.utils.numba_kernels import kernel
 
 
 @kernel
-def share_trees(
+def sum_shap_values(
     bins: np.ndarray,
     columns: np.ndarray,
     width: int,

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.models.candidates.merge import Candidates
-from recsys_cli.models.kernels.top_k import best_first
+from recsys_cli.models.kernels.top_k import top_k_rows
 from recsys_cli.models.reranking.calibration import Calibration
 from recsys_cli.models.reranking.feature_join import RankerTables, pair_columns
 from recsys_cli.models.reranking.tree_ensemble import BoundForest, Forests, as_numbers, bind_forest
@@ -88,7 +88,7 @@ class BoundRanker:
             raw = self.forest.raw_scores(users, places, items, columns)
             return Scored(np.arange(len(pairs)), pairs.indptr, raw, np.full(len(pairs), np.nan, np.float32))
         first = self.first.raw_scores(users, places, items, columns)
-        rows = _sorted_places(best_first(first, pairs.indptr, shortlist)[0], len(pairs))
+        rows = _sorted_places(top_k_rows(first, pairs.indptr, shortlist)[0], len(pairs))
         indptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, shortlist))])
         chosen = {name: values[rows] for name, values in columns.items()}
         return Scored(rows, indptr, self.forest.raw_scores(users, places[rows], items[rows], chosen), first)

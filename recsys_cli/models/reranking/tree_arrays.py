@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.models.kernels.tree_scores import count_borders, sum_trees
-from recsys_cli.models.kernels.tree_shap import share_trees
+from recsys_cli.models.kernels.tree_shap import sum_shap_values
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Forest:
         """
         places = {name: place for place, name in enumerate(columns)}
         return np.asarray(
-            share_trees(
+            sum_shap_values(
                 self.bins(columns, len(next(iter(columns.values())))),
                 np.array([places[slot.column] for slot in self.slots], dtype=np.int64),
                 len(columns),
