@@ -51,13 +51,11 @@ def check_leakage(
     start = day_start(first_day, tables.everybody.timezone)
     if made.stage.newest_event >= start:
         raise _leak(first_day, f"the candidate models were trained on an event of {made.stage.newest_event}")
-    active = (
-        window_pairs(tables.sample, first_day, (tables.sample.day - first_day).days)[USER].unique().sort()
-    )
+    days = (tables.sample.day - first_day).days
+    active = window_pairs(tables.sample, first_day, days)[USER].unique().sort()
     users = active.head(_SAMPLE).to_numpy()
-    everybody, sample = _without(tables.everybody, first_day), _without(tables.sample, first_day).of_users(
-        users
-    )
+    everybody = _without(tables.everybody, first_day)
+    sample = _without(tables.sample, first_day).of_users(users)
     rebuilt = open_day(made.stage, build_features(everybody, settings, sample), threads, made.prepare)
     original = candidate_frame(users, made.day)
     without = candidate_frame(np.arange(len(users), dtype=np.uint32), rebuilt)

@@ -107,10 +107,10 @@ class QuantisedRows:
         return learnt, held_out
 
     def _slice(self, pool: "Pool", mask: np.ndarray, weighted: bool) -> "Pool":
-        part = pool.slice(np.flatnonzero(mask))
+        rows = pool.slice(np.flatnonzero(mask))
         if weighted:
-            part.set_weight(row_weights(self.label[mask], self.group[mask]))
-        return part
+            rows.set_weight(row_weights(self.label[mask], self.group[mask]))
+        return rows
 
     def _bin_borders(self) -> Iterator[str]:
         for place, column in enumerate(self.columns):
