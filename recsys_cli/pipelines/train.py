@@ -88,7 +88,7 @@ def train_model(
     workspace.models.check_reachable()
     with locked(workspace.lock("models"), "the models"):
         check_pointer(workspace.models)
-        job = _opened_warm(workspace, day, run) if warm else _opened(workspace, day, run)
+        job = _open_warm_job(workspace, day, run) if warm else _open_job(workspace, day, run)
         bounds = training_bounds(job.tables, job.settings, workspace.threads, peak_bytes())
         key = training_key(workspace, job.tables, job.settings, bounds, job.base)
         context = resumable_context(workspace, run, key, bounds)
@@ -96,13 +96,13 @@ def train_model(
             training = train_two_stage(job.tables, context)
         else:
             training = warm_start(job.base.model, job.tables, context)
-        version = _saved(job, training)
-        report = _promoted(job, version, training.windows, key, wanted=promoted)
+        version = _save_version(job, training)
+        report = _promote_if_better(job, version, training.windows, key, wanted=promoted)
         context.checkpoint.remove()
     return report
 
 
-def _opened(workspace: Workspace, day: date, run: Run) -> _Job:
+def _open_job(workspace: Workspace, day: date, run: Run) -> _Job:
     settings = workspace.settings
     with run.stages.stage("read"):
         cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
@@ -110,7 +110,7 @@ def _opened(workspace: Workspace, day: date, run: Run) -> _Job:
     return _Job(workspace, run, settings, tables, None)
 
 
-def _opened_warm(workspace: Workspace, day: date, run: Run) -> _Job:
+def _open_warm_job(workspace: Workspace, day: date, run: Run) -> _Job:
     with run.stages.stage("read"):
         tables = read_inputs(workspace, day, external_days=[])
     base = open_base(workspace, tables)
@@ -131,7 +131,7 @@ def _log_waiting_settings(base: Bundle, settings: Settings) -> None:
         )
 
 
-def _saved(job: _Job, training: Training) -> str:
+def _save_version(job: _Job, training: Training) -> str:
     """Write the version, and return its name."""
     models = job.workspace.models
     with job.run.stages.stage("save"):
@@ -142,7 +142,9 @@ def _saved(job: _Job, training: Training) -> str:
     return version
 
 
-def _promoted(job: _Job, version: str, windows: list[WindowRows], key: str, *, wanted: bool) -> TrainReport:
+def _promote_if_better(
+    job: _Job, version: str, windows: list[WindowRows], key: str, *, wanted: bool
+) -> TrainReport:
     """Promote the version if that is wanted and it beats recent popularity; return the report."""
     models = job.workspace.models
     folder = models.open(version)

@@ -109,7 +109,7 @@ def try_pieces(
     rows = [min(context.window_rows, max(1, round(per_user * users))) for users, _ in sizes]
     ranker = _grown(_ranker_tried(window, sum(rows), costs), iterations[1])
     _timed(costs, "holdout", lambda: evaluate_on_holdout(ranker, window, context))
-    saved = _timed(costs, "save", lambda: _saved(window, ranker))
+    saved = _timed(costs, "save", lambda: _save_trial_model(window, ranker))
     folders = (made.folder, sum(rows) / made.rows), (saved, 1.0)
     disk = round(sum(times * file.stat().st_size for folder, times in folders for file in folder.iterdir()))
     return Trial(costs, iterations, shares, rows, made.users, disk, _free_cores(), (peak, peak_bytes()))
@@ -201,7 +201,7 @@ def _grown(ranker: Ranker, trees: int) -> Ranker:
     return replace(ranker, forests=read_forests(as_json(model)), open_model=lambda: model)
 
 
-def _saved(window: LabelWindow, ranker: Ranker) -> Path:
+def _save_trial_model(window: LabelWindow, ranker: Ranker) -> Path:
     """Write a model of the label window, and return its folder."""
     model = TwoStageModel(window.stage, ranker, window.first_day)
     step = window.context.checkpoint.step("model", lambda folder: {"version": write_bundle(model, folder)})
