@@ -223,13 +223,13 @@ def schema_mismatches(model: TwoStageModel, features: DayFeatures, *, filter_vie
     return wrong
 
 
-def silent_sources(model: TwoStageModel, features: DayFeatures) -> list[str]:
+def sources_without_proposals(model: TwoStageModel, features: DayFeatures) -> list[str]:
     """Return, one line each, sources of the training that can propose nothing from the day's tables."""
     stage, known, wrong = model.stage, set(model.ranker.columns), []
     for one in sources_on(stage.settings, filter_viewed=stage.filter_viewed):
         section = one.section(stage.settings)
         if known & {f"{name}_norm" for name in section.names(one.name)}:
-            reason = one.silent(features, section)
+            reason = one.why_no_proposals(features, section)
             wrong += [f"candidates.{one.name}: trained with this source; now {reason}"] if reason else []
     return wrong
 

@@ -15,7 +15,7 @@ from recsys_cli.pipelines.workspace.feature_store import (
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class BatchReport:
 
 
 def run_batch(
-    workspace: Workspace, request: ScoreRequest, run: Run, progress: Progress = silent
+    workspace: Workspace, request: ScoreRequest, run: Run, progress: Progress = no_progress
 ) -> BatchReport:
     """Check the day, write its features, and publish its recommendations; a step that fails ends the night.
 

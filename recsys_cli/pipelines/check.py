@@ -18,7 +18,7 @@ from recsys_cli.data_preparation.tables.external_candidates import index_externa
 from recsys_cli.data_preparation.tables.freshness import freshness_problems
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors, raise_or_warn
 from recsys_cli.models.candidates.registry import external_settings
-from recsys_cli.models.two_stage import schema_mismatches, silent_sources
+from recsys_cli.models.two_stage import schema_mismatches, sources_without_proposals
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
 from recsys_cli.pipelines.workspace.inputs import with_external
@@ -156,7 +156,7 @@ def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[
     known = replace(tables, external={} if external_settings(settings.candidates).is_on() else None)
     features = features_without_rows(known, settings.features)
     wrong = schema_mismatches(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
-    wrong += silent_sources(bundle.model, replace(features, items=tables.items))
+    wrong += sources_without_proposals(bundle.model, replace(features, items=tables.items))
     fix = "restore these settings, or run `recsys train` again"
     return [
         Problem("settings/settings.toml", f"model {bundle.version} does not fit: {line}", fix)

@@ -16,7 +16,7 @@ from recsys_cli.data_preparation.demo_data.generate import DemoShape, foreign_ta
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.utils.errors import InputError, UsageError
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.storage.atomic_writes import replacing
 from recsys_cli.utils.storage.uris import is_uri
 
@@ -56,7 +56,7 @@ class InitReport:
         return self.workspace / SETTINGS
 
 
-def init_demo(workspace: Path, shape: DemoShape, progress: Progress = silent) -> InitReport:
+def init_demo(workspace: Path, shape: DemoShape, progress: Progress = no_progress) -> InitReport:
     """Write the demo's settings unless there are some, and its data unless it is there.
 
     Raises: UsageError if other data lie where the demo's go; OutputError if the folder cannot be written.

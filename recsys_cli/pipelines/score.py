@@ -27,7 +27,7 @@ from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.storage.folder_checks import check_writable
 from recsys_cli.utils.storage.locks import locked
 
@@ -63,7 +63,7 @@ class ScoreReport:
 
 
 def score_users(
-    workspace: Workspace, request: ScoreRequest, run: Run, progress: Progress = silent
+    workspace: Workspace, request: ScoreRequest, run: Run, progress: Progress = no_progress
 ) -> ScoreReport:
     """Recommend items to the users and publish the file of the day, whole or not at all.
 
@@ -132,7 +132,7 @@ def _with_reused_lists(job: Job, ranking: Ranking) -> tuple[Job, ReuseDecision |
             return job, ReuseDecision(day=since.date, all_ranked_because=lists)
         reused = ReusedLists(lists, ranking.features, changed_users(ranking.features, lists))
         users = reused.sample()
-        sample = reused.compared(job.ranked(ranking, users, silent), users)
+        sample = reused.compared(job.ranked(ranking, users, no_progress), users)
     reason = _too_different(sample, job.workspace.settings.scoring.max_stale_lists)
     decision = ReuseDecision(
         day=since.date, changed=len(reused.changed), sample=sample, all_ranked_because=reason

@@ -10,7 +10,7 @@ from recsys_cli.models.evaluation.metrics import MAP, NDCG
 from recsys_cli.pipelines.evaluate import evaluate_holdout
 from recsys_cli.pipelines.evaluation.summary import compare_two_stages, evaluation_summary
 from recsys_cli.pipelines.tuning.search import TuningPlan, Winner
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class TuneReport:
         }
 
 
-def evaluate_winner(plan: TuningPlan, winner: Winner, progress: Progress = silent) -> TuneReport:
+def evaluate_winner(plan: TuningPlan, winner: Winner, progress: Progress = no_progress) -> TuneReport:
     """Train with today's settings and with the winner's as of the untouched windows, and compare their lists.
 
     Raises: InputError, ModelError as `evaluate_holdout` does.

@@ -5,5 +5,5 @@ from collections.abc import Callable
 Progress = Callable[[int, int], None]  # units done, units in total
 
 
-def silent(*_units: int) -> None:
+def no_progress(*_units: int) -> None:
     """Report nothing: the default in code and tests."""

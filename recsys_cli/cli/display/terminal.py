@@ -23,7 +23,7 @@ from rich.text import Text
 
 from recsys_cli.cli.display.safe_text import escaped, json_text
 from recsys_cli.configs.secrets import Secrets
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 
 _SECONDS_BETWEEN_LINES: Final = 10.0
 _UNBOUNDED_WIDTH: Final = 100_000  # off a terminal a table is as wide as its cells
@@ -145,7 +145,7 @@ class Terminal:
         """
         text = label if callable(label) else lambda: label
         if self.quiet:
-            yield silent
+            yield no_progress
         elif self.redraws():
             with self._bar() as display:
                 task = display.add_task(escaped(text()), total=None, rate="")

@@ -14,7 +14,7 @@ from recsys_cli.data_preparation.demo_data.catalogue import invent_catalogue
 from recsys_cli.data_preparation.demo_data.events import events_table, invent_audience, users_table
 from recsys_cli.data_preparation.demo_data.weighted_draws import Integers
 from recsys_cli.utils.errors import UsageError
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.storage.atomic_writes import staging_folder, sync
 
 TABLES = ("interactions", "users", "items")
@@ -51,7 +51,7 @@ class DemoShape:
                 )
 
 
-def generate(shape: DemoShape, folder: Path, progress: Progress = silent) -> None:
+def generate(shape: DemoShape, folder: Path, progress: Progress = no_progress) -> None:
     """Write interactions.parquet, users.parquet and items.parquet into `folder`; progress counts users.
 
     The files appear when all of them are complete.

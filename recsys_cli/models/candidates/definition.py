@@ -20,7 +20,7 @@ from recsys_cli.models.candidates.protocol import CandidateGenerator
 from recsys_cli.models.feature_encoding import Encoders
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, USER
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -62,7 +62,7 @@ class FitTask:
     tables: Tables
     encoders: Encoders
     threads: int
-    progress: Progress = silent
+    progress: Progress = no_progress
     cached: ArrayStore = uncached
 
     @cached_property
@@ -214,7 +214,7 @@ class SourceDefinition(Generic[S]):
         prepare: what comes from the items' own columns alone, and so is made once for all days of a training;
             None where there is nothing.
         no_data: why these tables give a training nothing for this source; empty where they do.
-        silent: why the source can propose nothing from a day's features; empty where it can.
+        why_no_proposals: why the source can propose nothing from a day's features; empty where it can.
         fit_bytes: memory that the fit, or what is prepared, takes.
         scores_all_items: whether a fit gives a user a score for every item at once: it takes memory.
         bounds: what `recsys tune` tries, by setting of the section; fit_bounds: those of which each new
@@ -234,7 +234,7 @@ class SourceDefinition(Generic[S]):
     read: Callable[[StoredArrays], Any] | None = None
     prepare: Callable[[DayFeatures, S, int], Any] | None = None
     no_data: Callable[[Tables, S], str] = _nothing
-    silent: Callable[[DayFeatures, S], str] = _nothing
+    why_no_proposals: Callable[[DayFeatures, S], str] = _nothing
     fit_bytes: Callable[[S, CatalogueSize], int] = _no_bytes
     scores_all_items: Callable[[Any], bool] = _never
     bounds: Mapping[str, Between] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from recsys_cli.models.candidates.registry import Definition, fitted_sources, so
 from recsys_cli.models.feature_encoding import Encoders, fit_encoder
 from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID
 from recsys_cli.utils.errors import SettingsError
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 
 Fits = Mapping[str, Any]  # what sources have learnt, by the section that the fit belongs to
 
@@ -58,7 +58,7 @@ def fit_candidate_stage(
     settings: Settings,
     threads: int,
     done: Fits | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> CandidateStage:
     """Learn every source that is on from the events before `tables.day`.
 
@@ -88,7 +88,7 @@ def continue_candidate_stage(
     settings: Settings,
     threads: int,
     since: date,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> CandidateStage:
     """Train sources further from earlier fits: those that can resume learn from the events since a day.
 

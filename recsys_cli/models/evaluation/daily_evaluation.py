@@ -20,7 +20,7 @@ from recsys_cli.models.two_stage import BoundDay, rank_users
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.parallel import map_in_threads
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 
 TWO_STAGES = "two stages"
 BLEND = "blend"
@@ -80,7 +80,7 @@ class EvaluationOptions:
     shortlist: int
     chunk_users: int
     threads: int
-    progress: Progress = silent
+    progress: Progress = no_progress
 
 
 def evaluate_day(

@@ -6,7 +6,7 @@ from recsys_cli.configs.sections import Settings
 from recsys_cli.models.candidates.fit_cache import ArrayStore, uncached
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.ranker_training import Fitting
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.stage_timer import StageTimer
 
 
@@ -33,6 +33,6 @@ class TrainingContext:
         ranking = self.settings.ranker
         return max(1, (self.max_rows or ranking.max_train_rows) // ranking.label_windows)
 
-    def fitting(self, progress: Progress = silent) -> Fitting:
+    def fitting(self, progress: Progress = no_progress) -> Fitting:
         """Return how the ranker's members are learnt."""
         return Fitting(self.settings.ranker, self.threads, self.checkpoint, progress)

@@ -20,7 +20,7 @@ from recsys_cli.models.reranking.tree_ensemble import as_json, open_trees, read_
 from recsys_cli.models.training.checkpoint import Checkpoint
 from recsys_cli.models.training.quantised_rows import QuantisedRows
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.storage.json_files import write_json
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Fitting:
     settings: RankerSettings
     threads: int
     checkpoint: Checkpoint
-    progress: Progress = silent
+    progress: Progress = no_progress
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from recsys_cli.pipelines.scoring.ray_node_files import materialise
 from recsys_cli.pipelines.workspace.run_record import library_versions
 from recsys_cli.utils.errors import OutputError, RecsysError, SettingsError, UsageError, first_line
 from recsys_cli.utils.parallel import chunks_of
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.stage_timer import StageTimer
 from recsys_cli.utils.storage.hashing import sha256_of
 
@@ -121,7 +121,7 @@ def rank_range(job: WorkerJob, users: np.ndarray, *, first: bool) -> list[Ranked
     """
     ranking, settings = _ranking(job), job.scoring
     tried = settings if first else settings.model_copy(update={"index": EXACT})
-    return list(ranked_batches(ranking, users, tried, StageTimer(), silent))
+    return list(ranked_batches(ranking, users, tried, StageTimer(), no_progress))
 
 
 def _ranking(job: WorkerJob) -> Ranking:

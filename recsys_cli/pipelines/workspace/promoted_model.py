@@ -9,7 +9,7 @@ from recsys_cli.data_preparation.features.day_features import (
 )
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors
-from recsys_cli.models.two_stage import schema_mismatches, silent_sources
+from recsys_cli.models.two_stage import schema_mismatches, sources_without_proposals
 from recsys_cli.models.versions.bundle import Bundle, read_bundle
 from recsys_cli.models.versions.registry import model_folder, promoted_version
 from recsys_cli.models.versions.trained_settings import without_effect
@@ -50,7 +50,9 @@ def open_fitting_features(day: ScoringDay, bundle: Bundle, also: FeatureCheck = 
     items_file = shown_path(workspace.settings.data.items.path, workspace.root)
 
     def check(features: DayFeatures) -> None:
-        _raise_schema_mismatches(workspace, bundle, features, silent_sources(bundle.model, features))
+        _raise_schema_mismatches(
+            workspace, bundle, features, sources_without_proposals(bundle.model, features)
+        )
         raise_errors(eligibility_problems(features.items, day.date, items_file))
         also(features)
 

@@ -8,7 +8,7 @@ import pytest
 
 from recsys_cli.models.training.lightfm_fits import fits_ahead
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 
 ONE, TWO, THREE = date(2026, 3, 1), date(2026, 3, 15), date(2026, 3, 29)
 
@@ -22,7 +22,7 @@ def fits_of(names: dict[date, str]) -> dict[date, Any]:
 def test_each_day_gets_its_own_fit(threads: int) -> None:
     fits = fits_of({ONE: "first", TWO: "second", THREE: "third"})
     with fits_ahead(fits, [ONE, TWO], threads) as ahead:  # the third is learnt when it is asked for
-        assert [ahead.result(day, silent) for day in (THREE, TWO, ONE)] == ["third", "second", "first"]
+        assert [ahead.result(day, no_progress) for day in (THREE, TWO, ONE)] == ["third", "second", "first"]
 
 
 def test_fits_run_side_by_side() -> None:
@@ -30,7 +30,7 @@ def test_fits_run_side_by_side() -> None:
     both = threading.Barrier(2, timeout=20)
     fits: dict[date, Any] = {day: lambda _progress: both.wait() for day in (ONE, TWO)}
     with fits_ahead(fits, [ONE, TWO], 2) as ahead:
-        assert {ahead.result(ONE, silent), ahead.result(TWO, silent)} == {0, 1}
+        assert {ahead.result(ONE, no_progress), ahead.result(TWO, no_progress)} == {0, 1}
 
 
 def test_the_error_of_a_fit_is_that_of_its_day() -> None:
@@ -39,8 +39,8 @@ def test_the_error_of_a_fit_is_that_of_its_day() -> None:
 
     with fits_ahead({ONE: fail, **fits_of({TWO: "second"})}, [ONE, TWO], 2) as ahead:
         with pytest.raises(ModelError, match="diverged"):
-            ahead.result(ONE, silent)
-        assert ahead.result(TWO, silent) == "second"
+            ahead.result(ONE, no_progress)
+        assert ahead.result(TWO, no_progress) == "second"
 
 
 def test_what_is_not_waited_for_ends_behind_its_epoch() -> None:

@@ -92,7 +92,7 @@ def _no_data(tables: Tables, _settings: ContentSettings) -> str:
     return ""
 
 
-def _silent(features: DayFeatures, settings: ContentSettings) -> str:
+def _why_no_proposals(features: DayFeatures, settings: ContentSettings) -> str:
     if item_vectors(features, settings.max_item_share).nnz:
         return ""
     return "no two items share a word of their titles or a value of a list feature"
@@ -109,7 +109,7 @@ CONTENT = SourceDefinition(
     bind=_bind,
     prepare=content_weights,
     no_data=_no_data,
-    silent=_silent,
+    why_no_proposals=_why_no_proposals,
     fit_bytes=_bytes,
 )
 SOURCES = (CONTENT,)

@@ -26,7 +26,7 @@ from recsys_cli.models.candidates.sources.similarity import (
     read_similarity,
     store_similarity,
 )
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -54,7 +54,7 @@ def fit_item_knn(
     similarity: str,
     neighbours: int,
     threads: int,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> SimilarityModel:
     """Keep the largest similarities of each item, itself included.
 
@@ -70,7 +70,7 @@ def fit_item_knn(
 
 
 def nearest(
-    vectors: sparse.csr_matrix, neighbours: int, threads: int, progress: Progress = silent
+    vectors: sparse.csr_matrix, neighbours: int, threads: int, progress: Progress = no_progress
 ) -> sparse.csr_matrix:
     """Return (items, items) f32: in each row an item's largest products above 0 with the others' vectors.
 

@@ -17,7 +17,7 @@ from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel, Lig
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, ModelError
-from recsys_cli.utils.progress import Progress, silent
+from recsys_cli.utils.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from recsys_cli.models.candidates.sources.lightfm import LightFMSettings
@@ -146,7 +146,7 @@ def _learnt(
     settings: "LightFMSettings",
     problem: _Problem,
     start: Mapping[str, np.ndarray] | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Arrays:
     """Return the vectors and biases that LightFM learns, from `start` where that is a number."""
     from lightfm import LightFM

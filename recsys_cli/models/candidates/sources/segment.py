@@ -92,7 +92,7 @@ def _no_data(tables: Tables, _settings: SegmentSettings) -> str:
     return "" if texts else "no text column is among data.users.features"
 
 
-def _silent(features: DayFeatures, _settings: SegmentSettings) -> str:
+def _why_no_proposals(features: DayFeatures, _settings: SegmentSettings) -> str:
     return "" if segment_features(features) else "no feature of the users is text"
 
 
@@ -103,6 +103,6 @@ SEGMENT = SourceDefinition(
     bind=_bind,
     is_popularity=True,
     no_data=_no_data,
-    silent=_silent,
+    why_no_proposals=_why_no_proposals,
 )
 SOURCES = (SEGMENT,)
