@@ -6,7 +6,7 @@ from recsys_cli.pipelines.check import check_before_run
 from recsys_cli.pipelines.features import write_features
 from recsys_cli.pipelines.score import ScoreReport, score_users
 from recsys_cli.pipelines.scoring.job import ScoreRequest
-from recsys_cli.pipelines.scoring.preflight import all_problems
+from recsys_cli.pipelines.scoring.preflight import reraising_with_all_problems
 from recsys_cli.pipelines.workspace.feature_store import (
     Partition,
     ReadInputs,
@@ -44,7 +44,7 @@ def run_batch(
 def _check(day: ScoringDay, run: Run) -> ReadInputs | None:
     """Return the day's inputs, read and checked; None if its features exist, whose inputs were checked."""
     with run.stages.stage("check"):
-        with all_problems(day):
+        with reraising_with_all_problems(day):
             if has_features(day):
                 return None
             fingerprint = day.inputs_fingerprint()

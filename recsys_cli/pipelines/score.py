@@ -19,7 +19,7 @@ from recsys_cli.pipelines.scoring.disk_space import check_room
 from recsys_cli.pipelines.scoring.incremental import ReusedLists, changed_users, earlier_lists
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.scoring.local_engine import Ranking
-from recsys_cli.pipelines.scoring.preflight import all_problems
+from recsys_cli.pipelines.scoring.preflight import reraising_with_all_problems
 from recsys_cli.pipelines.scoring.publish_gates import StagedLists, check_gates
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import check_unchanged
@@ -70,11 +70,11 @@ def score_users(
     Raises: ModelError, InputError, OutputError, LockedError; the old file then stays as it was.
     """
     day = ScoringDay(workspace, request.day)
-    with all_problems(day):
+    with reraising_with_all_problems(day):
         check_writable(day.recommendations)
         workspace.published.check_reachable()
     with locked(day.lock, f"the recommendations of {day}", request.lock_wait):
-        with all_problems(day):
+        with reraising_with_all_problems(day):
             job = open_job(day, request, run)
         before = published_manifest(day)
         if before is not None and _is_complete(job, before):

@@ -60,11 +60,11 @@ def raise_errors(
         return
     if len(errors) == 1:
         raise kind(errors[0].what, where=errors[0].where, fix=errors[0].fix)
-    what, where, fix = together(errors, of_what)
+    what, where, fix = as_one_error(errors, of_what)
     raise kind(what, where=where, fix=fix)
 
 
-def together(problems: Sequence[Problem], of_what: str) -> tuple[str, str, str]:
+def as_one_error(problems: Sequence[Problem], of_what: str) -> tuple[str, str, str]:
     """Return several problems as one error: what, where and fix."""
     lines = [f"  {number}. {problem.where}: {problem.what}" for number, problem in enumerate(problems, 1)]
     return (

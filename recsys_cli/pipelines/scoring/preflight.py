@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from recsys_cli.data_preparation.tables.problems import Problem, together
+from recsys_cli.data_preparation.tables.problems import Problem, as_one_error
 from recsys_cli.pipelines.check import inspect_workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
 
 
 @contextmanager
-def all_problems(day: ScoringDay) -> Iterator[None]:
+def reraising_with_all_problems(day: ScoringDay) -> Iterator[None]:
     """If the block fails, re-raise its error together with every other problem that would stop the run.
 
     Raises: what the block raises; an error of inputs, model or output with the other problems in its message.
@@ -24,7 +24,7 @@ def all_problems(day: ScoringDay) -> Iterator[None]:
         if not others:
             raise
         problems = [Problem(error.where, error.what, error.fix), *others]
-        what, where, fix = together(problems, "that stop the run")
+        what, where, fix = as_one_error(problems, "that stop the run")
         raise type(error)(what, where=where, fix=fix) from error
 
 
