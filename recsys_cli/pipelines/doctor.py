@@ -30,7 +30,7 @@ class Finding:
     problem: str = ""
 
 
-def look(workspace: Workspace) -> list[Finding]:
+def collect_findings(workspace: Workspace) -> list[Finding]:
     """Look at the machine and the workspace; only names and sizes are read, nothing is written."""
     return [*_machine(workspace), *_libraries(), *_folders(workspace), *_inputs(workspace), _model(workspace)]
 

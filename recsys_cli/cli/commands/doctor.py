@@ -16,14 +16,16 @@ def doctor(ctx: typer.Context) -> None:
     session = session_of(ctx)
     workspace = open_workspace(session)
     from recsys_cli.configs.toml_files import LOCAL_FILE, MAIN_FILE, SECRETS_FILE
-    from recsys_cli.pipelines.doctor import Finding, look
+    from recsys_cli.pipelines.doctor import Finding, collect_findings
 
     files = [
         Finding("settings", name, "read" if (workspace.root / name).exists() else "not there")
         for name in (MAIN_FILE, LOCAL_FILE, SECRETS_FILE)
     ]
     hide = session.terminal.secrets.hide
-    found = [replace(one, value=hide(one.value), problem=hide(one.problem)) for one in look(workspace)]
+    found = [
+        replace(one, value=hide(one.value), problem=hide(one.problem)) for one in collect_findings(workspace)
+    ]
     found = [*files, *found]
     if session.options.as_json:
         session.terminal.show_json({"schema_version": 1, "findings": [asdict(one) for one in found]})
