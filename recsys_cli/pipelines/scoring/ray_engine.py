@@ -100,7 +100,7 @@ def cluster_batches(
         ranges = enumerate(chunks_of(users, _RANGE))
         tasks = (rank.remote(sent, some, first=number == 0) for number, some in ranges)
         ranked = 0
-        waiting: deque[Any] = deque(islice(tasks, _room(ray)))
+        waiting: deque[Any] = deque(islice(tasks, _max_tasks_in_flight(ray)))
         while waiting:
             progress(ranked, len(users))
             with stages.stage("rank"):
@@ -169,7 +169,7 @@ def _blocks(path: Path) -> Iterator[np.ndarray]:
             yield np.frombuffer(block, dtype=np.uint8)
 
 
-def _room(ray: Any) -> int:
+def _max_tasks_in_flight(ray: Any) -> int:
     """Return how many tasks may be under way at a time."""
     return max(1, int(_IN_FLIGHT * ray.cluster_resources().get("CPU", 1)))
 
@@ -188,7 +188,7 @@ def _connected(address: str) -> Iterator[Any]:
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        _knock(address)
+        _check_address_answers(address)
         ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, ValueError, RuntimeError, RayError) as error:
         raise UsageError(
@@ -227,7 +227,7 @@ class _ToLog(io.TextIOBase):
         return len(text)
 
 
-def _knock(address: str) -> None:
+def _check_address_answers(address: str) -> None:
     """Check that something listens at the address: Ray itself would try for minutes.
 
     Raises: OSError where nobody does.
