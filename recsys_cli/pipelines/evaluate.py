@@ -21,7 +21,7 @@ from recsys_cli.models.two_stage import open_day
 from recsys_cli.pipelines.evaluation.ablation import check_left_out, settings_without
 from recsys_cli.pipelines.evaluation.ground_truth import Known, covered_days, ground_truth_of
 from recsys_cli.pipelines.evaluation.summary import evaluation_summary
-from recsys_cli.pipelines.training.context import passing_context
+from recsys_cli.pipelines.training.context import temporary_context
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
@@ -144,7 +144,7 @@ def evaluate_holdout(holdout: HoldoutWindow, workspace: Workspace, run: Run) -> 
     Raises: InputError when the history is too short; ModelError when there is nothing to learn from.
     """
     settings, tables = workspace.settings, holdout.tables
-    with passing_context(workspace, run) as context:
+    with temporary_context(workspace, run) as context:
         model = train_two_stage(tables, context).model
     users = holdout.ground_truth[USER].unique().sort()
     numbered = pl.DataFrame({USER: users}).with_row_index("number")

@@ -31,7 +31,7 @@ def resumable_context(workspace: Workspace, run: Run, key: str, bounds: Training
 
 
 @contextmanager
-def passing_context(
+def temporary_context(
     workspace: Workspace, run: Run, bounds: TrainingBounds | None = None
 ) -> Iterator[TrainingContext]:
     """Yield the context of a training that stores neither a model nor finished steps."""

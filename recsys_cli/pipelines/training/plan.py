@@ -5,7 +5,7 @@ from datetime import date
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.models.training.label_window import TrainingTables
 from recsys_cli.models.training.lightfm_fits import elapsed_seconds
-from recsys_cli.pipelines.training.context import expected_iterations, passing_context, training_key
+from recsys_cli.pipelines.training.context import expected_iterations, temporary_context, training_key
 from recsys_cli.pipelines.training.memory import training_bounds, training_memory
 from recsys_cli.pipelines.training.trial import try_pieces
 from recsys_cli.pipelines.workspace.inputs import read_inputs
@@ -59,7 +59,7 @@ def plan_training(workspace: Workspace, day: date, run: Run) -> TrainingPlan:
             bounds = training_bounds(tables, settings, threads, peak_bytes())
             key = training_key(workspace, tables, settings, bounds)
         opened = process_seconds()
-        with run.stages.stage("trial"), passing_context(workspace, run, bounds) as context:
+        with run.stages.stage("trial"), temporary_context(workspace, run, bounds) as context:
             trial = try_pieces(
                 TrainingTables.of(tables, settings), cuts, context, expected_iterations(workspace)
             )

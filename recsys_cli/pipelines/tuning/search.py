@@ -20,7 +20,7 @@ from recsys_cli.models.evaluation.metrics import NDCG
 from recsys_cli.models.training.two_stage_training import train_until_holdout
 from recsys_cli.pipelines.evaluate import EvaluationRequest, HoldoutWindow, read_holdouts, requests_back
 from recsys_cli.pipelines.evaluation.summary import evaluation_summary
-from recsys_cli.pipelines.training.context import passing_context
+from recsys_cli.pipelines.training.context import temporary_context
 from recsys_cli.pipelines.tuning.search_space import space_of, values_of
 from recsys_cli.pipelines.tuning.study import Search, open_search
 from recsys_cli.pipelines.workspace.inputs import with_external
@@ -147,7 +147,7 @@ def holdout_ndcg(plan: TuningPlan, settings: Settings) -> float:
     workspace, k = replace(plan.workspace, settings=settings), settings.evaluation.k
     results = []
     for tables in plan.known:
-        with passing_context(workspace, plan.run) as context:
+        with temporary_context(workspace, plan.run) as context:
             results.append(train_until_holdout(tables, context).evaluation)
     return evaluation_summary(results, k).models[TWO_STAGES][f"{NDCG}@{k}"]
 
