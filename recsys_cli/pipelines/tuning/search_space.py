@@ -29,7 +29,7 @@ _COUNT: Final = "num_candidates"
 _DIGITS: Final = 3  # that matter of a number
 
 
-def fit_space() -> dict[str, BaseDistribution]:
+def settings_that_need_a_refit() -> dict[str, BaseDistribution]:
     """Return settings of which each new combination costs a long fit: few values, changed in few trials."""
     return {
         f"candidates.{one.name}.{key}": CategoricalDistribution(bounds.values)
@@ -45,7 +45,7 @@ def whole_space() -> dict[str, BaseDistribution]:
         for one in sources().values()
         for key, between in one.bounds.items()
     }
-    return {**fit_space(), **bounds, **_OTHERS}
+    return {**settings_that_need_a_refit(), **bounds, **_OTHERS}
 
 
 def _distribution(bounds: Between) -> BaseDistribution:

@@ -17,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from recsys_cli.pipelines.tuning.search_space import Space, fit_space, tidied
+from recsys_cli.pipelines.tuning.search_space import Space, settings_that_need_a_refit, tidied
 from recsys_cli.utils.errors import InputError
 
 _JOURNAL = "journal.jsonl"
@@ -88,7 +88,7 @@ class Search:
         elif number % _EVERY == 0:
             return sampler
         else:
-            fixed = {key: value for key, value in best.params.items() if key in fit_space()}
+            fixed = {key: value for key, value in best.params.items() if key in settings_that_need_a_refit()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return PartialFixedSampler(fixed, sampler)
