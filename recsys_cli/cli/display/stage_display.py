@@ -76,7 +76,7 @@ def shown_work(terminal: Terminal, title: str) -> AbstractContextManager[Progres
 
 
 @dataclass(frozen=True)
-class Turn:
+class StageProgress:
     """How far a stage is; times are seconds of one clock.
 
     Attributes:
@@ -95,11 +95,11 @@ class Turn:
     total: int = 0
 
     @classmethod
-    def begun(cls, name: str, now: float) -> "Turn":
+    def begun(cls, name: str, now: float) -> "StageProgress":
         """Return a stage at its beginning."""
         return cls(name, began=now, counted_from=now, moved=now)
 
-    def counted(self, done: int, total: int, now: float) -> "Turn":
+    def counted(self, done: int, total: int, now: float) -> "StageProgress":
         """Return the stage after a report; a count that starts again is timed from there."""
         if done == 0 or done < self.done:
             return replace(self, base=done, counted_from=now, moved=now, done=done, total=total)
@@ -130,7 +130,7 @@ class StageDisplay:
         self._terminal = terminal
         self._title = title
         self._began = time.monotonic()
-        self._turn = Turn.begun("", self._began)
+        self._progress = StageProgress.begun("", self._began)
         self._changing = Lock()  # reports come from any thread
         self._counting = False
         self.counted = 0
@@ -139,28 +139,28 @@ class StageDisplay:
         """Let this stage be the current one."""
         with self._changing:
             if not self._counting:
-                self._turn = Turn.begun(name, time.monotonic())
+                self._progress = StageProgress.begun(name, time.monotonic())
 
     def move(self, name: str, done: int, total: int) -> None:
         """Count the units of the current stage; a late report of an earlier one is dropped."""
         with self._changing:
-            if name == self._turn.name and not self._counting:
-                self._turn = self._turn.counted(done, total, time.monotonic())
+            if name == self._progress.name and not self._counting:
+                self._progress = self._progress.counted(done, total, time.monotonic())
 
     def end(self, _stage: StageTime) -> None:
         """Let no stage be the current one."""
         with self._changing:
             if not self._counting:
-                self._turn = Turn.begun("", self._began)
+                self._progress = StageProgress.begun("", self._began)
 
     def count(self, done: int, total: int) -> None:
         """Count the units of the whole block."""
         now = time.monotonic()
         with self._changing:
             if not self._counting:
-                self._turn = replace(Turn.begun("", now), began=self._began)
-            self._turn, self._counting, self.counted = (
-                self._turn.counted(done, total, now),
+                self._progress = replace(StageProgress.begun("", now), began=self._began)
+            self._progress, self._counting, self.counted = (
+                self._progress.counted(done, total, now),
                 done < total,
                 done,
             )
@@ -171,8 +171,8 @@ class StageDisplay:
 
     def line(self) -> str:
         """Return how far the current stage is."""
-        turn = self._turn
-        return f"{self._label(turn)}: {turn.summary(time.monotonic())}"
+        progress = self._progress
+        return f"{self._label(progress)}: {progress.summary(time.monotonic())}"
 
     def say(self) -> None:
         """Show the line."""
@@ -184,22 +184,26 @@ class StageDisplay:
 
     def live_line(self, width: int) -> Table:
         """Return the line with a bar; where the width is short the title is left out, then the bar."""
-        turn, now = self._turn, time.monotonic()
-        label, summary = escaped(self._label(turn)), turn.summary(now)
+        progress, now = self._progress, time.monotonic()
+        label, summary = escaped(self._label(progress)), progress.summary(now)
         room = width - cell_len(summary) - 2
-        if room - cell_len(label) < _NARROWEST_BAR and turn.name:
-            label = escaped(turn.name)
+        if room - cell_len(label) < _NARROWEST_BAR and progress.name:
+            label = escaped(progress.name)
         length = min(room - cell_len(label), _WIDEST_BAR)
-        total = turn.total if turn.total > 0 else None
-        bars = [ProgressBar(total, turn.done, length, animation_time=now)] if length >= _NARROWEST_BAR else []
+        total = progress.total if progress.total > 0 else None
+        bars = (
+            [ProgressBar(total, progress.done, length, animation_time=now)]
+            if length >= _NARROWEST_BAR
+            else []
+        )
         grid = Table.grid(padding=(0, 1))
         for _ in range(len(bars) + 2):
             grid.add_column(no_wrap=True, overflow="ellipsis")
         grid.add_row(Text(label), *bars, Text(summary))
         return grid
 
-    def _label(self, turn: Turn) -> str:
-        return f"{self._title} · {turn.name}" if turn.name else self._title
+    def _label(self, progress: StageProgress) -> str:
+        return f"{self._title} · {progress.name}" if progress.name else self._title
 
 
 def duration(seconds: float) -> str:

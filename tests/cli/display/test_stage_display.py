@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from recsys_cli.cli.display.logs import log_to_file, log_to_terminal
-from recsys_cli.cli.display.stage_display import Turn, duration, shown_stages
+from recsys_cli.cli.display.stage_display import StageProgress, duration, shown_stages
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.configs.secrets import Secrets
 from recsys_cli.utils.stage_timer import StageTimer
@@ -85,10 +85,10 @@ def screen(patch: pytest.MonkeyPatch, columns: int = 160) -> Iterator[list[str]]
 def test_share_and_time_left_follow_from_the_reports(
     reports: list[tuple[float, int, int]], now: float, summary: str
 ) -> None:
-    turn = Turn.begun("candidate models", 0)
+    progress = StageProgress.begun("candidate models", 0)
     for seconds, done, total in reports:
-        turn = turn.counted(done, total, seconds)
-    assert turn.summary(now) == summary
+        progress = progress.counted(done, total, seconds)
+    assert progress.summary(now) == summary
 
 
 @pytest.mark.parametrize(
