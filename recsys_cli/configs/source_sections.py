@@ -8,7 +8,7 @@ from pydantic import Field
 from recsys_cli.configs.fields import Section
 from recsys_cli.utils.columns import LONGEST_LIST
 
-Candidates = Annotated[
+CandidateCount = Annotated[
     int, Field(ge=0, le=LONGEST_LIST, description="candidates a user from this source; 0: off")
 ]
 
@@ -21,7 +21,7 @@ class SourceSettings(Section):
     """
 
     family: ClassVar[str] = ""
-    num_candidates: Candidates = 100
+    num_candidates: CandidateCount = 100
 
     def names(self, section: str) -> tuple[str, ...]:
         """Return the names of the sources that this section describes: its own, unless a class says more."""
