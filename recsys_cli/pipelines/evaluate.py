@@ -79,7 +79,7 @@ class EvaluationReport:
         }
 
 
-def requests_back(request: EvaluationRequest, cuts: int) -> list[EvaluationRequest]:
+def requests_of_earlier_windows(request: EvaluationRequest, cuts: int) -> list[EvaluationRequest]:
     """Return the request and those of the windows before it, the latest first."""
     return [
         EvaluationRequest(request.day - timedelta(days=request.days * back), request.days, request.k)

@@ -63,11 +63,11 @@ def evaluate(
     terminal = session.terminal
     day = parse_day(date)
     with running(session, "evaluate", day) as under_way:
-        from recsys_cli.pipelines.evaluate import EvaluationRequest, requests_back
+        from recsys_cli.pipelines.evaluate import EvaluationRequest, requests_of_earlier_windows
 
         defaults = under_way.workspace.settings.evaluation
         request = EvaluationRequest(day, days or defaults.days, k or defaults.k)
-        report = _evaluated(under_way, session, requests_back(request, cuts), _names(without))
+        report = _evaluated(under_way, session, requests_of_earlier_windows(request, cuts), _names(without))
         under_way.facts.update(report.as_json())
     if session.options.as_json:
         terminal.show_json(report.as_json())

@@ -18,7 +18,12 @@ from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES
 from recsys_cli.models.evaluation.metrics import NDCG
 from recsys_cli.models.training.two_stage_training import train_until_holdout
-from recsys_cli.pipelines.evaluate import EvaluationRequest, HoldoutWindow, read_holdouts, requests_back
+from recsys_cli.pipelines.evaluate import (
+    EvaluationRequest,
+    HoldoutWindow,
+    read_holdouts,
+    requests_of_earlier_windows,
+)
 from recsys_cli.pipelines.evaluation.summary import evaluation_summary
 from recsys_cli.pipelines.training.context import temporary_context
 from recsys_cli.pipelines.tuning.search_space import space_of, values_of
@@ -130,7 +135,7 @@ def plan_tuning(workspace: Workspace, request: TuneRequest, run: Run) -> TuningP
         )
     check_writable(workspace.runs)
     latest = EvaluationRequest(request.day - length, length.days, settings.evaluation.k)
-    holdouts = read_holdouts(workspace, requests_back(latest, request.windows), run)
+    holdouts = read_holdouts(workspace, requests_of_earlier_windows(latest, request.windows), run)
     last = holdouts[-1].tables  # read without anything from its day on
     cuts = label_cuts(last.day, length.days, settings.ranker.label_windows + request.windows - 1)
     last = with_external(last, workspace, cuts)
