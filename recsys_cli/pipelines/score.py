@@ -14,7 +14,7 @@ from recsys_cli.pipelines.publication.manifest import (
     RunFacts,
 )
 from recsys_cli.pipelines.publication.recommendations_file import check_file, publish, published_manifest
-from recsys_cli.pipelines.scoring.checkpoint import Checkpoint, open_checkpoint, remove_abandoned
+from recsys_cli.pipelines.scoring.checkpoint import BatchCheckpoint, open_checkpoint, remove_abandoned
 from recsys_cli.pipelines.scoring.disk_space import check_room
 from recsys_cli.pipelines.scoring.incremental import ReusedLists, changed_users, earlier_lists
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
@@ -153,7 +153,9 @@ def _too_different(sample: ReuseSample, most: float) -> str | None:
     )
 
 
-def _score_batches(job: Job, ranking: Ranking, checkpoint: Checkpoint, progress: Progress) -> ScoreCounts:
+def _score_batches(
+    job: Job, ranking: Ranking, checkpoint: BatchCheckpoint, progress: Progress
+) -> ScoreCounts:
     """Write the lists of all users, first those that a killed run had finished."""
     stages, users = job.run.stages, job.users()
     popularity = popularity_sources(job.bundle.model.stage.settings)

@@ -140,13 +140,13 @@ def _window_rows(
 ) -> list["pl.DataFrame"]:
     """Return the rows of each label window: LightFM's fits are those that the training kept."""
     from recsys_cli.models.candidates.fit_cache import FitCache
-    from recsys_cli.models.training.checkpoint import Checkpoint
+    from recsys_cli.models.training.checkpoint import StepCheckpoint
     from recsys_cli.models.training.context import TrainingContext
     from recsys_cli.models.training.label_window import LabelWindow
     from recsys_cli.models.training.two_stage_training import lightfm_ahead
     from recsys_cli.utils.stage_timer import StageTimer
 
-    steps, fits = Checkpoint(folder / "steps"), FitCache(workspace.fits)
+    steps, fits = StepCheckpoint(folder / "steps"), FitCache(workspace.fits)
     context = TrainingContext(workspace.settings, workspace.threads, StageTimer(), steps, fits)
     with lightfm_ahead(known, cuts, context, final=False) as ahead:
         windows: list[WindowRows] = [LabelWindow(cut, known, context, ahead).rows() for cut in cuts]

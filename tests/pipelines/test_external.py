@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 from recsys_cli.cli.app import main
 from recsys_cli.configs.loader import load_settings
 from recsys_cli.models.settings_tree import settings_tree
-from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.checkpoint import StepCheckpoint
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.label_window import LabelWindow, TrainingTables
 from recsys_cli.models.training.two_stage_training import lightfm_ahead
@@ -244,7 +244,7 @@ def test_a_training_frame_is_made_of_its_own_cuts_delivery_alone(workspace: Path
         there = opened(workspace)
         tables = read_inputs(there, DAY, external_days=[*CUTS, DAY])
         context = TrainingContext(
-            there.settings, 1, StageTimer(), Checkpoint(tmp_path / f"steps-{next(count)}")
+            there.settings, 1, StageTimer(), StepCheckpoint(tmp_path / f"steps-{next(count)}")
         )
         with lightfm_ahead(TrainingTables.of(tables, there.settings), CUTS, context, final=False) as fits:
             known = TrainingTables.of(tables, there.settings)

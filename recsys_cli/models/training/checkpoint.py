@@ -26,7 +26,7 @@ class FinishedStep:
     facts: Mapping[str, Any]
 
 
-class Checkpoint:
+class StepCheckpoint:
     """The finished steps of one training (same inputs and settings), each in a folder of its own.
 
     Example:

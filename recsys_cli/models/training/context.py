@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.models.candidates.fit_cache import ArrayStore, uncached
-from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.checkpoint import StepCheckpoint
 from recsys_cli.models.training.ranker_training import Fitting
 from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.stage_timer import StageTimer
@@ -23,7 +23,7 @@ class TrainingContext:
     settings: Settings
     threads: int
     stages: StageTimer
-    checkpoint: Checkpoint
+    checkpoint: StepCheckpoint
     cached: ArrayStore = uncached
     max_rows: int | None = None
 

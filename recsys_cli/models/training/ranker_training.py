@@ -17,7 +17,7 @@ from recsys_cli.configs.sections import RankerSettings
 from recsys_cli.models.reranking.calibration import Calibration
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.reranking.tree_ensemble import as_json, open_trees, read_forests
-from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.checkpoint import StepCheckpoint
 from recsys_cli.models.training.quantised_rows import QuantisedRows
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.progress import Progress, no_progress
@@ -38,7 +38,7 @@ class Fitting:
 
     settings: RankerSettings
     threads: int
-    checkpoint: Checkpoint
+    checkpoint: StepCheckpoint
     progress: Progress = no_progress
 
 

@@ -33,7 +33,7 @@ class _StoredFigures(BatchFigures):
 
 
 @dataclass
-class Checkpoint:
+class BatchCheckpoint:
     """The batches that a run has finished, one behind the other; `batches` and `users`: how many.
 
     The end of a `with` block removes them, unless the work was stopped and can be resumed.
@@ -93,7 +93,7 @@ class Checkpoint:
         return self.folder / f"part-{number:06d}.arrow", self.folder / f"part-{number:06d}.json"
 
 
-def open_checkpoint(folder: Path, work: Mapping[str, str]) -> Checkpoint:
+def open_checkpoint(folder: Path, work: Mapping[str, str]) -> BatchCheckpoint:
     """Open the checkpoint of an earlier run of the same work; that of any other work is removed.
 
     Args:
@@ -108,7 +108,7 @@ def open_checkpoint(folder: Path, work: Mapping[str, str]) -> Checkpoint:
             logger.warning("a killed run's lists are not reused, because these differ: {}", ", ".join(others))
         shutil.rmtree(folder, ignore_errors=True)
         write_sealed_json(folder / _WORK, now)
-    checkpoint = Checkpoint(folder)
+    checkpoint = BatchCheckpoint(folder)
     shutil.rmtree(checkpoint.staged.parent, ignore_errors=True)
     checkpoint.staged.parent.mkdir()
     return checkpoint

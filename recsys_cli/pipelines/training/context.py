@@ -9,7 +9,7 @@ from recsys_cli.data_preparation.features.definition import feature_plugins
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.fit_cache import FitCache
 from recsys_cli.models.candidates.registry import source_plugins
-from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.checkpoint import StepCheckpoint
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.lightfm_fits import LimitedFits
 from recsys_cli.models.versions.bundle import Bundle
@@ -27,7 +27,7 @@ _STEPS = 1  # grows when what a step keeps, or how it is made, changes
 
 def resumable_context(workspace: Workspace, run: Run, key: str, bounds: TrainingBounds) -> TrainingContext:
     """Return the context of a training whose finished steps a later one with the same key resumes after."""
-    return _context(workspace, run, Checkpoint(workspace.training_steps / key), bounds)
+    return _context(workspace, run, StepCheckpoint(workspace.training_steps / key), bounds)
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def temporary_context(
     """Yield the context of a training that stores neither a model nor finished steps."""
     with staging_folder(workspace.models.folder) as folder:
         # a folder inside: the staging folder itself is locked, and a step locks the folder of all steps
-        yield _context(workspace, run, Checkpoint(folder / "steps"), bounds)
+        yield _context(workspace, run, StepCheckpoint(folder / "steps"), bounds)
 
 
 def training_key(
@@ -91,7 +91,7 @@ def expected_iterations(workspace: Workspace) -> tuple[int, int]:
 
 
 def _context(
-    workspace: Workspace, run: Run, checkpoint: Checkpoint, bounds: TrainingBounds | None
+    workspace: Workspace, run: Run, checkpoint: StepCheckpoint, bounds: TrainingBounds | None
 ) -> TrainingContext:
     fits = FitCache(workspace.fits)
     if bounds is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.checkpoint import StepCheckpoint
 
 Make = Callable[[Path], Mapping[str, Any]]
 
@@ -25,18 +25,18 @@ def counted() -> tuple[list[int], Make]:
 
 def test_a_finished_step_is_made_once(tmp_path: Path) -> None:
     made, make = counted()
-    assert not Checkpoint(tmp_path).has("rows")
-    first = Checkpoint(tmp_path).step("rows", make)
-    again = Checkpoint(tmp_path).step("rows", make)  # of another process
+    assert not StepCheckpoint(tmp_path).has("rows")
+    first = StepCheckpoint(tmp_path).step("rows", make)
+    again = StepCheckpoint(tmp_path).step("rows", make)  # of another process
     assert made == [0] and first == again and again.facts == {"rows": 1}
     assert (again.folder / "rows.bin").read_bytes() == bytes(range(10))
-    assert Checkpoint(tmp_path).has("rows") and not Checkpoint(tmp_path).has("ranker")
+    assert StepCheckpoint(tmp_path).has("rows") and not StepCheckpoint(tmp_path).has("ranker")
 
 
 @pytest.mark.parametrize("damage", ["a bit flipped", "cut", "gone", "a link", "other facts", "no JSON"])
 def test_a_damaged_step_is_made_again(tmp_path: Path, damage: str) -> None:
     made, make = counted()
-    folder = Checkpoint(tmp_path).step("rows", make).folder
+    folder = StepCheckpoint(tmp_path).step("rows", make).folder
     file, facts = folder / "rows.bin", folder / "step.json"
     match damage:
         case "a bit flipped":
@@ -52,8 +52,8 @@ def test_a_damaged_step_is_made_again(tmp_path: Path, damage: str) -> None:
             facts.write_text(facts.read_text().replace('"rows": 1', '"rows": 7'))
         case "no JSON":
             facts.write_bytes(b"\x00")
-    assert Checkpoint(tmp_path).step("rows", make).facts == {"rows": 2}
-    assert Checkpoint(tmp_path).step("rows", make).facts == {"rows": 2} and made == [0, 1]
+    assert StepCheckpoint(tmp_path).step("rows", make).facts == {"rows": 2}
+    assert StepCheckpoint(tmp_path).step("rows", make).facts == {"rows": 2} and made == [0, 1]
 
 
 def test_a_step_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -62,13 +62,13 @@ def test_a_step_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        Checkpoint(tmp_path / "steps").step("rows", fail)
+        StepCheckpoint(tmp_path / "steps").step("rows", fail)
     assert not list((tmp_path / "steps").iterdir())
 
 
 def test_a_training_that_became_a_model_leaves_no_steps(tmp_path: Path) -> None:
     _, make = counted()
-    checkpoint = Checkpoint(tmp_path / "steps")
+    checkpoint = StepCheckpoint(tmp_path / "steps")
     checkpoint.step("rows", make)
     checkpoint.remove()
     assert not (tmp_path / "steps").exists()

@@ -11,7 +11,7 @@ from catboost import CatBoost, Pool
 
 from recsys_cli.configs.sections import RankerSettings
 from recsys_cli.models.reranking.tree_ensemble import as_numbers, bind_forest, open_trees
-from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.checkpoint import StepCheckpoint
 from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise, row_weights
 from recsys_cli.models.training.ranker_training import Fitting, continue_ranker, fit_ranker, refit_ranker
 from recsys_cli.models.training.window_rows import WindowRows, write_chunk
@@ -97,7 +97,7 @@ def test_borders_of_drawn_rows_are_of_all_windows(frame: pl.DataFrame, tmp_path:
 
 def test_trees_over_bytes_score_the_numbers(rows: QuantisedRows, frame: pl.DataFrame, tmp_path: Path) -> None:
     """In terms of the real borders the mean of the members gives what it gave for the bins."""
-    fitting = Fitting(SETTINGS, 2, Checkpoint(tmp_path / "steps"))
+    fitting = Fitting(SETTINGS, 2, StepCheckpoint(tmp_path / "steps"))
     ranker = fit_ranker(rows, fitting)
     raw = ranker.model.predict(
         Pool(frame.select(COLUMNS), cat_features=["item_kind"]), prediction_type="RawFormulaVal"
@@ -116,7 +116,7 @@ def test_trees_over_bytes_score_the_numbers(rows: QuantisedRows, frame: pl.DataF
 
 
 def test_members_that_are_there_are_not_learnt_again(rows: QuantisedRows, tmp_path: Path) -> None:
-    fitting, done = Fitting(SETTINGS, 2, Checkpoint(tmp_path / "steps")), []
+    fitting, done = Fitting(SETTINGS, 2, StepCheckpoint(tmp_path / "steps")), []
     first = fit_ranker(rows, fitting)
     again = fit_ranker(rows, replace(fitting, progress=lambda now, _all: done.append(now)))
     np.testing.assert_array_equal(first.forests.all.leaves, again.forests.all.leaves)
@@ -124,7 +124,7 @@ def test_members_that_are_there_are_not_learnt_again(rows: QuantisedRows, tmp_pa
 
 
 def test_the_final_ranker_has_the_trees_of_the_evaluated_one(rows: QuantisedRows, tmp_path: Path) -> None:
-    fitting = Fitting(SETTINGS, 2, Checkpoint(tmp_path / "steps"))
+    fitting = Fitting(SETTINGS, 2, StepCheckpoint(tmp_path / "steps"))
     evaluated = fit_ranker(rows.first_windows(2), fitting)
     final = refit_ranker(rows, evaluated, fitting)
     assert final.model.tree_count_ == 3 * round(evaluated.model.tree_count_ / 3)
@@ -134,7 +134,7 @@ def test_a_warm_start_adds_trees_to_what_there_is(
     rows: QuantisedRows, frame: pl.DataFrame, tmp_path: Path
 ) -> None:
     """Behind the base's scores the new trees lower the loss that CatBoost's own continuation lowers."""
-    fitting = Fitting(SETTINGS, 2, Checkpoint(tmp_path / "steps"))
+    fitting = Fitting(SETTINGS, 2, StepCheckpoint(tmp_path / "steps"))
     base = fit_ranker(rows.first_windows(1), fitting)
     pool = Pool(frame.select(COLUMNS), cat_features=["item_kind"])
     before = base.model.predict(pool, prediction_type="RawFormulaVal")
@@ -164,7 +164,7 @@ def test_a_column_may_be_constant_among_the_validation_users(
     rows_in_question = pl.lit(everywhere) | pl.col("validation")
     changed = frame.with_columns(pl.when(rows_in_question).then(constant).otherwise(column).alias(column))
     rows = quantise([window_of(changed, tmp_path / "rows", 1_000)], COLUMNS, ("item_kind",))
-    ranker = fit_ranker(rows, Fitting(SETTINGS, 2, Checkpoint(tmp_path / "steps")))
+    ranker = fit_ranker(rows, Fitting(SETTINGS, 2, StepCheckpoint(tmp_path / "steps")))
     raw = ranker.model.predict(Pool(changed.select(COLUMNS), cat_features=["item_kind"]))
     assert np.corrcoef(raw, frame["label"].to_numpy())[0, 1] > 0.3
 

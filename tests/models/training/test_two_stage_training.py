@@ -19,7 +19,7 @@ from recsys_cli.models.candidates.fit_cache import FitCache
 from recsys_cli.models.candidates.stage import fit_candidate_stage
 from recsys_cli.models.evaluation.daily_evaluation import TWO_STAGES
 from recsys_cli.models.settings_tree import settings_tree
-from recsys_cli.models.training.checkpoint import Checkpoint
+from recsys_cli.models.training.checkpoint import StepCheckpoint
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.label_window import LabelWindow, TrainingTables, label_pairs
 from recsys_cli.models.training.leakage_check import MadeBefore, check_leakage
@@ -95,7 +95,9 @@ def tables(settings: Settings) -> Tables:
 @pytest.fixture(scope="module")
 def context(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> TrainingContext:
     folder = tmp_path_factory.mktemp("training")
-    return TrainingContext(settings, 2, StageTimer(), Checkpoint(folder / "steps"), FitCache(folder / "fits"))
+    return TrainingContext(
+        settings, 2, StageTimer(), StepCheckpoint(folder / "steps"), FitCache(folder / "fits")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +128,9 @@ def with_ranker(context: TrainingContext, tmp_path_factory: pytest.TempPathFacto
     def changed(**changes: object) -> TrainingContext:
         ranker = context.settings.ranker.model_copy(update=changes)
         settings = context.settings.model_copy(update={"ranker": ranker})
-        return replace(context, settings=settings, checkpoint=Checkpoint(tmp_path_factory.mktemp("steps")))
+        return replace(
+            context, settings=settings, checkpoint=StepCheckpoint(tmp_path_factory.mktemp("steps"))
+        )
 
     return changed
 
@@ -374,7 +378,7 @@ def test_a_whole_training_with_every_loss(tables: Tables, with_ranker: WithRanke
 def test_the_same_training_gives_the_same_files_with_and_without_kept_fits(
     training: Training, tables: Tables, context: TrainingContext, tmp_path: Path
 ) -> None:
-    fresh = TrainingContext(context.settings, 2, StageTimer(), Checkpoint(tmp_path / "steps"))
+    fresh = TrainingContext(context.settings, 2, StageTimer(), StepCheckpoint(tmp_path / "steps"))
     again = train_two_stage(tables, fresh)
     for name, trained in (("a", training.model), ("b", again.model)):
         (tmp_path / name).mkdir()
