@@ -216,7 +216,7 @@ def _pairs(events: pl.DataFrame, half_life_days: float) -> pl.DataFrame:
         events.group_by(USER, ITEM)
         .agg(
             pl.len().cast(pl.UInt32).alias(EVENTS),
-            ago.ceil().n_unique().cast(pl.UInt32).alias(ACTIVE_DAYS),
+            _active_days().cast(pl.UInt32).alias(ACTIVE_DAYS),
             ago.min(),
             ago.max().alias(FIRST_DAYS_AGO),
             pl.lit(0.5)
@@ -227,6 +227,11 @@ def _pairs(events: pl.DataFrame, half_life_days: float) -> pl.DataFrame:
         )
         .sort(USER, ITEM)
     )
+
+
+def _active_days() -> pl.Expr:
+    """Return how many days, counted back from the cut, have an event."""
+    return pl.col(DAYS_AGO).ceil().n_unique()
 
 
 def _windows(prefix: str, settings: FeaturesSettings) -> list[pl.Expr]:
@@ -246,7 +251,7 @@ def _windows(prefix: str, settings: FeaturesSettings) -> list[pl.Expr]:
 def _users(
     tables: Tables, events: pl.DataFrame, pairs: pl.DataFrame, settings: FeaturesSettings
 ) -> pl.DataFrame:
-    active_days = pl.col(DAYS_AGO).ceil().n_unique().cast(pl.Float32).alias("user_active_days")
+    active_days = _active_days().cast(pl.Float32).alias("user_active_days")
     activity = events.group_by(USER).agg(*_windows("user", settings), active_days)
     variety = pairs.group_by(USER).agg(
         pl.len().cast(pl.Float32).alias("user_items"),
