@@ -1,4 +1,7 @@
-"""`score`: candidates → seen filter → features → ranker → top k for every user, published as one file."""
+"""`score`: candidates → features → ranker → top k for every user, published as one file.
+
+With `scoring.filter_viewed`, each source leaves out the items that a user has viewed.
+"""
 
 import shutil
 from dataclasses import dataclass, replace

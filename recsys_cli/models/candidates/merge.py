@@ -1,4 +1,4 @@
-"""All sources' proposals together: a row a (user, item), each source's rank and scores beside it."""
+"""One row per (user, item) that any source proposes, with each source's rank and scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The ranker's trees, the one door to them: CatBoost trains them, our kernels score and explain with them.
+"""The only public interface to the ranker's trees: CatBoost trains them, our kernels score and explain.
 
 Why: CatBoost wants one joined frame of all candidates, and bins a user's and an item's features in every row.
 The kernels bin them once a day, and scoring and `explain` need not import CatBoost, which takes 1.5 s.
