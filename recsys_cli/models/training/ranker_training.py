@@ -32,14 +32,23 @@ _TREES = "trees.json"
 _SECONDS = 0.2  # between two looks at the progress
 
 
+def _nothing() -> None:
+    """Do nothing: the default of `Fitting.each_iteration`."""
+
+
 @dataclass(frozen=True)
 class Fitting:
-    """How members are trained: settings, threads, the store of finished members, and progress."""
+    """How members are trained: settings, threads, the store of finished members, and progress.
+
+    Attributes:
+        each_iteration: called after every iteration of a member, in the member's own thread.
+    """
 
     settings: RankerSettings
     threads: int
     checkpoint: StepCheckpoint
     progress: Progress = no_progress
+    each_iteration: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,7 @@ def _fit_members(pools: _Pools, iterations: int, fitting: Fitting, name: str) ->
     def fit(number: int) -> Path:
         def goes_on(done: int) -> bool:
             iterations_done[number] = done
+            fitting.each_iteration()
             return not stopped.is_set()
 
         make = partial(_fit_member, pools, alone, iterations, number, goes_on)

@@ -176,7 +176,7 @@ def _ranker_tried(window: LabelWindow, size: int, costs: dict[str, Cost]) -> Ran
     rows = _timed(costs, "quantise", lambda: quantise([made], *columns))
     costs["quantise"] *= 1 / made.rows
     less = {"members": 1, "iterations": _ITERATIONS, "early_stopping_rounds": _ITERATIONS}
-    fitting = context.fitting(lambda *_: times.append(_now()))
+    fitting = replace(context.fitting(), each_iteration=lambda: times.append(_now()))
     fitting = replace(fitting, settings=fitting.settings.model_copy(update=less))
     ranker = _timed(costs, "pool", lambda: fit_ranker(_tiled(rows, size), fitting, "trial"))
     costs["iteration"] = _cost(times[_WARM_UP - 1], times[_ITERATIONS - 1]) * (1 / (_ITERATIONS - _WARM_UP))
