@@ -441,7 +441,7 @@ def test_bad_settings_are_refused(
 def test_a_share_that_leaves_nobody_on_one_side_is_refused(refused: Refused) -> None:
     message = refused(ExitCode.MODEL, "train", "--date", DAY, "--set", "ranker.validation_share=0.01")
     assert "34 are for training and 0 for early stopping" in message
-    assert "where: ranker.validation_share = 0.01\n  fix: set ranker.validation_share nearer" in message
+    assert "where: ranker.validation_share = 0.01\n  fix: set ranker.validation_share closer" in message
 
 
 def test_an_unknown_variable_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:

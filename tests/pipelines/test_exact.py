@@ -77,10 +77,10 @@ def off_the_shortlist(root: Path, user_id: str, published: pl.DataFrame) -> int:
     explanation = explain_user(Workspace(loaded.workspace, loaded.settings), user_id, DAY)
     own = published.filter(pl.col("user_id").cast(pl.String) == user_id)
     first = explanation.candidates[:K]
-    assert [row["item_id"] for row in first] == own["item_id"].to_list()
-    assert [row["score"] for row in first] == own["score"].to_list()
-    assert [row["rank"] for row in explanation.candidates] == list(range(1, len(explanation.candidates) + 1))
-    scored = [row["score"] is not None for row in explanation.candidates]
+    assert [row.item_id for row in first] == own["item_id"].to_list()
+    assert [row.score for row in first] == own["score"].to_list()
+    assert [row.rank for row in explanation.candidates] == list(range(1, len(explanation.candidates) + 1))
+    scored = [row.score is not None for row in explanation.candidates]
     assert scored == sorted(scored, reverse=True) and sum(scored) == min(SHORTLIST, len(scored))
     return len(scored) - sum(scored)
 

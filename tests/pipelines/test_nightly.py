@@ -128,7 +128,7 @@ def test_an_event_before_the_day_changes_the_lists(workspace: Path) -> None:
     top = pl.read_parquet(published(workspace)).row(0, named=True)
     bought = events.head(1).with_columns(
         user_id=top["user_id"],
-        item_id=top["item_id"],
+        item_id=pl.lit(top["item_id"]),
         timestamp=pl.lit("2010-11-25 23:59:59").str.to_datetime(),
     )
     pl.concat([events, bought.select(events.columns).cast(dict(events.schema))]).write_parquet(

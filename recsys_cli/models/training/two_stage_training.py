@@ -8,6 +8,7 @@ from functools import partial
 
 from loguru import logger
 
+from recsys_cli.data_preparation.features.day_features import features_without_rows
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import FitTask
@@ -121,8 +122,10 @@ def feature_columns(
 def _checked(tables: Tables, context: TrainingContext) -> tuple[TrainingTables, list[date]]:
     """Return the training tables and the label windows' first days.
 
-    Raises: InputError, before any work is done, if a window has no event before it or in it.
+    Raises: before any work is done, InputError if a window has no event before it or in it; SettingsError for
+        features that cannot be made.
     """
+    features_without_rows(tables, context.settings.features)
     known, ranking = TrainingTables.of(tables, context.settings), context.settings.ranker
     cuts = label_cuts(tables.day, ranking.label_days, ranking.label_windows)
     for cut in cuts:

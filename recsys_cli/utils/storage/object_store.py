@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from recsys_cli.utils.errors import RecsysError, SettingsError, first_line
@@ -27,7 +28,7 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _BLOCK = 8 * 2**20
 
 StorageOptions = Mapping[str, Mapping[str, Any]]  # options of each scheme's file system, such as credentials
-NO_OPTIONS: StorageOptions = {}
+NO_OPTIONS: StorageOptions = MappingProxyType({})
 
 
 class StoreError(Exception):
