@@ -21,7 +21,7 @@ from recsys_cli.utils.errors import SettingsError
 
 _LEAST_ROWS = 10_000  # of the ranker: fewer would teach it little
 # Bytes, measured on four data sets of 0.1 to 5 million events:
-_LIBRARIES = 480_000_000  # CatBoost's own buffers among them
+_LIBRARIES = 540_000_000  # the buffers of CatBoost among them, whose members train side by side
 _AN_EVENT = 300  # while tables are read and features made
 _A_USER = 500
 _A_PAIR = 64  # of LightFM, while it is learnt
