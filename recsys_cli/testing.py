@@ -13,7 +13,8 @@ from scipy import sparse
 
 from recsys_cli.configs.sections import FeaturesSettings
 from recsys_cli.configs.source_sections import SourceSettings
-from recsys_cli.data_preparation.features.day_features import FeatureTables, build_features, declared
+from recsys_cli.data_preparation.features.day_features import build_features, declared
+from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import FitTask, SourceDay, SourceDefinition, UserSide
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk

@@ -1,6 +1,7 @@
 """Base class and value types of the settings' sections."""
 
 from typing import Annotated
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,3 +19,10 @@ class Section(BaseModel):
     """A frozen section of the settings; `Field(description=…)` documents each setting."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+
+def known_timezone(value: str) -> str:
+    """Return the name of a time zone. Raises: ValueError if there is none of this name."""
+    if value not in available_timezones():
+        raise ValueError(f"unknown time zone {value!r}; use a name such as 'Europe/Berlin' or 'UTC'")
+    return value

@@ -7,7 +7,7 @@ from typing import Any
 
 import tomli_w
 
-from recsys_cli.configs.sections import DataSettings
+from recsys_cli.configs.data_sections import DataSettings
 
 TABLES = ("interactions", "users", "items")
 _GUESSED = """

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.data_preparation.features.day_features import DayFeatures, FeatureTables
 from recsys_cli.data_preparation.features.definition import pair_functions
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures, FeatureTables
 from recsys_cli.models.candidates.definition import EXACT, BoundSource, UserSide
 from recsys_cli.models.candidates.merge import Candidates, propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, UserChunk

@@ -7,11 +7,8 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from recsys_cli.data_preparation.features.day_features import (
-    eligibility_problems,
-    features_without_rows,
-    newest_event_age,
-)
+from recsys_cli.data_preparation.features.day_features import features_without_rows, newest_event_age
+from recsys_cli.data_preparation.features.eligibility import eligibility_problems
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import index_external, inspect_external

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features.day_features import DAYS_AGO, EVENTS, FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import DAYS_AGO, EVENTS, FeatureTables
 from recsys_cli.models.two_stage import BoundDay, open_items, rank_users
 from recsys_cli.pipelines.explanation.item_stages import (
     ALONE,

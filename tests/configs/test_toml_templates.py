@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from recsys_cli.configs.sections import DataSettings
+from recsys_cli.configs.data_sections import DataSettings
 from recsys_cli.configs.toml_templates import guessed_text, preset_text, settings_text
 
 ODD_TEXTS = ['a "b" c', "back\\slash", "tab\tand\x7f", "строка", "line\nbreak"]

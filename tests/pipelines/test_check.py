@@ -11,12 +11,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_cli.configs.sections import (
-    DataSettings,
-    FeatureTableSettings,
-    InteractionsSettings,
-    RankerSettings,
-)
+from recsys_cli.configs.data_sections import DataSettings, FeatureTableSettings, InteractionsSettings
+from recsys_cli.configs.sections import RankerSettings
 from recsys_cli.data_preparation.tables.problems import Problem
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.versions.registry import promote, promoted_version

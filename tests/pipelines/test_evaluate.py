@@ -8,12 +8,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from recsys_cli.configs.sections import (
-    DataSettings,
-    InteractionsSettings,
-    RankerSettings,
-    ScoringSettings,
-)
+from recsys_cli.configs.data_sections import DataSettings, InteractionsSettings
+from recsys_cli.configs.sections import RankerSettings, ScoringSettings
 from recsys_cli.models.evaluation.metrics import NDCG, PER_USER, user_metrics
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.versions.registry import promote

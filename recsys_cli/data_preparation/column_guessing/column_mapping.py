@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from recsys_cli.configs.sections import (
+from recsys_cli.configs.data_sections import (
     DataSettings,
     FeatureTableSettings,
     InteractionsSettings,

@@ -5,7 +5,7 @@ from itertools import product
 
 import polars as pl
 
-from recsys_cli.configs.sections import InteractionsSettings
+from recsys_cli.configs.data_sections import InteractionsSettings
 from recsys_cli.data_preparation.readers.local_files import collect_source, scan_source, source_files
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.utils.columns import TIMESTAMP

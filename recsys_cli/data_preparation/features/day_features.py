@@ -1,134 +1,31 @@
 """A day's features: declared columns and point-in-time aggregates of users, items and their pairs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import Protocol
 
 import polars as pl
 
 from recsys_cli.configs.sections import FeaturesSettings
 from recsys_cli.data_preparation.features.definition import with_plugin_columns
-from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.data_preparation.tables.problems import Problem
-from recsys_cli.utils.columns import (
-    AVAILABLE_FROM,
-    AVAILABLE_UNTIL,
-    CONTRACT,
-    ELIGIBLE,
-    EXCLUDED,
-    ITEM,
-    TIMESTAMP,
-    USER,
-    USER_ID,
-    WEIGHT,
+from recsys_cli.data_preparation.features.eligibility import eligible
+from recsys_cli.data_preparation.features.feature_tables import (
+    ACTIVE_DAYS,
+    DAYS_AGO,
+    EVENTS,
+    FEATURE,
+    FIRST_DAYS_AGO,
+    RECENCY,
+    SHARE,
+    VALUE,
+    FeatureTables,
+    SampleFeatures,
+    event_age,
 )
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.utils.columns import AVAILABLE_FROM, CONTRACT, ELIGIBLE, ITEM, TIMESTAMP, USER, WEIGHT
 from recsys_cli.utils.errors import SettingsError
 
-DAYS_AGO = "days_ago"
-FIRST_DAYS_AGO = "first_days_ago"
-ACTIVE_DAYS = "active_days"
-RECENCY = "recency"
-EVENTS = "events"
-FEATURE = "feature"
-VALUE = "value"
-SHARE = "share"
 _FIRST, _SECOND = "first", "second"
-_MICROSECONDS_A_DAY = 86_400_000_000
-
-
-class DayFeatures(Protocol):
-    """A day's features, in memory or on disk: the interface that does not load every user.
-
-    Attributes:
-        items: one row per internal item index; columns as in `FeatureTables`.
-        user_schema: the columns of the users table.
-        user_ids: external ids by internal user index.
-        with_external: whether there are external candidates.
-    """
-
-    @property
-    def day(self) -> date: ...
-    @property
-    def user_features(self) -> tuple[str, ...]: ...
-    @property
-    def item_features(self) -> tuple[str, ...]: ...
-    @property
-    def items(self) -> pl.DataFrame: ...
-    @property
-    def user_schema(self) -> pl.Schema: ...
-    @property
-    def user_ids(self) -> pl.Series: ...
-    @property
-    def with_external(self) -> bool: ...
-
-    def lazy(self, table: str) -> pl.LazyFrame:
-        """Return one of the tables "users", "items", "pairs", "affinity" as a lazy frame."""
-
-
-@dataclass(frozen=True)
-class FeatureTables:
-    """All features of one day, in memory; only events before that day were used.
-
-    Attributes:
-        day: the scoring day.
-        user_features, item_features: names of the declared columns.
-        users: one row per internal user index: user_id, declared features, aggregates (f32, null: no event).
-        items: one row per internal item index: item_id, title, availability, declared features, aggregates.
-        pairs: user, item, events u32, active_days u32, days_ago and first_days_ago f32 (since the last and
-            the first event), recency f32 (sum over events of 0.5^(age / half-life)); sorted by user and item.
-        affinity: user, feature, value, share f32: share of the user's events in a category of items.
-        external: user, item, score f32: external candidates made for the day, sorted by user, best first;
-            None if the source is off.
-    """
-
-    day: date
-    user_features: tuple[str, ...]
-    item_features: tuple[str, ...]
-    users: pl.DataFrame
-    items: pl.DataFrame
-    pairs: pl.DataFrame
-    affinity: pl.DataFrame
-    external: pl.DataFrame | None = None
-
-    @property
-    def user_schema(self) -> pl.Schema:
-        """The columns of the users table."""
-        return self.users.schema
-
-    @property
-    def user_ids(self) -> pl.Series:
-        """External ids by internal user index."""
-        return self.users[USER_ID]
-
-    @property
-    def with_external(self) -> bool:
-        """Whether there are external candidates."""
-        return self.external is not None
-
-    def lazy(self, table: str) -> pl.LazyFrame:
-        """Return one of the tables as a lazy frame."""
-        frame: pl.DataFrame = getattr(self, table)
-        return frame.lazy()
-
-
-@dataclass(frozen=True)
-class SampleFeatures(FeatureTables):
-    """Features of a sample of a day's users; `lazy` still covers all users where that matters.
-
-    Attributes:
-        everybody: the tables of all users, as of the day; their internal indices are not those of the sample.
-    """
-
-    everybody: Tables | None = None
-
-    def lazy(self, table: str) -> pl.LazyFrame:
-        """Return a table as a lazy frame: "users" and "pairs" cover all users, with fewer columns."""
-        tables = self.everybody
-        if tables is None or table not in ("users", "pairs"):
-            return super().lazy(table)
-        if table == "users":
-            return tables.users.lazy()
-        return tables.events.lazy().group_by(USER, ITEM).agg(_age(tables).min())
 
 
 def build_features(tables: Tables, settings: FeaturesSettings, sample: Tables | None = None) -> FeatureTables:
@@ -159,14 +56,8 @@ def build_features(tables: Tables, settings: FeaturesSettings, sample: Tables | 
     )
 
 
-def _age(tables: Tables) -> pl.Expr:
-    """Return each event's age at the cut, in days, f32."""
-    age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
-    return age.cast(pl.Float32).alias(DAYS_AGO)
-
-
 def _aged(tables: Tables) -> pl.DataFrame:
-    return tables.events.select(USER, ITEM, WEIGHT, _age(tables))
+    return tables.events.select(USER, ITEM, WEIGHT, event_age(tables))
 
 
 def features_without_rows(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
@@ -316,27 +207,6 @@ def _trend(settings: FeaturesSettings) -> pl.Expr:
 def _item_age(day: date) -> pl.Expr:
     released = (pl.lit(day) - pl.col(AVAILABLE_FROM)).dt.total_days().cast(pl.Float32)
     return pl.coalesce(released, pl.col("item_days_since_first")).alias("item_age_days")
-
-
-def eligible(day: date) -> pl.Expr:
-    """Return whether an item may be recommended on `day`: available and not excluded."""
-    return available(day) & ~pl.col(EXCLUDED).fill_null(False)
-
-
-def available(day: date) -> pl.Expr:
-    """Return whether an item is available on `day`."""
-    started = (pl.col(AVAILABLE_FROM) <= day).fill_null(True)
-    running = (pl.col(AVAILABLE_UNTIL) >= day).fill_null(True)
-    return started & running
-
-
-def eligibility_problems(items: pl.DataFrame, day: date, where: str) -> list[Problem]:
-    """Report that no item may be recommended on `day`."""
-    if items.select(eligible(day).any()).item():
-        return []
-    what = f"no item may be recommended on {day}: all are excluded or not available"
-    fix = "correct scoring.exclude, or the items' available_from and available_until"
-    return [Problem(where, what, fix)]
 
 
 def _affinity(pairs: pl.DataFrame, items: pl.DataFrame, max_categories: int) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_cli.data_preparation.features.day_features import FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.utils.columns import USER, USER_ID
 from recsys_cli.utils.storage.atomic_writes import as_system_error
 

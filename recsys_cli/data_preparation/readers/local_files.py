@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_cli.configs.sections import FeatureTableSettings, TableSettings
+from recsys_cli.configs.data_sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.readers.csv_dialect import refuse_compressed
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder, local_source, remote_sizes
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT

@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 import polars as pl
 
-from recsys_cli.configs.sections import DataSettings
+from recsys_cli.configs.data_sections import DataSettings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.entities import read_entities
 from recsys_cli.data_preparation.tables.ids import assign_indices

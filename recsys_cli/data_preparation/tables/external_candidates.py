@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys_cli.configs.sections import DAY_PLACE, ExternalSettings, TableSettings
+from recsys_cli.configs.data_sections import DAY_PLACE, ExternalSettings, TableSettings
 from recsys_cli.data_preparation.readers.local_files import (
     collect_source,
     scan_source,

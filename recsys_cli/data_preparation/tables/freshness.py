@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from recsys_cli.configs.sections import DataSettings
+from recsys_cli.configs.data_sections import DataSettings
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import polars as pl
 
-from recsys_cli.configs.sections import DataSettings, InteractionsSettings
+from recsys_cli.configs.data_sections import DataSettings, InteractionsSettings
 from recsys_cli.data_preparation.readers.local_files import (
     collect_source,
     scan_source,

@@ -13,7 +13,7 @@ import polars as pl
 
 from recsys_cli.configs.sections import WarmStartSettings
 from recsys_cli.configs.source_sections import CandidatesSettings, SourceSettings
-from recsys_cli.data_preparation.features.day_features import EVENTS, RECENCY, DayFeatures, FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import EVENTS, RECENCY, DayFeatures, FeatureTables
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.fit_cache import ArrayStore, uncached
 from recsys_cli.models.candidates.protocol import CandidateGenerator

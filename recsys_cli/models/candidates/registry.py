@@ -5,7 +5,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
-from recsys_cli.configs.sections import ExternalSettings
+from recsys_cli.configs.data_sections import ExternalSettings
 from recsys_cli.configs.source_sections import CandidatesSettings
 from recsys_cli.models.candidates.definition import SourceDefinition
 from recsys_cli.utils.plugins import Plugin, load_plugins, refuse_plugin

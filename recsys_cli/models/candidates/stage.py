@@ -9,7 +9,8 @@ import polars as pl
 
 from recsys_cli.configs.sections import FeatureSettings, Settings
 from recsys_cli.configs.source_sections import CandidatesSettings
-from recsys_cli.data_preparation.features.day_features import DayFeatures, declared
+from recsys_cli.data_preparation.features.day_features import declared
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import EXACT, BoundSource, FitTask, Shared, SourceDay
 from recsys_cli.models.candidates.registry import Definition, fitted_sources, sources_on

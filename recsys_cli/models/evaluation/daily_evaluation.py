@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features.day_features import FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.models.candidates.sources.content import item_vectors
 from recsys_cli.models.evaluation.metrics import (
     PER_USER,

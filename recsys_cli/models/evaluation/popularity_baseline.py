@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.data_preparation.features.day_features import DayFeatures
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.models.candidates.protocol import UserChunk
 from recsys_cli.models.candidates.sources.popular import PopularGenerator, popular_lists
 from recsys_cli.utils.columns import ITEM, RANK, USER

@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.data_preparation.features.day_features import (
+from recsys_cli.data_preparation.features.day_features import category_values
+from recsys_cli.data_preparation.features.definition import PairColumns
+from recsys_cli.data_preparation.features.feature_tables import (
     ACTIVE_DAYS,
     DAYS_AGO,
     EVENTS,
@@ -19,9 +21,7 @@ from recsys_cli.data_preparation.features.day_features import (
     VALUE,
     DayFeatures,
     FeatureTables,
-    category_values,
 )
-from recsys_cli.data_preparation.features.definition import PairColumns
 from recsys_cli.models.candidates.merge import Candidates
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.feature_encoding import Encoders, FeatureEncoder

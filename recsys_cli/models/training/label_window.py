@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.data_preparation.features.day_features import FeatureTables, build_features
+from recsys_cli.data_preparation.features.day_features import build_features
+from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.data_preparation.features.labels import draw_negatives, in_validation, window_pairs
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.sources.lightfm import LIGHTFM

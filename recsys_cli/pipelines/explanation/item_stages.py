@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features.day_features import DAYS_AGO, EVENTS, FeatureTables, available
+from recsys_cli.data_preparation.features.eligibility import available
+from recsys_cli.data_preparation.features.feature_tables import DAYS_AGO, EVENTS, FeatureTables
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs
 from recsys_cli.models.reranking.ranker import Ranker

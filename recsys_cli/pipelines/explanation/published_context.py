@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from recsys_cli.data_preparation.features.day_features import DayFeatures
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.pipelines.publication.manifest import PublicationManifest

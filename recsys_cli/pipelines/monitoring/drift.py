@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features.day_features import DayFeatures
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.utils.columns import CONTRACT
 
 _BINS = 10

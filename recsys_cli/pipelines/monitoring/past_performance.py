@@ -7,7 +7,8 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from recsys_cli.data_preparation.features.day_features import DayFeatures, build_features
+from recsys_cli.data_preparation.features.day_features import build_features
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.ids import indices_of
 from recsys_cli.data_preparation.tables.problems import raise_errors

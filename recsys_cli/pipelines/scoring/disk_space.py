@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features.day_features import DayFeatures
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.utils.columns import ELIGIBLE
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.storage.folder_checks import free_bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features.day_features import (
+from recsys_cli.data_preparation.features.feature_tables import (
     ACTIVE_DAYS,
     EVENTS,
     FEATURE,

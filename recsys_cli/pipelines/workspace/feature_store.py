@@ -7,7 +7,8 @@ from pathlib import Path
 from loguru import logger
 from pydantic import Field
 
-from recsys_cli.data_preparation.features.day_features import DayFeatures, build_features, newest_event_age
+from recsys_cli.data_preparation.features.day_features import build_features, newest_event_age
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.features.partition import EXTERNAL, StoredFeatures, write_features
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.freshness import check_freshness

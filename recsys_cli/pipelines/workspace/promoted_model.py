@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-from recsys_cli.data_preparation.features.day_features import (
-    DayFeatures,
-    eligibility_problems,
-    features_without_rows,
-)
+from recsys_cli.data_preparation.features.day_features import features_without_rows
+from recsys_cli.data_preparation.features.eligibility import eligibility_problems
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors
 from recsys_cli.models.two_stage import schema_mismatches, sources_without_proposals

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_cli.configs.sections import DataSettings, InteractionsSettings
+from recsys_cli.configs.data_sections import DataSettings, InteractionsSettings
 from recsys_cli.data_preparation.column_guessing.column_mapping import (
     Guess,
     GuessedData,

@@ -8,7 +8,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from recsys_cli.configs.sections import FeaturesSettings
-from recsys_cli.data_preparation.features.day_features import FeatureTables, build_features
+from recsys_cli.data_preparation.features.day_features import build_features
+from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.entities import EXCLUDED
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import polars as pl
 import pytest
 
-from recsys_cli.configs.sections import TableSettings
+from recsys_cli.configs.data_sections import TableSettings
 from recsys_cli.data_preparation.readers.local_files import scan_source, source_files
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.utils.errors import InputError

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_cli.configs.sections import DataSettings
+from recsys_cli.configs.data_sections import DataSettings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables, read_tables
 from recsys_cli.models.feature_encoding import fit_encoder

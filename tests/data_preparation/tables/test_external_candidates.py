@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from loguru import logger
 
-from recsys_cli.configs.sections import ExternalSettings
+from recsys_cli.configs.data_sections import ExternalSettings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.external_candidates import (
     external_files,

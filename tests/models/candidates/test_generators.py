@@ -12,7 +12,8 @@ from polars.testing import assert_frame_equal
 from scipy import sparse
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.data_preparation.features.day_features import FeatureTables, build_features
+from recsys_cli.data_preparation.features.day_features import build_features
+from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.merge import propose_candidates
 from recsys_cli.models.candidates.protocol import CandidateGenerator, ChunkScores, Pairs, UserChunk

@@ -9,7 +9,7 @@ import pytest
 from catboost import CatBoost, Pool
 from scipy import sparse
 
-from recsys_cli.data_preparation.features.day_features import FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
 from recsys_cli.models.evaluation.daily_evaluation import (
     BLEND,

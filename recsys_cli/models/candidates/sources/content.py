@@ -10,7 +10,8 @@ from pydantic import Field
 
 from recsys_cli.configs.fields import Share
 from recsys_cli.configs.source_sections import SourceSettings
-from recsys_cli.data_preparation.features.day_features import DayFeatures, declared
+from recsys_cli.data_preparation.features.day_features import declared
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import BoundSource, CatalogueSize, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.sources.item_knn import nearest, unit_rows

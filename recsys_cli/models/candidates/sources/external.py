@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_cli.configs.sections import ExternalSettings
-from recsys_cli.data_preparation.features.day_features import FeatureTables
+from recsys_cli.configs.data_sections import ExternalSettings
+from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.models.candidates.definition import BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, SCORE, USER

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.configs.source_sections import SourceSettings
-from recsys_cli.data_preparation.features.day_features import ACTIVE_DAYS, DAYS_AGO, FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import ACTIVE_DAYS, DAYS_AGO, FeatureTables
 from recsys_cli.models.candidates.definition import BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER

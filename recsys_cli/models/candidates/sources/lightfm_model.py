@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.data_preparation.features.day_features import FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.models.candidates.sources.vector_index import VectorIndex, build_index
 from recsys_cli.models.feature_encoding import Encoders, FeatureEncoder

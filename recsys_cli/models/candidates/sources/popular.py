@@ -10,7 +10,7 @@ from pydantic import Field
 
 from recsys_cli.configs.fields import Days
 from recsys_cli.configs.source_sections import SourceSettings
-from recsys_cli.data_preparation.features.day_features import DayFeatures, FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures, FeatureTables
 from recsys_cli.models.candidates.definition import Between, BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE

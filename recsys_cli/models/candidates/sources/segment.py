@@ -6,7 +6,8 @@ from pydantic import Field
 
 from recsys_cli.configs.fields import Days
 from recsys_cli.configs.source_sections import SourceSettings
-from recsys_cli.data_preparation.features.day_features import DAYS_AGO, DayFeatures, declared
+from recsys_cli.data_preparation.features.day_features import declared
+from recsys_cli.data_preparation.features.feature_tables import DAYS_AGO, DayFeatures
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.sources.popular import PopularLists, orders_of

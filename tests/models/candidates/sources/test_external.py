@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys_cli.configs.sections import ExternalSettings
-from recsys_cli.data_preparation.features.day_features import FeatureTables
+from recsys_cli.configs.data_sections import ExternalSettings
+from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.models.candidates.merge import propose_candidates
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
 from recsys_cli.models.candidates.sources.external import ExternalGenerator, external_generator

@@ -1,0 +1,121 @@
+"""What a day's features look like, in memory or on disk, and the names of their columns."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import polars as pl
+
+from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.utils.columns import ITEM, TIMESTAMP, USER, USER_ID
+
+DAYS_AGO = "days_ago"
+FIRST_DAYS_AGO = "first_days_ago"
+ACTIVE_DAYS = "active_days"
+RECENCY = "recency"
+EVENTS = "events"
+FEATURE = "feature"
+VALUE = "value"
+SHARE = "share"
+_MICROSECONDS_A_DAY = 86_400_000_000
+
+
+class DayFeatures(Protocol):
+    """A day's features, in memory or on disk: the interface that does not load every user.
+
+    Attributes:
+        items: one row per internal item index; columns as in `FeatureTables`.
+        user_schema: the columns of the users table.
+        user_ids: external ids by internal user index.
+        with_external: whether there are external candidates.
+    """
+
+    @property
+    def day(self) -> date: ...
+    @property
+    def user_features(self) -> tuple[str, ...]: ...
+    @property
+    def item_features(self) -> tuple[str, ...]: ...
+    @property
+    def items(self) -> pl.DataFrame: ...
+    @property
+    def user_schema(self) -> pl.Schema: ...
+    @property
+    def user_ids(self) -> pl.Series: ...
+    @property
+    def with_external(self) -> bool: ...
+
+    def lazy(self, table: str) -> pl.LazyFrame:
+        """Return one of the tables "users", "items", "pairs", "affinity" as a lazy frame."""
+
+
+@dataclass(frozen=True)
+class FeatureTables:
+    """All features of one day, in memory; only events before that day were used.
+
+    Attributes:
+        day: the scoring day.
+        user_features, item_features: names of the declared columns.
+        users: one row per internal user index: user_id, declared features, aggregates (f32, null: no event).
+        items: one row per internal item index: item_id, title, availability, declared features, aggregates.
+        pairs: user, item, events u32, active_days u32, days_ago and first_days_ago f32 (since the last and
+            the first event), recency f32 (sum over events of 0.5^(age / half-life)); sorted by user and item.
+        affinity: user, feature, value, share f32: share of the user's events in a category of items.
+        external: user, item, score f32: external candidates made for the day, sorted by user, best first;
+            None if the source is off.
+    """
+
+    day: date
+    user_features: tuple[str, ...]
+    item_features: tuple[str, ...]
+    users: pl.DataFrame
+    items: pl.DataFrame
+    pairs: pl.DataFrame
+    affinity: pl.DataFrame
+    external: pl.DataFrame | None = None
+
+    @property
+    def user_schema(self) -> pl.Schema:
+        """The columns of the users table."""
+        return self.users.schema
+
+    @property
+    def user_ids(self) -> pl.Series:
+        """External ids by internal user index."""
+        return self.users[USER_ID]
+
+    @property
+    def with_external(self) -> bool:
+        """Whether there are external candidates."""
+        return self.external is not None
+
+    def lazy(self, table: str) -> pl.LazyFrame:
+        """Return one of the tables as a lazy frame."""
+        frame: pl.DataFrame = getattr(self, table)
+        return frame.lazy()
+
+
+@dataclass(frozen=True)
+class SampleFeatures(FeatureTables):
+    """Features of a sample of a day's users; `lazy` still covers all users where that matters.
+
+    Attributes:
+        everybody: the tables of all users, as of the day; their internal indices are not those of the sample.
+    """
+
+    everybody: Tables | None = None
+
+    def lazy(self, table: str) -> pl.LazyFrame:
+        """Return a table as a lazy frame: "users" and "pairs" cover all users, with fewer columns."""
+        tables = self.everybody
+        if tables is None or table not in ("users", "pairs"):
+            return super().lazy(table)
+        if table == "users":
+            return tables.users.lazy()
+        return tables.events.lazy().group_by(USER, ITEM).agg(event_age(tables).min())
+
+
+def event_age(tables: Tables) -> pl.Expr:
+    """Return each event's age at the cut, in days, f32."""
+    age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
+    return age.cast(pl.Float32).alias(DAYS_AGO)
