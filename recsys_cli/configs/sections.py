@@ -69,9 +69,9 @@ class RankerSettings(Section):
         "probability",
         description="the published score: a probability calibrated on the holdout, or the raw score",
     )
-    iterations: int = Field(400, ge=1, le=100_000)
+    iterations: int = Field(320, ge=1, le=100_000)
     depth: int = Field(6, ge=1, le=16)
-    learning_rate: float = Field(0.04, ge=1e-6, le=1.0)
+    learning_rate: float = Field(0.05, ge=1e-6, le=1.0)
     members: int = Field(
         3,
         ge=1,
@@ -79,7 +79,7 @@ class RankerSettings(Section):
         description="models with different seeds; the ranker is their mean: steadier, but slower to score",
     )
     rsm: float = Field(0.3, ge=0.001, le=1.0, description="share of the columns that a tree sees")
-    early_stopping_rounds: PositiveInt = 50
+    early_stopping_rounds: PositiveInt = 30
     label_days: int = Field(14, ge=1, le=366, description="length of a label window")
     label_windows: int = Field(
         4,

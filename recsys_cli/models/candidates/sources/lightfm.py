@@ -34,7 +34,7 @@ class LightFMSettings(SourceSettings):
     loss: Literal["warp", "bpr", "logistic"] = "warp"
     learning_rate: PositiveFloat = 0.05
     max_sampled: int = Field(10, ge=1, le=10_000)
-    epochs: PositiveInt = 20
+    epochs: PositiveInt = 18
     user_alpha: float = Field(0.0, ge=0.0)
     item_alpha: float = Field(0.0, ge=0.0)
     half_life_days: float = Field(
