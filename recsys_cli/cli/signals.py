@@ -98,7 +98,10 @@ def leave_interrupt_to_the_system() -> None:
 
 
 def end_process(code: int) -> NoReturn:
-    """Flush what was written and end the process without Python's own cleaning up."""
+    """Flush what was written and end the process without Python's own cleaning up.
+
+    That cleaning up takes 0.2 s at the end of `recsys explain` (medians 2.75 and 2.54 s).
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -47,7 +47,7 @@ def test_a_version_is_a_page_of_80_columns(workspace: Path, capsys: pytest.Captu
     strongest = sorted(manifest["feature_importance"].items(), key=lambda pair: -pair[1])
     assert [name for name, _ in strongest[:10] if name in output] == [name for name, _ in strongest[:10]]
     assert strongest[10][0] not in output
-    assert output["ranker.iterations"] == ["30", "400"] and "ranker.depth" not in output
+    assert output["ranker.iterations"] == ["30", "320"] and "ranker.depth" not in output
 
 
 def test_json_gives_the_whole_manifest(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

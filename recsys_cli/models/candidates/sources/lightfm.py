@@ -120,7 +120,7 @@ LIGHTFM = SourceDefinition(
     fit_bounds={
         "no_components": OneOf((32, 64, 128)),
         "learning_rate": OneOf((0.02, 0.05, 0.1)),
-        "epochs": OneOf((10, 20, 40)),
+        "epochs": OneOf((10, 18, 36)),
         "half_life_days": OneOf((0.0, 30.0, 60.0, 120.0)),
     },
 )
