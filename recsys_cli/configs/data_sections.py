@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from recsys_cli.configs.fields import Days, Section, known_timezone
 from recsys_cli.configs.source_sections import SourceSettings
@@ -16,19 +16,39 @@ class TableSettings(Section):
     path: str = Field(
         "", description="file, folder, glob or URI; relative to the workspace; empty: no such table"
     )
-    format: Literal["auto", "parquet", "csv"] = Field("auto", description="auto: by the file's ending")
+    format: Literal["auto", "parquet", "csv", "jsonl", "arrow"] = Field(
+        "auto", description="auto: by the file's ending"
+    )
     separator: str = Field(",", min_length=1, description="CSV: text between columns, one or more characters")
-    encoding: Literal["utf8", "latin1"] = Field("utf8", description="CSV: the file's encoding")
+    encoding: Literal["utf8", "latin1", "cp1252", "utf16", "mixed"] = Field(
+        "utf8",
+        description="CSV and JSON lines: the file's encoding; mixed: some lines UTF-8, the others Windows-1252",
+    )
+    decimal: Literal[".", ","] = Field(".", description="CSV: the sign before the digits of a fraction")
+    thousands: Literal["", ",", ".", " ", "'"] = Field(
+        "", description="CSV: the sign between groups of three digits; empty: there is none"
+    )
+    strip_spaces: bool = Field(False, description="CSV: remove spaces around column names and values")
     header: list[str] = Field([], description="CSV: the column names, if the file has no header line")
     filter: str = Field("", description="SQL condition on the source's columns; other rows are dropped")
     columns: dict[str, str] = Field({}, description="contract name = the source's column")
+
+    @model_validator(mode="after")
+    def _two_signs(self) -> Self:
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}: they must differ")
+        return self
 
 
 class InteractionsSettings(TableSettings):
     """Events: user_id, item_id, timestamp and, optionally, weight."""
 
-    timestamp_format: str = Field("", description="strptime format of a text timestamp; empty: ISO 8601")
-    timestamp_unit: Literal["s", "ms", "us", "ns"] = Field("s", description="unit of an integer timestamp")
+    timestamp_format: str = Field(
+        "", description="strptime format of a timestamp as text or digits; empty: text is ISO 8601"
+    )
+    timestamp_unit: Literal["s", "ms", "us", "ns"] = Field(
+        "s", description="unit of a numeric timestamp, counted since 1970 UTC"
+    )
     time_zone: str = Field("", description="zone of timestamps without one; empty: the workspace's timezone")
 
     @field_validator("time_zone")

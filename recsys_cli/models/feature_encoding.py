@@ -61,6 +61,29 @@ class FeatureEncoder:
         codes = entities[name].cast(kind, strict=False).to_physical().cast(pl.Int32)
         return (codes + 1).fill_null(0)
 
+    def lost_features(self, entities: pl.LazyFrame) -> list[str]:
+        """Return, one line each, the features that had values in training and have none of them now."""
+        had_values = [name for name in self.names if self.edges.get(name) or self.values.get(name)]
+        filled = {f"filled {name}": pl.col(name).count() for name in had_values}
+        known = {
+            f"known {name}": pl.col(name).explode().cast(pl.String).is_in(self.values[name]).sum()
+            for name in had_values
+            if name in self.values
+        }
+        found = entities.select(pl.len().alias("rows"), **filled, **known).collect().row(0, named=True)
+        if not found["rows"]:
+            return []
+        lines = {
+            name: (
+                f"feature {name} had values in training, and is missing in all {found['rows']:,} rows now"
+                if not found[f"filled {name}"]
+                else f"feature {name} has no value that was met in training"
+            )
+            for name in had_values
+            if not found[f"filled {name}"] or not found.get(f"known {name}", 1)
+        }
+        return list(lines.values())
+
     def _widths(self) -> list[int]:
         return [
             len(self.edges[name]) + 1 if name in self.edges else len(self.values[name]) for name in self.names

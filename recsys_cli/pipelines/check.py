@@ -20,7 +20,11 @@ from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
 from recsys_cli.pipelines.workspace.inputs import with_external
 from recsys_cli.pipelines.workspace.layout import Workspace
-from recsys_cli.pipelines.workspace.promoted_model import open_bundle, trained_settings_problems
+from recsys_cli.pipelines.workspace.promoted_model import (
+    lost_feature_problems,
+    open_bundle,
+    trained_settings_problems,
+)
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
@@ -154,6 +158,8 @@ def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[
     features = features_without_rows(known, settings.features)
     wrong = schema_mismatches(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
     wrong += sources_without_proposals(bundle.model, replace(features, items=tables.items))
+    if not wrong:
+        return lost_feature_problems(workspace, bundle, tables.users.lazy(), tables.items.lazy())
     fix = "restore these settings, or run `recsys train` again"
     return [
         Problem("settings/settings.toml", f"model {bundle.version} does not fit: {line}", fix)

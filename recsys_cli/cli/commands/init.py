@@ -17,6 +17,7 @@ from recsys_cli.utils.errors import UsageError
 
 if TYPE_CHECKING:
     from recsys_cli.cli.display.terminal import Terminal
+    from recsys_cli.data_preparation.column_guessing.column_mapping import Guess
     from recsys_cli.pipelines.init import InitReport
 
 _LEAST_WIDTH = 30  # characters: a narrower terminal breaks the lines itself
@@ -41,7 +42,9 @@ Chosen = Annotated[
 ]
 Interactions = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="Events: parquet or CSV; for movielens and kion the archive's folder."),
+    typer.Option(
+        metavar="PATH", help="Events: a file, folder, glob or URI; movielens and kion: the archive's folder."
+    ),
 ]
 Users = Annotated[str | None, typer.Option(metavar="PATH|N", help="Table of users; demo: how many, 5000.")]
 Items = Annotated[str | None, typer.Option(metavar="PATH|N", help="Table of items; demo: how many, 1000.")]
@@ -214,7 +217,7 @@ def _show(session: Session, report: "InitReport") -> None:
     if report.guesses:
         say("guessed from the columns' names, types and values:")
         for guess in report.guesses:
-            _say_row(session.terminal, f"  {guess.table:<13} {guess.setting:<18} ", guess.value)
+            _say_row(session.terminal, f"  {guess.table:<13} {guess.setting:<18} ", _with_doubt(guess))
     if report.unused:
         say("not used:")
         for table, text in _unused_rows(report):
@@ -225,6 +228,10 @@ def _show(session: Session, report: "InitReport") -> None:
     say("next:")
     for command in commands:
         say(f"  {command}")
+
+
+def _with_doubt(guess: "Guess") -> str:
+    return f"{guess.value} ({guess.doubt})" if guess.doubt else guess.value
 
 
 def _unused_rows(report: "InitReport") -> Iterator[tuple[str, str]]:

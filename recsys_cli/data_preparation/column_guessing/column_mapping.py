@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,15 +16,20 @@ from recsys_cli.configs.data_sections import (
     TableSettings,
 )
 from recsys_cli.data_preparation.column_guessing.feature_columns import FeatureGuess, guess_features
-from recsys_cli.data_preparation.column_guessing.timestamps import guess_timestamp, is_day
+from recsys_cli.data_preparation.column_guessing.timestamps import guess_timestamp, is_day, other_format
 from recsys_cli.data_preparation.readers.csv_dialect import sniff_dialect
+from recsys_cli.data_preparation.readers.csv_files import csv_cells
+from recsys_cli.data_preparation.readers.file_kinds import source_kind
 from recsys_cli.data_preparation.readers.local_files import (
     collect_source,
-    is_parquet,
+    key_names,
     scan_source,
     source_files,
 )
+from recsys_cli.data_preparation.readers.number_styles import guess_style, settings_of
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.data_preparation.readers.text_files import common_encoding
+from recsys_cli.data_preparation.tables.ids import is_whole
 from recsys_cli.utils.columns import (
     AVAILABLE_FROM,
     AVAILABLE_UNTIL,
@@ -61,16 +66,22 @@ _SAMPLE_ROWS = 200_000
 _MAY_WEIGH = re.compile(
     r"(^|[\W_])(quantity|qty|units|count|plays|views|clicks|dur|duration|seconds|minutes)$", re.IGNORECASE
 )
-_PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+_PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,17})(\.0+)?$"  # 12644.0 is what pandas makes of 12644 beside a gap
+_TYPE_SUFFIX = re.compile(r":(token|token_seq|float|float_seq)$")  # of RecBole's files
 
 
 @dataclass(frozen=True)
 class Guess:
-    """One guessed setting, for the user to check."""
+    """One guessed setting, for the user to check.
+
+    Attributes:
+        doubt: what else fits as well; "": nothing.
+    """
 
     table: str
     setting: str
     value: str
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,9 @@ class _Source:
     name: str
     table: TableSettings
     sample: pl.DataFrame
-    is_csv: bool
+    has_text_ids: bool  # as CSV has: they may be integers
+    doubts: Mapping[str, str]  # setting: what else fits as well
+    keys: set[str]  # columns in the names of folders
 
 
 def guess_data(
@@ -119,7 +132,7 @@ def guess_data(
     Raises: InputError for a table that cannot be read or lacks a required column; UsageError for an
         unknown name in `named`.
     """
-    sources = [_open(name, path, workspace) for name, path in paths.items()]
+    sources = [_open(name, path, workspace, named) for name, path in paths.items()]
     _require_known(named, sources)
     mapped = {source.name: _mapped(source, named) for source in sources}
     tables = {name: table for name, (table, _) in mapped.items()}
@@ -128,27 +141,68 @@ def guess_data(
         for key in (USER_ID, ITEM_ID)
     }
     data = DataSettings.model_validate({**id_types, **tables})
-    return GuessedData(data, list(_guesses(data)), [one for _, unused in mapped.values() for one in unused])
+    doubts = {(source.name, setting): why for source in sources for setting, why in source.doubts.items()}
+    doubts |= _timestamp_doubts(sources, data.interactions)
+    guesses = [replace(one, doubt=doubts.get((one.table, one.setting), "")) for one in _guesses(data)]
+    return GuessedData(data, guesses, [one for _, unused in mapped.values() for one in unused])
 
 
-def _open(name: str, path: str, workspace: InputFolder) -> _Source:
+def _timestamp_doubts(sources: Sequence[_Source], table: InteractionsSettings) -> dict[tuple[str, str], str]:
+    """Return the format that reads the times as well but differently, such as the day before the month."""
+    if not table.timestamp_format:
+        return {}
+    times = next(one.sample for one in sources if one.name == INTERACTIONS)[table.columns[TIMESTAMP]]
+    other = other_format(times, table.timestamp_format) if times.dtype == pl.String else None
+    return {(INTERACTIONS, "timestamp_format"): f"as well {other}: which one?"} if other else {}
+
+
+def _open(name: str, path: str, workspace: InputFolder, named: Sequence[tuple[str, str]]) -> _Source:
     kind = InteractionsSettings if name == INTERACTIONS else FeatureTableSettings
     try:
         files = source_files(kind(path=path), workspace)
     except InputError as error:
         raise InputError(error.what, where=error.where, fix=f"correct the path after --{name}") from None
-    table = kind(path=path)
-    is_csv = not is_parquet(table, files)
-    if is_csv:
-        table = kind(path=path, **sniff_dialect(files[0])._asdict())
-    sample = collect_source(scan_source(table, workspace).head(_SAMPLE_ROWS), files)
+    table, doubts = kind(path=path), {}
+    file_kind = source_kind(table, files)
+    if file_kind == "csv":
+        dialect = sniff_dialect(files[0])._asdict() | {"encoding": common_encoding(files)}
+        table, doubts = _with_styles(kind(path=path, **dialect), files)
+    elif file_kind == "jsonl":
+        table = kind(path=path, encoding=common_encoding(files))
+    chosen = {column for _, column in named}
+    frame = scan_source(table, workspace, is_used=lambda name: name in chosen or _is_usual(name))
+    sample = collect_source(frame.head(_SAMPLE_ROWS), files)
     if sample.is_empty():
         raise InputError(
             "the table has no rows",
             where=shown_path(path, workspace.path),
             fix=f"deliver it with its rows, or correct the path after --{name}",
         )
-    return _Source(name, table, sample, is_csv)
+    return _Source(name, table, sample, file_kind == "csv", doubts, key_names(table, workspace))
+
+
+def _with_styles(table: TableSettings, files: list[Path]) -> tuple[TableSettings, dict[str, str]]:
+    """Return a CSV's settings with its spaces and the style of its numbers, and what else fits as well."""
+    cells = collect_source(csv_cells(table, files[0]).head(_SAMPLE_ROWS), files[:1])
+    if _has_stray_spaces(cells):
+        table = table.model_copy(update={"strip_spaces": True})
+        cells = collect_source(csv_cells(table, files[0]).head(_SAMPLE_ROWS), files[:1])
+    style, other = guess_style(cells)
+    doubts = {one: f"as well {settings_of(other)}: which one?" for one in style._fields} if other else {}
+    signs = {key: sign for key, sign in style._asdict().items() if not style.is_plain}
+    return table.model_copy(update=signs), doubts
+
+
+def _has_stray_spaces(cells: pl.DataFrame) -> bool:
+    """Return whether names, or values of a column without free text, have spaces around them."""
+    stripped = pl.all().str.strip_chars()
+    codes = cells.select((stripped != pl.all()).any() & ~stripped.str.contains(" ", literal=True).any())
+    return any(name != name.strip() for name in cells.columns) or any(codes.row(0))
+
+
+def _is_usual(column: str) -> bool:
+    """Return whether a column has a name that columns of the contract usually have."""
+    return _normalised(column) in _USUAL_NAMES
 
 
 def _require_known(named: Sequence[tuple[str, str]], sources: Sequence[_Source]) -> None:
@@ -212,13 +266,14 @@ def _column_of(contract: str, source: _Source, named: Sequence[tuple[str, str]])
     if contract == _OWN_KEY.get(source.name):
         names.append("id")
     fitting = [column for column in columns if _can_be(contract, source.sample[column])]
-    return _first_match(names, fitting)
+    in_files = [column for column in fitting if column not in source.keys]
+    return _first_match(names, in_files) or _first_match(names, fitting)
 
 
 def _can_be(contract: str, column: pl.Series) -> bool:
     kind = column.dtype
     if contract == TIMESTAMP:
-        return kind.is_temporal() or kind.is_integer() or kind == pl.String
+        return kind.is_temporal() or kind.is_numeric() or kind == pl.String
     if contract == WEIGHT:
         return kind.is_numeric()
     if contract == TITLE:
@@ -238,7 +293,10 @@ def _first_match(names: Iterable[str], columns: Sequence[str]) -> str | None:
 
 
 def _normalised(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold())
+    return re.sub(r"[\W_]+", "", _TYPE_SUFFIX.sub("", name).casefold())
+
+
+_USUAL_NAMES = {_normalised(name) for names in (*NAMES.values(), "id") for name in names.split()}
 
 
 def _require_columns(source: _Source, columns: Mapping[str, str]) -> None:
@@ -261,11 +319,17 @@ def _all_integers(
         if key not in table.columns:
             continue
         column = table.columns[key]
-        if not source.is_csv and not source.sample.schema[column].is_integer():
-            return False
-        if source.is_csv and not _plain_integers(scan_source(table, workspace).select(column), source):
+        kind = source.sample.schema[column]
+        if source.has_text_ids:
+            if not _plain_integers(scan_source(table, workspace).select(column), source):
+                return False
+        elif not (kind.is_integer() or (kind.is_float() and _whole_floats(source.sample[column]))):
             return False
     return True
+
+
+def _whole_floats(ids: pl.Series) -> bool:
+    return bool(is_whole(ids.fill_nan(None).drop_nulls()).all())
 
 
 def _plain_integers(ids: pl.LazyFrame, source: _Source) -> bool:

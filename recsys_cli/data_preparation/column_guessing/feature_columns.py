@@ -28,6 +28,7 @@ _USELESS_NAMES = {
     "contact details": re.compile(r"(^|[\W_])(phone|e?mail)$", re.IGNORECASE),
     "links": re.compile(r"(^|[\W_])(url|uri|link|image)$", re.IGNORECASE),
 }
+_ROW_NUMBERS = re.compile(r"(__index_level_\d+__|Unnamed: ?\d+(_level_\d+)?|level_\d+|index|)", re.IGNORECASE)
 _NAME_IT = "name it in {section}.features to use it anyway"
 _NAME_CATEGORY = "name it in {section}.features and category_features to use it anyway"
 _WAIT = "name it in {section}.features once its values differ"
@@ -113,6 +114,8 @@ def _unusable(name: str, values: pl.Series, rows: int) -> Unfit | None:
 def _unfit_name(name: str, kind: pl.DataType) -> Unfit | None:
     if name in (*CONTRACT, USER, ITEM):
         return Unfit("the name is reserved", _RENAME)
+    if _ROW_NUMBERS.fullmatch(name) and (kind.is_integer() or kind == pl.Null):
+        return Unfit("row numbers that pandas wrote, by the name")
     if kind != pl.Boolean:
         for meaning, names in _USELESS_NAMES.items():
             if names.search(name):

@@ -8,12 +8,27 @@ import polars as pl
 from recsys_cli.configs.data_sections import InteractionsSettings
 from recsys_cli.data_preparation.readers.local_files import collect_source, scan_source, source_files
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.data_preparation.tables.times import instants
 from recsys_cli.utils.columns import TIMESTAMP
 from recsys_cli.utils.errors import InputError
 
 _UNITS = {"s": 1e11, "ms": 1e14, "us": 1e17}  # each up to the year 5138
 _DAYS = ("%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m/%d/%y", "%d/%m/%y", "%Y/%m/%d", "%Y%m%d")
-_CLOCKS = ("", " %H:%M", " %H:%M:%S%.f", "T%H:%M:%S%.f", "T%H:%M:%S%.fZ", " %H:%M:%S%.f UTC")
+_CLOCKS = (
+    "",
+    " %H:%M",
+    " %H:%M:%S%.f",
+    "T%H:%M:%S%.f",
+    "T%H:%M:%S%.fZ",
+    " %H:%M:%S%.f UTC",
+    "T%H:%M:%S%.f%#z",
+    " %H:%M:%S%.f%#z",
+    " %H:%M:%S%.f %#z",
+    "T%H:%M",
+    "T%H:%M%#z",
+)
+_DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_YEARS = (1970, 2100)  # of days that are written as a number
 _IN_UTC = ("Z", "UTC")
 _FORMATS = tuple(day + clock for day, clock in product(_DAYS, _CLOCKS))
 _SAMPLE_VALUES = 20_000
@@ -25,12 +40,11 @@ def guess_timestamp(column: pl.Series) -> dict[str, str]:
 
     Raises: InputError for a text in no known format.
     """
-    if column.dtype.is_integer():
-        largest = column.to_frame().select(pl.all().cast(pl.Float64).abs().max()).item() or 0.0
-        return {"timestamp_unit": next((unit for unit, limit in _UNITS.items() if largest < limit), "ns")}
+    if column.dtype.is_numeric():
+        return _number_settings(column.cast(pl.Float64).fill_nan(None).drop_nulls())
     if column.dtype != pl.String:
         return {}
-    found = _best_format(column.drop_nulls().unique(maintain_order=True).head(_SAMPLE_VALUES))
+    found = next(iter(_best_formats(_sample(column))), None)
     if found is None:
         raise InputError(
             f"the times in {column.name!r} are in an unknown format: {column.drop_nulls().head(1).to_list()}",
@@ -39,6 +53,29 @@ def guess_timestamp(column: pl.Series) -> dict[str, str]:
         )
     zone = {"time_zone": "UTC"} if found.endswith(_IN_UTC) else {}
     return {"timestamp_format": found, **zone}
+
+
+def other_format(column: pl.Series, timestamp_format: str) -> str | None:
+    """Return another format that reads a column of text as well, but gives other times; None if none does."""
+    values = _sample(column)
+    times = _read(values, timestamp_format)
+    others = (one for one in _best_formats(values) if one != timestamp_format)
+    return next((one for one in others if not _read(values, one).equals(times)), None)
+
+
+def _number_settings(numbers: pl.Series) -> dict[str, str]:
+    """Return the settings of days written as numbers, such as 20241123, or of numbers since 1970."""
+    text = numbers.unique().head(_SAMPLE_VALUES).cast(pl.Int64, strict=False).cast(pl.String)
+    widths = text.str.len_chars().unique()
+    digits = _DIGITS.get(widths[0]) if len(widths) == 1 else None
+    if digits and _read(text, digits).dt.year().is_between(*_YEARS).fill_null(False).all():
+        return {"timestamp_format": digits}
+    largest = numbers.abs().max() or 0.0
+    return {"timestamp_unit": next((unit for unit, limit in _UNITS.items() if largest < limit), "ns")}
+
+
+def _sample(column: pl.Series) -> pl.Series:
+    return column.drop_nulls().str.strip_chars().unique(maintain_order=True).head(_SAMPLE_VALUES)
 
 
 def is_day(column: pl.Series) -> bool:
@@ -58,30 +95,25 @@ def day_after(table: InteractionsSettings, workspace: InputFolder) -> date | Non
     frame = scan_source(table, workspace)
     column = table.columns.get(TIMESTAMP, TIMESTAMP)
     kind = collect_source(frame.head(1), files).schema[column]
-    day = _day(pl.col(column), kind, table).max() + pl.duration(days=1)
+    day = instants(pl.col(column), kind, table, "UTC").max().cast(pl.Date) + pl.duration(days=1)
     newest: date | None = collect_source(frame.select(day), files).item()
     return newest
 
 
-def _day(time: pl.Expr, kind: pl.DataType, table: InteractionsSettings) -> pl.Expr:
-    if kind.is_integer():
-        return pl.from_epoch(time, table.timestamp_unit).cast(pl.Date)
-    if kind == pl.String and table.timestamp_format:
-        return time.str.strptime(pl.Datetime("us"), table.timestamp_format, strict=False).cast(pl.Date)
-    if kind == pl.String:
-        return time.str.head(10).str.to_date("%Y-%m-%d", strict=False)
-    return time.cast(pl.Date)
-
-
-def _best_format(values: pl.Series) -> str | None:
-    """Return the format that reads the most values, the first of equals."""
+def _best_formats(values: pl.Series) -> list[str]:
+    """Return the formats that read the most values, in the order of the list; none if that is too few."""
     if values.is_empty():
-        return None
+        return []
     fits = {one: _share_read(values, one) for one in _FORMATS}
-    best = max(fits, key=lambda one: fits[one])
-    return best if fits[best] >= _MUST_FIT else None
+    best = max(fits.values())
+    return [one for one in fits if fits[one] == best] if best >= _MUST_FIT else []
 
 
 def _share_read(values: pl.Series, timestamp_format: str) -> float:
-    times = values.str.strptime(pl.Datetime("us"), timestamp_format, strict=False)
+    times = _read(values, timestamp_format)
     return len(times.filter(times.dt.year().is_between(1900, 2200))) / len(values)
+
+
+def _read(values: pl.Series, timestamp_format: str) -> pl.Series:
+    times = values.str.strptime(pl.Datetime("us"), timestamp_format, strict=False)
+    return times.cast(pl.Datetime("us"))

@@ -1,35 +1,52 @@
-"""Read source tables under their own column names: parquet or CSV; a file, folder, glob or URI."""
+"""Read source tables under their own column names: a file, folder, glob or URI of any format."""
 
 import glob
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from recsys_cli.configs.data_sections import FeatureTableSettings, TableSettings
-from recsys_cli.data_preparation.readers.csv_dialect import refuse_compressed
+from recsys_cli.data_preparation.readers.common_schema import IsUsed, in_common, literal_keys
+from recsys_cli.data_preparation.readers.csv_files import csv_cells, with_types
+from recsys_cli.data_preparation.readers.file_kinds import kind_of_name, source_kind
+from recsys_cli.data_preparation.readers.read_errors import as_input_error, out_of_range, unreadable
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder, local_source, remote_sizes
-from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
+from recsys_cli.data_preparation.readers.table_folders import (
+    folder_keys,
+    log_files,
+    plain_start,
+    refuse_table_format,
+)
+from recsys_cli.data_preparation.readers.text_files import utf8_source
+from recsys_cli.utils.columns import CONTRACT, ITEM_ID, RANK, SCORE, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError, first_line
 from recsys_cli.utils.storage.uris import is_uri, shown_path
 
-_CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv.gz")
 _BATCH_ROWS = 65_536
-_ENDINGS = {"parquet": (".parquet", ".pq"), "csv": _CSV_ENDINGS}
-_SHOWN_FILES = 3
 
 
 def source_files(table: TableSettings, workspace: InputFolder) -> list[Path]:
     """Return the source's files, sorted; hidden files of a folder are skipped. Those of a URI are downloaded.
 
-    Raises: InputError if there is none, or it cannot be downloaded.
+    Raises: InputError if there is none, it cannot be downloaded, or belongs to a table with a log of its own.
     """
+    return _located(table, workspace)[1]
+
+
+def _located(table: TableSettings, workspace: InputFolder) -> tuple[Path, list[Path]]:
+    """Return the source's own file or folder, of a glob the folder before its patterns, and its files."""
+    path = local_source(table.path, workspace, _is_table(table))
+    files = [path] if path.is_file() else _files_below(path, table, workspace)
+    base = plain_start(path)
+    refuse_table_format(log_files(base, files), shown_path(table.path, workspace.path))
+    return base, files
+
+
+def _files_below(path: Path, table: TableSettings, workspace: InputFolder) -> list[Path]:
     is_table = _is_table(table)
-    path = local_source(table.path, workspace, is_table)
-    if path.is_file():
-        return [path]
     if path.is_dir():
         found = [file for file in path.rglob("*") if is_table(file.name)]
     else:
@@ -54,41 +71,72 @@ def source_sizes(table: TableSettings, workspace: InputFolder) -> list[int]:
     return [file.stat().st_size for file in source_files(table, workspace)]
 
 
-def scan_source(table: TableSettings, workspace: InputFolder) -> pl.LazyFrame:
+def scan_source(
+    table: TableSettings, workspace: InputFolder, zone: str = "UTC", is_used: IsUsed | None = None
+) -> pl.LazyFrame:
     """Open the source as a lazy frame, under its own column names, with its row filter applied.
 
-    Ids of CSV files are read as text, so that "007" stays "007".
-    Raises: InputError for files that cannot be read or are of several kinds; SettingsError for an invalid
-        filter.
+    Keys in the names of a folder's folders (day=2026-11-23) are columns. Ids of CSV files are read as text,
+    so that "007" stays "007".
+
+    Args:
+        zone: of times without one, where other files of the source have one.
+        is_used: whether a column is needed, given its name; None: as the table's settings say, and keys that
+            they do not need are left out.
+
+    Raises: InputError for files that cannot be read, are of several kinds, or of types that do not fit;
+        SettingsError for an invalid filter.
     """
-    files = source_files(table, workspace)
-    read = _scan_parquet if is_parquet(table, files) else _scan_csv
-    frame = read(table, files)
+    base, files = _located(table, workspace)
+    used = is_used or partial(_is_used, table)
+    keys = [folder_keys(file, base) for file in files]
+    if is_used is None:
+        keys = [{name: value for name, value in one.items() if used(name)} for one in keys]
+    frame = _one_table(table, dict(zip(files, keys, strict=True)), zone, used)
     if table.filter:
         schema = source_schema(frame, files)
         frame = frame.filter(sql_condition(table.filter, schema, where=f"the filter of {table.path}"))
     return frame
 
 
-def is_parquet(table: TableSettings, files: list[Path]) -> bool:
-    """Return whether the source is parquet; otherwise it is CSV.
+def key_names(table: TableSettings, workspace: InputFolder) -> set[str]:
+    """Return the names of the keys in the names of the source's folders.
 
-    Raises: InputError if no format is set and there are parquet files and others: some would be ignored.
+    Raises: as `source_files`.
     """
-    if table.format != "auto":
-        return table.format == "parquet"
-    parquet = [file for file in files if _kind(file.name) == "parquet"]
-    others = [file for file in files if _kind(file.name) != "parquet"]
-    if parquet and others:
-        folder = files[0].parent
-        kind = "CSV" if all(_kind(file.name) == "csv" for file in others) else "other"
-        raise InputError(
-            f"the table has parquet and {kind} files, and one kind would be ignored; "
-            f"parquet: {_file_list(parquet)}; {kind}: {_file_list(others)}",
-            where=str(folder),
-            fix=f"give a glob of one kind, such as {folder.name}/*.parquet, or the folder and set `format`",
-        )
-    return bool(parquet)
+    base, files = _located(table, workspace)
+    return {name for file in files for name in folder_keys(file, base)}
+
+
+def _one_table(
+    table: TableSettings, keys: Mapping[Path, Mapping[str, str | None]], zone: str, is_used: IsUsed
+) -> pl.LazyFrame:
+    """Return the rows of the files that are named in `keys`, each with the keys of its folders."""
+    files = list(keys)
+    kind = source_kind(table, files)
+    frames = _SCANS[kind](table, files)
+    schemas = [source_schema(frame, [file]) for frame, file in zip(frames, files, strict=True)]
+    written = {name for schema in schemas for name in schema}
+    more = literal_keys([{k: v for k, v in one.items() if k not in written} for one in keys.values()])
+    if any(more):
+        frames = [frame.with_columns(**columns) for frame, columns in zip(frames, more, strict=True)]
+        schemas = [frame.collect_schema() for frame in frames]
+    if any(list(schema.items()) != list(schemas[0].items()) for schema in schemas):
+        frame = in_common(frames, schemas, files, zone, is_used)
+    elif kind == "parquet" and not any(more):
+        frame = pl.scan_parquet(files, hive_partitioning=False, glob=False)
+    else:
+        frame = pl.concat(frames)
+    return with_types(frame, table, files) if kind == "csv" else frame
+
+
+def _is_used(table: TableSettings, name: str) -> bool:
+    """Return whether the table's settings need a column."""
+    contract = (USER_ID, ITEM_ID, TIMESTAMP, WEIGHT, SCORE, RANK, *CONTRACT)
+    used = {table.columns.get(key, key) for key in contract} | set(table.columns.values())
+    if isinstance(table, FeatureTableSettings):
+        used |= {*table.features, *(column for columns in table.flag_features.values() for column in columns)}
+    return name in used or name in table.filter
 
 
 def source_schema(frame: pl.LazyFrame, files: list[Path]) -> pl.Schema:
@@ -96,7 +144,7 @@ def source_schema(frame: pl.LazyFrame, files: list[Path]) -> pl.Schema:
 
     Raises: InputError that names the files if they cannot be read.
     """
-    with _as_input_error(files):
+    with as_input_error(files):
         return frame.collect_schema()
 
 
@@ -105,23 +153,8 @@ def collect_source(frame: pl.LazyFrame, files: list[Path]) -> pl.DataFrame:
 
     Raises: InputError that names the files if they cannot be read.
     """
-    with _as_input_error(files):
+    with as_input_error(files):
         return frame.collect(engine="streaming")
-
-
-@contextmanager
-def _as_input_error(files: list[Path]) -> Iterator[None]:
-    try:
-        yield
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise unreadable(files, error) from None
-    except pl.exceptions.PanicException:
-        from recsys_cli.data_preparation.readers.timestamp_range import out_of_range_column
-
-        column = out_of_range_column(files)
-        if column is None:
-            raise  # a bug of polars, or a signal during its work
-        raise _out_of_range(column, files) from None
 
 
 def sql_condition(text: str, schema: pl.Schema, *, where: str) -> pl.Expr:
@@ -149,27 +182,11 @@ def _invalid_condition(what: str, where: str) -> SettingsError:
     return SettingsError(f"the expression {what}", where=where, fix=fix)
 
 
-def unreadable(files: list[Path], error: BaseException) -> InputError:
-    """Return the error of a source that cannot be read; it names the files."""
-    return InputError(
-        f"the table cannot be read: {first_line(error)}",
-        where=_file_list(files),
-        fix="replace the file by an intact one, or correct its format and columns in settings/settings.toml",
-    )
-
-
-def _file_list(files: list[Path]) -> str:
-    return ", ".join(map(str, files[:_SHOWN_FILES])) + (" …" if len(files) > _SHOWN_FILES else "")
-
-
 def _is_table(table: TableSettings) -> Callable[[str], bool]:
     """Return a function from a file's name to whether that file belongs to the source."""
-    kinds = tuple(_ENDINGS) if table.format == "auto" else (table.format,)
-    return lambda name: _kind(name) in kinds
-
-
-def _kind(name: str) -> str | None:
-    return next((kind for kind, ends in _ENDINGS.items() if name.lower().endswith(ends)), None)
+    if table.format == "auto":
+        return lambda name: kind_of_name(name) is not None
+    return lambda name: kind_of_name(name) == table.format
 
 
 def _is_hidden(file: Path, root: Path) -> bool:
@@ -177,15 +194,37 @@ def _is_hidden(file: Path, root: Path) -> bool:
     return any(name.startswith((".", "_")) for name in inside)
 
 
-def _scan_parquet(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
+def _scan_parquet(table: TableSettings, files: list[Path]) -> list[pl.LazyFrame]:
     from recsys_cli.data_preparation.readers.timestamp_range import out_of_range_column
 
     for file in files:
         _check_intact(file)
     column = out_of_range_column(files, _possible_times(table))  # before polars prints a panic message
     if column is not None:
-        raise _out_of_range(column, files)
-    return pl.scan_parquet(files, hive_partitioning=False, glob=False)
+        raise out_of_range(column, files)
+    return [pl.scan_parquet(file, hive_partitioning=False, glob=False) for file in files]
+
+
+def _scan_arrow(table: TableSettings, files: list[Path]) -> list[pl.LazyFrame]:
+    from recsys_cli.data_preparation.readers.arrow_files import arrow_frame
+
+    return [arrow_frame(file, _possible_times(table)) for file in files]
+
+
+def _scan_csv(table: TableSettings, files: list[Path]) -> list[pl.LazyFrame]:
+    return [csv_cells(table, file) for file in files]
+
+
+def _scan_json_lines(table: TableSettings, files: list[Path]) -> list[pl.LazyFrame]:
+    frames = []
+    for file in files:
+        source = utf8_source(file, table.encoding)
+        schema = source_schema(pl.scan_ndjson(source, infer_schema_length=None), [file])  # of all lines
+        frames.append(pl.scan_ndjson(source, schema=schema))
+    return frames
+
+
+_SCANS = {"parquet": _scan_parquet, "csv": _scan_csv, "jsonl": _scan_json_lines, "arrow": _scan_arrow}
 
 
 def _possible_times(table: TableSettings) -> set[str]:
@@ -193,14 +232,6 @@ def _possible_times(table: TableSettings) -> set[str]:
     features = [*table.features, *table.list_features] if isinstance(table, FeatureTableSettings) else []
     used = {TIMESTAMP, WEIGHT, *CONTRACT, *table.columns.values(), *features}
     return used - {table.columns.get(key, key) for key in (USER_ID, ITEM_ID)}
-
-
-def _out_of_range(column: str, files: list[Path]) -> InputError:
-    return InputError(
-        f"column {column!r} holds dates or times that are out of range",
-        where=_file_list(files),
-        fix="correct them, or leave them empty",
-    )
 
 
 def _check_intact(file: Path) -> None:
@@ -220,76 +251,3 @@ def _check_intact(file: Path) -> None:
         return  # a type that polars may support
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable([file], error) from None
-
-
-def _scan_csv(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
-    with _as_input_error(files):
-        for file in files:
-            refuse_compressed(file)
-    if len(table.separator) > 1:
-        return pl.concat([_read_split_lines(table, file) for file in files]).lazy()
-    sources: list[Path] | list[bytes] = files
-    if table.encoding != "utf8":
-        sources = [_decoded(table, file).encode() for file in files]
-    return pl.scan_csv(
-        sources,
-        separator=table.separator,
-        has_header=not table.header,
-        new_columns=table.header or None,
-        schema_overrides=_known_types(table, sources[0], files),
-        infer_schema_length=10_000,
-        glob=False,
-    )
-
-
-def _text_columns(table: TableSettings) -> list[str]:
-    """Return the columns whose values are read as text: "007" stays "007"."""
-    categories = table.category_features if isinstance(table, FeatureTableSettings) else []
-    return [*(table.columns.get(name, name) for name in (USER_ID, ITEM_ID)), *categories]
-
-
-def _known_types(table: TableSettings, source: Path | bytes, files: list[Path]) -> pl.Schema:
-    """Return the types of columns that must not be inferred from values: ids, categories and the weight."""
-    columns: list[str] | pl.Schema = table.header
-    if not columns:
-        head = pl.scan_csv(source, separator=table.separator, infer_schema=False, glob=False)
-        columns = source_schema(head, files)
-        if any(f"{name}_duplicated_0" in columns for name in columns):
-            raise _duplicate_column(files[0])
-    numbers = {table.columns[WEIGHT]: pl.Float64} if table.columns.get(WEIGHT) else {}
-    kinds = numbers | dict.fromkeys(_text_columns(table), pl.String)
-    return pl.Schema({name: kind for name, kind in kinds.items() if name in columns})
-
-
-def _duplicate_column(file: Path) -> InputError:
-    fix = "correct the file, or the table's `separator` and `header` in settings/settings.toml"
-    return InputError("the header line has a column name twice", where=str(file), fix=fix)
-
-
-def _decoded(table: TableSettings, file: Path) -> str:
-    try:
-        text = file.read_text(encoding=table.encoding)
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable([file], error) from None
-    if not text.strip():
-        raise InputError("the file is empty", where=str(file), fix="deliver it again, with its rows")
-    return text
-
-
-def _read_split_lines(table: TableSettings, file: Path) -> pl.DataFrame:
-    """Read what polars' scanner cannot: separators of several characters, without quoting."""
-    lines = _decoded(table, file).removesuffix("\n").split("\n")
-    names = table.header or lines.pop(0).split(table.separator)
-    if len(set(names)) < len(names):
-        raise _duplicate_column(file)
-    cells = pl.Series("line", lines, dtype=pl.String).str.split(table.separator).list.to_struct(fields=names)
-    frame = pl.DataFrame(cells.struct.unnest())
-    return frame.select(_inferred(frame[name], keep_text=name in _text_columns(table)) for name in names)
-
-
-def _inferred(cells: pl.Series, *, keep_text: bool) -> pl.Series:
-    for kind in () if keep_text else (pl.Int64, pl.Float64):
-        cast = cells.cast(kind, strict=False)
-        if cast.null_count() == cells.null_count():
-            return cast
-    return cells

@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from loguru import logger
 
+from recsys_cli.data_preparation.readers.table_folders import plain_start, refuse_table_format
 from recsys_cli.data_preparation.readers.web_download import Answer, open_answer
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.storage.atomic_writes import replace_folder, replacing, staging_folder
@@ -107,6 +108,8 @@ def _objects_at(uri: str, options: StorageOptions, is_table: Callable[[str], boo
     found = Store(bucket, options).found(key)
     if any(one.name == key for one in found):
         return [one for one in found if one.name == key]
+    folder = f"{plain_start(PurePosixPath(key))}/" if key else ""
+    refuse_table_format([one.name for one in found if one.name.startswith(folder)], shown(uri))
     if is_glob(key):
         return [one for one in found if not _is_hidden(one.name.rpartition("/")[2])]
     inside = f"{key}/" if key else ""

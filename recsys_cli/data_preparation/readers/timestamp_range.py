@@ -20,7 +20,7 @@ def out_of_range_column(files: Sequence[Path], among: Collection[str] | None = N
     for file in files:
         try:
             with pq.ParquetFile(file) as parquet:
-                limits = {field.name: _limit(field.type) for field in parquet.schema_arrow}
+                limits = {field.name: limit_of(field.type) for field in parquet.schema_arrow}
                 wanted = {
                     name: limit
                     for name, limit in limits.items()
@@ -28,14 +28,14 @@ def out_of_range_column(files: Sequence[Path], among: Collection[str] | None = N
                 }
                 for batch in parquet.iter_batches(columns=list(wanted)) if wanted else ():
                     for name, limit in wanted.items():
-                        if _is_beyond(batch[name], limit):
+                        if is_beyond(batch[name], limit):
                             return str(name)
         except (pa.ArrowException, OSError):
             continue  # CSV, or a type that Arrow does not support
     return None
 
 
-def _limit(kind: pa.DataType) -> int | None:
+def limit_of(kind: pa.DataType) -> int | None:
     """Return the largest value of the type, in its units since 1970, that polars can represent."""
     if pa.types.is_date32(kind):
         return _DAYS
@@ -44,7 +44,8 @@ def _limit(kind: pa.DataType) -> int | None:
     return _DAYS * 86_400 * _UNITS[kind.unit] if pa.types.is_timestamp(kind) else None
 
 
-def _is_beyond(column: pa.Array, limit: int) -> bool:
+def is_beyond(column: pa.Array, limit: int) -> bool:
+    """Return whether a column of days or times has a value beyond `limit_of` its type."""
     numbers = column.view(pa.int32() if pa.types.is_date32(column.type) else pa.int64())
     values = numbers.drop_null().to_numpy()
     return bool(len(values)) and bool(values.max() > limit or values.min() < -limit)

@@ -112,10 +112,15 @@ def inspect_tables(
     cut = day_start(day, timezone)
     events, problems = read_interactions(data, workspace, cut, timezone)
     users, user_problems = read_entities(
-        data.users, workspace, name="users", key=USER_ID, id_type=data.user_id_type
+        data.users, workspace, key=USER_ID, id_type=data.user_id_type, timezone=timezone
     )
     items, item_problems = read_entities(
-        data.items, workspace, name="items", key=ITEM_ID, id_type=data.item_id_type, exclude=exclude
+        data.items,
+        workspace,
+        key=ITEM_ID,
+        id_type=data.item_id_type,
+        timezone=timezone,
+        exclude=exclude,
     )
     problems += user_problems + item_problems
     if (

@@ -2,10 +2,13 @@
 
 from difflib import get_close_matches
 from pathlib import Path
+from textwrap import shorten
 
 import polars as pl
 
 from recsys_cli.configs.data_sections import FeatureTableSettings
+from recsys_cli.data_preparation.readers.csv_files import NumberStyle
+from recsys_cli.data_preparation.readers.file_kinds import source_kind
 from recsys_cli.data_preparation.readers.local_files import (
     collect_source,
     scan_source,
@@ -13,9 +16,11 @@ from recsys_cli.data_preparation.readers.local_files import (
     source_schema,
     sql_condition,
 )
+from recsys_cli.data_preparation.readers.number_styles import style_hint
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.ids import IdType, cast_ids, duplicate_problems, id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, missing_column
+from recsys_cli.data_preparation.tables.times import days
 from recsys_cli.utils.columns import (
     AVAILABLE_FROM,
     AVAILABLE_UNTIL,
@@ -36,9 +41,9 @@ def read_entities(
     table: FeatureTableSettings,
     workspace: InputFolder,
     *,
-    name: str,
     key: str,
     id_type: IdType,
+    timezone: str,
     exclude: str = "",
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return the users or items with their declared features, and all their problems.
@@ -50,15 +55,17 @@ def read_entities(
     where = shown_path(table.path, workspace.path)
     try:
         files = source_files(table, workspace)
-        frame = scan_source(table, workspace)
+        frame = scan_source(table, workspace, timezone)
         schema = source_schema(frame, files)
         problems = _schema_problems(table, schema, where, key)
         if problems:
             return None, problems
-        selected = collect_source(frame.select(_columns(table, schema, key, exclude)), files)
+        selected = collect_source(frame.select(_columns(table, schema, key, exclude, timezone)), files)
         problems = _unreadable_date_problems(frame, table, schema, key, files)
+        if source_kind(table, files) == "csv":
+            problems += _style_problems(selected, table, where)
     except InputError as error:
-        return None, [Problem(error.where or name, error.what, error.fix)]
+        return None, [Problem(error.where or where, error.what, error.fix)]
     whole_file = not table.filter and len(files) == 1
     problems += id_problems(selected, where, key, whole_file=whole_file)
     problems += duplicate_problems(selected, where, key)
@@ -97,6 +104,7 @@ def _schema_problems(table: FeatureTableSettings, schema: pl.Schema, where: str,
         if source not in schema
     ]
     problems += _name_problems(table, where) + _category_problems(table, schema, where)
+    problems += _kind_problems(table, schema, where, key)
     declared = [*table.features, *(column for columns in table.flag_features.values() for column in columns)]
     for column in dict.fromkeys(declared):
         if column not in schema:
@@ -141,9 +149,50 @@ def _category_problems(table: FeatureTableSettings, schema: pl.Schema, where: st
     return problems
 
 
-def _columns(table: FeatureTableSettings, schema: pl.Schema, key: str, exclude: str) -> list[pl.Expr]:
+def _kind_problems(table: FeatureTableSettings, schema: pl.Schema, where: str, key: str) -> list[Problem]:
+    """Report features of a type that cannot be one."""
+    section = "data.users" if key == USER_ID else "data.items"
+    fix = (
+        f"take it out of {section}.features, or store it in the source as a number, a boolean, text or a list "
+        "of texts"
+    )
+    return [
+        Problem(
+            where,
+            f"{section}.features: {name!r} holds {shorten(str(schema[name]), 60, placeholder=' …')}; "
+            "features are numbers, booleans, text, lists of text",
+            fix,
+        )
+        for name in dict.fromkeys(table.features)
+        if name in schema and not _can_be_feature(schema[name])
+    ]
+
+
+def _can_be_feature(kind: pl.DataType) -> bool:
+    if isinstance(kind, pl.List):
+        return _can_be_feature(kind.inner) and not isinstance(kind.inner, pl.List)  # type: ignore[arg-type]
+    return not (kind.is_nested() or kind in (pl.Duration, pl.Binary, pl.Object))
+
+
+def _style_problems(entities: pl.DataFrame, table: FeatureTableSettings, where: str) -> list[Problem]:
+    """Report text features of CSV that hold numbers, but for a few values or in another style."""
+    texts = [
+        name
+        for name in table.features
+        if entities.schema[name] == pl.String and name not in table.category_features
+    ]
+    return [
+        Problem(where, f"feature {name!r} is text, but {hint.what}", hint.fix, "warning")
+        for name in texts
+        if (hint := style_hint(entities[name], NumberStyle(table.decimal, table.thousands))) is not None
+    ]
+
+
+def _columns(
+    table: FeatureTableSettings, schema: pl.Schema, key: str, exclude: str, timezone: str
+) -> list[pl.Expr]:
     columns = [pl.col(table.columns.get(key, key)).alias(key)]
-    columns += [_optional(table, schema, name).alias(name) for name in _OPTIONAL[key]]
+    columns += [_optional(table, schema, name, timezone).alias(name) for name in _OPTIONAL[key]]
     if key == ITEM_ID:
         condition = sql_condition(exclude, schema, where="scoring.exclude") if exclude else pl.lit(False)
         columns.append(condition.fill_null(False).alias(EXCLUDED))
@@ -156,14 +205,13 @@ def _source(table: FeatureTableSettings, name: str) -> str:
     return table.columns.get(name) or name
 
 
-def _optional(table: FeatureTableSettings, schema: pl.Schema, name: str) -> pl.Expr:
+def _optional(table: FeatureTableSettings, schema: pl.Schema, name: str, timezone: str) -> pl.Expr:
     source = _source(table, name)
     if source not in schema:
         return pl.lit(None, dtype=_KINDS[name])
-    column = pl.col(source)
-    if _KINDS[name] == pl.Date and schema[source] == pl.String:
-        return column.str.to_date("%Y-%m-%d", strict=False)
-    return column.cast(_KINDS[name])
+    if _KINDS[name] == pl.Date:
+        return days(pl.col(source), schema[source], timezone)
+    return pl.col(source).cast(_KINDS[name])
 
 
 def _date_columns(schema: pl.Schema, table: FeatureTableSettings, key: str) -> list[str]:
@@ -175,14 +223,14 @@ def _unreadable_date_problems(
     frame: pl.LazyFrame, table: FeatureTableSettings, schema: pl.Schema, key: str, files: list[Path]
 ) -> list[Problem]:
     """Report values of date columns that cannot be read as a date."""
-    days = _date_columns(schema, table, key)
-    if not days:
+    dates = _date_columns(schema, table, key)
+    if not dates:
         return []
     unread = [
-        (pl.col(_source(table, name)).is_not_null() & _optional(table, schema, name).is_null())
+        (pl.col(_source(table, name)).is_not_null() & _optional(table, schema, name, "UTC").is_null())
         .sum()
         .alias(name)
-        for name in days
+        for name in dates
     ]
     counts = collect_source(frame.select(unread), files).row(0, named=True)
     fix = "write them as 2026-11-23, or leave them empty"

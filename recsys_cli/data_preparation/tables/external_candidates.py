@@ -219,6 +219,8 @@ def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _lookup_indices(ids: pl.Series, known: pl.Series, name: str) -> pl.Series:
     """Return the index of each id among the known ones, u32; null for an unknown id."""
+    if ids.dtype.is_float():
+        ids = ids.cast(pl.Int64)
     if ids.dtype.is_integer() and known.dtype.is_integer():
         ids = ids.cast(known.dtype, strict=False)
     else:

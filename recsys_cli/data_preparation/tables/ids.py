@@ -10,10 +10,12 @@ from recsys_cli.data_preparation.tables.problems import Problem
 IdType = Literal["auto", "text", "integer"]
 _SHOWN_ROWS = 3
 _CLOSE_IDS = 20_000  # ids that are compared for similarity
+_LAST_WHOLE = 2**53  # beyond it, a float does not hold every integer
+_FLOAT_ID = r"^(-?\d+)\.0+$"  # an integer that pandas wrote as a float
 
 
 def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool = False) -> list[Problem]:
-    """Report null ids, and ids that are neither integers nor text.
+    """Report null ids, and ids that are neither integers, whole floats nor text.
 
     Args:
         whole_file: the frame has every row of one file, so that messages can give row numbers.
@@ -25,14 +27,45 @@ def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool =
                 where, f"{key} holds {kind}; ids are integers or text", "store the ids as integers or text"
             )
         ]
-    nulls = frame[key].null_count()
+    ids = frame[key].fill_nan(None) if kind.is_float() else frame[key]
+    problems = _fraction_problems(ids, where) + _space_problems(ids, where)
+    nulls = ids.null_count()
     if not nulls:
-        return []
+        return problems
     what = f"{nulls:,} of {len(frame):,} rows have no {key}"
     if whole_file:
-        rows = frame.select(1 + pl.arg_where(pl.col(key).is_null()).head(_SHOWN_ROWS)).to_series().to_list()
+        rows = (1 + ids.is_null().arg_true().head(_SHOWN_ROWS)).to_list()
         what += f" (rows {', '.join(map(str, rows))}{' …' if nulls > _SHOWN_ROWS else ''})"
-    return [Problem(where, what, f"remove these rows, or set the table's `filter`: {key} IS NOT NULL")]
+    fix = f"remove these rows, or set the table's `filter`: {key} IS NOT NULL"
+    return [*problems, Problem(where, what, fix)]
+
+
+def _fraction_problems(ids: pl.Series, where: str) -> list[Problem]:
+    """Report floats that are no integers, or too large to be sure."""
+    if not ids.dtype.is_float():
+        return []
+    wrong = ids.drop_nulls().filter(~is_whole(ids.drop_nulls()))
+    if wrong.is_empty():
+        return []
+    what = f"{len(wrong):,} values of {ids.name} are no whole numbers up to 2^53: {wrong[0]!r}"
+    return [Problem(where, what, "store the ids as integers or text")]
+
+
+def _space_problems(ids: pl.Series, where: str) -> list[Problem]:
+    """Report ids with spaces around them: they would be other ids than those without."""
+    if ids.dtype != pl.String:
+        return []
+    spaced = ids.filter(ids.str.starts_with(" ") | ids.str.ends_with(" "))
+    if spaced.is_empty():
+        return []
+    what = f"{len(spaced):,} values of {ids.name} have spaces around them: {spaced[0]!r}"
+    fix = "remove them in the source, or for CSV set the table's `strip_spaces = true`"
+    return [Problem(where, what, fix, "warning")]
+
+
+def is_whole(numbers: pl.Series) -> pl.Series:
+    """Return which floats are integers that a float holds exactly."""
+    return numbers.is_finite() & (numbers == numbers.round()) & (numbers.abs() <= _LAST_WHOLE)
 
 
 def duplicate_problems(frame: pl.DataFrame, where: str, key: str) -> list[Problem]:
@@ -54,18 +87,23 @@ def cast_ids(
 ) -> tuple[pl.DataFrame, list[Problem]]:
     """Return the frame with its ids as i64 or text, and a problem if some do not fit.
 
+    Whole floats are integers: 12644.0 is 12644; in text, too, where the ids are to be integers.
     Columns that `id_problems` refuses are not changed: a cast of bytes or times may fail.
     """
     kind = frame.schema[key]
     if not _is_id_type(kind):
         return frame, []
-    wants_text = id_type == "text" or (id_type == "auto" and not kind.is_integer())
+    wants_text = id_type == "text" or (id_type == "auto" and not kind.is_numeric())
+    if kind.is_float():
+        frame = frame.with_columns(pl.col(key).cast(pl.Int64, strict=False))
     if wants_text:
-        return frame.cast({key: pl.String}), []
-    cast = frame[key].cast(pl.Int64, strict=False)
-    unfit = frame[key].filter(
-        frame[key].is_not_null() & (cast.cast(pl.String) != frame[key].cast(pl.String)).fill_null(True)
-    )
+        frame = frame.cast({key: pl.String})
+        return frame, _float_text_problems(frame[key], where)
+    plain = frame[key].cast(pl.String)
+    if plain.str.contains(".", literal=True).any():
+        plain = plain.str.replace(_FLOAT_ID, "${1}")
+    cast = plain.cast(pl.Int64, strict=False)
+    unfit = frame[key].filter(frame[key].is_not_null() & (cast.cast(pl.String) != plain).fill_null(True))
     if unfit.is_empty():
         return frame.with_columns(cast), []
     shown = ", ".join(repr(value) for value in unfit.head(3).to_list())
@@ -75,8 +113,24 @@ def cast_ids(
     ]
 
 
+def _float_text_problems(ids: pl.Series, where: str) -> list[Problem]:
+    """Report ids as text such as 12644.0: another table may write 12644."""
+    floats = ids.filter(ids.str.ends_with(".0"))
+    floats = floats.filter(floats.str.contains(_FLOAT_ID))
+    if floats.is_empty():
+        return []
+    what = f"{len(floats):,} values of {ids.name} look like integers written as floats: {floats[0]!r}"
+    fix = f'set data.{ids.name}_type = "integer" in settings/settings.toml if they are'
+    return [Problem(where, what, fix, "warning")]
+
+
 def _is_id_type(kind: pl.DataType) -> bool:
-    return kind.is_integer() or kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum)
+    return (
+        kind.is_integer()
+        or kind.is_float()
+        or kind == pl.String
+        or isinstance(kind, pl.Categorical | pl.Enum)
+    )
 
 
 def assign_indices(

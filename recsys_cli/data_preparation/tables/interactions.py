@@ -14,14 +14,13 @@ from recsys_cli.data_preparation.readers.local_files import (
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.ids import cast_ids, id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, missing_column
+from recsys_cli.data_preparation.tables.times import instants, is_time
 from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.storage.uris import shown_path
 
-_TEXT_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 _FIRST_PLAUSIBLE = datetime(1971, 1, 1)  # zeros and wrong units give dates in 1970
 _LARGEST_WEIGHT = 1e15  # so that sums and means stay finite
-_UNITS_PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def read_interactions(
@@ -38,7 +37,7 @@ def read_interactions(
         ]
     try:
         files = source_files(table, workspace)
-        frame = scan_source(table, workspace)
+        frame = scan_source(table, workspace, table.time_zone or timezone)
         schema = source_schema(frame, files)
         problems = _schema_problems(table, schema, shown_path(table.path, workspace.path))
         if problems:
@@ -89,7 +88,7 @@ def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str)
         if source not in schema
     ]
     kind = schema.get(required[TIMESTAMP])
-    if kind is not None and not (_is_instant(kind) or kind.is_integer() or kind == pl.String):
+    if kind is not None and not is_time(kind):
         problems.append(
             _timestamp_problem(where, f"column {required[TIMESTAMP]!r} holds {kind}, not a timestamp")
         )
@@ -105,14 +104,10 @@ def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str)
             Problem(
                 where,
                 f"the weight column {required[WEIGHT]!r} holds {schema[required[WEIGHT]]}, not numbers",
-                "map a numeric column",
+                'map a numeric column; for CSV with decimal commas, set `decimal = ","` of the table',
             )
         )
     return problems
-
-
-def _is_instant(kind: pl.DataType) -> bool:
-    return kind == pl.Date or isinstance(kind, pl.Datetime)
 
 
 def _timestamp_problem(where: str, what: str) -> Problem:
@@ -130,39 +125,9 @@ def _mapped(
     return frame.select(
         pl.col(table.columns.get(USER_ID, USER_ID)).alias(USER_ID),
         pl.col(table.columns.get(ITEM_ID, ITEM_ID)).alias(ITEM_ID),
-        _utc(pl.col(source), schema[source], table, table.time_zone or timezone).alias(TIMESTAMP),
+        instants(pl.col(source), schema[source], table, timezone).alias(TIMESTAMP),
         weight.cast(pl.Float32).alias(WEIGHT),
     )
-
-
-def _utc(time: pl.Expr, kind: pl.DataType, table: InteractionsSettings, zone: str) -> pl.Expr:
-    """Return the instant in UTC, without zone, in microseconds."""
-    if kind.is_integer():
-        return _from_integer(time, table.timestamp_unit)
-    if kind == pl.String:
-        time = _from_text(time, table.timestamp_format)
-    elif isinstance(kind, pl.Datetime) and kind.time_zone is not None:
-        return time.dt.convert_time_zone("UTC").dt.replace_time_zone(None).dt.cast_time_unit("us")
-    local = time.cast(pl.Datetime("us"))
-    if zone == "UTC":
-        return local
-    zoned = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    shifted = (local + pl.duration(hours=1)).dt.replace_time_zone(
-        zone, ambiguous="earliest", non_existent="null"
-    )
-    # a local time that a clock change skipped counts as the same time after the change
-    return pl.coalesce(zoned, shifted).dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-
-
-def _from_integer(time: pl.Expr, unit: str) -> pl.Expr:
-    if unit == "ns":
-        return (time // 1_000).cast(pl.Datetime("us"))
-    return (time.cast(pl.Int64) * _UNITS_PER_MICROSECOND[unit]).cast(pl.Datetime("us"))
-
-
-def _from_text(time: pl.Expr, timestamp_format: str) -> pl.Expr:
-    formats = (timestamp_format,) if timestamp_format else _TEXT_FORMATS
-    return pl.coalesce(time.str.strptime(pl.Datetime("us"), text, strict=False) for text in formats)
 
 
 def _timestamp_problems(events: pl.DataFrame, where: str) -> list[Problem]:

@@ -20,6 +20,7 @@ from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import Partition
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import (
+    lost_feature_problems,
     open_bundle,
     open_fitting_features,
     trained_settings_problems,
@@ -171,6 +172,9 @@ def open_job(day: ScoringDay, request: ScoreRequest, run: Run) -> Job:
         raise_or_warn(trained_settings_problems(day.workspace, bundle))
     with run.stages.stage("features"):
         partition = open_fitting_features(day, bundle, lambda found: _indices(found.user_ids, request))
+        features = partition.features
+        lost = lost_feature_problems(day.workspace, bundle, features.lazy("users"), features.items.lazy())
+        raise_or_warn(lost)
     return Job(day, request, run, bundle, partition)
 
 

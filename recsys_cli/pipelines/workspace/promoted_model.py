@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import polars as pl
+
 from recsys_cli.data_preparation.features.day_features import features_without_rows
 from recsys_cli.data_preparation.features.eligibility import eligibility_problems
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures
@@ -78,6 +80,24 @@ def trained_settings_problems(workspace: Workspace, bundle: Bundle) -> list[Prob
     )
     fix = "run `recsys train`, or restore these settings"
     return [Problem(f"model {bundle.version}", what, fix, "warning")]
+
+
+def lost_feature_problems(
+    workspace: Workspace, bundle: Bundle, users: pl.LazyFrame, items: pl.LazyFrame
+) -> list[Problem]:
+    """Return a warning for each feature of the training that has none of its values now: a failed join.
+
+    Args:
+        users, items: a day's tables, which fit the model.
+    """
+    encoders, data = bundle.model.stage.encoders, workspace.settings.data
+    sides = ((encoders.users, users, data.users), (encoders.items, items, data.items))
+    fix = "deliver the column again, or run `recsys train` with what there is now"
+    return [
+        Problem(shown_path(table.path, workspace.root), line, fix, "warning")
+        for encoder, frame, table in sides
+        for line in encoder.lost_features(frame)
+    ]
 
 
 def _raise_schema_mismatches(

@@ -1,0 +1,48 @@
+"""Read Arrow IPC: files (Feather 2) and streams."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+from pyarrow import ipc
+
+from recsys_cli.data_preparation.readers.read_errors import out_of_range, unreadable
+from recsys_cli.data_preparation.readers.timestamp_range import is_beyond, limit_of
+
+_FILE = b"ARROW1"
+
+
+def arrow_frame(file: Path, times: Collection[str]) -> pl.LazyFrame:
+    """Return a file's rows, after every batch of it has been checked.
+
+    Args:
+        times: the columns that may hold times.
+
+    Raises: InputError if it is damaged, or holds times out of range.
+    """
+    try:
+        for batch in _batches(file):
+            batch.validate(full=True)
+            for name in set(batch.schema.names) & set(times):
+                limit = limit_of(batch.schema.field(name).type)
+                if limit is not None and is_beyond(batch[name], limit):
+                    raise out_of_range(name, [file])
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unreadable([file], error) from None
+    return pl.scan_ipc(file, glob=False) if _is_file(file) else pl.read_ipc_stream(file).lazy()
+
+
+def _batches(file: Path) -> Iterator[pa.RecordBatch]:
+    with pa.OSFile(str(file)) as source:
+        if not _is_file(file):
+            yield from ipc.open_stream(source)
+            return
+        reader = ipc.open_file(source)
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)
+
+
+def _is_file(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(_FILE)) == _FILE
