@@ -39,3 +39,27 @@ def test_unknown_values_count_as_missing() -> None:
     later = pl.DataFrame({"sex": ["f", "m", "x", None]})
     assert encoder.category_codes(later, "sex").to_list() == [1, 0, 0, 0]
     assert encoder.one_hot(later).toarray().tolist() == [[1.0], [0.0], [0.0], [0.0]]
+
+
+def test_a_feature_that_lost_its_values_is_named() -> None:
+    encoder = fit_encoder(FRAME, ("sex", "genres", "age"), max_categories=10)
+    assert encoder.lost_features(FRAME.lazy()) == []
+    assert encoder.lost_features(FRAME.clear().lazy()) == []
+    empty = FRAME.with_columns(age=pl.lit(None, pl.Float32), sex=pl.lit(None, pl.String))
+    assert encoder.lost_features(empty.lazy()) == [
+        "feature age had values in training, and is missing in all 4 rows now",
+        "feature sex had values in training, and is missing in all 4 rows now",
+    ]
+    renamed = FRAME.with_columns(pl.lit("x").alias("sex"), pl.lit(["a", "b"]).alias("genres"))
+    assert encoder.lost_features(renamed.lazy()) == [
+        "feature genres has no value that was met in training",
+        "feature sex has no value that was met in training",
+    ]
+    one_left = FRAME.with_columns(sex=pl.Series(["x", "y", None, "f"]))
+    assert encoder.lost_features(one_left.lazy()) == []
+
+
+def test_a_feature_that_never_had_values_has_lost_none() -> None:
+    never = FRAME.with_columns(age=pl.lit(None, pl.Float32), sex=pl.lit(None, pl.String))
+    encoder = fit_encoder(never, ("sex", "age"), max_categories=10)
+    assert encoder.lost_features(never.lazy()) == []

@@ -161,7 +161,8 @@ def _open(name: str, path: str, workspace: InputFolder, named: Sequence[tuple[st
     try:
         files = source_files(kind(path=path), workspace)
     except InputError as error:
-        raise InputError(error.what, where=error.where, fix=f"correct the path after --{name}") from None
+        fix = f"correct the path after --{name}" if "`path`" in error.fix else error.fix
+        raise InputError(error.what, where=error.where, fix=fix) from None
     table, doubts = kind(path=path), {}
     file_kind = source_kind(table, files)
     if file_kind == "csv":

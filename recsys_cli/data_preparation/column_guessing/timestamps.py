@@ -23,7 +23,6 @@ _CLOCKS = (
     " %H:%M:%S%.f UTC",
     "T%H:%M:%S%.f%#z",
     " %H:%M:%S%.f%#z",
-    " %H:%M:%S%.f %#z",
     "T%H:%M",
     "T%H:%M%#z",
 )

@@ -14,10 +14,9 @@ _LOCAL_FORMATS = (
     "%Y-%m-%d",
     "%Y-%m-%dT%H:%M",
 )
-_OFFSET_FORMATS = (
+_OFFSET_FORMATS = (  # they read a space before the offset, too
     "%Y-%m-%dT%H:%M:%S%.f%#z",
     "%Y-%m-%d %H:%M:%S%.f%#z",
-    "%Y-%m-%d %H:%M:%S%.f %#z",
     "%Y-%m-%dT%H:%M%#z",
 )
 _HAS_OFFSET = r"(Z|[+-]\d\d(:?\d\d)?)$"  # also true of a plain day, which no format with an offset reads

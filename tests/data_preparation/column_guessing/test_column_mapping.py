@@ -241,10 +241,103 @@ def test_units_follow_the_magnitude(tmp_path: Path, value: int, unit: str) -> No
         (["31/12/2010", "1/12/2010"], {"timestamp_format": "%d/%m/%Y"}),
         (["2026-01-31 10:00:00.5", "2026-01-31 10:00:00"], {"timestamp_format": "%Y-%m-%d %H:%M:%S%.f"}),
         (["2026-01-31T10:00:00Z"], {"timestamp_format": "%Y-%m-%dT%H:%M:%S%.fZ", "time_zone": "UTC"}),
+        (["2026-01-31T10:00:00+02:00"], {"timestamp_format": "%Y-%m-%dT%H:%M:%S%.f%#z"}),
+        (["2026-01-31 10:00:00 +0200"], {"timestamp_format": "%Y-%m-%d %H:%M:%S%.f%#z"}),
+        (["2026-01-31T10:00:00Z", "2026-01-31T10:00:00+02"], {"timestamp_format": "%Y-%m-%dT%H:%M:%S%.f%#z"}),
+        ([" 2026-01-31 10:00"], {"timestamp_format": "%Y-%m-%d %H:%M"}),
     ],
 )
 def test_formats_of_text_times(texts: list[str], expected: dict[str, str]) -> None:
     assert guess_timestamp(pl.Series(texts)) == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([20260131, 20260201], {"timestamp_format": "%Y%m%d"}),
+        ([202601312359], {"timestamp_format": "%Y%m%d%H%M"}),
+        ([20260131235959], {"timestamp_format": "%Y%m%d%H%M%S"}),
+        ([20260131, 20260231], {"timestamp_unit": "s"}),
+        ([1767225600.5, None, float("nan")], {"timestamp_unit": "s"}),
+        ([1767225600000.0], {"timestamp_unit": "ms"}),
+    ],
+)
+def test_numbers_are_days_where_all_of_them_can_be(numbers: list[Any], expected: dict[str, str]) -> None:
+    assert guess_timestamp(pl.Series(numbers)) == expected
+
+
+def doubts(guess: GuessedData) -> dict[str, str]:
+    return {one.setting: one.doubt for one in guess.guesses if one.doubt}
+
+
+@pytest.mark.parametrize(
+    ("times", "doubt"),
+    [
+        (("03/04/2024", "05/06/2024"), "as well %d/%m/%Y: which one?"),
+        (("03/13/2024", "05/06/2024"), None),
+        (("3/4/24 10:00", "5/6/24 11:00"), "as well %d/%m/%y %H:%M: which one?"),
+        (("2024-03-04", "2024-05-06"), None),
+        (("07/07/2024", "08/08/2024"), None),  # the same days either way
+    ],
+)
+def test_two_orders_of_day_and_month_are_a_doubt(
+    tmp_path: Path, times: tuple[str, ...], doubt: str | None
+) -> None:
+    rows = "".join(f"{number},a,{time}\n" for number, time in enumerate(times))
+    guess = everything_guessed(tmp_path, interactions=f"user_id,item_id,timestamp\n{rows}")
+    assert doubts(guess) == ({"timestamp_format": doubt} if doubt else {})
+
+
+def test_signs_of_numbers_and_stray_spaces_are_guessed(tmp_path: Path) -> None:
+    items = "item_id; price; colour\n 7;12,50;red\n 8;3,99;red\n"
+    guess = everything_guessed(tmp_path, interactions=EVENTS, items=items)
+    table = guess.data.items
+    assert (table.decimal, table.thousands, table.strip_spaces) == (",", "", True)
+    assert table.features == ["price"] and not doubts(guess)
+    grouped = everything_guessed(tmp_path, interactions=EVENTS, items="item_id;price\na;1,234\nb;2,345\n")
+    assert grouped.data.items.thousands == ","
+    assert doubts(grouped)["thousands"] == 'as well `decimal = ","`: which one?'
+
+
+def test_float_ids_are_integers(tmp_path: Path) -> None:
+    events = "user_id,item_id,timestamp\n12644.0,a,2026-01-01\n7.0,b,2026-01-02\n"
+    data = guessed(tmp_path, interactions=events, users="user_id,age\n12644,30\n7,40\n")
+    assert data.user_id_type == "integer"
+    known = read_tables(data, InputFolder(tmp_path), date(2026, 2, 1), "UTC")
+    assert known.users["user_id"].to_list() == [7, 12644]
+    assert guessed(tmp_path, interactions=EVENTS.cast({"user_id": pl.Float64})).user_id_type == "integer"
+    halves = EVENTS.with_columns(user_id=pl.Series([1.5, 2.0, 3.0]))
+    assert guessed(tmp_path, interactions=halves).user_id_type == "text"
+
+
+def test_the_types_in_recboles_names_are_no_part_of_them(tmp_path: Path) -> None:
+    text = "user_id:token\titem_id:token\ttimestamp:float\n1\t10\t1709280000.0\n"
+    table = guessed(tmp_path, interactions=text).interactions
+    assert list(table.columns) == ["user_id", "item_id", "timestamp"]
+    assert table.timestamp_unit == "s"
+
+
+@pytest.mark.parametrize("name", ["__index_level_0__", "Unnamed: 0", "", "index", "level_0"])
+def test_row_numbers_of_pandas_are_no_feature(name: str) -> None:
+    table = pl.DataFrame({name: [*range(30), *range(30)], "price": [n % 7 for n in range(60)]})
+    guess = guess_features(table, "data.items")
+    assert guess.settings == {"features": ["price"]}
+    assert guess.unfit[name].reason == "row numbers that pandas wrote, by the name"
+
+
+def test_a_key_of_folders_is_the_time_only_where_no_column_of_the_files_is(tmp_path: Path) -> None:
+    for name, frame in {
+        "bare": EVENTS.drop("timestamp"),
+        "full": EVENTS.rename({"timestamp": "created_at"}),
+    }.items():
+        folder = tmp_path / name / "date=2026-01-01"
+        folder.mkdir(parents=True)
+        frame.write_parquet(folder / "a.parquet")
+    times = {
+        name: guess_data({"interactions": name}, InputFolder(tmp_path)).data.interactions.columns["timestamp"]
+        for name in ("bare", "full")
+    }
+    assert times == {"bare": "date", "full": "created_at"}
 
 
 def test_times_in_no_known_format_are_refused() -> None:

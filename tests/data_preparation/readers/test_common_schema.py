@@ -43,12 +43,12 @@ def events(folder: Path, timezone: str = "UTC", **settings: Any) -> pl.DataFrame
         BASE.cast({"timestamp": pl.Datetime("ms")}),
         BASE.select("timestamp", "item_id", "user_id"),
         BASE.with_columns(pl.col("timestamp").dt.replace_time_zone("UTC")),
-        BASE.with_columns(
-            pl.col("timestamp").dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo")
-        ),
+        BASE.with_columns(pl.col("timestamp").dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo")),
     ],
 )
-def test_a_newer_file_of_other_columns_or_types_is_the_same_table(tmp_path: Path, newer: pl.DataFrame) -> None:
+def test_a_newer_file_of_other_columns_or_types_is_the_same_table(
+    tmp_path: Path, newer: pl.DataFrame
+) -> None:
     write(tmp_path, a=BASE, b=newer)
     twice = events(tmp_path)
     write(tmp_path, b=BASE)

@@ -118,7 +118,13 @@ def test_times_of_an_arrow_file_may_be_out_of_range(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("a.CSV.GZ", "csv"), ("a.jsonl.zst", "jsonl"), ("a.gz", None), ("a.inter", "csv"), ("a.feather", "arrow")],
+    [
+        ("a.CSV.GZ", "csv"),
+        ("a.jsonl.zst", "jsonl"),
+        ("a.gz", None),
+        ("a.inter", "csv"),
+        ("a.feather", "arrow"),
+    ],
 )
 def test_kinds_of_names(name: str, kind: str | None) -> None:
     assert kind_of_name(name) == kind

@@ -1,6 +1,6 @@
 """Reading sources: mapping, time zones, ids, filters."""
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +230,44 @@ def test_category_features_that_cannot_be_are_told_together(tmp_path: Path) -> N
         "category feature 'genres' holds several values",
     ]
     assert all(problem.severity == "error" and "`category_features`" in problem.fix for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([timedelta(minutes=5)] * 4, "Duration(time_unit='us')"),
+        ([b"\xff"] * 4, "Binary"),
+        ([[["a"]]] * 4, "List(List(String))"),
+        ([{"a": 1}] * 4, "Struct({'a': Int64})"),
+        (pl.Series([[0.1, 0.2]] * 4, dtype=pl.Array(pl.Float32, 2)), "Array(Float32, shape=(2,))"),
+    ],
+)
+def test_a_feature_of_a_type_that_cannot_be_one_is_named(tmp_path: Path, values: Any, kind: str) -> None:
+    items = ITEMS.with_columns(odd=pl.Series(values))
+    _, problems = inspect_tables(
+        with_items(tmp_path, items, features=["price", "odd"]), InputFolder(tmp_path), DAY, "UTC"
+    )
+    (problem,) = problems
+    assert problem.what == (
+        f"data.items.features: 'odd' holds {kind}; features are numbers, booleans, text, lists of text"
+    )
+    assert problem.fix.startswith("take it out of data.items.features")
+
+
+@pytest.mark.parametrize(
+    "kind", [pl.Date, pl.Datetime("us"), pl.List(pl.Int64), pl.Decimal(9, 2), pl.Boolean]
+)
+def test_features_of_other_types_are_read(tmp_path: Path, kind: Any) -> None:
+    odd = pl.Series([None] * 4, dtype=kind)
+    data = with_items(tmp_path, ITEMS.with_columns(odd=odd), features=["odd"])
+    assert read_tables(data, InputFolder(tmp_path), DAY, "UTC").items["odd"].null_count() == 4
+
+
+def test_availability_is_counted_in_the_days_of_the_workspace(tmp_path: Path) -> None:
+    """26 February 00:00 in Tokyo is 25 February 15:00 UTC."""
+    start = datetime(2024, 2, 25, 15)
+    zoned = pl.Series([start] * 4).dt.replace_time_zone("UTC")
+    for column in (zoned, zoned.dt.convert_time_zone("Asia/Tokyo"), zoned.dt.to_string("%Y-%m-%dT%H:%M:%SZ")):
+        data = with_items(tmp_path, ITEMS.with_columns(available_from=column))
+        days = read_tables(data, InputFolder(tmp_path), DAY, "Asia/Tokyo").items["available_from"]
+        assert days.unique().to_list() == [date(2024, 2, 26)]

@@ -110,6 +110,8 @@ def test_days_are_those_of_the_workspace(value: Any, expected: date | None) -> N
 
 @pytest.mark.parametrize("column_zone", ["UTC", "Asia/Tokyo", "America/New_York"])
 def test_an_instant_has_the_day_of_the_workspace_whatever_its_own_zone(column_zone: str) -> None:
-    start = pl.Series([datetime(2024, 2, 25, 15)]).dt.replace_time_zone("UTC").dt.convert_time_zone(column_zone)
+    start = (
+        pl.Series([datetime(2024, 2, 25, 15)]).dt.replace_time_zone("UTC").dt.convert_time_zone(column_zone)
+    )
     frame = pl.DataFrame({"day": start})
     assert frame.select(days(pl.col("day"), frame.schema["day"], "Asia/Tokyo")).item() == date(2024, 2, 26)
