@@ -10,8 +10,21 @@ from tests.torture import (
     resume,
     shuffled,
     signals,
+    spoilt_files,
     together,
 )
 
-_MODULES = (kills, resume, disks, together, signals, damage, bad_tables, pickles, shuffled, canaries)
+_MODULES = (
+    kills,
+    resume,
+    disks,
+    together,
+    signals,
+    damage,
+    bad_tables,
+    spoilt_files,
+    pickles,
+    shuffled,
+    canaries,
+)
 FAMILIES = tuple(family for module in _MODULES for family in module.FAMILIES)
