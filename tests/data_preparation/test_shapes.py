@@ -142,7 +142,9 @@ SHAPES: dict[str, Write] = {
     "items, two encodings": items_as(
         ITEMS_CSV.encode("latin1").replace("Crème".encode("latin1"), "Crème".encode())
     ),
-    "items, thousands": items_as(ITEMS_CSV.replace("1250.5", "1.250,5").replace("3.25", "3,25").encode()),
+    "items, thousands": items_as(
+        ITEMS_CSV.replace("1250.5", "1.250,5").replace("3.25", "3,25").replace(";7.0", ";7").encode()
+    ),
     "items, row numbers": items_as(ITEMS.with_row_index("Unnamed: 0").write_csv().encode()),
 }
 

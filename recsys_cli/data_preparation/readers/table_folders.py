@@ -52,7 +52,7 @@ def refuse_table_format(names: Iterable[str], where: str) -> None:
 
 
 def log_files(base: Path, files: Iterable[Path]) -> Iterator[str]:
-    """Yield the files of a table format's log in the folders of `files`, up to `base`, and above their keys."""
+    """Yield files of a table format's log in the folders of `files`, up to `base`, and above their keys."""
     folders = {folder for file in files for folder in _folders(file, base)}
     for folder in sorted(folders):
         for name in ("_delta_log", ".hoodie"):

@@ -62,7 +62,9 @@ def read_entities(
             return None, problems
         selected = collect_source(frame.select(_columns(table, schema, key, exclude, timezone)), files)
         problems = _unreadable_date_problems(frame, table, schema, key, files)
-        if source_kind(table, files) == "csv":
+        is_csv = source_kind(table, files) == "csv"
+        problems += _untyped_problems(selected, table, where, schema, is_csv)
+        if is_csv:
             problems += _style_problems(selected, table, where)
     except InputError as error:
         return None, [Problem(error.where or where, error.what, error.fix)]
@@ -153,8 +155,8 @@ def _kind_problems(table: FeatureTableSettings, schema: pl.Schema, where: str, k
     """Report features of a type that cannot be one."""
     section = "data.users" if key == USER_ID else "data.items"
     fix = (
-        f"take it out of {section}.features, or store it in the source as a number, a boolean, text or a list "
-        "of texts"
+        f"take it out of {section}.features, or store it in the source as a number, a boolean, text or a "
+        "list of texts"
     )
     return [
         Problem(
@@ -172,6 +174,22 @@ def _can_be_feature(kind: pl.DataType) -> bool:
     if isinstance(kind, pl.List):
         return _can_be_feature(kind.inner) and not isinstance(kind.inner, pl.List)  # type: ignore[arg-type]
     return not (kind.is_nested() or kind in (pl.Duration, pl.Binary, pl.Object))
+
+
+def _untyped_problems(
+    entities: pl.DataFrame, table: FeatureTableSettings, where: str, schema: pl.Schema, is_csv: bool
+) -> list[Problem]:
+    """Report features without a value whose type is unknown for that reason: they are read as text."""
+    empty = [
+        name
+        for name in dict.fromkeys(table.features)
+        if (schema[name] == pl.Null or is_csv) and entities[name].null_count() == len(entities) > 0
+    ]
+    fix = "deliver the column again with its values, or take it out of the table's `features`"
+    return [
+        Problem(where, f"feature {name!r} has no value in {len(entities):,} rows", fix, "warning")
+        for name in empty
+    ]
 
 
 def _style_problems(entities: pl.DataFrame, table: FeatureTableSettings, where: str) -> list[Problem]:

@@ -271,3 +271,17 @@ def test_availability_is_counted_in_the_days_of_the_workspace(tmp_path: Path) ->
         data = with_items(tmp_path, ITEMS.with_columns(available_from=column))
         days = read_tables(data, InputFolder(tmp_path), DAY, "Asia/Tokyo").items["available_from"]
         assert days.unique().to_list() == [date(2024, 2, 26)]
+
+
+def test_a_feature_without_a_value_or_type_is_a_warning(tmp_path: Path) -> None:
+    items = ITEMS.with_columns(price=pl.lit(None))
+    data = with_items(tmp_path, items, features=["price", "maker"])
+    tables, problems = inspect_tables(data, InputFolder(tmp_path), DAY, "UTC")
+    assert tables is not None
+    assert [(one.severity, one.what) for one in problems] == [
+        ("warning", "feature 'price' has no value in 4 rows")
+    ]
+    items.write_csv(tmp_path / "items.csv")
+    table = data.items.model_copy(update={"path": "items.csv"})
+    again = inspect_tables(data.model_copy(update={"items": table}), InputFolder(tmp_path), DAY, "UTC")[1]
+    assert [one.what for one in again] == ["feature 'price' has no value in 4 rows"]
