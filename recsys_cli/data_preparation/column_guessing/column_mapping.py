@@ -163,7 +163,8 @@ def _open(name: str, path: str, workspace: InputFolder, named: Sequence[tuple[st
     except InputError as error:
         fix = f"correct the path after --{name}" if "`path`" in error.fix else error.fix
         raise InputError(error.what, where=error.where, fix=fix) from None
-    table, doubts = kind(path=path), {}
+    table: TableSettings = kind(path=path)
+    doubts: dict[str, str] = {}
     file_kind = source_kind(table, files)
     if file_kind == "csv":
         dialect = sniff_dialect(files[0])._asdict() | {"encoding": common_encoding(files)}

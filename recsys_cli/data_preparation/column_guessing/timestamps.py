@@ -69,7 +69,7 @@ def _number_settings(numbers: pl.Series) -> dict[str, str]:
     digits = _DIGITS.get(widths[0]) if len(widths) == 1 else None
     if digits and _read(text, digits).dt.year().is_between(*_YEARS).fill_null(False).all():
         return {"timestamp_format": digits}
-    largest = numbers.abs().max() or 0.0
+    largest = numbers.to_frame().select(pl.all().abs().max()).item() or 0.0
     return {"timestamp_unit": next((unit for unit, limit in _UNITS.items() if largest < limit), "ns")}
 
 
