@@ -22,7 +22,7 @@ class TableSettings(Section):
     separator: str = Field(",", min_length=1, description="CSV: text between columns, one or more characters")
     encoding: Literal["utf8", "latin1", "cp1252", "utf16", "mixed"] = Field(
         "utf8",
-        description="CSV, JSON lines: the file's encoding; mixed: UTF-8 in some lines, Windows-1252 in others",
+        description="CSV, JSON lines: the file's encoding; mixed: UTF-8 in some lines, else Windows-1252",
     )
     decimal: Literal[".", ","] = Field(".", description="CSV: the sign before the digits of a fraction")
     thousands: Literal["", ",", ".", " ", "'"] = Field(
