@@ -112,7 +112,8 @@ def _different_types(name: str, schemas: Sequence[pl.Schema], files: Sequence[Pa
     for schema, file in zip(schemas, files, strict=True):
         if name in schema and schema[name] != pl.Null:
             first.setdefault(schema[name], file)
-    (kind, file), (other, other_file) = list(first.items())[:2]
+    kind, other = list(first)[:2]  # pylint: disable=unbalanced-tuple-unpacking
+    file, other_file = first[kind], first[other]
     return InputError(
         f"column {name!r} is {kind} in {file.name} and {other} in {other_file.name}",
         where=f"{file}, {other_file}",

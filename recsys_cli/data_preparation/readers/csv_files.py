@@ -7,7 +7,7 @@ from typing import NamedTuple
 import polars as pl
 
 from recsys_cli.configs.data_sections import FeatureTableSettings, InteractionsSettings, TableSettings
-from recsys_cli.data_preparation.readers.read_errors import as_input_error
+from recsys_cli.data_preparation.readers.polars_errors import as_input_error
 from recsys_cli.data_preparation.readers.text_files import text_of, utf8_source
 from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID
 from recsys_cli.utils.errors import InputError

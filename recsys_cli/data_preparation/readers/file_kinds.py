@@ -100,8 +100,7 @@ def _common_kind(files: Sequence[Path]) -> Kind:
         by_kind.setdefault(kind_of_name(file.name), []).append(file)
     if len(by_kind) > 1:
         raise _several_kinds(by_kind)
-    (kind,) = by_kind
-    return kind or _kind_of_start(files[0])
+    return next(iter(by_kind)) or _kind_of_start(files[0])
 
 
 def _several_kinds(by_kind: dict[Kind | None, list[Path]]) -> InputError:

@@ -12,7 +12,8 @@ from recsys_cli.configs.data_sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.readers.common_schema import IsUsed, in_common, literal_keys
 from recsys_cli.data_preparation.readers.csv_files import csv_cells, with_types
 from recsys_cli.data_preparation.readers.file_kinds import kind_of_name, source_kind
-from recsys_cli.data_preparation.readers.read_errors import as_input_error, out_of_range, unreadable
+from recsys_cli.data_preparation.readers.polars_errors import as_input_error
+from recsys_cli.data_preparation.readers.read_errors import out_of_range, unreadable
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder, local_source, remote_sizes
 from recsys_cli.data_preparation.readers.table_folders import (
     folder_keys,

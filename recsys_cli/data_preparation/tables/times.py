@@ -49,7 +49,7 @@ def instants(time: pl.Expr, kind: pl.DataType, table: InteractionsSettings, time
 
 
 def days(time: pl.Expr, kind: pl.DataType, timezone: str) -> pl.Expr:
-    """Return the local day of instants, days, or ISO 8601 text, with or without a time; null if unreadable."""
+    """Return the local day of instants, days, or ISO 8601 text with or without time; null if unreadable."""
     if kind == pl.String:
         text = time.str.strip_chars()
         instant = _from_text(text, "", timezone)
