@@ -9,7 +9,7 @@ import polars as pl
 from recsys_cli.configs.data_sections import FeatureTableSettings, InteractionsSettings, TableSettings
 from recsys_cli.data_preparation.readers.polars_errors import as_input_error
 from recsys_cli.data_preparation.readers.text_files import text_of, utf8_source
-from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID
+from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
 
 _HEAD_ROWS = 10_000  # a column that is text in them is text
@@ -52,6 +52,9 @@ def with_types(cells: pl.LazyFrame, table: TableSettings, files: list[Path]) -> 
     style = NumberStyle(table.decimal, table.thousands)
     with as_input_error(files):
         casts = fitting_casts(cells, style, keep=_text_columns(table))
+        weight = table.columns.get(WEIGHT)
+        if weight in cells.collect_schema() and weight not in casts:
+            casts |= _number_if_empty(cells, weight)
     return cells.with_columns(casts.values())
 
 
@@ -74,6 +77,12 @@ def fitting_casts(
     wider = {name: ways[1:] for name, ways in left.items() if name not in narrow}
     casts = {name: left[name][0] for name in narrow}
     return casts | {name: wider[name][number] for name, number in _first_fits(cells, wider).items()}
+
+
+def _number_if_empty(cells: pl.LazyFrame, name: str) -> dict[str, pl.Expr]:
+    """Return how to cast a column without filled cells to numbers; nothing for any other."""
+    number = pl.col(name).cast(pl.Float64, strict=False)
+    return {name: number} if _first_fits(cells, {name: [pl.lit(None)]}, or_empty=True) else {}
 
 
 def _readings(name: str, style: NumberStyle) -> list[pl.Expr]:

@@ -171,3 +171,10 @@ def test_no_cast_is_offered_for_a_column_that_differs_after_the_head() -> None:
 def test_a_line_with_more_cells_than_the_header_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="more fields"):
         read(tmp_path, "item_id,price\n1,2\n1,2,3\n")
+
+
+@pytest.mark.parametrize("row", ["", "1,2,2026-01-01,\n"])
+def test_a_weight_without_values_is_still_a_number(tmp_path: Path, row: str) -> None:
+    (tmp_path / "events.csv").write_text(f"user_id,item_id,timestamp,weight\n{row}")
+    table = InteractionsSettings(path="events.csv", columns={"weight": "weight"})
+    assert scan_source(table, InputFolder(tmp_path)).collect_schema()["weight"] == pl.Float64
