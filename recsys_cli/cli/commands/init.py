@@ -207,7 +207,7 @@ def _show(session: Session, report: "InitReport") -> None:
                 "settings": str(report.settings_file),
                 "settings_kept": report.settings_kept,
                 "data": report.data,
-                "guesses": [asdict(guess) for guess in report.guesses],
+                "guesses": [_guess_facts(guess) for guess in report.guesses],
                 "unused": [asdict(column) for column in report.unused],
                 "next": commands,
             }
@@ -228,6 +228,10 @@ def _show(session: Session, report: "InitReport") -> None:
     say("next:")
     for command in commands:
         say(f"  {command}")
+
+
+def _guess_facts(guess: "Guess") -> dict[str, str]:
+    return {key: value for key, value in asdict(guess).items() if value or key != "doubt"}
 
 
 def _with_doubt(guess: "Guess") -> str:

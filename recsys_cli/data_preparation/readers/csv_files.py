@@ -53,7 +53,7 @@ def with_types(cells: pl.LazyFrame, table: TableSettings, files: list[Path]) -> 
     with as_input_error(files):
         casts = fitting_casts(cells, style, keep=_text_columns(table))
         weight = table.columns.get(WEIGHT)
-        if weight in cells.collect_schema() and weight not in casts:
+        if weight and weight in cells.collect_schema() and weight not in casts:
             casts |= _number_if_empty(cells, weight)
     return cells.with_columns(casts.values())
 
