@@ -28,14 +28,20 @@ class Running:
 
 
 def open_workspace(session: Session) -> "Workspace":
-    """Return the session's workspace, with its threads set before a library counts the cores."""
+    """Return the session's workspace, with its threads set before a library counts the cores.
+
+    Raises: SettingsError for invalid settings, or output folders that are not apart.
+    """
     loaded = session.loaded
     if loaded.settings.runtime.threads:
         for name in _THREAD_VARIABLES:
             os.environ[name] = str(loaded.settings.runtime.threads)
     from recsys_cli.pipelines.workspace.layout import Workspace
+    from recsys_cli.pipelines.workspace.output_folders import check_output_folders
 
-    return Workspace(loaded.workspace, loaded.settings, loaded.secrets)
+    workspace = Workspace(loaded.workspace, loaded.settings, loaded.secrets)
+    check_output_folders(workspace)
+    return workspace
 
 
 @contextmanager

@@ -203,7 +203,7 @@ class RuntimeSettings(Section):
 
 
 class OutputSettings(Section):
-    """Folders, relative to the workspace, or URIs of an object store."""
+    """Folders, relative to the workspace, or URIs of an object store; none lies inside another."""
 
     features: str = "features"
     models: str = "models"

@@ -32,6 +32,7 @@ from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.storage.folder_checks import check_writable
+from recsys_cli.utils.storage.folder_exchange import check_replaceable
 from recsys_cli.utils.storage.locks import locked
 
 
@@ -75,6 +76,7 @@ def score_users(
     day = ScoringDay(workspace, request.day)
     with reraising_with_all_problems(day):
         check_writable(day.recommendations)
+        check_replaceable(day.recommendations)
         workspace.published.check_reachable()
     with locked(day.lock, f"the recommendations of {day}", request.lock_wait):
         with reraising_with_all_problems(day):

@@ -7,11 +7,24 @@ from tests.torture import (
     disks,
     kills,
     pickles,
+    publishing,
     resume,
     shuffled,
     signals,
     together,
 )
 
-_MODULES = (kills, resume, disks, together, signals, damage, bad_tables, pickles, shuffled, canaries)
+_MODULES = (
+    kills,
+    resume,
+    disks,
+    publishing,
+    together,
+    signals,
+    damage,
+    bad_tables,
+    pickles,
+    shuffled,
+    canaries,
+)
 FAMILIES = tuple(family for module in _MODULES for family in module.FAMILIES)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WRITE, SYNC, RENAME, REMOVE = KINDS = ("write", "sync", "rename", "remove")
+WRITE, SYNC, RENAME, EXCHANGE, REMOVE = ("write", "sync", "rename", "exchange", "remove")
 _CALLS = {  # number: kind, place of the file descriptor or folder, place of the path or None
     1: (WRITE, 0, None),  # write
     18: (WRITE, 0, None),  # pwrite64
@@ -31,7 +31,7 @@ _CALLS = {  # number: kind, place of the file descriptor or folder, place of the
     75: (SYNC, 0, None),  # fdatasync
     82: (RENAME, None, 1),  # rename
     264: (RENAME, 2, 3),  # renameat
-    316: (RENAME, 2, 3),  # renameat2
+    316: (EXCHANGE, 2, 3),  # renameat2, which the program asks for nothing else
     87: (REMOVE, None, 0),  # unlink
     84: (REMOVE, None, 0),  # rmdir
     263: (REMOVE, 0, 1),  # unlinkat

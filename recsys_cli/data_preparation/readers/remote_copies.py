@@ -12,7 +12,8 @@ from loguru import logger
 
 from recsys_cli.data_preparation.readers.web_download import Answer, open_answer
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.atomic_writes import replace_folder, replacing, staging_folder
+from recsys_cli.utils.storage.atomic_writes import replacing, staging_folder
+from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked

@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from loguru import logger
 
-from recsys_cli.utils.storage.atomic_writes import replace_folder, staging_folder
+from recsys_cli.utils.storage.atomic_writes import staging_folder
+from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.replacement_journal import standing
 
 _FACTS: Final = "step.json"
 _MAX_AGE_SECONDS: Final = 7 * 24 * 3600
@@ -46,7 +48,7 @@ class StepCheckpoint:
         Raises: OutputError if it cannot be written.
         """
         folder = self._root / name
-        found = _read(folder)
+        found = _read(standing(folder))
         if found is not None:
             logger.info("{} is reused from the training that was stopped", name)
             return found

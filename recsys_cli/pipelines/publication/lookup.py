@@ -18,6 +18,7 @@ from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, TITLE
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import RecsysError, UsageError
+from recsys_cli.utils.storage.replacement_journal import standing
 
 Publications = dict[date, PublicationManifest]
 RunSettings = dict[str, JsonValue]  # by dotted key
@@ -110,6 +111,8 @@ def published_file(workspace: Workspace, named: str | None) -> Path:
     if "/" not in named and run_file(workspace, named).is_file():
         return _file_of_run(workspace, named)
     path = Path(named)
+    for one in (path.absolute(), path.absolute().parent):
+        standing(one)
     if path.is_dir():
         path /= RECOMMENDATIONS
     if not path.exists():

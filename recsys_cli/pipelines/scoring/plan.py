@@ -16,6 +16,7 @@ from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.json_record import JsonRecord
 from recsys_cli.utils.stage_timer import peak_bytes, process_seconds
 from recsys_cli.utils.storage.folder_checks import check_writable
+from recsys_cli.utils.storage.folder_exchange import check_replaceable
 from recsys_cli.utils.storage.json_files import write_sealed_json
 from recsys_cli.utils.storage.locks import locked
 
@@ -49,6 +50,7 @@ def plan_scoring(workspace: Workspace, request: ScoreRequest, run: Run) -> Scori
     """
     day = ScoringDay(workspace, request.day)
     check_writable(day.recommendations)
+    check_replaceable(day.recommendations)
     with locked(day.lock, f"the recommendations of {day}"):
         job = open_job(day, request, run)
         users, ranking = job.users(), job.open()

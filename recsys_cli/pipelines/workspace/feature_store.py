@@ -18,6 +18,7 @@ from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.json_record import Day, JsonRecord
 from recsys_cli.utils.storage.atomic_writes import remove_abandoned, staging_folder
+from recsys_cli.utils.storage.folder_exchange import check_replaceable
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 
@@ -154,6 +155,7 @@ def _require_same(day: ScoringDay, inputs: str) -> None:
 def _build(day: ScoringDay, inputs: str, check: FeatureCheck, read: ReadInputs | None) -> PartitionManifest:
     """Build the features of a day and write them as its partition."""
     settings = day.workspace.settings
+    check_replaceable(day.features)
     if read is not None and read.fingerprint == inputs:
         tables = read.tables
     else:

@@ -1,6 +1,5 @@
 """Files that appear whole or not at all."""
 
-import ctypes
 import os
 import re
 import secrets
@@ -12,7 +11,6 @@ from pathlib import Path
 
 from recsys_cli.utils.errors import OutputError
 
-_HERE, _RENAME_EXCHANGE = -100, 2  # of the system call: AT_FDCWD, and its flag
 _SYSTEM_ERROR = re.compile(r"\bError (\d+)\b", re.IGNORECASE)  # as libraries quote it
 
 
@@ -82,38 +80,6 @@ def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def replace_folder(partial: Path, target: Path) -> None:
-    """Rename a staged folder to `target`, synced to the disk; an earlier folder of that name is removed.
-
-    At every moment the name means either the old folder or the new one.
-
-    Raises: OutputError if it cannot be done.
-    """
-    with as_output_error(target):
-        for file in sorted(partial.iterdir()):
-            sync(file)
-        sync(partial)
-        if target.exists():
-            _exchange(partial, target)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(partial, target)
-        sync(target.parent)
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> None:
-    """Swap the names of two folders in one step, or in three if the file system cannot do that."""
-    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    names = _HERE, os.fsencode(one), _HERE, os.fsencode(other), _RENAME_EXCHANGE
-    if swap is not None and swap(*names) == 0:
-        return
-    away = one.with_suffix(".old")
-    os.replace(other, away)
-    os.replace(one, other)
-    os.replace(away, one)
 
 
 def sync(path: Path) -> None:

@@ -31,11 +31,6 @@ def check_writable(folder: Path) -> None:
     )
 
 
-def same_file_system(one: Path, other: Path) -> bool:
-    """Return whether a rename moves files between two folders, which may not exist yet."""
-    return nearest_existing(one).stat().st_dev == nearest_existing(other).stat().st_dev
-
-
 def free_bytes(folder: Path) -> int:
     """Return the bytes that are free for this user on the disk of a folder, which may not exist yet."""
     disk = os.statvfs(nearest_existing(folder))

@@ -18,10 +18,12 @@ from typing import Any
 from loguru import logger
 
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.storage.atomic_writes import replace_folder, staging_folder
+from recsys_cli.utils.storage.atomic_writes import staging_folder
+from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, sealed, unsealed, write_sealed_json
 from recsys_cli.utils.storage.object_store import NO_OPTIONS, StorageOptions, Store, StoreError
+from recsys_cli.utils.storage.replacement_journal import standing, standing_names
 from recsys_cli.utils.storage.uris import copy_of, is_uri
 
 CURRENT = "_current.json"
@@ -65,7 +67,7 @@ class Results:
     def names(self) -> list[str]:
         """Return the names of all results, incomplete ones included."""
         if self.store is None:
-            return sorted(one.name for one in self.folder.iterdir()) if self.folder.is_dir() else []
+            return standing_names(self.folder)
         with self._as_output_error():
             return [name for name in self.store.names() if not name.startswith(".")]
 
@@ -77,13 +79,12 @@ class Results:
         Args:
             only: names of the files that are needed; None: all.
         """
-        target = self.folder / name
         if self.store is not None and name not in self._fresh:
             with self._as_output_error():
                 self._fetch(name, only)
             if only is None:
                 self._fresh.add(name)
-        return target
+        return standing(self.folder / name)
 
     def reread(self, name: str) -> None:
         """Download a result from the store again, whatever the copy holds."""
