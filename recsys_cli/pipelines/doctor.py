@@ -67,7 +67,8 @@ def _folders(workspace: Workspace) -> list[Finding]:
     }
     found = [_store(name, one) for name, one in stored.items() if one.store is not None]
     folders = {name: one.folder for name, one in stored.items()} | {"runs": workspace.runs}
-    return found + [_folder(name, folder) for name, folder in folders.items()]
+    found += [_folder(name, folder) for name, folder in folders.items()]
+    return [*found, Finding("output", "checkpoints", str(workspace.checkpoints))]
 
 
 def _store(name: str, results: Results) -> Finding:

@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from recsys_cli.utils.errors import ExitCode
 from tests.torture.case import Case, Family, some

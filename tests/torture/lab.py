@@ -131,7 +131,7 @@ def refused_exchange(call: Call) -> int:
 
 
 def _recorded(like: Path, folder: Path, program: Program, verdict: Verdict) -> tuple[Call, ...]:
-    """Return the calls of a run that goes well on a copy of a workspace; none where they cannot be watched."""
+    """Return the calls of a run that goes well on a copy of a workspace; none if they cannot be watched."""
     if not can_watch():
         return ()
     workspace = Path(shutil.copytree(like, folder / "workspace"))

@@ -1,10 +1,11 @@
-"""Publishing where two folders cannot be exchanged: NFS, FUSE, volumes of a container, an overlay's layers."""
+"""Publishing where two folders cannot be exchanged: NFS, FUSE, a container's volumes, an overlay."""
 
 import errno
 import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -14,20 +15,22 @@ from tests.torture.case import Case, Family, some
 from tests.torture.checks import after, intact, recovered, spoken
 from tests.torture.lab import DAY, PUBLISHED, SCORE, Kit, Lab, in_workspace, refused_exchange
 from tests.torture.mounts import cannot_mount, mounted_overlay, mounted_volume, overlaid_disk
-from tests.torture.syscalls import EXCHANGE, RENAME, Call, Verdict
+from tests.torture.syscalls import EXCHANGE, REMOVE, RENAME, Call, Verdict
 from tests.torture.watched import cannot_watch, named
 
 _READERS = (("verify", DAY), ("explain", "--date", DAY), ("check", "--date", DAY), ("diff", DAY, DAY))
 _ERRORS = (errno.EIO, errno.ENOSPC)
-_OVERLAY_CALLS = 120  # of a run on an overlay, from the first exchange that it tries; not all are reached
+_OVERLAY_CALLS = 70  # that replace folders there, and some more
 _INSIDE = ("recommendations/.staged",)  # where unfinished lists lie if the folder is a volume
 
 
 def killed_without_exchange(lab: Lab, quick: bool) -> Iterator[Case]:
-    """Yield a kill before each call of a run from its first exchange on, which is refused."""
+    """Yield a kill before each call that replaces a folder while every exchange is refused."""
+    replacements = Replacements()
+    calls = [call for call in lab.without_exchange if replacements.has(call)]
     cases = [
         Case(f"kill before {named(call)}", partial(_killed, call.number, _READERS[place % len(_READERS)]))
-        for place, call in enumerate(_from_exchange(lab.without_exchange))
+        for place, call in enumerate(calls)
     ]
     yield from some(cases, quick, 3)
 
@@ -60,17 +63,26 @@ def on_volumes(_lab: Lab, quick: bool) -> Iterator[Case]:
     ]
     kills = [
         Case(
-            f"on an overlay, kill before call {nth} from the first exchange on",
+            f"on an overlay, kill before call {nth} of replacing folders",
             partial(_killed_on_overlay, nth),
         )
-        for nth in range(_OVERLAY_CALLS)
+        for nth in range(1, _OVERLAY_CALLS + 1)
     ]
     yield from cases[:1] + cases[-1:] + some(kills, True, 2) if quick else cases + kills
 
 
-def _from_exchange(calls: tuple[Call, ...]) -> list[Call]:
-    first = next((place for place, call in enumerate(calls) if call.kind == EXCHANGE), len(calls))
-    return list(calls[first:])
+@dataclass
+class Replacements:
+    """Whether each call, in order, replaces a folder: from an exchange that is refused to the journal's end."""
+
+    is_on: bool = False
+    is_last: bool = False
+
+    def has(self, call: Call) -> bool:
+        """Return whether the next call is one of them."""
+        self.is_on = call.kind == EXCHANGE or (self.is_on and not self.is_last)
+        self.is_last = call.kind == REMOVE and call.path.endswith(".journal")
+        return self.is_on
 
 
 def _killed(number: int, reader: tuple[str, ...], kit: Kit) -> list[str]:
@@ -142,14 +154,14 @@ def _as_volume(folder: Path, volume: Path) -> AbstractContextManager[None]:
 
 
 def _killed_on_overlay(nth: int, kit: Kit) -> list[str]:
-    seen: list[Call] = []
+    replacements, seen = Replacements(), []
 
     def verdict(call: Call) -> int:
-        if seen or call.kind == EXCHANGE:
+        if replacements.has(call):
             seen.append(call)
-        return signal.SIGKILL if len(seen) == nth + 1 else 0
+        return signal.SIGKILL if len(seen) == nth else 0
 
-    return _on_overlay(verdict, nth, kit, lambda: len(seen) > nth)
+    return _on_overlay(verdict, nth, kit, lambda: len(seen) >= nth)
 
 
 def _on_overlay(
@@ -179,7 +191,7 @@ def _read(kit: Kit, workspace: Path, reader: tuple[str, ...]) -> list[str]:
 FAMILIES = (
     Family(
         "journal-kills",
-        "no exchange of folders: kill -9 at every write, fsync, rename, removal",
+        "no exchange of folders: kill -9 at every call that replaces one",
         "old or new for the next reader; the next run repairs",
         killed_without_exchange,
         cannot_watch,
@@ -193,7 +205,7 @@ FAMILIES = (
     ),
     Family(
         "volumes",
-        "folders that are volumes; an overlay, kill -9 at every write, fsync, rename, removal",
+        "folders that are volumes; an overlay, kill -9 at every call that replaces one",
         "published, or reported beforehand; old or new for the next reader",
         on_volumes,
         lambda: cannot_watch() or cannot_mount(),

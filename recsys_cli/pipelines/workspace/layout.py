@@ -63,7 +63,7 @@ class Workspace:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder where lists grow until they are published: beside the published ones, or inside them where these are a volume."""
+        """The folder where lists grow: beside the published ones, or among them if these are a volume."""
         published = self.published.folder
         beside = checkpoints_beside(published)
         is_near = can_rename(nearest_existing(beside), nearest_existing(published))

@@ -10,7 +10,7 @@ from recsys_cli.configs.data_sections import DAY_PLACE
 from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.pipelines.workspace.layout import Workspace, checkpoints_beside
 from recsys_cli.utils.errors import SettingsError
-from recsys_cli.utils.storage.uris import COPIES, WEB, copy_of, is_glob, is_uri, scheme_of
+from recsys_cli.utils.storage.uris import WEB, copy_of, is_glob, is_uri, scheme_of
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def can_rename(source: Path, target: Path) -> bool:
 
 
 def _done_in_one_step(staged: Path, target: Path) -> bool:
-    """Give a folder its name, or exchange it with the one that has it; return False where that is not offered."""
+    """Give a folder its name, or exchange it with the one that has it; False where that is not offered."""
     try:
         if os.path.lexists(target):
             _exchange(staged, target)

@@ -79,7 +79,7 @@ class Replacement:
                 self._settle()
 
     def standing(self) -> Path:
-        """Return the path where the complete folder is now; the target's own, unless it waits to be settled."""
+        """Return the path where the complete folder is now: the target's own, once it is settled."""
         return self._old if self._must_be_undone() else self.target
 
     def _must_be_undone(self) -> bool:
@@ -120,7 +120,7 @@ class Replacement:
 
     @contextmanager
     def _locked(self, *, make: bool) -> Iterator[int | None]:
-        """Hold the lock of the journal, and yield its descriptor; None where there is none, and none is made."""
+        """Hold the lock of the journal and yield its descriptor; None if there is none and none is made."""
         flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if make else 0)
         while (descriptor := _opened(self._journal, flags)) is not None:
             try:

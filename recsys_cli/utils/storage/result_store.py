@@ -135,7 +135,7 @@ class Results:
     def _fetch(self, name: str, only: Collection[str] | None = None, *, anew: bool = False) -> None:
         """Make the copy of a result equal to the store's; damaged files are copied as they are and logged."""
         assert self.store is not None
-        current, target = _current(self.store, name), self.folder / name
+        current, target = _current(self.store, name), standing(self.folder / name)
         if current is None:
             shutil.rmtree(target, ignore_errors=True)
             return

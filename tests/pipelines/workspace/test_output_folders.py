@@ -136,7 +136,8 @@ def test_the_program_refuses_before_anything_is_replaced(
     lists = tmp_path / "recommendations/date=2026-03-02/recommendations.parquet"
     lists.write_text("lists")
     (tmp_path / "settings/settings.toml").write_text(
-        '[default.data.interactions]\npath = "data/e.parquet"\n[default.output]\nfeatures = "recommendations"\n'
+        '[default.data.interactions]\npath = "data/e.parquet"\n'
+        '[default.output]\nfeatures = "recommendations"\n'
     )
     for command in ("features", "check", "score"):
         assert main(["-C", str(tmp_path), command, "--date", "2026-03-02"]) == ExitCode.USAGE

@@ -1,4 +1,4 @@
-"""A folder is replaced where the file system cannot exchange two: each state is put in order by the next reader."""
+"""A folder is replaced where two cannot be exchanged: the next reader puts each state in order."""
 
 import errno
 import os
@@ -227,7 +227,7 @@ REPLACE = textwrap.dedent("""
 
 
 def traced(fault: str, day: Path, staged: Path, exchange: str = "EINVAL") -> str:
-    """Replace a folder in a process whose exchange is refused, and whose renames meet a fault; return stderr."""
+    """Replace a folder in a process whose exchange is refused and whose renames meet a fault."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace")
