@@ -16,10 +16,9 @@ STEPS = 'python="$1"; shop="$2"; disk="$3"; run() { "$python" -m recsys_cli -q -
 
 def may_mount() -> bool:
     """Whether this user may mount an overlay in a name space of its own."""
-    layers = (
-        "mkdir /mnt/l /mnt/u /mnt/w && mount -t overlay o -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w"
-    )
-    command = [UNSHARE, "-m", "sh", "-c", f"mount -t tmpfs t /mnt && {layers} /mnt"]
+    layers = "lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w"
+    overlay = f"mkdir /mnt/l /mnt/u /mnt/w && mount -t overlay o -o {layers} /mnt"
+    command = [UNSHARE, "-m", "sh", "-c", f"mount -t tmpfs t /mnt && {overlay}"]
     return bool(UNSHARE) and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
@@ -43,7 +42,8 @@ def test_recommendations_that_are_a_volume_are_published_and_replaced(
 ) -> None:
     done = in_mounts(
         f"""mount --bind "$disk" "$shop/recommendations"
-        run score --date {DAY} && run score --date {DAY} --force && run verify {DAY} && run check --date {DAY}""",
+        run score --date {DAY} && run score --date {DAY} --force
+        run verify {DAY} && run check --date {DAY}""",
         workspace,
         tmp_path / "volume",
     )

@@ -73,7 +73,7 @@ def on_volumes(_lab: Lab, quick: bool) -> Iterator[Case]:
 
 @dataclass
 class Replacements:
-    """Whether each call, in order, replaces a folder: from an exchange that is refused to the journal's end."""
+    """Finds the calls that replace a folder: from an exchange that is refused to the journal's end."""
 
     is_on: bool = False
     is_last: bool = False
