@@ -1,4 +1,4 @@
-"""The real program where folders of the workspace are volumes, or layers of an overlay, in mounts of its own."""
+"""The program where folders of the workspace are volumes, or layers of an overlay."""
 
 import shutil
 import subprocess

@@ -61,7 +61,7 @@ class Workspace:
         """All published recommendations, by `date=D`."""
         return self._results(self.settings.output.recommendations)
 
-    @property
+    @cached_property
     def checkpoints(self) -> Path:
         """The folder where lists grow: beside the published ones, or among them if these are a volume."""
         published = self.published.folder

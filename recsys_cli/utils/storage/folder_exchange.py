@@ -11,6 +11,7 @@ from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.storage.atomic_writes import as_output_error, sync
 from recsys_cli.utils.storage.replacement_journal import Replacement
 
+RENAME_PROBE = ".rename-probe"  # begins the name of a file that there never is
 _HERE, _RENAME_EXCHANGE = -100, 2  # of the system call: AT_FDCWD, and its flag
 # what a file system (NFS, FUSE, another volume, an overlay) or a container's filter says to a rename it lacks
 _NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV, errno.EPERM}
@@ -62,7 +63,7 @@ def can_rename(source: Path, target: Path) -> bool:
 
     It is asked to move a file that does not exist: that there are two volumes is noticed first.
     """
-    name = f".{token_hex(8)}"
+    name = f"{RENAME_PROBE}-{token_hex(8)}"
     try:
         os.rename(source / name, target / name)
     except OSError as error:

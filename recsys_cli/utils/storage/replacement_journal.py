@@ -56,8 +56,8 @@ class Replacement:
         with self._locked(make=True) as journal:
             assert journal is not None
             self._restore()
-            self._write_journal(journal, staged)
             try:
+                self._write_journal(journal, staged)
                 self._move(staged, self._new)
                 if os.path.lexists(self.target):
                     self._move(self.target, self._old)
