@@ -4,14 +4,29 @@ from tests.torture import (
     bad_tables,
     canaries,
     damage,
+    delays,
     disks,
     kills,
     pickles,
     resume,
     shuffled,
     signals,
+    storm,
     together,
 )
 
-_MODULES = (kills, resume, disks, together, signals, damage, bad_tables, pickles, shuffled, canaries)
+_MODULES = (
+    kills,
+    resume,
+    disks,
+    together,
+    delays,
+    storm,
+    signals,
+    damage,
+    bad_tables,
+    pickles,
+    shuffled,
+    canaries,
+)
 FAMILIES = tuple(family for module in _MODULES for family in module.FAMILIES)

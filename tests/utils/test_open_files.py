@@ -45,7 +45,9 @@ def test_libraries_say_it_in_their_own_words(error: Exception) -> None:
     assert too_few_open_files(error) is not None
 
 
-@pytest.mark.parametrize("error", [ModelError("no model is promoted"), OSError(errno.ENOSPC, "full"), OSError()])
+@pytest.mark.parametrize(
+    "error", [ModelError("no model is promoted"), OSError(errno.ENOSPC, "full"), OSError()]
+)
 def test_other_errors_stay_what_they_are(error: Exception) -> None:
     assert too_few_open_files(error) is None
     assert too_few_open_files(wrapped(error, hidden=False)) is None

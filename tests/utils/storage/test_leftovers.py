@@ -36,7 +36,10 @@ def test_a_folder_that_is_gone_holds_nothing(tmp_path: Path) -> None:
 def test_a_dangling_link_is_listed_as_itself(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "folder").mkdir()
-    assert [(one.path.name, one.is_folder) for one in entries(tmp_path)] == [("folder", True), ("link", False)]
+    assert [(one.path.name, one.is_folder) for one in entries(tmp_path)] == [
+        ("folder", True),
+        ("link", False),
+    ]
     assert names_in(tmp_path, "l*") == ["link"]
 
 
