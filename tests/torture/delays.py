@@ -49,14 +49,16 @@ class _Held:
 
 def at_every_look(lab: Lab, quick: bool) -> Iterator[Case]:
     """Yield each held command with each of its calls, and a command that then runs to its end."""
-    workspace = base(lab)
-    for held in _pairs(promotion(versions(workspace)[0])):
+    pairs = _pairs(promotion(versions(lab.ready)[0]))
+    if quick:
+        pairs = pairs[:2]
+    for held, calls in zip(pairs, _calls(lab, [held.command for held in pairs]), strict=True):
         cases = [
             Case(
                 f"{said(held.command)} waits at {named(call)} for {said(other)}",
                 partial(_delayed, held.command, call.number, other),
             )
-            for call, other in zip(_calls(workspace, held.command), cycle(held.beside))
+            for call, other in zip(calls, cycle(held.beside))
         ]
         yield from some(cases, quick, 1)
 
@@ -71,14 +73,15 @@ def _pairs(promote: Command) -> tuple[_Held, ...]:
     )
 
 
-def _calls(workspace: Path, command: Command) -> list[Call]:
-    """Return the looks of a command that runs alone, where others may write."""
+def _calls(lab: Lab, commands: list[Command]) -> Iterator[list[Call]]:
+    """Yield the looks of each command that runs alone, where others may write."""
     with TemporaryDirectory(prefix="recsys-torture-looks-") as name:
-        copy = Path(shutil.copytree(workspace, Path(name) / "workspace"))
         with closing(Program(Path(name) / "said", forks=True)) as program:
-            outcome = program.run(*in_workspace(copy, *command), watched=copy, calls=LOOKS)
-        assert outcome.code == ExitCode.OK, outcome.err
-    return [call for call in outcome.calls if not _UNWATCHED.search(call.path)]
+            for number, command in enumerate(commands):
+                copy = Path(shutil.copytree(base(lab, program), Path(name) / f"{number}/workspace"))
+                outcome = program.run(*in_workspace(copy, *command), watched=copy, calls=LOOKS)
+                assert outcome.code == ExitCode.OK, outcome.err
+                yield [call for call in outcome.calls if not _UNWATCHED.search(call.path)]
 
 
 def _delayed(command: Command, number: int, other: Command, kit: Kit) -> list[str]:
@@ -89,7 +92,7 @@ def _delayed(command: Command, number: int, other: Command, kit: Kit) -> list[st
             beside.append(kit.forked.wait(kit.forked.start(*in_workspace(workspace, *other))))
         return 0
 
-    workspace = kit.workspace(base(kit.lab))
+    workspace = kit.workspace(base(kit.lab, kit.in_place))
     held = kit.forked.run(*in_workspace(workspace, *command), watched=workspace, calls=LOOKS, verdict=verdict)
     problems = [f"held: {one}" for one in spoken(held, {ExitCode.OK})]
     for outcome in beside:

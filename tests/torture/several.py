@@ -3,9 +3,9 @@
 import json
 import re
 import shutil
-from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 
 from recsys_cli.utils.errors import ExitCode
 from tests.torture.checks import spoken, whole
@@ -19,24 +19,28 @@ ROLLBACK = ("models", "rollback")
 TRAIN = ("--set", "ranker.iterations=2", "train", "--date", DAY, "--no-promote")
 _STRAY = re.compile(r"\.(part|old|tmp|holder)$|/\.[^/]*\.lock$|/\.recommendations\.staged/|/\.training/")
 _LISTS = "recommendations.parquet"
+_MAKING = Lock()
 
 
-def base(lab: Lab) -> Path:
+def base(lab: Lab, program: Program) -> Path:
     """Return a workspace with two models, stale features, and old lists that have lost their manifest."""
     made = lab.ready.parent / "several"
-    if not made.exists():
-        staged = made.with_name("several.new")
-        shutil.rmtree(staged, ignore_errors=True)
-        shutil.copytree(lab.stale, staged)
-        with closing(Program(made.parent / "said", forks=True)) as program:
-            _well(program.run("-q", *in_workspace(staged, *TRAIN)))
-            (first,) = versions(lab.ready)
-            (second,) = set(versions(staged)) - {first}
-            for version in (second, first):  # a rollback finds one before
-                _well(program.run("-q", *in_workspace(staged, *promotion(version))))
-        (staged / f"recommendations/date={DAY}/manifest.json").unlink()
-        staged.rename(made)
+    with _MAKING:
+        if not made.exists():
+            staged = made.with_name("several.new")
+            _make(staged, lab, program)
+            staged.rename(made)
     return made
+
+
+def _make(workspace: Path, lab: Lab, program: Program) -> None:
+    shutil.copytree(lab.stale, workspace)
+    _well(program.run("-q", *in_workspace(workspace, *TRAIN)))
+    (first,) = versions(lab.ready)
+    (second,) = set(versions(workspace)) - {first}
+    for version in (second, first):  # a rollback finds one before
+        _well(program.run("-q", *in_workspace(workspace, *promotion(version))))
+    (workspace / f"recommendations/date={DAY}/manifest.json").unlink()
 
 
 def versions(workspace: Path) -> list[str]:

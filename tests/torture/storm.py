@@ -27,7 +27,7 @@ from tests.torture.several import (
 
 Command = tuple[str, ...]
 
-_ROUNDS, _QUICK_ROUNDS = 300, 3
+_ROUNDS, _QUICK_ROUNDS = 300, 2
 _COMMANDS = 5  # at once, of the ten
 _PAUSE = 0.3  # seconds at most between two starts
 _KILLED = 0.3  # share of the commands
@@ -40,16 +40,15 @@ _REPAIR_CODES = {ExitCode.CHECK}  # it was killed between the manifest and _SUCC
 
 def rounds(lab: Lab, quick: bool) -> Iterator[Case]:
     """Yield rounds; each draws its commands, their order, their pauses and which of them are killed."""
-    workspace = base(lab)
     commands = [SCORE, SCORE_NEXT, FEATURES, _BACKFILL, REPAIR, ROLLBACK, TRAIN, *_READERS]
-    commands.append(promotion(versions(workspace)[0]))
+    commands.append(promotion(versions(lab.ready)[0]))
     for number in range(_QUICK_ROUNDS if quick else _ROUNDS):
         chosen = random.Random(number).sample(commands, _COMMANDS)
         yield Case(f"round {number}: {', '.join(map(said, chosen))}", partial(_round, number, chosen))
 
 
 def _round(number: int, commands: list[Command], kit: Kit) -> list[str]:
-    rng, workspace = random.Random(number), kit.workspace(base(kit.lab))
+    rng, workspace = random.Random(number), kit.workspace(base(kit.lab, kit.in_place))
     runs = []
     for command in commands:
         runs.append(kit.forked.start("-q", *in_workspace(workspace, *command)))
@@ -63,7 +62,13 @@ def _round(number: int, commands: list[Command], kit: Kit) -> list[str]:
     for command, run in zip(commands, runs, strict=True):
         codes = _codes(command) | ({-signal.SIGKILL} if run in victims else set())
         problems += [f"{said(command)}: {one}" for one in spoken(kit.forked.wait(run), codes)]
-    return problems + settled(kit, workspace, SCORE_NEXT, TRAIN)
+    resumed = [one for one in (SCORE_NEXT, TRAIN) if _is_left(one, commands)]
+    return problems + settled(kit, workspace, *resumed)
+
+
+def _is_left(command: Command, commands: list[Command]) -> bool:
+    """Return whether a killed run of the round may have left what this command resumes."""
+    return command in commands or command == SCORE_NEXT and _BACKFILL in commands
 
 
 def _codes(command: Command) -> set[int]:
