@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from recsys_cli.cli.display.logs import log_to_file
 from recsys_cli.cli.session import Session
 from recsys_cli.utils.errors import OutputError
+from recsys_cli.utils.open_files import too_few_open_files
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.workspace.layout import Workspace
@@ -58,7 +59,8 @@ def running(session: Session, command: str, day: date) -> Iterator[Running]:
         try:
             yield under_way
         except BaseException as error:
-            facts = {**under_way.facts, "error": f"{type(error).__name__}: {error}"}
+            shown = too_few_open_files(error) or error
+            facts = {**under_way.facts, "error": f"{type(shown).__name__}: {shown}"}
             with suppress(OutputError):
                 end_run(run, "failed", settings, secrets.hide_in(facts))
             raise

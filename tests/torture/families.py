@@ -4,6 +4,7 @@ from tests.torture import (
     bad_tables,
     canaries,
     damage,
+    delays,
     disks,
     kills,
     pickles,
@@ -11,6 +12,7 @@ from tests.torture import (
     resume,
     shuffled,
     signals,
+    storm,
     together,
 )
 
@@ -20,6 +22,8 @@ _MODULES = (
     disks,
     publishing,
     together,
+    delays,
+    storm,
     signals,
     damage,
     bad_tables,

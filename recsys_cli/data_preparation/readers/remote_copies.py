@@ -125,7 +125,7 @@ def _remove_others(copy: Path, current: set[Path]) -> None:
     found = glob.iglob(path, recursive=True) if is_glob(path) else map(str, copy.rglob("*"))
     for file in [Path(one) for one in found]:
         if file.is_file() and file not in current and not file.name.startswith("."):
-            file.unlink()
+            file.unlink(missing_ok=True)
 
 
 def _download(store: Store, there: StoredObject, target: Path) -> None:

@@ -1,9 +1,8 @@
 """Finished steps of a training, stored on disk: a killed training resumes after them."""
 
 import shutil
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +13,7 @@ from recsys_cli.utils.storage.atomic_writes import staging_folder
 from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.leftovers import remove_unused
 from recsys_cli.utils.storage.replacement_journal import standing
 
 _FACTS: Final = "step.json"
@@ -63,9 +63,8 @@ class StepCheckpoint:
         """Remove all steps of this training, which has become a model, and other trainings' after a week."""
         shutil.rmtree(self._root, ignore_errors=True)
         with suppress(OSError):
-            for other in self._root.parent.iterdir():
-                if time.time() - other.stat().st_mtime > _MAX_AGE_SECONDS:
-                    shutil.rmtree(other, ignore_errors=True)
+            # One training at a time works here: the caller holds the lock of the models.
+            remove_unused(self._root.parent, _MAX_AGE_SECONDS, lambda _name: nullcontext())
             self._root.parent.rmdir()  # fails while others' newer steps are in it
 
 

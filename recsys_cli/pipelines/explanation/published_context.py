@@ -14,6 +14,7 @@ from recsys_cli.pipelines.workspace.promoted_model import open_bundle, open_fitt
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
 from recsys_cli.utils.errors import UnknownUserError
+from recsys_cli.utils.storage.locks import locked
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,15 @@ class PublishedRow:
 def open_explained_day(day: ScoringDay, user_id: str) -> ExplainedDay:
     """Open what a user's list of the day came from.
 
-    Raises: UnknownUserError with close matches; ModelError and InputError as `score` does.
+    Raises: UnknownUserError with close matches; ModelError and InputError as `score` does; LockedError where
+        features must be built and another run has the day.
     """
     run = published_manifest(day)
     bundle = open_bundle(day, run.model_version if run else None)
     partition = stored_partition(day, run.features_content_hash) if run else None
     if partition is None:
-        partition = open_fitting_features(day, bundle, lambda found: _find(found, user_id, day))
+        lock = locked(day.lock, f"the features of {day}")
+        partition = open_fitting_features(day, bundle, lambda found: _find(found, user_id, day), lock)
     settings = day.workspace.settings
     return ExplainedDay(
         day,

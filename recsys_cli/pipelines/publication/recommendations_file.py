@@ -20,6 +20,7 @@ from recsys_cli.utils.storage.atomic_writes import as_output_error, replacing
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.result_store import Results
+from recsys_cli.utils.storage.steady_reads import read_steadily
 
 _ROW_GROUP = 131_072
 
@@ -101,6 +102,10 @@ def published_manifest(day: ScoringDay) -> PublicationManifest | None:
 
 def manifest_in(folder: Path) -> PublicationManifest | None:
     """Return the manifest of the complete publication in a folder, or None where there is none."""
+    return read_steadily(folder, lambda: _manifest_in(folder))
+
+
+def _manifest_in(folder: Path) -> PublicationManifest | None:
     try:
         manifest = PublicationManifest.read(read_sealed_json(folder / MANIFEST))
         complete = (folder / SUCCESS).exists() and sha256_of(folder / RECOMMENDATIONS) == manifest.sha256

@@ -1,10 +1,10 @@
 """Finished batches of a scoring run, stored until it is published: a killed run resumes after them."""
 
 import shutil
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -14,10 +14,11 @@ from loguru import logger
 from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
-from recsys_cli.utils.errors import CheckFailedError, LockedError, OutputError, RecsysError
+from recsys_cli.utils.errors import CheckFailedError, OutputError, RecsysError
 from recsys_cli.utils.storage.atomic_writes import replacing
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.leftovers import remove_unused
 from recsys_cli.utils.storage.locks import locked
 
 _WORK = "work.json"
@@ -116,12 +117,14 @@ def open_checkpoint(folder: Path, work: Mapping[str, str]) -> BatchCheckpoint:
 
 def remove_abandoned(day: ScoringDay) -> None:
     """Remove checkpoints of other days that are a week old or more: nobody has resumed them."""
-    for folder in day.staged.parent.glob("date=*"):
-        if folder.name == day.name or time.time() - folder.stat().st_mtime < _ABANDONED_SECONDS:
-            continue
-        with suppress(LockedError, OutputError), locked(day.workspace.lock(folder.name), folder.name):
-            shutil.rmtree(folder, ignore_errors=True)
-            logger.info("removed {}, which a killed run had left", folder)
+    lock = partial(_lock_of_other_day, day)
+    for folder in remove_unused(day.staged.parent, _ABANDONED_SECONDS, lock, "date=*"):
+        logger.info("removed {}, which a killed run had left", folder)
+
+
+def _lock_of_other_day(day: ScoringDay, name: str) -> AbstractContextManager[object]:
+    """Return the lock of whatever writes in the folder of that name; this run holds that of its own day."""
+    return nullcontext() if name == day.name else locked(day.workspace.lock(name), name)
 
 
 def _work_of(folder: Path) -> dict[str, str]:

@@ -25,7 +25,7 @@ from recsys_cli.pipelines.scoring.local_engine import SPAN
 from recsys_cli.pipelines.workspace.feature_store import stored_partition
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
-from recsys_cli.utils.errors import UsageError
+from recsys_cli.utils.errors import InputError, UsageError
 
 _SAMPLE = 1_000  # users whose reused lists are compared with a full run's
 _DIGITS = 5  # of a number that is the same
@@ -35,11 +35,16 @@ _STEADY = r"^user_(events|active_days|items|repeat_share|mean_.*)$"  # changed b
 
 @dataclass(frozen=True)
 class EarlierLists:
-    """The published lists of an earlier day, and the features that they come from."""
+    """The published lists of an earlier day, and the features that they come from.
+
+    Attributes:
+        sha256: of the file; content_hash: of the features.
+    """
 
     day: ScoringDay
     file: Path
     sha256: str
+    content_hash: str
     features: StoredFeatures
 
 
@@ -157,7 +162,21 @@ def earlier_lists(since: ScoringDay, terms: ScoringTerms) -> EarlierLists | str:
     partition = stored_partition(since, manifest.features_content_hash)
     if partition is None:
         return f"the features of {since} are gone"
-    return EarlierLists(since, since.file, manifest.sha256, partition.features)
+    return EarlierLists(since, since.file, manifest.sha256, partition.content_hash, partition.features)
+
+
+def check_same_lists(lists: EarlierLists) -> None:
+    """Stop where the earlier day's lists or features are no longer those that were opened.
+
+    Raises: InputError.
+    """
+    now = published_manifest(lists.day)
+    if now is None or now.sha256 != lists.sha256 or stored_partition(lists.day, lists.content_hash) is None:
+        raise InputError(
+            "the lists that are reused, or their features, were replaced while they were read",
+            where=str(lists.file),
+            fix="run it again; nothing was published",
+        )
 
 
 def changed_users(today: StoredFeatures, lists: EarlierLists) -> np.ndarray:

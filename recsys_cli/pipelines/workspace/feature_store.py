@@ -1,6 +1,7 @@
 """A day's feature partition on disk: written once, read by every later step, rebuilt when inputs change."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,17 +80,26 @@ def accept(_features: DayFeatures) -> None:
     """Accept any features."""
 
 
-def open_features(day: ScoringDay, check: FeatureCheck = accept, read: ReadInputs | None = None) -> Partition:
+def open_features(
+    day: ScoringDay,
+    check: FeatureCheck = accept,
+    read: ReadInputs | None = None,
+    lock: AbstractContextManager[object] | None = None,
+) -> Partition:
     """Return the partition of `day`, built from the events before it unless it is there for the same inputs.
 
     Args:
         read: inputs that were read before; None: they are read here.
+        lock: of the day, to be taken where the partition must be built; None: the caller holds it.
 
     Raises: InputError for inputs that cannot be used; OutputError if the partition cannot be written; what
         `check` raises. The partition that lay there then stays.
     """
     inputs, folder = day.inputs_fingerprint(), day.features
     manifest = _valid_manifest(folder, inputs)
+    if manifest is None and lock is not None:
+        with lock:
+            return open_features(day, check, read)
     if manifest is None:
         manifest = _build(day, inputs, check, read)
         return _partition(folder, manifest, reused=False)

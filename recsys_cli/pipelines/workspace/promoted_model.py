@@ -1,6 +1,7 @@
 """A model over a day's features, checked to fit: what `score`, `explain` and `check` begin with."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from recsys_cli.data_preparation.features.day_features import features_without_rows
 from recsys_cli.data_preparation.features.eligibility import eligibility_problems
@@ -38,8 +39,16 @@ def open_bundle(day: ScoringDay, version: str | None = None) -> Bundle:
     return bundle
 
 
-def open_fitting_features(day: ScoringDay, bundle: Bundle, also: FeatureCheck = accept) -> Partition:
+def open_fitting_features(
+    day: ScoringDay,
+    bundle: Bundle,
+    also: FeatureCheck = accept,
+    lock: AbstractContextManager[object] | None = None,
+) -> Partition:
     """Return the partition of `day`; features that the model or `also` refuses replace no stored ones.
+
+    Args:
+        lock: as in `open_features`.
 
     Raises: ModelError that lists every difference between what the model was trained on and what there is;
         InputError and OutputError as `open_features` does; InputError if no item may be recommended.
@@ -54,7 +63,7 @@ def open_fitting_features(day: ScoringDay, bundle: Bundle, also: FeatureCheck = 
         raise_errors(eligibility_problems(features.items, day.date, items_file))
         also(features)
 
-    return open_features(day, check)
+    return open_features(day, check, lock=lock)
 
 
 def open_base(workspace: Workspace, tables: Tables) -> Bundle:

@@ -5,12 +5,18 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from fcntl import LOCK_EX, LOCK_NB, flock
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from recsys_cli.utils.errors import OutputError
+from recsys_cli.utils.storage.leftovers import names_in
+from recsys_cli.utils.storage.locks import locked_file
 
+_TOKEN_BYTES: Final = 8
+_LOCK: Final = ".lock"  # beside a staging folder, while a process works in it
+_STAGING: Final = re.compile(rf"\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\.(part|lock)")
+_CLEANING_SECONDS: Final = 60  # that another process may hold a new lock, to find that it is no abandoned one
 _SYSTEM_ERROR = re.compile(r"\bError (\d+)\b", re.IGNORECASE)  # as libraries quote it
 
 
@@ -38,48 +44,37 @@ def replacing(target: Path) -> Iterator[Path]:
 def staging_folder(parent: Path) -> Iterator[Path]:
     """Yield a new hidden folder in `parent`; at the end it is removed unless `replace_folder` has moved it.
 
-    Folders of killed processes are removed, too: nobody holds their lock.
+    Folders of killed processes are removed, too: nobody holds their lock. It is a file beside the folder,
+    because NFS locks no folders.
 
     Raises: OutputError if it cannot be made or written.
     """
-    partial = parent / f".{secrets.token_hex(8)}.part"
-    with as_output_error(parent), ExitStack() as locks:
+    partial = parent / f".{secrets.token_hex(_TOKEN_BYTES)}.part"
+    with as_output_error(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        with _locked(parent, wait=True):
-            _remove_abandoned(parent)
+        _remove_abandoned(parent)
+        with locked_file(partial.with_suffix(_LOCK), _CLEANING_SECONDS):
             partial.mkdir()
-            locks.enter_context(_locked(partial, wait=True))
-        try:
-            yield partial
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            try:
+                yield partial
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Remove the staging folders of killed processes from a folder."""
-    with _locked(parent, wait=True):
+    """Remove the staging folders of killed processes from a folder.
+
+    Raises: OutputError if that cannot be done.
+    """
+    with as_output_error(parent):
         _remove_abandoned(parent)
 
 
 def _remove_abandoned(parent: Path) -> None:
-    for folder in parent.glob(".*.part"):
-        if folder.is_dir():
-            with suppress(BlockingIOError), _locked(folder, wait=False):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a lock on a folder.
-
-    Raises: BlockingIOError if another process holds it and `wait` is off.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        flock(descriptor, LOCK_EX if wait else LOCK_EX | LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+    found = {Path(name).stem for name in names_in(parent) if _STAGING.fullmatch(name)}
+    for name in sorted(found):
+        with suppress(OSError), locked_file(parent / f"{name}{_LOCK}"):
+            shutil.rmtree(parent / f"{name}.part", ignore_errors=True)
 
 
 def sync(path: Path) -> None:

@@ -37,6 +37,19 @@ def free_bytes(folder: Path) -> int:
     return disk.f_frsize * (disk.f_bavail if os.geteuid() else disk.f_bfree)
 
 
+def file_system_of(folder: Path) -> str:
+    """Return the type of the file system that a folder lies on, and where that is mounted, for a message."""
+    resolved = nearest_existing(folder).resolve()
+    try:
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "unknown file system"
+    mounts = [(line.split(" ")[1].replace("\\040", " "), line.split(" ")[2]) for line in lines]
+    around = [one for one in mounts if resolved.is_relative_to(one[0])]
+    place, kind = max(reversed(around), key=lambda one: len(one[0]))  # the last of several mounts counts
+    return f"{kind}, mounted at {place}"
+
+
 def may_be_made(folder: Path) -> bool:
     """Return whether `folder` can be written, or can be made."""
     existing = nearest_existing(folder)

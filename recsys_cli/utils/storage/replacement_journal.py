@@ -28,6 +28,7 @@ from recsys_cli.utils.errors import LockedError
 from recsys_cli.utils.storage.atomic_writes import sync
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import sealed, unsealed
+from recsys_cli.utils.storage.leftovers import names_in
 
 _JOURNAL = re.compile(r"\.(.+)\.journal")
 _WAIT_SECONDS, _PAUSE_SECONDS = 60, 0.02
@@ -208,11 +209,9 @@ def standing_names(folder: Path) -> list[str]:
 
     Raises: as `standing`.
     """
-    if not folder.is_dir():
-        return []
-    begun = [found[1] for name in os.listdir(folder) if (found := _JOURNAL.fullmatch(name))]
+    begun = [found[1] for name in names_in(folder) if (found := _JOURNAL.fullmatch(name))]
     settled = {name for name in begun if standing(folder / name).exists()}
-    return sorted(settled.union(os.listdir(folder)))
+    return sorted(settled.union(names_in(folder)))
 
 
 def _opened(path: Path, flags: int) -> int | None:

@@ -22,6 +22,7 @@ from recsys_cli.utils.storage.atomic_writes import staging_folder
 from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, sealed, unsealed, write_sealed_json
+from recsys_cli.utils.storage.leftovers import names_in, unless_gone
 from recsys_cli.utils.storage.object_store import NO_OPTIONS, StorageOptions, Store, StoreError
 from recsys_cli.utils.storage.replacement_journal import standing, standing_names
 from recsys_cli.utils.storage.uris import copy_of, is_uri
@@ -141,7 +142,7 @@ class Results:
             return
         files = current["files"]
         wanted = set(files) if only is None else set(files) & set(only)
-        there = {file.name: file for file in target.iterdir()} if target.is_dir() else {}
+        there = {name: target / name for name in names_in(target)}
         sound = {
             file for file, path in there.items() if not anew and file in files and _matches(path, files[file])
         }
@@ -150,8 +151,9 @@ class Results:
         held = {one.name for one in self.store.found(f"{name}/{current['key']}")}
         with staging_folder(self.folder) as staged:
             for file in sound:
-                os.link(there[file], staged / file)
-            for file in wanted - sound:
+                with unless_gone():  # another run may have fetched the result meanwhile, too
+                    os.link(there[file], staged / file)
+            for file in (wanted | sound) - set(names_in(staged)):
                 place = f"{name}/{current['key']}/{file}"
                 if place in held:
                     self.store.download(place, staged / file)
