@@ -1,6 +1,5 @@
 """One run at a time: a file lock that the system releases when its holder ends."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +9,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from recsys_cli.utils.errors import LockedError, OutputError
+from recsys_cli.utils.json_record import Count, JsonRecord, Moment
+from recsys_cli.utils.storage.folder_checks import refuse_planted
+from recsys_cli.utils.storage.json_files import read_json, write_json
+from recsys_cli.utils.storage.regular_files import require_regular
+
+
+class _Holder(JsonRecord):
+    """The process that holds a lock."""
+
+    pid: Count
+    started: Moment
 
 
 @contextmanager
@@ -35,8 +45,11 @@ def _acquired(path: Path, holder: Path, work: str, wait: int) -> AbstractContext
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_planted(path.parent)
+        if os.path.lexists(path):
+            require_regular(path)
         lock = FileLock(path, timeout=wait).acquire()
-        holder.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
+        write_json(holder, {"pid": os.getpid(), "started": started})
     except Timeout:
         raise LockedError(
             f"another run is busy with {work}{_holder_text(holder)}",
@@ -54,7 +67,7 @@ def _acquired(path: Path, holder: Path, work: str, wait: int) -> AbstractContext
 
 def _holder_text(holder: Path) -> str:
     try:
-        record = json.loads(holder.read_text(encoding="utf-8"))
-        return f": process {record['pid']}, started {record['started']}"
-    except (OSError, ValueError, KeyError):
+        record = _Holder.read(read_json(holder))
+    except (OSError, ValueError):
         return ""
+    return f": process {record.pid}, started {record.started.isoformat()}"
