@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 
 from recsys_cli.configs.toml_files import LOCAL_FILE, MAIN_FILE, SECRETS_FILE
 from recsys_cli.data_preparation.readers.local_files import source_sizes
-from recsys_cli.models.versions.registry import POINTER, promoted_version
+from recsys_cli.models.versions.registry import promoted_version
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import library_versions
 from recsys_cli.utils.errors import RecsysError
@@ -101,7 +101,7 @@ def _rights(workspace: Workspace) -> list[Finding]:
     locks = workspace.lock("any").parent
     trusted = {
         "settings": [root, root / MAIN_FILE, root / LOCAL_FILE, (root / MAIN_FILE).parent],
-        "models": [models, models / POINTER, *_below(models, "[!.]*"), *_below(models, "[!.]*/*")],
+        "models": [models, *_below(models, "[!.]*"), *_below(models, "[!.]*/*")],
         "locks": [workspace.runs, locks, *_below(locks, "*")],
     }
     found = {name: [*open_rights(paths)] for name, paths in trusted.items()}

@@ -5,13 +5,28 @@ from tests.torture import (
     canaries,
     damage,
     disks,
+    forged,
     kills,
     pickles,
     resume,
     shuffled,
     signals,
+    special_files,
     together,
 )
 
-_MODULES = (kills, resume, disks, together, signals, damage, bad_tables, pickles, shuffled, canaries)
+_MODULES = (
+    kills,
+    resume,
+    disks,
+    together,
+    signals,
+    damage,
+    bad_tables,
+    pickles,
+    shuffled,
+    canaries,
+    forged,
+    special_files,
+)
 FAMILIES = tuple(family for module in _MODULES for family in module.FAMILIES)

@@ -144,8 +144,14 @@ class ModelManifest(TrainingFacts, ModelFacts):
         wanted = {f"{measure}@{manifest.holdout.k}" for measure in _MEASURES}
         if not all(wanted <= set(measures) for measures in manifest.holdout.models.values()):
             raise ValueError("exam.models: figures are missing")
+        manifest._check_days()
+        return manifest
+
+    def _check_days(self) -> None:
+        """Raise: ValueError where the model has seen more than it says."""
         try:
-            day_start(manifest.trained_through, manifest.settings.timezone)
+            cut = day_start(self.trained_through, self.settings.timezone)
         except OverflowError:
             raise ValueError("trained_through: it lies beyond the calendar") from None
-        return manifest
+        if self.stage.newest_event >= cut:
+            raise ValueError("stage.newest_event: it does not lie before trained_through")

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from loguru import logger
-
 from recsys_cli.models.versions.array_files import damaged
 from recsys_cli.models.versions.bundle import MANIFEST, NAME, read_manifest, verified_manifest
 from recsys_cli.models.versions.manifest_schema import ModelManifest, Name
@@ -86,8 +84,11 @@ def check_own(manifest: ModelManifest, folder: Path) -> None:
 
 
 def model_versions(models: Results) -> tuple[list[ModelVersion], list[DamagedVersion]]:
-    """Return every version, the newest training date first, and those that are damaged, by name."""
-    promoted = _promoted_if_known(models)
+    """Return every version, the newest training date first, and those that are damaged, by name.
+
+    Raises: ModelError where the pointer to the promoted one cannot be read.
+    """
+    promoted = _history(models)[-1:]
     versions: list[ModelVersion] = []
     refused: list[DamagedVersion] = []
     for name in _names(models):
@@ -96,18 +97,9 @@ def model_versions(models: Results) -> tuple[list[ModelVersion], list[DamagedVer
         except ModelError as error:
             refused.append(DamagedVersion(name, error))
         else:
-            versions.append(ModelVersion(name, manifest.trained_through, name == promoted, manifest))
+            versions.append(ModelVersion(name, manifest.trained_through, [name] == promoted, manifest))
     versions.sort(key=lambda version: (version.trained_through, version.version), reverse=True)
     return versions, refused
-
-
-def _promoted_if_known(models: Results) -> str | None:
-    """Return the promoted version; None where there is none, or the pointer, as is logged, is damaged."""
-    try:
-        return next(iter(_history(models)[-1:]), None)
-    except ModelError as error:
-        logger.warning("{} ({})", error.what, error.where)
-        return None
 
 
 def promoted_version(models: Results) -> str:

@@ -17,6 +17,7 @@ from recsys_cli.models.versions.registry import model_versions
 from recsys_cli.pipelines.training.memory import TrainingBounds
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run, library_versions
+from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.storage.atomic_writes import staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of_json
 
@@ -76,7 +77,10 @@ def expected_iterations(workspace: Workspace) -> tuple[int, int]:
     As in the newest full training with the same ranker settings; without one, no member stops early.
     """
     ranking = workspace.settings.ranker
-    versions, _ = model_versions(workspace.models)  # of a damaged version only its own use is refused
+    try:
+        versions, _ = model_versions(workspace.models)
+    except ModelError:  # a damaged pointer: only its own use is refused
+        versions = []
     for manifest in (one.manifest for one in versions):
         same = manifest.settings.ranker == ranking.model_dump(mode="json")
         if same and not manifest.warm_start_of:
