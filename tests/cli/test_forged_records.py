@@ -186,6 +186,7 @@ def test_lists_under_another_date_are_not_those_of_that_date(workspace: Path, ca
         {"date": "2026-03-01"},
         {"content_hash": "0" * 64},
         {"user_features": ["unheard_of"]},
+        {"user_features": ["age"]},
         {"events": -1},
     ],
 )

@@ -19,6 +19,7 @@ from recsys_cli.data_preparation.features.partition import (
     write_features,
 )
 from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.data_preparation.tables.entities import feature_names
 from recsys_cli.data_preparation.tables.freshness import check_freshness
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import MANIFEST
@@ -98,7 +99,7 @@ def open_features(day: ScoringDay, check: FeatureCheck = accept, read: ReadInput
         `check` raises. The partition that lay there then stays.
     """
     inputs, folder = day.inputs_fingerprint(), day.features
-    manifest = _valid_manifest(folder, inputs)
+    manifest = _valid_manifest(day, folder, inputs)
     if manifest is None:
         manifest = _build(day, inputs, check, read)
         return _partition(folder, manifest, reused=False)
@@ -115,7 +116,7 @@ def has_features(day: ScoringDay) -> bool:
 
     Raises: InputError for files of inputs that are not there.
     """
-    return _valid_manifest(day.features, day.inputs_fingerprint()) is not None
+    return _valid_manifest(day, day.features, day.inputs_fingerprint()) is not None
 
 
 def stored_partition(day: ScoringDay, content_hash: str) -> Partition | None:
@@ -209,17 +210,24 @@ def _read_manifest(folder: Path) -> PartitionManifest:
     return manifest
 
 
-def _valid_manifest(folder: Path, inputs: str) -> PartitionManifest | None:
+def _valid_manifest(day: ScoringDay, folder: Path, inputs: str) -> PartitionManifest | None:
     """Return the partition's manifest if it was made from the same inputs and is intact."""
     try:
         manifest = _read_manifest(folder)
         is_same = manifest.inputs == inputs
-        is_intact = is_same and _is_intact(folder, manifest)
+        is_intact = is_same and _is_intact(folder, manifest) and _names_all(day, manifest)
     except (OSError, ValueError):
         return None
     if is_same and not is_intact:
         logger.warning("the feature partition {} is damaged and is built again", folder)
     return manifest if is_intact else None
+
+
+def _names_all(day: ScoringDay, manifest: PartitionManifest) -> bool:
+    """Return whether a manifest names the features that the settings declare."""
+    data = day.workspace.settings.data
+    sides = (data.users, manifest.user_features), (data.items, manifest.item_features)
+    return all(set(names) == set(feature_names(table) if table.path else ()) for table, names in sides)
 
 
 def _is_intact(folder: Path, manifest: PartitionManifest) -> bool:
