@@ -12,6 +12,7 @@ from recsys_cli.pipelines.workspace.layout import MANIFEST, SUCCESS, Workspace
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json
 from recsys_cli.utils.storage.locks import locked
+from recsys_cli.utils.storage.regular_files import is_regular
 from recsys_cli.utils.storage.steady_reads import read_steadily
 
 
@@ -71,7 +72,7 @@ def _verify(file: Path) -> Verification:
         sidecars.append(f"{MANIFEST} is missing")
     except (OSError, ValueError) as error:
         sidecars.append(f"{MANIFEST} cannot be trusted: {error}")
-    if not file.with_name(SUCCESS).exists():
+    if not is_regular(file.with_name(SUCCESS)):
         sidecars.append(f"{SUCCESS} is missing")
     return Verification(file, facts, sha256, problems, sidecars)
 

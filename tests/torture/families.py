@@ -6,12 +6,14 @@ from tests.torture import (
     damage,
     delays,
     disks,
+    forged,
     kills,
     pickles,
     publishing,
     resume,
     shuffled,
     signals,
+    special_files,
     storm,
     together,
 )
@@ -30,5 +32,7 @@ _MODULES = (
     pickles,
     shuffled,
     canaries,
+    forged,
+    special_files,
 )
 FAMILIES = tuple(family for module in _MODULES for family in module.FAMILIES)

@@ -1,6 +1,7 @@
 """Read source tables under their own column names: parquet or CSV; a file, folder, glob or URI."""
 
 import glob
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from recsys_cli.data_preparation.readers.csv_dialect import refuse_compressed
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder, local_source, remote_sizes
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError, first_line
+from recsys_cli.utils.storage.regular_files import require_readable
 from recsys_cli.utils.storage.uris import is_uri, shown_path
 
 _CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv.gz")
@@ -28,19 +30,36 @@ def source_files(table: TableSettings, workspace: InputFolder) -> list[Path]:
     """
     is_table = _is_table(table)
     path = local_source(table.path, workspace, is_table)
-    if path.is_file():
-        return [path]
     if path.is_dir():
         found = [file for file in path.rglob("*") if is_table(file.name)]
+    elif os.path.lexists(path):
+        return _readable([path])
     else:
         found = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    files = sorted(f for f in found if f.is_file() and not _is_hidden(f, path))
+    files = _readable(sorted(one for one in found if not one.is_dir() and not _is_hidden(one, path)))
     if not files:
         raise InputError(
             "no such file" if not path.is_dir() else "the folder contains no table",
             where=shown_path(table.path, workspace.path),
             fix="correct the `path` of the table in settings/settings.toml, or put the file there",
         )
+    return files
+
+
+def _readable(files: list[Path]) -> list[Path]:
+    """Return the files of a source: each one is a regular file.
+
+    Raises: InputError that names the first that is none.
+    """
+    for file in files:
+        try:
+            require_readable(file)
+        except OSError as error:
+            raise InputError(
+                f"the table cannot be read: {error.strerror}",
+                where=str(file),
+                fix="put the file itself there, readable, or remove what lies there",
+            ) from error
     return files
 
 

@@ -108,7 +108,7 @@ def _found_files(
         try:
             files[day] = source_files(_table(settings, day), workspace)
         except InputError as error:
-            if isinstance(error.__cause__, StoreError):
+            if isinstance(error.__cause__, StoreError | OSError):
                 problems.append(Problem(error.where, error.what, error.fix))
             else:
                 missing.append(str(day))

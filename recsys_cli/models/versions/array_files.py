@@ -19,6 +19,7 @@ from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.storage.atomic_writes import as_system_error
 from recsys_cli.utils.storage.json_files import read_json, write_json
 from recsys_cli.utils.storage.npy_files import open_array
+from recsys_cli.utils.storage.regular_files import MODEL_JSON_BYTES
 
 SIDES: Final = ("users", "items")
 
@@ -33,7 +34,7 @@ def read_encoder(path: Path) -> FeatureEncoder:
 
     Raises: OSError, ValueError, TypeError, LookupError or AttributeError for a file that holds none.
     """
-    stored = read_json(path)
+    stored = read_json(path, MODEL_JSON_BYTES)
     encoder = FeatureEncoder(
         edges={feature: tuple(edges) for feature, edges in stored["edges"].items()},
         values={feature: tuple(values) for feature, values in stored["values"].items()},

@@ -17,7 +17,8 @@ from recsys_cli.pipelines.workspace.run_record import read_record, run_file
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, TITLE
 from recsys_cli.utils.dates import parse_day
-from recsys_cli.utils.errors import RecsysError, UsageError
+from recsys_cli.utils.errors import RecsysError, UsageError, first_line
+from recsys_cli.utils.storage.regular_files import is_regular
 from recsys_cli.utils.storage.replacement_journal import standing
 
 Publications = dict[date, PublicationManifest]
@@ -71,9 +72,13 @@ def run_settings(workspace: Workspace, run_id: str | None) -> RunSettings:
 def titles_on(day: ScoringDay) -> dict[int | str, str | None]:
     """Return the items' titles as the features of a day have them; none where these are gone."""
     file = day.features / "items.parquet"
-    if not file.is_file():
+    if not is_regular(file):
         return {}
-    return dict(pl.read_parquet(file, columns=[ITEM_ID, TITLE]).iter_rows())
+    try:
+        return dict(pl.read_parquet(file, columns=[ITEM_ID, TITLE]).iter_rows())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        logger.warning("{} has no titles that can be read: {}", file, first_line(error))
+        return {}
 
 
 def example_user(day: ScoringDay) -> str:
@@ -108,7 +113,7 @@ def published_file(workspace: Workspace, named: str | None) -> Path:
     """
     if named is None:
         return _last_file(workspace)
-    if "/" not in named and run_file(workspace, named).is_file():
+    if "/" not in named and is_regular(run_file(workspace, named)):
         return _file_of_run(workspace, named)
     path = Path(named)
     for one in (path.absolute(), path.absolute().parent):

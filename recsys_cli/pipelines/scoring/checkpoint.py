@@ -15,7 +15,9 @@ from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import CheckFailedError, OutputError, RecsysError
+from recsys_cli.utils.json_record import Sha256
 from recsys_cli.utils.storage.atomic_writes import replacing
+from recsys_cli.utils.storage.folder_checks import refuse_planted
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.leftovers import remove_unused
@@ -30,7 +32,7 @@ _FORMAT = "1"  # of the stored batches: raised when another program would read t
 class _StoredFigures(BatchFigures):
     """A batch's figures as they are stored, with the SHA-256 of its lists."""
 
-    sha256: str
+    sha256: Sha256
 
 
 @dataclass
@@ -102,6 +104,8 @@ def open_checkpoint(folder: Path, work: Mapping[str, str]) -> BatchCheckpoint:
 
     Raises: OutputError if the folder cannot be written.
     """
+    for place in (folder.parent, folder):
+        refuse_planted(place)
     before, now = _work_of(folder), {"format": _FORMAT, **work}
     if before != now:
         if before:

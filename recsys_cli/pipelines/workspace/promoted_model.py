@@ -10,7 +10,7 @@ from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors
 from recsys_cli.models.two_stage import schema_mismatches, sources_without_proposals
 from recsys_cli.models.versions.bundle import Bundle, read_bundle
-from recsys_cli.models.versions.registry import model_folder, promoted_version
+from recsys_cli.models.versions.registry import check_own, model_folder, promoted_version
 from recsys_cli.models.versions.trained_settings import without_effect
 from recsys_cli.pipelines.workspace.feature_store import FeatureCheck, Partition, accept, open_features
 from recsys_cli.pipelines.workspace.layout import Workspace
@@ -26,7 +26,9 @@ def open_bundle(day: ScoringDay, version: str | None = None) -> Bundle:
     """
     workspace = day.workspace
     name = version or promoted_version(workspace.models)
-    bundle = read_bundle(model_folder(workspace.models, name))
+    folder = model_folder(workspace.models, name)
+    bundle = read_bundle(folder)
+    check_own(bundle.manifest, folder)
     timezone = workspace.settings.timezone
     if bundle.cut > day.cut:
         zones = (f" in {bundle.timezone}", f" in {timezone}") if bundle.timezone != timezone else ("", "")

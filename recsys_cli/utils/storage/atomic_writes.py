@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from recsys_cli.utils.errors import OutputError
+from recsys_cli.utils.storage.file_locks import locked_file
 from recsys_cli.utils.storage.leftovers import names_in
-from recsys_cli.utils.storage.locks import locked_file
+from recsys_cli.utils.storage.temporary_files import TemporaryFile, temporary_file
 
 _TOKEN_BYTES: Final = 8
 _LOCK: Final = ".lock"  # beside a staging folder, while a process works in it
@@ -22,22 +23,38 @@ _SYSTEM_ERROR = re.compile(r"\bError (\d+)\b", re.IGNORECASE)  # as libraries qu
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield a sibling path that becomes `target` only on success; it is synced to the disk before the rename.
+    """Yield the path of a new sibling that becomes `target` only on success, synced to the disk.
 
-    One process at a time may write a target; a partial file of a killed one is overwritten.
+    What a killed process left for the same target is removed.
 
     Raises: OutputError if the folder cannot be written.
     """
-    partial = target.with_name(f".{target.name}.part")
+    with _made_for(target) as made:
+        yield made.path
+
+
+def replace_bytes(target: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all, as `replacing` does.
+
+    Raises: OutputError if the folder cannot be written.
+    """
+    with _made_for(target) as made:
+        made.write(content)
+
+
+@contextmanager
+def _made_for(target: Path) -> Iterator[TemporaryFile]:
+    """Yield a temporary file that becomes `target` on success."""
     with as_output_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield partial
-            sync(partial)
-            os.replace(partial, target)
-            sync(target.parent)
-        finally:
-            partial.unlink(missing_ok=True)
+        with temporary_file(target) as made:
+            try:
+                yield made
+                made.replace(target)
+            except OSError as error:
+                if error.filename in (made.path.name, str(made.path)):
+                    error.filename = str(target)  # the other name means nothing to a reader
+                raise
 
 
 @contextmanager
@@ -92,12 +109,18 @@ def as_output_error(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
+        reason = error.strerror or error
         raise OutputError(
             f"{target.name} cannot be written: {reason}",
-            where=str(error.filename or target),
+            where=str(_whole_name(error) or target),
             fix="check the folder's permissions and the free space, then run the command again",
         ) from error
+
+
+def _whole_name(error: OSError) -> str | None:
+    """Return the path that an error names; None for a name below an open folder."""
+    name = error.filename
+    return name if isinstance(name, str) and os.path.isabs(name) else None
 
 
 @contextmanager

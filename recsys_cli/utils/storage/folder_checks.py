@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from pwd import getpwuid
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISLNK
 from tempfile import gettempdir
 
 from recsys_cli.utils.errors import OutputError
@@ -29,6 +29,23 @@ def check_writable(folder: Path) -> None:
         fix=f"run the command as {_user(existing.stat().st_uid)}, who owns it, let this user write there "
         "(chmod, chown), or correct `output` in settings/settings.toml",
     )
+
+
+def refuse_planted(folder: Path) -> None:
+    """Refuse a folder of the program's own work that is another user's link: it leads wherever he likes.
+
+    Raises: OutputError.
+    """
+    try:
+        found = folder.lstat()
+    except OSError:
+        return  # whoever makes or opens it says why
+    if S_ISLNK(found.st_mode) and found.st_uid not in (0, os.geteuid()):
+        raise OutputError(
+            f"this is a link of {_user(found.st_uid)}'s, and is not followed",
+            where=str(folder),
+            fix="remove it, if you do not know it; else make it again as the user who runs the command",
+        )
 
 
 def free_bytes(folder: Path) -> int:

@@ -24,6 +24,7 @@ from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, sealed, unsealed, write_sealed_json
 from recsys_cli.utils.storage.leftovers import names_in, unless_gone
 from recsys_cli.utils.storage.object_store import NO_OPTIONS, StorageOptions, Store, StoreError
+from recsys_cli.utils.storage.regular_files import is_regular
 from recsys_cli.utils.storage.replacement_journal import standing, standing_names
 from recsys_cli.utils.storage.uris import copy_of, is_uri
 
@@ -112,7 +113,7 @@ class Results:
         """
         if self.store is None:
             note = self.folder / name
-            return read_sealed_json(note) if note.exists() else None
+            return read_sealed_json(note) if os.path.lexists(note) else None
         with self._as_output_error(), suppress(FileNotFoundError):
             return unsealed(self.store.read(name))
         return None
@@ -223,5 +224,7 @@ def _current(store: Store, name: str) -> dict[str, Any] | None:
 
 def _matches(file: Path, expected: dict[str, Any]) -> bool:
     return (
-        file.is_file() and file.stat().st_size == expected["bytes"] and sha256_of(file) == expected["sha256"]
+        is_regular(file)
+        and file.stat().st_size == expected["bytes"]
+        and sha256_of(file) == expected["sha256"]
     )
