@@ -5,7 +5,6 @@ from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
-import polars as pl
 from loguru import logger
 from pydantic import JsonValue
 
@@ -18,6 +17,7 @@ from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, TITLE
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import RecsysError, UsageError
+from recsys_cli.utils.storage.table_files import read_parquet_file
 
 Publications = dict[date, PublicationManifest]
 RunSettings = dict[str, JsonValue]  # by dotted key
@@ -72,7 +72,7 @@ def titles_on(day: ScoringDay) -> dict[int | str, str | None]:
     file = day.features / "items.parquet"
     if not file.is_file():
         return {}
-    return dict(pl.read_parquet(file, columns=[ITEM_ID, TITLE]).iter_rows())
+    return dict(read_parquet_file(file, [ITEM_ID, TITLE]).iter_rows())
 
 
 def example_user(day: ScoringDay) -> str:
@@ -107,7 +107,7 @@ def published_file(workspace: Workspace, named: str | None) -> Path:
     """
     if named is None:
         return _last_file(workspace)
-    if "/" not in named and run_file(workspace, named).is_file():
+    if _is_run(workspace, named):
         return _file_of_run(workspace, named)
     path = Path(named)
     if path.is_dir():
@@ -117,6 +117,12 @@ def published_file(workspace: Workspace, named: str | None) -> Path:
     if not path.exists():
         raise _nothing("there is no such file of recommendations", str(path), "run `recsys score` first")
     return path
+
+
+def _is_run(workspace: Workspace, named: str) -> bool:
+    with suppress(ValueError):
+        return "/" not in named and run_file(workspace, named).is_file()
+    return False
 
 
 def _last_file(workspace: Workspace) -> Path:

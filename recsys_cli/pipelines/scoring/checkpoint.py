@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import polars as pl
 from loguru import logger
 
 from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
@@ -19,6 +18,7 @@ from recsys_cli.utils.storage.atomic_writes import replacing
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked
+from recsys_cli.utils.storage.table_files import read_ipc_file
 
 _WORK = "work.json"
 _RESUMABLE = (OutputError, CheckFailedError)  # the same work may be published when another run comes to it
@@ -87,7 +87,7 @@ class BatchCheckpoint:
                 return None
         except (OSError, ValueError):
             return None
-        return RankedBatch(stored, pl.read_ipc(lists))
+        return RankedBatch(stored, read_ipc_file(lists))
 
     def _files(self, number: int) -> tuple[Path, Path]:
         return self.folder / f"part-{number:06d}.arrow", self.folder / f"part-{number:06d}.json"

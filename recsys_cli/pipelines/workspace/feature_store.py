@@ -20,6 +20,7 @@ from recsys_cli.utils.json_record import Day, JsonRecord
 from recsys_cli.utils.storage.atomic_writes import remove_abandoned, staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.safe_paths import path_below
 
 SCHEMA_VERSION = 2
 
@@ -208,7 +209,7 @@ def _valid_manifest(folder: Path, inputs: str) -> PartitionManifest | None:
 
 
 def _is_intact(folder: Path, manifest: PartitionManifest) -> bool:
-    return all(sha256_of(folder / name) == expected for name, expected in manifest.files.items())
+    return all(sha256_of(path_below(folder, name)) == expected for name, expected in manifest.files.items())
 
 
 def _partition(folder: Path, manifest: PartitionManifest, *, reused: bool) -> Partition:
