@@ -10,8 +10,21 @@ from tests.torture import (
     resume,
     shuffled,
     signals,
+    store_faults,
     together,
 )
 
-_MODULES = (kills, resume, disks, together, signals, damage, bad_tables, pickles, shuffled, canaries)
+_MODULES = (
+    kills,
+    resume,
+    disks,
+    together,
+    signals,
+    damage,
+    bad_tables,
+    pickles,
+    shuffled,
+    canaries,
+    store_faults,
+)
 FAMILIES = tuple(family for module in _MODULES for family in module.FAMILIES)

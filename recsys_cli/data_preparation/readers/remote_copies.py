@@ -114,7 +114,7 @@ def _copies_of(found: Sequence[StoredObject], top: Path, uri: str) -> dict[Path,
 
 
 def _check_apart(copies: Mapping[Path, StoredObject], uri: str) -> None:
-    """Refuse keys whose copies are one file here, such as `A` and `a` where the disk does not tell them apart.
+    """Refuse keys whose copies are one file, such as `A` and `a` on a disk that ignores case.
 
     Raises: InputError.
     """

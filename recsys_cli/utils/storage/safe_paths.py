@@ -26,8 +26,8 @@ def path_below(folder: Path, name: str) -> Path:
     Different names give different paths. Nothing is looked up on the disk.
     Raises: UnsafeNameError.
     """
-    for part in name.split("/"):
-        if problem := _problem_of(part):
+    for step in name.split("/"):
+        if problem := _problem_of(step):
             raise UnsafeNameError(f"the name {name!a} {problem}")
     path = folder / name
     if len(os.fsencode(path)) > _LONGEST_PATH:
@@ -51,16 +51,16 @@ def paths_matching(pattern: str, folder: Path) -> Iterator[Path]:
     return (folder / one for one in glob.iglob(inside, root_dir=folder, recursive=True))
 
 
-def _problem_of(part: str) -> str:
-    """Return why a part of a name cannot be the name of a file or folder; empty where it can."""
-    if not part:
+def _problem_of(step: str) -> str:
+    """Return why a step of a name cannot be the name of a file or folder; empty where it can."""
+    if not step:
         return "is empty between two slashes, or at its start or end"
-    if part in (".", ".."):
+    if step in (".", ".."):
         return "leads to another folder"
-    if _UNUSABLE.search(part):
+    if _UNUSABLE.search(step):
         return "contains a control character or a backslash"
     try:
-        return "is too long" if len(part.encode()) > _LONGEST_NAME else ""
+        return "is too long" if len(step.encode()) > _LONGEST_NAME else ""
     except UnicodeEncodeError:
         return "is not UTF-8 text"
 

@@ -50,7 +50,7 @@ def test_a_hive_folder_above_a_table_adds_no_column(tmp_path: Path) -> None:
 
 
 def polars_readers(file: Path) -> list[str]:
-    """Return the calls of polars' functions that open a path, with their lines, that may take it for a glob."""
+    """Return the calls of polars' functions that may take a path for a glob, with their lines."""
     found = []
     text = file.read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(text)) if re.search(r"pl\.(scan|read)_", text) else ():
