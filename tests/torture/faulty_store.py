@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 KINDS = ("500", "503", "403", "404", "reset", "cut", "empty", "etag", "stale", "listing", "html", "garbled")
 POINTER = "_current.json"
@@ -29,7 +29,7 @@ class Fault:
         method: of the requests that it may meet.
         after: so many of these are answered well before it.
         times: so many are then answered wrongly; 0: all.
-        where: a text that their path contains.
+        where: a text that their path contains; of the kind "listing", their query.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Proxy:
         """Return the kind of fault that meets a request; empty where none does."""
         with self._lock:
             fault = self.fault
-            if fault is None or method != fault.method or fault.where not in path:
+            if fault is None or method != fault.method or fault.where not in _searched(fault, path):
                 return ""
             self._seen += 1
             if not fault.meets(self._seen - 1):
@@ -154,6 +154,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def _searched(fault: Fault, path: str) -> str:
+    url = urlsplit(path)
+    return url.query if fault.kind == "listing" else unquote(url.path)
+
+
 def _spoilt(
     kind: str, path: str, proxy: Proxy, headers: dict[str, str], body: bytes
 ) -> tuple[dict[str, str], bytes, int]:
@@ -165,7 +170,7 @@ def _spoilt(
     if kind == "etag":
         headers |= {"ETag": '"00000000000000000000000000000000"'}
     if kind == "stale":
-        body = proxy.stale.get(urlsplit(path).path, body)
+        body = proxy.stale.get(unquote(urlsplit(path).path), body)
     if kind == "listing" and "list-type" in parse_qs(urlsplit(path).query, keep_blank_values=True):
         body = re.sub(rb"<Contents>.*?</Contents>", b"", body, count=1, flags=re.DOTALL)
     if kind == "html":

@@ -7,8 +7,8 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from recsys_cli.utils.errors import ExitCode
 from tests.torture.case import Case, Family
 from tests.torture.checks import spoken
-from tests.torture.faulty_store import KINDS, POINTER, Fault, Proxy
+from tests.torture.faulty_store import KINDS, POINTER, Fault, Proxy, faulty_proxy
 from tests.torture.lab import DAY, OLD_TOP_K, SCORE, TOP_K, Kit, Lab, in_workspace
 
 _CASES, _QUICK_CASES, _SEED = 300, 4, 21
@@ -40,9 +40,9 @@ _COMMANDS = {
 _KEY = "20260701T000000-train-000000"  # of the model
 _OUTPUT = """
 [default.output]
-features = "s3://shop/features"
-models = "s3://shop/models"
-recommendations = "s3://shop/lists"
+features = "s3://{bucket}/features"
+models = "s3://{bucket}/models"
+recommendations = "s3://{bucket}/lists"
 """
 
 
@@ -104,23 +104,23 @@ def _bucket_of(kit: Kit) -> _Bucket:
 
 
 def _made(kit: Kit) -> _Bucket:
-    s3, proxy = _servers()
+    s3, proxy = _new_bucket()
     root = kit.scratch / "in a store"
     shutil.copytree(kit.lab.ready, root)
     for file in (root / "data").iterdir():
         s3.write(f"data/{file.name}", file.read_bytes())
     settings = root / "settings/settings.toml"
-    settings.write_text(settings.read_text().replace('path = "data/', 'path = "s3://shop/data/'))
+    settings.write_text(settings.read_text().replace('path = "data/', f'path = "s3://{s3.bucket}/data/'))
     (version,) = [file.parent for file in (root / "models").glob("*/manifest.json")]
     local = root / "settings/settings.local.toml"
-    local.write_text(local.read_text() + _OUTPUT)
+    local.write_text(local.read_text() + _OUTPUT.format(bucket=s3.bucket))
     bucket = _Bucket(s3, proxy, {}, root)
     _upload_model(bucket, version)
     for name in ("data", "features", "models", "recommendations"):
         shutil.rmtree(root / name)
     for top_k in (OLD_TOP_K - 1, OLD_TOP_K):  # the pointer to the first lists is the stale one
         _run(kit, bucket, root, *SCORE, "--top-k", str(top_k), "--force")
-        bucket.proxy.stale.setdefault(f"/shop/{_LISTS}/{POINTER}", s3.read(f"{_LISTS}/{POINTER}"))
+        bucket.proxy.stale.setdefault(f"/{s3.bucket}/{_LISTS}/{POINTER}", s3.read(f"{_LISTS}/{POINTER}"))
     shutil.rmtree(root / "runs")
     bucket.objects.update({key: s3.read(key) for key in s3.keys()})
     return bucket
@@ -141,13 +141,20 @@ def _upload_model(bucket: _Bucket, version: Path) -> None:
     bucket.s3.write("models/promoted.json", sealed(promoted))
 
 
-def _servers() -> tuple[Any, Proxy]:
-    """Start a server and a proxy; they live as long as the harness."""
+@cache
+def _server() -> Any:
+    """Start the server of all workers: all of a process share their objects."""
     from tests.stores import s3_server
-    from tests.torture.faulty_store import faulty_proxy
 
-    s3 = _RUNNING.enter_context(s3_server())
-    return s3, _RUNNING.enter_context(faulty_proxy(s3.address))
+    return _RUNNING.enter_context(s3_server())
+
+
+def _new_bucket() -> tuple[Any, Proxy]:
+    """Return an empty bucket and a proxy to it; both live as long as the harness."""
+    server = _server()
+    own = replace(server, bucket=f"{server.bucket}-{len(_BUCKETS)}")
+    own.client.create_bucket(Bucket=own.bucket)
+    return own, _RUNNING.enter_context(faulty_proxy(own.address))
 
 
 def _run(kit: Kit, bucket: _Bucket, root: Path, *args: str) -> None:
