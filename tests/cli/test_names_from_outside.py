@@ -15,6 +15,7 @@ from recsys_cli.utils.errors import ExitCode, InputError
 from tests.stores import S3, s3_server
 
 DAY = "2026-03-02"
+GLOB = "s3://shop/events/**/*.parquet"
 Refused = Callable[..., str]
 
 
@@ -32,7 +33,7 @@ def s3(server: S3) -> S3:
     return server
 
 
-def copies(root: Path, path: str = "s3://shop/events/**/*.parquet") -> dict[str, bytes]:
+def copies(root: Path, path: str = GLOB) -> dict[str, bytes]:
     """Return the copies of a table's objects, by their path below the bucket's folder."""
     files = source_files(TableSettings(path=path), InputFolder(root))
     return {str(file.relative_to(root / ".remote/s3/shop")): file.read_bytes() for file in files}
@@ -43,26 +44,26 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "key",
+    ("path", "key"),
     [
-        "events/../../../../outside.parquet",
-        "events/2026/../../../../../recommendations/date=2026-03-02/recommendations.parquet",
-        "events//a.parquet",
-        "events/./a.parquet",
-        "events/2026\\..\\..\\a.parquet",
-        f"events/{'n' * 250}.parquet",
-        "events/2026/a.parquet/b.parquet",
+        (GLOB, "events/../../../../outside.parquet"),
+        (GLOB, "events/2026/../../../../../recommendations/date=2026-03-02/recommendations.parquet"),
+        (GLOB, "events/./a.parquet"),
+        (GLOB, "events/2026\\..\\..\\a.parquet"),
+        (GLOB, f"events/{'n' * 250}.parquet"),
+        ("s3://shop/events", "events//a.parquet"),
+        ("s3://shop/events", "events/2026/a.parquet/b.parquet"),
     ],
 )
 def test_a_key_that_is_no_path_is_refused_before_anything_is_written(
-    s3: S3, tmp_path: Path, key: str
+    s3: S3, tmp_path: Path, path: str, key: str
 ) -> None:
     s3.write(key, b"from outside")
     root = tmp_path / "deep/er/workspace"
     with pytest.raises(InputError) as refused:
-        copies(root)
+        copies(root, path)
     assert "object" in refused.value.what and "rename the object" in refused.value.fix
-    assert refused.value.where == "s3://shop/events/**/*.parquet"
+    assert refused.value.where == path
     assert tree(tmp_path).keys() <= {"deep/er/workspace/.remote/.lock"}
 
 
@@ -76,10 +77,9 @@ def test_a_key_with_a_leading_slash_is_not_the_one_without(s3: S3, tmp_path: Pat
 def test_check_names_such_a_key_and_writes_nothing(workspace: Path, s3: S3, refused: Refused) -> None:
     s3.write(f"events/../../../../recommendations/date={DAY}/recommendations.parquet", b"forged")
     before = tree(workspace)
-    path = ("--set", "data.interactions.path=s3://shop/events/**/*.parquet")
+    path = ("--set", f"data.interactions.path={GLOB}")
     assert main(["-C", str(workspace), *path, "check", "--date", DAY]) == ExitCode.CHECK
     assert {name: held for name, held in tree(workspace).items() if name != ".remote/.lock"} == before
-    shutil.rmtree(workspace / ".remote")
     message = refused(ExitCode.INPUT, *path, "features", "--date", DAY)
     assert "leads to another folder" in message and "rename the object" in message
     assert main(["-q", "-C", str(workspace), "verify", DAY]) == ExitCode.OK

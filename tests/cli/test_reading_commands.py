@@ -48,23 +48,23 @@ def test_it_leaves_the_whole_tree_as_it_was(workspace: Path, command: tuple[str,
 
 
 @pytest.mark.parametrize("command", PLANS, ids=" ".join)
-def test_a_plan_leaves_the_stored_plan_alone(workspace: Path, command: tuple[str, ...]) -> None:
+def test_a_plan_adds_its_record_and_the_days_features_alone(
+    workspace: Path, command: tuple[str, ...]
+) -> None:
     before = tree(workspace)
     assert main(["-q", "-C", str(workspace), *command]) == ExitCode.OK
     after = tree(workspace)
-    new = {name for name in after.keys() - before.keys() if name not in ("runs", "runs/.plans")}
-    assert all(name.startswith("runs/.plans/") and name.endswith(".json") for name in new), new
+    new = {name for name in after.keys() - before.keys() if name.partition("/")[0] != "runs"}
+    assert all(name.startswith(f"features/date={NEXT_DAY}") for name in new), new
     assert {name: after.get(name) for name in before} == before
 
 
 def test_a_report_writes_its_file_alone(workspace: Path, tmp_path: Path) -> None:
     before = tree(workspace)
-    assert (
-        main(["-q", "-C", str(workspace), "report", "--output", str(tmp_path / "page.html")]) == ExitCode.OK
-    )
+    assert main(["-q", "-C", str(workspace), "report", "--html", str(tmp_path / "page.html")]) == ExitCode.OK
     assert tree(workspace) == before and (tmp_path / "page.html").stat().st_size
     inside = workspace / "page.html"
-    assert main(["-q", "-C", str(workspace), "report", "--output", str(inside)]) == ExitCode.OK
+    assert main(["-q", "-C", str(workspace), "report", "--html", str(inside)]) == ExitCode.OK
     after = tree(workspace)
     assert after.keys() - before.keys() == {"page.html"}
     assert {name: after[name] for name in before} == before

@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import logging
 import random
 import shutil
 import time
@@ -146,6 +147,7 @@ def _server() -> Any:
     """Start the server of all workers: all of a process share their objects."""
     from tests.stores import s3_server
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs each request
     return _RUNNING.enter_context(s3_server())
 
 
