@@ -25,6 +25,7 @@ class Setting:
 
 
 Layer = dict[KeyPath, Setting]
+_OPTION = 3  # names in the key of a store's option, such as storage.s3.endpoint_url
 
 
 def table_layer(
@@ -42,7 +43,7 @@ def table_layer(
         if isinstance(value, Mapping):
             layer |= table_layer(value, origin, tree, secret=secret, prefix=path)
         else:
-            layer[path] = Setting(value, origin, secret or is_secret_name(path[-1]))
+            layer[path] = Setting(value, origin, secret or _is_secret(path))
     return layer
 
 
@@ -104,6 +105,11 @@ def _text_layer(names: Sequence[str], text: str, origin: str, tree: type[Setting
     if not isinstance(value, str) and holds_text(tree, path):
         value = text  # "2026-11-23" and "007" are text where the schema wants text
     return table_layer({path[-1]: value}, origin, tree, prefix=path[:-1])
+
+
+def _is_secret(path: KeyPath) -> bool:
+    """Return whether a value is a secret by its key; a text where a store's options belong may be one."""
+    return is_secret_name(path[-1]) or (path[0] == "storage" and len(path) < _OPTION)
 
 
 def _lower_case(name: str) -> str:

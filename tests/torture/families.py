@@ -14,6 +14,7 @@ from tests.torture import (
     shuffled,
     signals,
     special_files,
+    store_faults,
     storm,
     together,
 )
@@ -34,5 +35,6 @@ _MODULES = (
     canaries,
     forged,
     special_files,
+    store_faults,
 )
 FAMILIES = tuple(family for module in _MODULES for family in module.FAMILIES)

@@ -1,4 +1,4 @@
-"""Manifests and records that somebody has forged, with right hashes and seals: each field in turn, and two at once.
+"""Facts forged with right hashes: each is refused, or harmless; one forged folder stops nothing else."""
 
 A forged model is refused with 4, or harmless; forged publications and partitions are made anew; forged run
 records are left out. None stops the commands that list, promote or report.

@@ -1,6 +1,5 @@
 """Read source tables under their own column names: parquet or CSV; a file, folder, glob or URI."""
 
-import glob
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +10,11 @@ import polars as pl
 
 from recsys_cli.configs.data_sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.readers.csv_dialect import refuse_compressed
-from recsys_cli.data_preparation.readers.remote_copies import InputFolder, local_source, remote_sizes
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder, downloaded_files, remote_sizes
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError, first_line
 from recsys_cli.utils.storage.regular_files import require_readable
+from recsys_cli.utils.storage.safe_paths import paths_matching
 from recsys_cli.utils.storage.uris import is_uri, shown_path
 
 _CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv.gz")
@@ -29,21 +29,35 @@ def source_files(table: TableSettings, workspace: InputFolder) -> list[Path]:
     Raises: InputError if there is none, or it cannot be downloaded.
     """
     is_table = _is_table(table)
-    path = local_source(table.path, workspace, is_table)
-    if path.is_dir():
-        found = [file for file in path.rglob("*") if is_table(file.name)]
-    elif os.path.lexists(path):
-        return _readable([path])
+    if is_uri(table.path):
+        files = downloaded_files(table.path, workspace, is_table)
     else:
-        found = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    files = _readable(sorted(one for one in found if not one.is_dir() and not _is_hidden(one, path)))
+        files = _local_files(table.path, workspace.path, is_table)
     if not files:
+        is_folder = not is_uri(table.path) and (workspace.path / table.path).is_dir()
         raise InputError(
-            "no such file" if not path.is_dir() else "the folder contains no table",
+            "the folder contains no table" if is_folder else "no such file",
             where=shown_path(table.path, workspace.path),
             fix="correct the `path` of the table in settings/settings.toml, or put the file there",
         )
     return files
+
+
+def _local_files(path: str, folder: Path, is_table: Callable[[str], bool]) -> list[Path]:
+    """Return the file, the folder's tables or the files that match a glob, sorted; hidden ones are skipped.
+
+    What exists under a path is meant by it, whatever signs it contains.
+
+    Raises: InputError that names the first that is no regular file.
+    """
+    whole = folder / path
+    if whole.is_dir():
+        found = [file for file in whole.rglob("*") if is_table(file.name)]
+    elif os.path.lexists(whole):
+        return _readable([whole])
+    else:
+        found = list(paths_matching(path, folder))
+    return _readable(sorted(file for file in found if not file.is_dir() and not _is_hidden(file, whole)))
 
 
 def _readable(files: list[Path]) -> list[Path]:

@@ -15,6 +15,7 @@ from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.leftovers import remove_unused
 from recsys_cli.utils.storage.replacement_journal import standing
+from recsys_cli.utils.storage.safe_paths import path_below
 
 _FACTS: Final = "step.json"
 _MAX_AGE_SECONDS: Final = 7 * 24 * 3600
@@ -75,7 +76,7 @@ def _read(folder: Path) -> FinishedStep | None:
     try:
         record = read_sealed_json(folder / _FACTS)
         for name, expected in record["files"].items():
-            file = folder / Path(name).name
+            file = path_below(folder, name)
             if file.is_symlink() or sha256_of(file) != expected:
                 raise ValueError(f"{name} was changed after it was written")
         return FinishedStep(folder, record["facts"])

@@ -20,6 +20,7 @@ from recsys_cli.utils.storage.atomic_writes import as_system_error
 from recsys_cli.utils.storage.json_files import read_json, write_json
 from recsys_cli.utils.storage.npy_files import open_array
 from recsys_cli.utils.storage.regular_files import MODEL_JSON_BYTES
+from recsys_cli.utils.storage.table_files import read_parquet_file
 
 SIDES: Final = ("users", "items")
 
@@ -139,7 +140,7 @@ def _write_ids(ids: pl.Series, path: Path) -> None:
 
 def _read_ids(path: Path, id_type: str, count: int) -> pl.Series:
     """Return ids, `count` different ones of that type; a longer file is not read to its end."""
-    ids = pl.read_parquet(path, n_rows=count + 1)["id"]
+    ids = read_parquet_file(path, num_rows=count + 1)["id"]
     if len(ids) != count:
         raise damaged(path, f"the model's ids are not the {count} that its numbers belong to")
     if str(ids.dtype) != id_type or ids.null_count() or ids.n_unique() != count:

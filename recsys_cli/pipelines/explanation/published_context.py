@@ -15,6 +15,7 @@ from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
 from recsys_cli.utils.errors import UnknownUserError
 from recsys_cli.utils.storage.locks import locked
+from recsys_cli.utils.storage.table_files import scan_parquet_file
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def open_explained_day(day: ScoringDay, user_id: str) -> ExplainedDay:
 
 def published_list(day: ScoringDay, user_id: str | int) -> list[PublishedRow]:
     """Return a user's rows of the published file, the best first."""
-    rows = pl.scan_parquet(day.file)
+    rows = scan_parquet_file(day.file)
     if isinstance(user_id, str) == rows.collect_schema()[USER_ID].is_integer():
         return []  # the ids have become others than they were
     own = rows.filter(pl.col(USER_ID) == user_id).select(ITEM_ID, RANK, SCORE, SOURCES)

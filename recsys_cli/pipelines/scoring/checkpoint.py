@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-import polars as pl
 from loguru import logger
 
 from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
@@ -22,6 +21,7 @@ from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.leftovers import remove_unused
 from recsys_cli.utils.storage.locks import locked
+from recsys_cli.utils.storage.table_files import read_ipc_file
 
 _WORK = "work.json"
 _RESUMABLE = (OutputError, CheckFailedError)  # the same work may be published when another run comes to it
@@ -90,7 +90,7 @@ class BatchCheckpoint:
                 return None
         except (OSError, ValueError):
             return None
-        return RankedBatch(stored, pl.read_ipc(lists))
+        return RankedBatch(stored, read_ipc_file(lists))
 
     def _files(self, number: int) -> tuple[Path, Path]:
         return self.folder / f"part-{number:06d}.arrow", self.folder / f"part-{number:06d}.json"

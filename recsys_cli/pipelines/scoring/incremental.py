@@ -26,6 +26,7 @@ from recsys_cli.pipelines.workspace.feature_store import stored_partition
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import InputError, UsageError
+from recsys_cli.utils.storage.table_files import scan_parquet_file
 
 _SAMPLE = 1_000  # users whose reused lists are compared with a full run's
 _DIGITS = 5  # of a number that is the same
@@ -104,7 +105,7 @@ class ReusedLists:
             return ReuseSample(users=0, differing=0.0, overlap=1.0)
         now = _orders(pl.concat([batch.top for batch in ranked]))
         ids = self.features.user_ids.gather(users)
-        rows = pl.scan_parquet(self.lists.file).filter(pl.col(USER_ID).is_in(ids.implode())).collect()
+        rows = scan_parquet_file(self.lists.file).filter(pl.col(USER_ID).is_in(ids.implode())).collect()
         then = _orders(self._indexed(rows, users))
         numbered = pl.DataFrame({USER: users})
         both = numbered.join(now, on=USER, how="left").join(then, on=USER, how="left", suffix="_then")
@@ -214,7 +215,7 @@ def _range_of(ids: pl.Series, among: pl.Series) -> tuple[int, int]:
 def _rows(file: Path, ids: pl.Series) -> pl.DataFrame:
     """Return the rows of the users from the first to the last of sorted ids."""
     inside = pl.col(USER_ID).is_between(pl.lit(ids[0]), pl.lit(ids[-1]))
-    return pl.scan_parquet(file).filter(inside).collect()
+    return scan_parquet_file(file).filter(inside).collect()
 
 
 def _own(features: FeatureTables) -> list[pl.DataFrame]:

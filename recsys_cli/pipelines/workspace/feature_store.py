@@ -31,6 +31,8 @@ from recsys_cli.utils.storage.atomic_writes import remove_abandoned, staging_fol
 from recsys_cli.utils.storage.folder_exchange import check_replaceable
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.safe_paths import path_below
+from recsys_cli.utils.storage.table_files import scan_parquet_file
 
 SCHEMA_VERSION = 2
 _FILES = {f"{table}.parquet" for table in TABLES}
@@ -244,12 +246,12 @@ def _names_all(day: ScoringDay, manifest: PartitionManifest) -> bool:
 
 def _is_intact(folder: Path, manifest: PartitionManifest) -> bool:
     """Return whether the files are those of the manifest, and have the columns that it names."""
-    if not all(sha256_of(folder / name) == expected for name, expected in manifest.files.items()):
+    if not all(sha256_of(path_below(folder, name)) == expected for name, expected in manifest.files.items()):
         return False
     sides = {USERS: manifest.user_features, ITEMS: manifest.item_features}
     try:
         return all(
-            set(names) <= set(pl.read_parquet_schema(folder / f"{table}.parquet"))
+            set(names) <= set(scan_parquet_file(folder / f"{table}.parquet").collect_schema())
             for table, names in sides.items()
         )
     except pl.exceptions.PolarsError:

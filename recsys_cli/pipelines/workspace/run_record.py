@@ -15,6 +15,7 @@ from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.json_record import Count, Day, Figure, JsonRecord, Moment, RunId, Seconds, Sha256, Word
 from recsys_cli.utils.stage_timer import StageTimer
 from recsys_cli.utils.storage.json_files import read_json, write_json
+from recsys_cli.utils.storage.safe_paths import path_below
 
 STARTED = "started"
 RUN_FILE = "run.json"
@@ -136,8 +137,11 @@ def end_run(run: Run, status: str, settings: Mapping[str, JsonValue], figures: M
 
 
 def run_file(workspace: Workspace, run_id: str) -> Path:
-    """Return the file of a run's record."""
-    return workspace.runs / run_id / RUN_FILE
+    """Return the file of a run's record.
+
+    Raises: UnsafeNameError, a ValueError, for an id that is no name of a folder.
+    """
+    return path_below(workspace.runs, run_id) / RUN_FILE
 
 
 def read_record(file: Path) -> RunRecord:

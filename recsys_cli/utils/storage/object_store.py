@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from recsys_cli.utils.credentials import without_credentials
 from recsys_cli.utils.errors import RecsysError, SettingsError, first_line
 from recsys_cli.utils.storage.uris import STORES, WEB, is_glob, scheme_of, shown
 
@@ -32,7 +33,10 @@ NO_OPTIONS: StorageOptions = MappingProxyType({})
 
 
 class StoreError(Exception):
-    """An object store or web server failed or gave an unusable answer; the text holds no credentials."""
+    """An object store or web server failed or gave an unusable answer; credentials in the text are masked."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(without_credentials(what))
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,11 @@ class StoredObject:
     name: str
     size: int
     identity: str
+
+    @property
+    def is_folder_marker(self) -> bool:
+        """Whether it only makes a folder visible in the store's web page."""
+        return self.name.endswith("/") and not self.size
 
 
 @dataclass(frozen=True)
@@ -92,14 +101,13 @@ class Store:
 
     def found(self, path: str) -> list[StoredObject]:
         """Return the objects that a path below the URI means, sorted: one object, a folder's, or a glob's."""
-        where = self._path(path)
         with self._as_store_error(path):
-            if is_glob(path):
+            where = self._path(path)
+            listed = self._system.find(where, detail=True) if _is_plain(path) else {}
+            if is_glob(path) and where not in listed:
                 listed = self._system.glob(where, detail=True)
-            else:
-                listed = self._system.find(where, detail=True)
-        files = [self._object(info) for info in listed.values() if info["type"] == "file"]
-        return sorted(files, key=lambda one: one.name)
+            files = [self._object(info) for info in listed.values() if info["type"] == "file"]
+        return sorted((one for one in files if not one.is_folder_marker), key=lambda one: one.name)
 
     def names(self) -> list[str]:
         """Return the names directly below the URI; none if there is nothing."""
@@ -155,7 +163,10 @@ class Store:
 
     def _object(self, info: Mapping[str, Any]) -> StoredObject:
         known = "|".join(f"{name}={info[name]}" for name in _IDENTITY if info.get(name) is not None)
-        name = str(info["name"]).removeprefix(self._root).lstrip("/")
+        bucket, name = f"{self._root}/", str(info["name"])
+        if not name.startswith(bucket):
+            raise ValueError(f"it lists {name!a}, which does not lie there")
+        name = name.removeprefix(bucket)
         return StoredObject(name, int(info["size"] or 0), hashlib.sha256(known.encode()).hexdigest())
 
     def _path(self, name: str) -> str:
@@ -179,3 +190,8 @@ class Store:
         reason = first_line(error)
         place = f" ({name})" if name else ""
         return StoreError(f"{shown(self.uri)}{place} does not answer as it should: {reason}")
+
+
+def _is_plain(path: str) -> bool:
+    """Return whether a path may be a key: one with brackets may be a key as well as a glob."""
+    return not is_glob(path.replace("[", ""))

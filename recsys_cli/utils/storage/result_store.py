@@ -193,7 +193,7 @@ def _send(store: Store, staged: Path, name: str, key: str) -> None:
 def _remove_outdated(store: Store, name: str, kept: Collection[str]) -> None:
     """Remove objects of other keys, replaced or never published, that are a day old or more."""
     for one in store.found(name):
-        key = one.name.split("/")[1]
+        key = one.name.removeprefix(f"{name}/").partition("/")[0]
         if key not in kept and _age_of(key) > _KEPT_TIME:
             store.remove(one.name)
 
@@ -212,19 +212,23 @@ def _current(store: Store, name: str) -> dict[str, Any] | None:
         current = unsealed(store.read(f"{name}/{CURRENT}"))
         if not all(_PLAIN.fullmatch(one) for one in (current["key"], *current["files"])):
             raise ValueError("it names files elsewhere")
+        if not all(set(map(type, _facts_of(one))) == {str, int} for one in current["files"].values()):
+            raise ValueError("it has no hashes and sizes")
         return current
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         logger.warning(
             "{}/{}/{} is ignored, because it cannot be trusted: {}", store.uri, name, CURRENT, error
         )
         return None
 
 
+def _facts_of(file: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the hash and size of a file in the record of a key."""
+    return file["sha256"], file["bytes"]
+
+
 def _matches(file: Path, expected: dict[str, Any]) -> bool:
-    return (
-        is_regular(file)
-        and file.stat().st_size == expected["bytes"]
-        and sha256_of(file) == expected["sha256"]
-    )
+    sha256, size = _facts_of(expected)
+    return is_regular(file) and file.stat().st_size == size and sha256_of(file) == sha256
