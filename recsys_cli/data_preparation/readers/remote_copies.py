@@ -3,6 +3,7 @@
 import glob
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,8 @@ from recsys_cli.utils.storage.atomic_writes import replace_folder, replacing, st
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked
-from recsys_cli.utils.storage.object_store import StorageOptions, Store, StoredObject, StoreError
+from recsys_cli.utils.storage.network_limits import NetworkLimits, StorageOptions, StoreError
+from recsys_cli.utils.storage.object_store import Store, StoredObject
 from recsys_cli.utils.storage.uris import (
     COPIES,
     WEB,
@@ -84,27 +86,27 @@ def remote_sizes(uri: str, options: StorageOptions, is_table: Callable[[str], bo
     """
     with _as_input_error(uri):
         if scheme_of(uri) not in WEB:
-            return [one.size for one in _objects_at(uri, options, is_table)]
+            bucket, key = bucket_and_key(uri)
+            return [one.size for one in _objects_at(Store(bucket, options), key, is_table)]
         with open_answer(uri, options) as answer:
             return [answer.size or 0]
 
 
 def _mirror(uri: str, root: InputFolder, is_table: Callable[[str], bool]) -> Path:
     """Make the copies equal to the objects at a store's URI; copies of deleted objects are removed."""
-    bucket, _ = bucket_and_key(uri)
-    store = Store(bucket, root.options)
+    bucket, key = bucket_and_key(uri)
+    store = Store(bucket, root.options, time.monotonic() + NetworkLimits.of(root.options).max_seconds)
     copy, top = copy_of(uri, root.path), copy_of(bucket, root.path)
-    found = _objects_at(uri, root.options, is_table)
+    found = _objects_at(store, key, is_table)
     for one in found:
         _download(store, one, top / one.name)
     _remove_others(copy, {top / one.name for one in found})
     return copy
 
 
-def _objects_at(uri: str, options: StorageOptions, is_table: Callable[[str], bool]) -> list[StoredObject]:
-    """Return the objects at a source's URI; in a folder only tables that are not hidden."""
-    bucket, key = bucket_and_key(uri)
-    found = Store(bucket, options).found(key)
+def _objects_at(store: Store, key: str, is_table: Callable[[str], bool]) -> list[StoredObject]:
+    """Return the objects at a source's key, folder or glob; in a folder only tables that are not hidden."""
+    found = store.found(key)
     if any(one.name == key for one in found):
         return [one for one in found if one.name == key]
     if is_glob(key):
@@ -221,7 +223,9 @@ def _as_input_error(uri: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        fix = (
+        usual = (
             "check the link and who may read it" if drive_id(uri) else "check address, credentials and rights"
         )
-        raise InputError(f"the source cannot be downloaded: {error}", where=shown(uri), fix=fix) from error
+        raise InputError(
+            f"the source cannot be downloaded: {error}", where=shown(uri), fix=error.fix or usual
+        ) from error

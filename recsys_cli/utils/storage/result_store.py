@@ -21,7 +21,8 @@ from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.storage.atomic_writes import replace_folder, staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, sealed, unsealed, write_sealed_json
-from recsys_cli.utils.storage.object_store import NO_OPTIONS, StorageOptions, Store, StoreError
+from recsys_cli.utils.storage.network_limits import NO_OPTIONS, StorageOptions, StoreError
+from recsys_cli.utils.storage.object_store import Store
 from recsys_cli.utils.storage.uris import copy_of, is_uri
 
 CURRENT = "_current.json"
@@ -166,7 +167,8 @@ class Results:
             raise OutputError(
                 str(error),
                 where=str(self),
-                fix="check address, credentials and rights of the store; `recsys doctor` tries them",
+                fix=error.fix
+                or "check address, credentials and rights of the store; `recsys doctor` tries them",
             ) from error
 
 
