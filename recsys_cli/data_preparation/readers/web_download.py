@@ -81,8 +81,8 @@ class Answer:
     def save(self, target: Path) -> None:
         """Write the file.
 
-        Raises: StoreError if it is a web page or too large, or if size or hash differ from those that the server
-            reported; OutputError if the disk has no room for it.
+        Raises: StoreError if it is a web page or too large, or if size or hash differ from those that the
+            server reported; OutputError if the disk has no room for it.
         """
         expected, md5 = self.size, self._md5()
         self.session.limits.check_size(expected or 0)
