@@ -11,7 +11,20 @@ from tests.torture import (
     shuffled,
     signals,
     together,
+    web_answers,
 )
 
-_MODULES = (kills, resume, disks, together, signals, damage, bad_tables, pickles, shuffled, canaries)
+_MODULES = (
+    kills,
+    resume,
+    disks,
+    together,
+    signals,
+    damage,
+    bad_tables,
+    pickles,
+    shuffled,
+    canaries,
+    web_answers,
+)
 FAMILIES = tuple(family for module in _MODULES for family in module.FAMILIES)

@@ -100,6 +100,8 @@ class Answer:
                 self.session.limits.check_size(size)
         if expected not in (None, size):
             raise StoreError(f"the download broke off: {size:,} of {expected:,} bytes arrived")
+        if not size:
+            raise StoreError("the file is empty, or its headers were cut")
         if md5 not in (None, digest.digest()):
             raise StoreError("the file does not match the hash that the server sent")
 

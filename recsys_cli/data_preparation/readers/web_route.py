@@ -49,7 +49,7 @@ class Route:
         self.address = urlunsplit(parts._replace(netloc=without_user))
 
     def look_up(self) -> None:
-        """Judge the current host by its name, for what a proxy connects to; one that is unknown here is public.
+        """Judge the current host by its name, as a proxy will reach it; one that is unknown here is public.
 
         Raises: as `judge`.
         """

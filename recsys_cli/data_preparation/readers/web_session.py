@@ -1,4 +1,4 @@
-"""Requests to web servers: tries, waits and redirects within bounds; every library's error as a StoreError."""
+"""Requests to web servers: tries, waits and redirects within bounds; library errors become StoreError."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -82,6 +82,7 @@ class WebSession:
             with self._as_store_error("the download broke off"):
                 block = response.raw.read(_BLOCK, decode_content=False)
             if not block:
+                self._budget.left()  # so may a body
                 return
             self._budget.arrived(len(block))
             yield block
@@ -92,7 +93,9 @@ class WebSession:
         Raises: StoreError if they cannot be read.
         """
         with self._as_store_error("the answer is a web page, which breaks off"):
-            return bytes(response.raw.read(size, decode_content=True)).decode("utf-8", "replace")
+            found = bytes(response.raw.read(size, decode_content=True))
+            self._budget.left()
+            return found.decode("utf-8", "replace")
 
     def _follow(self, address: str, query: Mapping[str, str] | None, action: str | None) -> "Response":
         with self._as_store_error("it does not answer"):
@@ -116,14 +119,17 @@ class WebSession:
         route.look_up()
         left = self._budget.left()
         self._budget.begin("waits for an answer")
-        return self._session.get(
+        user = get_auth_from_url(address) if route.is_at_origin() else ("", "")
+        response = self._session.get(
             route.address,
             params=query,
-            auth=get_auth_from_url(address) if route.is_at_origin() else None,
+            auth=user if any(user) else None,
             stream=True,
             allow_redirects=False,
             timeout=(min(_CONNECT_SECONDS, left), min(_READ_SECONDS, left)),
         )
+        self._budget.left()  # headers that were cut short look complete
+        return response
 
     def _connect(self, connection: Any, route: Route) -> "socket":
         """Return a connection to one of the host's addresses, which are judged first."""

@@ -48,8 +48,8 @@ class Store:
         options: of the settings; they may be secrets.
         until: when all calls must have ended, in seconds of the monotonic clock.
 
-    Every method raises StoreError if the store does not answer in time, SettingsError if the scheme's extra is
-    not installed.
+    Every method raises StoreError if the store does not answer in time, SettingsError if the scheme's extra
+    is not installed.
     """
 
     uri: str
