@@ -49,18 +49,18 @@ class Route:
         self.address = urlunsplit(parts._replace(netloc=without_user))
 
     def look_up(self) -> None:
-        """Judge the current host by its name, as a proxy will reach it; one that is unknown here is public.
+        """Validate the current host by its name, as a proxy reaches it; one that is unknown here is public.
 
-        Raises: as `judge`.
+        Raises: as `validate`.
         """
-        self.judge(_addresses_of(urlsplit(self.address).hostname or ""))
+        self.validate(_addresses_of(urlsplit(self.address).hostname or ""))
 
     def is_at_origin(self) -> bool:
         """Return whether scheme, host and port are those of the settings: credentials may be sent."""
         return _origin(self.address) == _origin(self._first)
 
-    def judge(self, addresses: Sequence[str]) -> None:
-        """Judge the network addresses of the current host, before anything is sent to them.
+    def validate(self, addresses: Sequence[str]) -> None:
+        """Validate the network addresses of the current host, before anything is sent to them.
 
         Raises: StoreError if a public host has redirected to a private, loopback or link-local one.
         """

@@ -113,7 +113,7 @@ class WebSession:
     def _ask(self, route: Route, address: str, query: Mapping[str, str] | None) -> "Response":
         from requests.utils import get_auth_from_url
 
-        self._session.close()  # what a route has judged is the connection that it uses
+        self._session.close()  # what a route has validated is the connection that it uses
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _adapter(lambda given: self._connect(given, route)))
         route.look_up()
@@ -132,7 +132,7 @@ class WebSession:
         return response
 
     def _connect(self, connection: Any, route: Route) -> "socket":
-        """Return a connection to one of the host's addresses, which are judged first."""
+        """Return a connection to one of the host's addresses, which are validated first."""
         import socket
 
         from urllib3.exceptions import NameResolutionError, NewConnectionError
@@ -144,7 +144,7 @@ class WebSession:
             raise NameResolutionError(connection.host, connection, error) from error
         addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
         if not connection.proxy:
-            route.judge(addresses)
+            route.validate(addresses)
         failure: OSError | None = None
         for one in addresses:
             seconds = min(connection.timeout, self._budget.left())

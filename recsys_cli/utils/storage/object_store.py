@@ -197,8 +197,10 @@ class Store:
         """Turn the errors of each store's own library into StoreError."""
         try:
             yield
-        except (RecsysError, StoreError):
+        except RecsysError:
             raise
+        except StoreError as error:
+            raise StoreError(f"{shown(self.uri)}{_place(name)}: {error}", error.fix) from error
         except OSError as error:
             if error.errno in _DISK:
                 raise  # the copy cannot be written
@@ -208,5 +210,8 @@ class Store:
 
     def _store_error(self, error: Exception, name: str) -> StoreError:
         reason = first_line(error)
-        place = f" ({name})" if name else ""
-        return StoreError(f"{shown(self.uri)}{place} does not answer as it should: {reason}")
+        return StoreError(f"{shown(self.uri)}{_place(name)} does not answer as it should: {reason}")
+
+
+def _place(name: str) -> str:
+    return f" ({name})" if name else ""

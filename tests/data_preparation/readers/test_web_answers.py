@@ -314,6 +314,18 @@ def test_the_body_of_a_redirect_is_not_read(server: WebServer, tmp_path: Path) -
     assert read(server.put(PATH, Answer(head, again=bytes(65_536))), tmp_path) == [1, 2, 3]
 
 
+def test_behind_a_proxy_names_count_and_a_name_of_nowhere_is_a_public_one(
+    server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url(""))
+    monkeypatch.setenv("no_proxy", "")
+    server.put("http://shop.invalid/x.parquet", answer(body=FILE))
+    assert read("http://shop.invalid/x.parquet", tmp_path) == [1, 2, 3]
+    server.put("http://shop.invalid/y.parquet", moved("http://127.0.0.1/x"))
+    with pytest.raises(InputError, match="shop.invalid: a public host redirects to an address of a private"):
+        read("http://shop.invalid/y.parquet", tmp_path, redirect_hosts=["127.0.0.1"])
+
+
 PRIVATE = [
     "127.0.0.1",
     "10.1.2.3",
@@ -338,10 +350,10 @@ PRIVATE = [
 def test_a_public_host_may_not_redirect_to_a_private_address(address: str) -> None:
     assert not is_public(address)
     route = Route("https://example.org/x", ["*"])
-    route.judge(["93.184.216.34"])
+    route.validate(["93.184.216.34"])
     route.redirect("https://example.org/y")
     with pytest.raises(StoreError, match="a public host redirects to an address of a private network"):
-        route.judge(["93.184.216.34", address])
+        route.validate(["93.184.216.34", address])
 
 
 @pytest.mark.parametrize(
@@ -350,19 +362,19 @@ def test_a_public_host_may_not_redirect_to_a_private_address(address: str) -> No
 def test_a_private_host_may_redirect_to_a_public_one_but_not_from_there_back(address: str) -> None:
     assert is_public(address)
     route = Route("https://files.example.org/x", [])
-    route.judge(["10.0.0.1"])
+    route.validate(["10.0.0.1"])
     route.redirect("/y")
-    route.judge(["10.0.0.2"])
+    route.validate(["10.0.0.2"])
     route.redirect("/z")
-    route.judge([address])
+    route.validate([address])
     route.redirect("/w")
     with pytest.raises(StoreError, match="private network"):
-        route.judge(["10.0.0.1"])
+        route.validate(["10.0.0.1"])
 
 
 def test_a_redirect_to_a_private_address_by_number_is_refused_even_where_the_host_is_allowed() -> None:
     route = Route("https://example.org/x", ["127.0.0.1"])
-    route.judge(["93.184.216.34"])
+    route.validate(["93.184.216.34"])
     route.redirect("https://127.0.0.1/x")
     with pytest.raises(StoreError, match="private network"):
         route.look_up()
