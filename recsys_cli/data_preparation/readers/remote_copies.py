@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from recsys_cli.data_preparation.readers.web_download import Answer, open_answer
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.storage.atomic_writes import replace_folder, replacing, staging_folder
 from recsys_cli.utils.storage.hashing import sha256_of
@@ -31,6 +31,9 @@ from recsys_cli.utils.storage.uris import (
     shown,
     web_folder_of,
 )
+
+if TYPE_CHECKING:
+    from recsys_cli.data_preparation.readers.web_download import Answer
 
 _LOCK_SECONDS = 3_600  # to wait for another run of the workspace that downloads
 _PARQUET = b"PAR1"
@@ -88,6 +91,8 @@ def remote_sizes(uri: str, options: StorageOptions, is_table: Callable[[str], bo
         if scheme_of(uri) not in WEB:
             bucket, key = bucket_and_key(uri)
             return [one.size for one in _objects_at(Store(bucket, options), key, is_table)]
+        from recsys_cli.data_preparation.readers.web_download import open_answer
+
         with open_answer(uri, options) as answer:
             return [answer.size or 0]
 
@@ -146,6 +151,8 @@ def _download(store: Store, there: StoredObject, target: Path) -> None:
 
 def _web_copy(uri: str, root: InputFolder) -> Path:
     """Return the up-to-date copy of a file from the web or Google Drive."""
+    from recsys_cli.data_preparation.readers.web_download import open_answer
+
     folder = web_folder_of(uri, root.path)
     state = folder / _STATE
     with open_answer(uri, root.options) as answer:
@@ -160,7 +167,7 @@ def _web_copy(uri: str, root: InputFolder) -> Path:
     return folder / record.name
 
 
-def _save(answer: Answer, folder: Path) -> None:
+def _save(answer: "Answer", folder: Path) -> None:
     file = folder / "download"
     answer.save(file)
     named = file.rename(folder / _with_ending(answer.name, file))

@@ -35,18 +35,18 @@ class Route:
         self._hops += 1
         if self._hops > _HOPS:
             raise StoreError(f"it redirects more than {_HOPS} times")
-        parts = urlsplit(urljoin(self.address, location))
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise StoreError(f"it redirects to an address that is none of the web: {parts.scheme[:20]!a}")
-        if parts.scheme == "http" and urlsplit(self.address).scheme == "https":
-            raise StoreError(f"it redirects from https to http, to {parts.hostname!a:.100}")
-        if not self._may_follow(parts.hostname):
+        split = urlsplit(urljoin(self.address, location))
+        if split.scheme not in _PORTS or not split.hostname:
+            raise StoreError(f"it redirects to an address that is none of the web: {split.scheme[:20]!a}")
+        if split.scheme == "http" and urlsplit(self.address).scheme == "https":
+            raise StoreError(f"it redirects from https to http, to {split.hostname!a:.100}")
+        if not self._may_follow(split.hostname):
             raise StoreError(
-                f"it redirects to another host, {parts.hostname!a:.100}",
+                f"it redirects to another host, {split.hostname!a:.100}",
                 "if that host is right, add it to storage.network.redirect_hosts, or use the final address",
             )
-        without_user = parts.netloc.rpartition("@")[2]
-        self.address = urlunsplit(parts._replace(netloc=without_user))
+        without_user = split.netloc.rpartition("@")[2]
+        self.address = urlunsplit(split._replace(netloc=without_user))
 
     def look_up(self) -> None:
         """Validate the current host by its name, as a proxy reaches it; one that is unknown here is public.
@@ -99,5 +99,5 @@ def _addresses_of(host: str) -> list[str]:
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    split = urlsplit(address)
+    return split.scheme, split.hostname, split.port or _PORTS.get(split.scheme)

@@ -170,7 +170,7 @@ class Store:
 
         limits = NetworkLimits.of(self.options)
 
-        class Bounded(Callback):
+        class Bounded(Callback):  # type: ignore[misc]
             def set_size(self, size: int | None) -> None:
                 super().set_size(size)
                 limits.check_size(size or 0)

@@ -12,6 +12,7 @@ from recsys_cli.utils.storage.object_store import Store
 from tests.web_server import Answer, WebServer, answer, web_server
 
 OBJECT = "/shop/x.parquet"
+_PATIENCE = 20  # seconds: the first call imports the store's library
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_every_call_ends_with_its_budget(server: WebServer, tmp_path: Path, name
     began = time.monotonic()
     with pytest.raises(StoreError) as refused:
         CALLS[name](store(server, max_seconds=1), tmp_path)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < _PATIENCE
     assert "s3://shop" in str(refused.value)
     assert "it took longer than storage.network.max_seconds = 1" in str(refused.value)
     assert "storage.network.max_seconds" in refused.value.fix
@@ -60,7 +61,7 @@ def test_an_object_that_drips_ends_with_the_budget(server: WebServer, tmp_path: 
     began = time.monotonic()
     with pytest.raises(StoreError, match="took longer"):
         store(server, max_seconds=1).download("x.parquet", tmp_path / "x")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < _PATIENCE
 
 
 @pytest.mark.parametrize("headers", [[("Content-Length", "2000000")], [("Transfer-Encoding", "chunked")]])
