@@ -21,6 +21,7 @@ from recsys_cli.configs.fields import (
 )
 from recsys_cli.configs.source_sections import CandidatesSettings
 from recsys_cli.utils.columns import LONGEST_LIST
+from recsys_cli.utils.storage.network_limits import NetworkLimits
 
 _MIN_SHORTLIST_RATIO = 10  # shortlisted candidates per item of a list: fewer would cost quality
 
@@ -221,6 +222,25 @@ class OutputSettings(Section):
 StorageOptions = dict[str, bool | int | str]
 
 
+class NetworkSettings(Section):
+    """What one source of the web, or one call of a store, may take."""
+
+    max_seconds: float = Field(
+        NetworkLimits.max_seconds,
+        ge=1,
+        le=86_400,
+        description="time in all, with every try and every wait that a server asks for (Retry-After)",
+    )
+    max_gigabytes: float = Field(
+        NetworkLimits.max_gigabytes, gt=0, le=100_000, description="size of one file; larger ones are refused"
+    )
+    redirect_hosts: list[str] = Field(
+        [],
+        description="other hosts that a web server may redirect to; *.example.org: all below it; Google "
+        "Drive's own are known",
+    )
+
+
 class StorageSettings(Section):
     """Options of each scheme's file system, beside its usual environment; credentials: .secrets.toml."""
 
@@ -230,6 +250,7 @@ class StorageSettings(Section):
     drive: StorageOptions = Field(
         {}, description="url: address to use instead of https://drive.google.com/uc"
     )
+    network: NetworkSettings = NetworkSettings()
 
 
 class Settings(Section):

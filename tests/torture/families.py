@@ -17,6 +17,7 @@ from tests.torture import (
     store_faults,
     storm,
     together,
+    web_answers,
 )
 
 _MODULES = (
@@ -36,5 +37,6 @@ _MODULES = (
     forged,
     special_files,
     store_faults,
+    web_answers,
 )
 FAMILIES = tuple(family for module in _MODULES for family in module.FAMILIES)

@@ -1,4 +1,4 @@
-"""Facts forged with right hashes: each is refused, or harmless; one forged folder stops nothing else."""
+"""Facts forged with right hashes and seals: each field of a manifest or record in turn, and two at once.
 
 A forged model is refused with 4, or harmless; forged publications and partitions are made anew; forged run
 records are left out. None stops the commands that list, promote or report.

@@ -6,7 +6,7 @@ import pytest
 
 from recsys_cli.utils.credentials import secrets_in, without_credentials
 from recsys_cli.utils.errors import InputError, first_line
-from recsys_cli.utils.storage.object_store import StoreError
+from recsys_cli.utils.storage.network_limits import StoreError
 
 SECRET = "hunter2secret"
 

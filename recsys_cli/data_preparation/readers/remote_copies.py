@@ -2,21 +2,23 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from recsys_cli.data_preparation.readers.web_download import Answer, open_answer
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.storage.atomic_writes import replacing, staging_folder
 from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked
-from recsys_cli.utils.storage.object_store import StorageOptions, Store, StoredObject, StoreError
+from recsys_cli.utils.storage.network_limits import NetworkLimits, StorageOptions, StoreError
+from recsys_cli.utils.storage.object_store import Store, StoredObject
 from recsys_cli.utils.storage.safe_paths import UnsafeNameError, path_below, paths_matching, plain_name
 from recsys_cli.utils.storage.uris import (
     COPIES,
@@ -29,6 +31,9 @@ from recsys_cli.utils.storage.uris import (
     shown,
     web_folder_of,
 )
+
+if TYPE_CHECKING:
+    from recsys_cli.data_preparation.readers.web_download import Answer
 
 _LOCK_SECONDS = 3_600  # to wait for another run of the workspace that downloads
 _PARQUET = b"PAR1"
@@ -82,7 +87,10 @@ def remote_sizes(uri: str, options: StorageOptions, is_table: Callable[[str], bo
     """
     with _as_input_error(uri):
         if scheme_of(uri) not in WEB:
-            return [one.size for one in _objects_at(uri, options, is_table)]
+            bucket, key = bucket_and_key(uri)
+            return [one.size for one in _objects_at(Store(bucket, options), key, is_table)]
+        from recsys_cli.data_preparation.readers.web_download import open_answer
+
         with open_answer(uri, options) as answer:
             return [answer.size or 0]
 
@@ -90,8 +98,9 @@ def remote_sizes(uri: str, options: StorageOptions, is_table: Callable[[str], bo
 def _mirror(uri: str, root: InputFolder, is_table: Callable[[str], bool]) -> list[Path]:
     """Make the copies equal to the objects at a store's URI; copies of deleted objects are removed."""
     bucket, key = bucket_and_key(uri)
-    store, top = Store(bucket, root.options), copy_of(bucket, root.path)
-    copies = _copies_of(_objects_at(uri, root.options, is_table), top, uri)
+    until = time.monotonic() + NetworkLimits.of(root.options).max_seconds
+    store, top = Store(bucket, root.options, until), copy_of(bucket, root.path)
+    copies = _copies_of(_objects_at(store, key, is_table), top, uri)
     for copy, there in copies.items():
         _download(store, there, copy, top)
     _check_apart(copies, uri)
@@ -136,10 +145,9 @@ def _unusable_key(uri: str, what: str) -> InputError:
     )
 
 
-def _objects_at(uri: str, options: StorageOptions, is_table: Callable[[str], bool]) -> list[StoredObject]:
-    """Return the objects at a source's URI; in a folder only tables that are not hidden."""
-    bucket, key = bucket_and_key(uri)
-    found = Store(bucket, options).found(key)
+def _objects_at(store: Store, key: str, is_table: Callable[[str], bool]) -> list[StoredObject]:
+    """Return the objects at a source's key, folder or glob; in a folder only tables that are not hidden."""
+    found = store.found(key)
     if any(one.name == key for one in found):
         return [one for one in found if one.name == key]
     if is_glob(key):
@@ -186,6 +194,8 @@ def _make_way(target: Path, top: Path) -> None:
 
 def _web_copy(uri: str, root: InputFolder) -> Path:
     """Return the up-to-date copy of a file from the web or Google Drive."""
+    from recsys_cli.data_preparation.readers.web_download import open_answer
+
     folder = web_folder_of(uri, root.path)
     state = folder / _STATE
     with open_answer(uri, root.options) as answer:
@@ -200,7 +210,7 @@ def _web_copy(uri: str, root: InputFolder) -> Path:
     return folder / record.name
 
 
-def _save(answer: Answer, folder: Path) -> None:
+def _save(answer: "Answer", folder: Path) -> None:
     file = folder / "download"
     answer.save(file)
     named = file.rename(path_below(folder, _with_ending(plain_name(answer.name), file)))
@@ -265,7 +275,9 @@ def _as_input_error(uri: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        fix = (
+        usual = (
             "check the link and who may read it" if drive_id(uri) else "check address, credentials and rights"
         )
-        raise InputError(f"the source cannot be downloaded: {error}", where=shown(uri), fix=fix) from error
+        raise InputError(
+            f"the source cannot be downloaded: {error}", where=shown(uri), fix=error.fix or usual
+        ) from error

@@ -23,7 +23,8 @@ from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, sealed, unsealed, write_sealed_json
 from recsys_cli.utils.storage.leftovers import names_in, unless_gone
-from recsys_cli.utils.storage.object_store import NO_OPTIONS, StorageOptions, Store, StoreError
+from recsys_cli.utils.storage.network_limits import NO_OPTIONS, StorageOptions, StoreError
+from recsys_cli.utils.storage.object_store import Store
 from recsys_cli.utils.storage.regular_files import is_regular
 from recsys_cli.utils.storage.replacement_journal import standing, standing_names
 from recsys_cli.utils.storage.uris import copy_of, is_uri
@@ -170,7 +171,8 @@ class Results:
             raise OutputError(
                 str(error),
                 where=str(self),
-                fix="check address, credentials and rights of the store; `recsys doctor` tries them",
+                fix=error.fix
+                or "check address, credentials and rights of the store; `recsys doctor` tries them",
             ) from error
 
 
