@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,7 +28,7 @@ from tests.torture.several import (
     settled,
     versions,
 )
-from tests.torture.syscalls import LOOKS, Call
+from tests.torture.syscalls import LIST, LOOKS, RENAME, Call
 from tests.torture.watched import cannot_watch, named
 
 Command = tuple[str, ...]
@@ -58,9 +58,17 @@ def at_every_look(lab: Lab, quick: bool) -> Iterator[Case]:
                 f"{said(held.command)} waits at {named(call)} for {said(other)}",
                 partial(_delayed, held.command, call.number, other),
             )
-            for call, other in zip(calls, cycle(held.beside))
+            for call, other in _meetings(calls, held.beside)
         ]
         yield from some(cases, quick, 1)
+
+
+def _meetings(calls: list[Call], beside: tuple[Command, ...]) -> Iterator[tuple[Call, Command]]:
+    """Yield each call with the next of the commands; a call after a listing with all of them."""
+    turns = cycle(beside)
+    for before, call in pairwise([calls[0], *calls]):
+        for other in dict.fromkeys(beside) if before.kind == LIST else [next(turns)]:
+            yield call, other
 
 
 def _pairs(promote: Command) -> tuple[_Held, ...]:
@@ -81,7 +89,17 @@ def _calls(lab: Lab, commands: list[Command]) -> Iterator[list[Call]]:
                 copy = Path(shutil.copytree(base(lab, program), Path(name) / f"{number}/workspace"))
                 outcome = program.run(*in_workspace(copy, *command), watched=copy, calls=LOOKS)
                 assert outcome.code == ExitCode.OK, outcome.err
-                yield [call for call in outcome.calls if not _UNWATCHED.search(call.path)]
+                yield _distinct([call for call in outcome.calls if not _UNWATCHED.search(call.path)])
+
+
+def _distinct(calls: list[Call]) -> list[Call]:
+    """Return the calls without those that look, right after one another, at the same file."""
+    pairs = pairwise([None, *calls])
+    return [call for before, call in pairs if call and (before is None or _differ(before, call))]
+
+
+def _differ(before: Call, call: Call) -> bool:
+    return call.path != before.path or RENAME in (before.kind, call.kind) or LIST in (before.kind, call.kind)
 
 
 def _delayed(command: Command, number: int, other: Command, kit: Kit) -> list[str]:

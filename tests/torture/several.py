@@ -1,6 +1,7 @@
 """A workspace that several commands work in at once, and what must hold of it afterwards."""
 
 import json
+import os
 import re
 import shutil
 from hashlib import sha256
@@ -19,11 +20,19 @@ ROLLBACK = ("models", "rollback")
 TRAIN = ("--set", "ranker.iterations=2", "train", "--date", DAY, "--no-promote")
 _STRAY = re.compile(r"\.(part|old|tmp|holder)$|/\.[^/]*\.lock$|/\.recommendations\.staged/|/\.training/")
 _LISTS = "recommendations.parquet"
+_LEFT = (
+    f".recommendations.staged/date={NEXT_DAY}",
+    ".recommendations.staged/date=2026-06-01",
+    "features/.0123456789abcdef.part",
+)
 _MAKING = Lock()
 
 
 def base(lab: Lab, program: Program) -> Path:
-    """Return a workspace with two models, stale features, and old lists that have lost their manifest."""
+    """Return a workspace with two models, stale features, and old lists that have lost their manifest.
+
+    In it lies what killed runs have left: each of the next ones may find it, and remove it or go on with it.
+    """
     made = lab.ready.parent / "several"
     with _MAKING:
         if not made.exists():
@@ -41,6 +50,11 @@ def _make(workspace: Path, lab: Lab, program: Program) -> None:
     for version in (second, first):  # a rollback finds one before
         _well(program.run("-q", *in_workspace(workspace, *promotion(version))))
     (workspace / f"recommendations/date={DAY}/manifest.json").unlink()
+    for name in _LEFT:
+        left = workspace / name
+        left.mkdir(parents=True)
+        (left / "file").touch()
+        os.utime(left, (0, 0))
 
 
 def versions(workspace: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Folders of the program's own work: another user's link there is not followed."""
+"""Folders: their file system, and another user's link in the place of the program's own work."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.storage.folder_checks import refuse_planted
+from recsys_cli.utils.storage.folder_checks import file_system_of, refuse_planted
 from recsys_cli.utils.storage.locks import locked
 
 STRANGER = 12_345
@@ -46,3 +46,11 @@ def test_a_lock_that_is_no_file_is_told_of(tmp_path: Path, kind: str) -> None:
         with locked(lock, "the models"):
             pass
     assert caught.value.where == str(lock) and list(tmp_path.iterdir()) == [lock]
+
+
+def test_a_file_system_is_named_with_its_place() -> None:
+    assert file_system_of(Path("/proc/self/fd")) == "proc, mounted at /proc"
+
+
+def test_a_folder_that_is_still_to_be_made_lies_where_it_will_be(tmp_path: Path) -> None:
+    assert file_system_of(tmp_path / "a/b") == file_system_of(tmp_path)
