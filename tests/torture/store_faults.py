@@ -39,6 +39,12 @@ _COMMANDS = {
     "explain": ("explain", "--date", DAY),
 }
 _KEY = "20260701T000000-train-000000"  # of the model
+_READ = {
+    "check": ("data/", "models/"),
+    "score": ("data/", "lists/", "models/", "features/"),
+    "verify": ("lists/",),
+    "explain": ("lists/", "models/", "features/"),
+}
 _OUTPUT = """
 [default.output]
 features = "s3://{bucket}/features"
@@ -48,24 +54,29 @@ recommendations = "s3://{bucket}/lists"
 
 
 def store_faults(_lab: Lab, quick: bool) -> Iterator[Case]:
-    """Yield generated faults at the requests of four commands."""
+    """Yield generated faults at the requests of four commands, with copies of what is stored and without."""
     chance = random.Random(_SEED)
     for number in range(_QUICK_CASES if quick else _CASES):
         command = chance.choice(("score", "score", "score", "check", "verify", "explain"))
         fault = _generated(chance, command)
-        yield Case(f"{number}: {command}, {fault}", partial(_met, command, fault))
+        is_new_machine = fault.kind == "listing" or fault.where == "data/" or chance.random() < 0.5
+        yield Case(f"{number}: {command}, {fault}", partial(_met, command, fault, is_new_machine))
 
 
 def _generated(chance: random.Random, command: str) -> Fault:
-    kind = chance.choice(KINDS)
-    methods = ("GET", "HEAD", "PUT") if command == "score" and kind not in ("stale", "listing") else ("GET",)
-    where = POINTER if kind == "stale" else chance.choice(("", "", "data/", "lists/", "models/", "features/"))
+    """Return a fault that meets requests of the command."""
+    read = _READ[command]
+    kinds = [kind for kind in KINDS if kind != "stale" or "lists/" in read]
+    kind, after, times = chance.choice(kinds), chance.choice((0, 0, 1, 2, 3, 5, 8)), chance.choice((0, 1, 2))
     if kind == "listing":
-        where = "list-type"
+        return Fault(kind, "GET", after, times, "list-type")
+    if kind == "stale":
+        return Fault(kind, "GET", after, times, f"{_LISTS}/{POINTER}")
     if kind == "garbled":  # what has no hash in the store cannot be told from what was delivered
-        where = chance.choice(("lists/", "models/", "features/"))
-    after = chance.choice((0, 0, 1, 2, 3, 5, 8, 13))
-    return Fault(kind, chance.choice(methods), after, chance.choice((0, 1, 2)), where)
+        return Fault(kind, "GET", after, times, chance.choice([one for one in read if one != "data/"]))
+    if command == "score" and chance.random() < 0.3:
+        return Fault(kind, "PUT", after, times, "lists/")
+    return Fault(kind, chance.choice(("GET", "GET", "HEAD")), after, times, chance.choice(("", *read)))
 
 
 @dataclass
@@ -164,22 +175,28 @@ def _run(kit: Kit, bucket: _Bucket, root: Path, *args: str) -> None:
     assert outcome.code == ExitCode.OK, outcome
 
 
-def _met(command: str, fault: Fault, kit: Kit) -> list[str]:
+def _met(command: str, fault: Fault, is_new_machine: bool, kit: Kit) -> list[str]:
     """Run a command that the fault meets, look at the bucket, and run `score` again without it."""
     bucket = _bucket_of(kit)
     root = kit.workspace(bucket.root)
-    if fault.after % 2:
-        shutil.rmtree(root / ".remote", ignore_errors=True)  # another machine: it has no copies yet
+    if is_new_machine:
+        shutil.rmtree(root / ".remote", ignore_errors=True)
+    problems = _run_with(fault, command, root, bucket, kit)
+    if not bucket.proxy.met:  # it has made fewer requests than the fault lets pass
+        problems = _run_with(replace(fault, after=0), command, root, bucket, kit)
+    if not bucket.proxy.met:
+        problems.append("the fault has met no request")
+    bucket.proxy.begin(None)
+    problems += _published(bucket)
+    return problems + _recovered(kit, bucket, root)
+
+
+def _run_with(fault: Fault, command: str, root: Path, bucket: _Bucket, kit: Kit) -> list[str]:
     bucket.proxy.begin(fault)
     started = time.monotonic()
     outcome = kit.forked.run(*in_workspace(root, *_COMMANDS[command]), env=bucket.environment)
-    seconds = time.monotonic() - started
-    bucket.proxy.begin(None)
-    problems = spoken(outcome, _CODES[command])
-    if seconds > _LONGEST:
-        problems.append("it waits for minutes")
-    problems += _published(bucket)
-    return problems + _recovered(kit, bucket, root)
+    waits = time.monotonic() - started > _LONGEST
+    return [*spoken(outcome, _CODES[command]), *(["it waits for minutes"] if waits else [])]
 
 
 def _published(bucket: _Bucket) -> list[str]:
