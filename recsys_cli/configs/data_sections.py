@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator
 
-from recsys_cli.configs.fields import Days, Section, known_timezone
+from recsys_cli.configs.fields import Days, Section, SqlText, known_timezone
 from recsys_cli.configs.source_sections import SourceSettings
 
 DAY_PLACE = "{date}"  # in a path: the day as 2026-11-23
@@ -20,7 +20,7 @@ class TableSettings(Section):
     separator: str = Field(",", min_length=1, description="CSV: text between columns, one or more characters")
     encoding: Literal["utf8", "latin1"] = Field("utf8", description="CSV: the file's encoding")
     header: list[str] = Field([], description="CSV: the column names, if the file has no header line")
-    filter: str = Field("", description="SQL condition on the source's columns; other rows are dropped")
+    filter: SqlText = Field("", description="SQL condition on the source's columns; other rows are dropped")
     columns: dict[str, str] = Field({}, description="contract name = the source's column")
 
 

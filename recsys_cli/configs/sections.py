@@ -17,6 +17,7 @@ from recsys_cli.configs.fields import (
     Section,
     Seed,
     Share,
+    SqlText,
     known_timezone,
 )
 from recsys_cli.configs.source_sections import CandidatesSettings
@@ -116,7 +117,7 @@ class WarmStartSettings(Section):
 class ScoringSettings(Section):
     top_k: ListLength = Field(10, description="recommendations per user")
     filter_viewed: bool = Field(True, description="do not recommend items that the user already has")
-    exclude: str = Field(
+    exclude: SqlText = Field(
         "", description="SQL condition on item columns; matching items are never recommended"
     )
     shortlist: int = Field(

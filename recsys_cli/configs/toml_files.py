@@ -13,6 +13,7 @@ from dynaconf.vendor import tomllib
 
 from recsys_cli.configs.layers import Layer, overlay, table_layer
 from recsys_cli.configs.sections import Settings
+from recsys_cli.configs.value_limits import check_values, reason_of
 from recsys_cli.utils.errors import SettingsError
 from recsys_cli.utils.storage.regular_files import SETTINGS_BYTES, read_regular
 
@@ -91,8 +92,9 @@ def _read(workspace: Path, name: str) -> dict[str, Any]:
     )
     try:
         content: dict[str, Any] = loader.get_source_data([str(path)]).get(str(path), {})
-    except ValueError as error:
-        raise _broken(path, str(error)) from None
+        check_values(content)
+    except (ValueError, RecursionError) as error:
+        raise _broken(path, reason_of(error)) from None
     return content
 
 

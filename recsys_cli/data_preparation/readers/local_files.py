@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +11,8 @@ from recsys_cli.configs.data_sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.readers.csv_dialect import refuse_compressed
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder, downloaded_files, remote_sizes
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
-from recsys_cli.utils.errors import InputError, SettingsError, first_line
+from recsys_cli.utils.errors import InputError, first_line
+from recsys_cli.utils.sql_expressions import sql_condition
 from recsys_cli.utils.storage.regular_files import require_readable
 from recsys_cli.utils.storage.safe_paths import paths_matching
 from recsys_cli.utils.storage.uris import is_uri, shown_path
@@ -98,8 +98,8 @@ def scan_source(table: TableSettings, workspace: InputFolder) -> pl.LazyFrame:
     read = _scan_parquet if is_parquet(table, files) else _scan_csv
     frame = read(table, files)
     if table.filter:
-        schema = source_schema(frame, files)
-        frame = frame.filter(sql_condition(table.filter, schema, where=f"the filter of {table.path}"))
+        schema, where = source_schema(frame, files), f"the filter of {shown_path(table.path, workspace.path)}"
+        frame = frame.filter(sql_condition(table.filter, schema, where=where))
     return frame
 
 
@@ -155,31 +155,6 @@ def _as_input_error(files: list[Path]) -> Iterator[None]:
         if column is None:
             raise  # a bug of polars, or a signal during its work
         raise _out_of_range(column, files) from None
-
-
-def sql_condition(text: str, schema: pl.Schema, *, where: str) -> pl.Expr:
-    """Return the polars expression of a SQL condition over the columns of `schema`.
-
-    Raises: SettingsError if it does not parse, uses an unknown column or is not a condition.
-    """
-    try:
-        condition = pl.sql_expr(text)
-        missing = [name for name in condition.meta.root_names() if name not in schema]
-        kinds = [] if missing else pl.DataFrame(schema=schema).select(condition).dtypes
-    except pl.exceptions.PolarsError as error:
-        raise _invalid_condition(f"{text!r} cannot be used: {first_line(error)}", where) from None
-    if missing:
-        close = get_close_matches(missing[0], schema.names(), n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(schema.names())}"
-        raise _invalid_condition(f"{text!r} uses the column {missing[0]!r}, which is missing{hint}", where)
-    if kinds != [pl.Boolean]:
-        raise _invalid_condition(f"{text!r} is not a condition: it gives {', '.join(map(str, kinds))}", where)
-    return condition
-
-
-def _invalid_condition(what: str, where: str) -> SettingsError:
-    fix = "write a SQL condition over the table's own columns, such as: total_dur > 300"
-    return SettingsError(f"the expression {what}", where=where, fix=fix)
 
 
 def unreadable(files: list[Path], error: BaseException) -> InputError:

@@ -11,7 +11,6 @@ from recsys_cli.data_preparation.readers.local_files import (
     scan_source,
     source_files,
     source_schema,
-    sql_condition,
 )
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.ids import IdType, cast_ids, duplicate_problems, id_problems
@@ -26,6 +25,7 @@ from recsys_cli.utils.columns import (
     USER_ID,
 )
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.sql_expressions import sql_condition
 from recsys_cli.utils.storage.uris import shown_path
 
 _OPTIONAL = {USER_ID: (), ITEM_ID: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
