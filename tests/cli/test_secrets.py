@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from fsspec import get_filesystem_class
 
 from recsys_cli.cli.app import main
 from recsys_cli.configs.secrets import Secrets, shown
@@ -130,6 +131,15 @@ def test_a_text_of_three_letters_is_not_masked_in_the_midst_of_words(
     assert f"where: {workspace}/ers\n" in message
 
 
+@pytest.fixture
+def new_clients() -> Iterator[None]:
+    """Forget the store's clients, before and after: they are kept by options, not by environment."""
+    clients = get_filesystem_class("s3")
+    clients.clear_instance_cache()
+    yield
+    clients.clear_instance_cache()
+
+
 STORE = ("--set", "data.interactions.path=s3://shop/e.parquet", "--set", "data.max_age_days=2")
 
 
@@ -147,6 +157,7 @@ STORE = ("--set", "data.interactions.path=s3://shop/e.parquet", "--set", "data.m
 @pytest.mark.parametrize(
     "command", [("-vv", "score", "--date", DAY), ("check", "--date", DAY), ("doctor", "--json")]
 )
+@pytest.mark.usefixtures("new_clients")
 def test_no_error_of_a_store_shows_what_its_address_holds(
     workspace: Path,
     capsys: pytest.CaptureFixture[str],

@@ -67,7 +67,7 @@ def _generated(chance: random.Random, command: str) -> Fault:
     """Return a fault that meets requests of the command."""
     read = _READ[command]
     kinds = [kind for kind in KINDS if kind != "stale" or "lists/" in read]
-    kind, after, times = chance.choice(kinds), chance.choice((0, 0, 1, 2, 3, 5, 8)), chance.choice((0, 1, 2))
+    kind, after, times = chance.choice(kinds), chance.choice((0, 0, 1, 2)), chance.choice((0, 1, 2))
     if kind == "listing":
         return Fault(kind, "GET", after, times, "list-type")
     if kind == "stale":

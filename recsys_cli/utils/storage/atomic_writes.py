@@ -18,7 +18,7 @@ _TOKEN_BYTES: Final = 8
 _LOCK: Final = ".lock"  # beside a staging folder, while a process works in it
 _STAGING: Final = re.compile(rf"\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\.(part|lock)")
 _CLEANING_SECONDS: Final = 60  # that another process may hold a new lock, to find that it is no abandoned one
-_SYSTEM_ERROR = re.compile(r"\bError (\d+)\b", re.IGNORECASE)  # as libraries quote it
+_SYSTEM_ERROR = re.compile(r"\b(?:error|errno) (\d+)\b", re.IGNORECASE)  # as libraries quote it
 
 
 @contextmanager
@@ -109,12 +109,17 @@ def as_output_error(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or error
         raise OutputError(
-            f"{target.name} cannot be written: {reason}",
+            f"{target.name} cannot be written: {_reason_of(error)}",
             where=str(_whole_name(error) or target),
             fix="check the folder's permissions and the free space, then run the command again",
         ) from error
+
+
+def _reason_of(error: OSError) -> str:
+    """Return the system's own words for an error that a library may have wrapped."""
+    quoted = _SYSTEM_ERROR.search(str(error))
+    return (error.strerror or str(error)) if quoted is None else os.strerror(int(quoted[1]))
 
 
 def _whole_name(error: OSError) -> str | None:

@@ -1,6 +1,6 @@
-"""The one door to what is read: a regular file, of a bounded size where its kind has a bound.
+"""Open files to read them: regular ones, of a bounded size where their kind has a bound.
 
-Pipes, devices, sockets, folders and sparse giants are told of; they are neither waited for nor read.
+Pipes, devices, sockets, folders and sparse giants are refused; they are neither waited for nor read.
 """
 
 import os

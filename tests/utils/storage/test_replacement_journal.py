@@ -105,7 +105,7 @@ def test_a_reader_without_rights_reads_the_old_folder_where_it_stands(
     day = tmp_path / "published/date=D"
     made(sibling(day, "old"), "old")
     sibling(day, "journal").touch()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     day.parent.chmod(0o555)
     with without_rights():  # type: ignore[operator]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from recsys_cli.utils.storage.atomic_writes import replace_folder
+from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.steady_reads import read_steadily
 
 
