@@ -118,8 +118,9 @@ def as_output_error(target: Path) -> Iterator[None]:
 
 def _reason_of(error: OSError) -> str:
     """Return the system's own words for an error that a library may have wrapped."""
-    quoted = _SYSTEM_ERROR.search(str(error))
-    return (error.strerror or str(error)) if quoted is None else os.strerror(int(quoted[1]))
+    reason = error.strerror or str(error)
+    quoted = _SYSTEM_ERROR.search(reason)
+    return reason if quoted is None else os.strerror(int(quoted[1]))
 
 
 def _whole_name(error: OSError) -> str | None:
