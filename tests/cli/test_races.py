@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from recsys_cli.cli.app import main
+from recsys_cli.configs.loader import load_settings
+from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.pipelines.verify import Verification, repair, verify
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.errors import ExitCode
@@ -43,9 +45,6 @@ def found(workspace: Path) -> Verification:
 
 
 def of_settings(root: Path) -> Workspace:
-    from recsys_cli.configs.loader import load_settings
-    from recsys_cli.models.settings_tree import settings_tree
-
     loaded = load_settings(root, None, (), settings_tree())
     return Workspace(loaded.workspace, loaded.settings, loaded.secrets)
 
@@ -146,7 +145,7 @@ def test_a_staging_folder_has_its_lock_beside_it_and_leaves_nothing(tmp_path: Pa
         assert names_in(tmp_path) == sorted(
             f"{folder.stem}.{end}" for folder in (one, two) for end in ("lock", "part")
         )
-    assert names_in(tmp_path) == []
+    assert not names_in(tmp_path)
 
 
 @pytest.mark.parametrize("left", [("lock",), ("part",), ("lock", "part")])
@@ -154,6 +153,9 @@ def test_what_a_kill_leaves_of_a_staging_folder_is_removed(tmp_path: Path, left:
     (tmp_path / ".another.part").mkdir()
     for end in left:
         path = tmp_path / f".0123456789abcdef.{end}"
-        _ = path.touch() if end == "lock" else path.mkdir()
+        if end == "lock":
+            path.touch()
+        else:
+            path.mkdir()
     remove_abandoned(tmp_path)
     assert names_in(tmp_path) == [".another.part"]

@@ -67,7 +67,7 @@ def _meetings(calls: list[Call], beside: tuple[Command, ...]) -> Iterator[tuple[
     """Yield each call with the next of the commands; a call after a listing with all of them."""
     turns = cycle(beside)
     for before, call in pairwise([calls[0], *calls]):
-        for other in dict.fromkeys(beside) if before.kind == LIST else [next(turns)]:
+        for other in list(dict.fromkeys(beside)) if before.kind == LIST else [next(turns)]:
             yield call, other
 
 

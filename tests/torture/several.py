@@ -69,7 +69,7 @@ def promotion(version: str) -> tuple[str, ...]:
 
 def whole_lists(workspace: Path) -> list[str]:
     """Return what is wrong with the published lists of all dates, and with the manifests that they have."""
-    problems = []
+    problems: list[str] = []
     for folder in sorted((workspace / "recommendations").glob("date=*")):
         problems += [
             f"{folder.name}: {one}" for one in [*whole(folder / _LISTS), *_manifest_problems(folder)]

@@ -31,11 +31,13 @@ _ROUNDS, _QUICK_ROUNDS = 300, 2
 _COMMANDS = 5  # at once, of the ten
 _PAUSE = 0.3  # seconds at most between two starts
 _KILLED = 0.3  # share of the commands
-_CODES = {ExitCode.OK, ExitCode.LOCKED}
+_CODES: set[int] = {ExitCode.OK, ExitCode.LOCKED}
 _BACKFILL = ("backfill", "--from", DAY, "--to", NEXT_DAY)
 _READERS = (("explain", "--date", DAY), ("report",))
-_READER_CODES = {ExitCode.USAGE}  # nothing whole is published as yet: their manifest is lost at first
-_REPAIR_CODES = {ExitCode.CHECK}  # it was killed between the manifest and _SUCCESS, or another was
+_READER_CODES: set[int] = {
+    ExitCode.USAGE
+}  # nothing whole is published as yet: their manifest is lost at first
+_REPAIR_CODES: set[int] = {ExitCode.CHECK}  # it was killed between the manifest and _SUCCESS, or another was
 
 
 def rounds(lab: Lab, quick: bool) -> Iterator[Case]:
@@ -58,7 +60,7 @@ def _round(number: int, commands: list[Command], kit: Kit) -> list[str]:
         time.sleep(rng.uniform(0, _PAUSE))
         with suppress(ProcessLookupError):
             os.kill(victim.pid, signal.SIGKILL)
-    problems = []
+    problems: list[str] = []
     for command, run in zip(commands, runs, strict=True):
         codes = _codes(command) | ({-signal.SIGKILL} if run in victims else set())
         problems += [f"{said(command)}: {one}" for one in spoken(kit.forked.wait(run), codes)]
@@ -74,7 +76,7 @@ def _is_left(command: Command, commands: list[Command]) -> bool:
 def _codes(command: Command) -> set[int]:
     if command in _READERS:
         return _CODES | _READER_CODES
-    return _CODES | _REPAIR_CODES if command == REPAIR else set(_CODES)
+    return _CODES | _REPAIR_CODES if command == REPAIR else _CODES
 
 
 FAMILIES = (

@@ -17,9 +17,7 @@ def wrapped(error: BaseException, *, hidden: bool) -> BaseException:
         try:
             raise error
         except BaseException as cause:
-            if hidden:
-                raise ModelError("the model's files are not valid") from None
-            raise ModelError("the model's files are not valid") from cause
+            raise ModelError("the model's files are not valid") from (None if hidden else cause)
     except ModelError as outer:
         return outer
 

@@ -28,7 +28,7 @@ def test_what_is_read_belongs_together(tmp_path: Path) -> None:
 
 def test_a_folder_that_comes_meanwhile_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "date=1"
-    seen = []
+    seen: list[bool] = []
 
     def read() -> bool:
         seen.append(folder.exists())
@@ -40,7 +40,8 @@ def test_a_folder_that_comes_meanwhile_is_read(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_replaced_for_ever_ends_the_reading(tmp_path: Path) -> None:
-    folder, reads = made(tmp_path / "date=1", "old"), []
+    folder = made(tmp_path / "date=1", "old")
+    reads: list[int] = []
 
     def read() -> int:
         reads.append(1)
