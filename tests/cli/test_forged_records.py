@@ -61,7 +61,7 @@ def test_one_damaged_version_stops_no_other(workspace: Path, capsys: Capture, da
         changed(manifest, events=-1)
     else:
         manifest.unlink()
-        os.mkfifo(manifest) if damage == "pipe" else manifest.mkdir()
+        {"pipe": os.mkfifo, "folder": os.mkdir}[damage](manifest)
     listed, _ = done(workspace, capsys, "models", "list")
     assert [one["version"] for one in listed["models"]] == [sound]
     assert [one["version"] for one in listed["damaged"]] == [wrong]
@@ -196,3 +196,24 @@ def test_forged_features_are_built_again(workspace: Path, wrong: dict[str, Any])
     changed(manifest, **wrong)
     assert main(["-q", "-C", str(workspace), "score", "--date", DAY, "--force"]) == ExitCode.OK
     assert json.loads(manifest.read_text()) == sound
+
+
+@pytest.mark.parametrize("to", ["report.html", "nowhere"])
+def test_a_page_takes_the_place_of_a_link_that_leads_nowhere(workspace: Path, to: str) -> None:
+    page = workspace / "report.html"
+    page.symlink_to(to)
+    assert main(["-q", "-C", str(workspace), "report", DAY, "--html", str(page)]) == ExitCode.OK
+    assert not page.is_symlink() and page.read_text().startswith("<!doctype html>")
+
+
+def test_users_come_from_a_file_and_not_from_a_pipe(workspace: Path, refused: Refused) -> None:
+    pipe = workspace / "users"
+    os.mkfifo(pipe)
+    message = refused(ExitCode.USAGE, "score", "--date", DAY, "--users", str(pipe))
+    assert "the file of users cannot be read: it is a pipe (FIFO), not a regular file" in message
+
+
+def test_secrets_that_are_a_link_to_nowhere_are_not_passed_over(workspace: Path, refused: Refused) -> None:
+    (workspace / "settings/.secrets.toml").symlink_to("nowhere")
+    message = refused(ExitCode.USAGE, "models", "list")
+    assert "the file cannot be read: No such file or directory" in message and ".secrets.toml" in message

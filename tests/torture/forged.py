@@ -1,4 +1,8 @@
+<<<<<<< ours
 """Facts forged with right hashes and seals: each field of a manifest or record in turn, and two at once.
+=======
+"""Manifests and records that somebody has forged, with right hashes and seals: one field of them, or two.
+>>>>>>> theirs
 
 A forged model is refused with 4, or harmless; forged publications and partitions are made anew; forged run
 records are left out. None stops the commands that list, promote or report.
@@ -41,9 +45,12 @@ _RECORD = {
     "catalogue_coverage": 0.5,
     "sha256": "0" * 64,
 }
-_DEEP: list[Any] = []
-for _ in range(150):
-    _DEEP = [_DEEP]
+
+
+def _nested(levels: int) -> list[Any]:
+    return [_nested(levels - 1)] if levels else []
+
+
 _VALUES: tuple[Any, ...] = (
     None,
     True,
@@ -85,7 +92,7 @@ _VALUES: tuple[Any, ...] = (
     {},
     {"a": 1},
     {"": {}},
-    _DEEP,
+    _nested(150),
 )
 Way = tuple[str | int, ...]
 Change = tuple[str, Way, Any]  # what becomes of the value at a way

@@ -20,13 +20,13 @@ class Place:
     """A file that is read: its name, the command that reads it, and how that may end.
 
     Attributes:
-        harmless: whether an empty file there is none of the program's business.
+        harmless: the special files that may lie there: an empty one, or what is never read.
     """
 
     pattern: str
     command: tuple[str, ...]
     codes: frozenset[int]
-    harmless: bool = False
+    harmless: frozenset[str] = frozenset()
 
 
 def _pipe(file: Path) -> None:
@@ -82,16 +82,18 @@ _MODEL = frozenset({ExitCode.MODEL})
 _CHECK = frozenset({ExitCode.CHECK})
 _OUTPUT = frozenset({ExitCode.OUTPUT})
 _BUILD = ("features", "--date", DAY)
+_EMPTY = frozenset({"an empty file"})
+_UNREAD = _EMPTY | {"a sparse giant"}
 _FOLDER = ("--set", "data.interactions.path=data/many", *_BUILD)
 _PLACES = (
-    Place("settings/settings.toml", ("models", "list"), _USAGE),
-    Place("settings/settings.local.toml", ("models", "list"), _USAGE, harmless=True),
-    Place("settings/.secrets.toml", ("models", "list"), _USAGE, harmless=True),
+    Place("settings/settings.toml", ("models", "list"), _USAGE, harmless=_EMPTY),
+    Place("settings/settings.local.toml", ("models", "list"), _USAGE, harmless=_EMPTY),
+    Place("settings/.secrets.toml", ("models", "list"), _USAGE, harmless=_EMPTY),
     Place("data/interactions.parquet", _BUILD, _INPUT),
     Place("data/users.parquet", ("check", "--date", DAY), _CHECK | _INPUT),
     Place("data/items.parquet", SCORE, _INPUT),
     Place("data/items.csv", ("--set", "data.items.path=data/items.csv", *_BUILD), _INPUT),
-    Place("data/many/part-1.parquet", _FOLDER, _INPUT),
+    Place("data/many/part-1.parquet", _FOLDER, _INPUT, frozenset({"a folder"})),
     Place("features/date=*/manifest.json", _BUILD, _OK),
     Place("features/date=*/users.parquet", _BUILD, _OK),
     Place("features/date=*/pairs.parquet", SCORE, _OK),
@@ -108,12 +110,12 @@ _PLACES = (
     Place(f"{PUBLISHED.parent}/manifest.json", ("verify", DAY), _CHECK),
     Place(f"{PUBLISHED.parent}/manifest.json", ("report", DAY), _USAGE),
     Place(f"{PUBLISHED.parent}/manifest.json", SCORE, _OK),
-    Place(f"{PUBLISHED.parent}/_SUCCESS", ("verify", DAY), _CHECK, harmless=True),
+    Place(f"{PUBLISHED.parent}/_SUCCESS", ("verify", DAY), _CHECK, harmless=_UNREAD),
     Place(str(PUBLISHED), ("verify", DAY), _CHECK | _USAGE),
     Place(str(PUBLISHED), ("diff", DAY, DAY), _INPUT | _USAGE),
     Place(str(PUBLISHED), SCORE, _OK),
-    Place(f"runs/.locks/date={DAY}.lock", SCORE, _OUTPUT, harmless=True),
-    Place(f"runs/.locks/date={DAY}.holder", SCORE, _OK | _OUTPUT, harmless=True),
+    Place(f"runs/.locks/date={DAY}.lock", SCORE, _OUTPUT, harmless=_UNREAD),
+    Place(f"runs/.locks/date={DAY}.holder", SCORE, _OK | _OUTPUT, harmless=_EMPTY),
     Place(f"runs/.plans/date={DAY}.json", SCORE, _OK),
     Place(f".recommendations.staged/date={DAY}/work.json", SCORE, _OK | _OUTPUT),
     Place("users.txt", ("score", "--date", DAY, "--users", "FILE"), _USAGE | _INPUT),
@@ -143,7 +145,7 @@ def _met(place: Place, name: str, kit: Kit) -> list[str]:
     _SPECIAL[name](file)
     words = [{"VERSION": version, "FILE": str(file)}.get(word, word) for word in place.command]
     outcome = kit.forked.run("-q", *in_workspace(workspace, *words))  # one that waits is ended
-    codes = place.codes | (_OK if place.harmless and name == "an empty file" else frozenset())
+    codes = place.codes | (_OK if name in place.harmless else frozenset())
     problems = spoken(outcome, codes)
     if place.pattern.startswith("recommendations/") and outcome.code:
         return problems

@@ -144,14 +144,15 @@ class ModelManifest(TrainingFacts, ModelFacts):
         wanted = {f"{measure}@{manifest.holdout.k}" for measure in _MEASURES}
         if not all(wanted <= set(measures) for measures in manifest.holdout.models.values()):
             raise ValueError("exam.models: figures are missing")
-        manifest._check_days()
+        _check_days(manifest)
         return manifest
 
-    def _check_days(self) -> None:
-        """Raise: ValueError where the model has seen more than it says."""
-        try:
-            cut = day_start(self.trained_through, self.settings.timezone)
-        except OverflowError:
-            raise ValueError("trained_through: it lies beyond the calendar") from None
-        if self.stage.newest_event >= cut:
-            raise ValueError("stage.newest_event: it does not lie before trained_through")
+
+def _check_days(manifest: ModelManifest) -> None:
+    """Raise: ValueError where the model has seen more than it says."""
+    try:
+        cut = day_start(manifest.trained_through, manifest.settings.timezone)
+    except OverflowError:
+        raise ValueError("trained_through: it lies beyond the calendar") from None
+    if manifest.stage.newest_event >= cut:
+        raise ValueError("stage.newest_event: it does not lie before trained_through")

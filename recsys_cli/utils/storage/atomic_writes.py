@@ -29,7 +29,8 @@ def replacing(target: Path) -> Iterator[Path]:
 
     Raises: OutputError if the folder cannot be written.
     """
-    with _made_for(target) as made:
+    # `temporary_file` removes the file and closes it, however the block ends
+    with _made_for(target) as made:  # pylint: disable=contextmanager-generator-missing-cleanup
         yield made.path
 
 
