@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from s3fs import S3FileSystem
 
 from recsys_cli.cli.app import main
 from recsys_cli.configs.data_sections import TableSettings
@@ -21,10 +22,12 @@ Refused = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[S3]:
+    S3FileSystem.clear_instance_cache()  # fsspec keeps a store for a process, whatever its address now is
     with s3_server() as found, pytest.MonkeyPatch.context() as patch:
         for name, value in found.environment.items():
             patch.setenv(name, value)
         yield found
+    S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture
