@@ -82,8 +82,10 @@ def web_server() -> Iterator[WebServer]:
         server.block_on_close = False
         found = WebServer(server.server_address[1])
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield found
-        server.shutdown()
+        try:
+            yield found
+        finally:
+            server.shutdown()
 
 
 def _request(connection: socket.socket) -> bytes:
@@ -105,7 +107,7 @@ def _send(connection: socket.socket, found: Answer) -> None:
         connection.sendall(found.again)
         time.sleep(found.pace)
     if found.end == "hang":
-        connection.settimeout(30)
+        connection.settimeout(60)
         connection.recv(1)
     if found.end == "reset":
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

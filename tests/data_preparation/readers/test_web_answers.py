@@ -14,6 +14,7 @@ import pytest
 from loguru import logger
 
 from recsys_cli.configs.data_sections import TableSettings
+from recsys_cli.data_preparation.readers import web_session
 from recsys_cli.data_preparation.readers.local_files import scan_source
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.readers.web_route import Route, is_public
@@ -24,6 +25,9 @@ from recsys_cli.utils.storage.network_limits import StoreError, check_room
 from tests.web_server import Answer, WebServer, answer, web_server
 
 PATH = "/x.parquet"
+_PATIENCE = (
+    25  # seconds that a busy machine may need for what takes one; without a bound all of it lasts longer
+)
 HTML = ("Content-Type", "text/html")
 
 
@@ -44,14 +48,15 @@ def running() -> Iterator[WebServer]:
 
 
 @pytest.fixture
-def server(running: WebServer) -> WebServer:
+def server(running: WebServer, monkeypatch: pytest.MonkeyPatch) -> WebServer:
+    monkeypatch.setattr(web_session, "_PAUSES", (0.01, 0.01))
     running.answers.clear()
     running.asked.clear()
     return running
 
 
 def read(url: str, root: Path, **network: object) -> list[int]:
-    folder = InputFolder(root, {"network": {"max_seconds": 2, **network}})
+    folder = InputFolder(root, {"network": {"max_seconds": 60, **network}})
     return scan_source(TableSettings(path=url), folder).collect()["user_id"].to_list()
 
 
@@ -142,7 +147,7 @@ def test_an_answer_that_is_no_file_is_refused_with_what_came(
     server: WebServer, tmp_path: Path, name: str
 ) -> None:
     raw, words = NO_FILES[name]
-    assert words in refused(server.put(PATH, raw), tmp_path, max_seconds=1).what
+    assert words in refused(server.put(PATH, raw), tmp_path).what
 
 
 @pytest.mark.parametrize("headers", [[CHUNKED], [CHUNKED, ("Content-Length", "7")], []])
@@ -167,18 +172,18 @@ def test_a_busy_server_is_asked_again_when_it_says(server: WebServer, tmp_path: 
     began, lines = time.monotonic(), list[str]()
     sink = logger.add(lambda line: lines.append(str(line)), level="INFO", format="{message}")
     try:
-        assert read(server.put(PATH, busy, answer(body=FILE)), tmp_path, max_seconds=9) == [1, 2, 3]
+        assert read(server.put(PATH, busy, answer(body=FILE)), tmp_path) == [1, 2, 3]
     finally:
         logger.remove(sink)
-    assert 1 <= time.monotonic() - began < 5
+    assert 1 <= time.monotonic() - began < _PATIENCE
     assert any(f"127.0.0.1:{server.port}: waits 1 s, answer 503" in line for line in lines)
 
 
 def test_a_wait_beyond_the_budget_is_refused_at_once(server: WebServer, tmp_path: Path) -> None:
     busy = answer("503 Service Unavailable", [("Retry-After", "20000")])
     began = time.monotonic()
-    error = refused(server.put(PATH, busy), tmp_path, max_seconds=30)
-    assert time.monotonic() - began < 3
+    error = refused(server.put(PATH, busy), tmp_path, max_seconds=1_800)
+    assert time.monotonic() - began < _PATIENCE
     assert "answer 503, and a next try in 20,000 s is too late" in error.what
     assert "storage.network.max_seconds" in error.fix
 
@@ -222,7 +227,7 @@ SLOW = {
 def test_what_comes_too_slowly_ends_with_the_budget(server: WebServer, tmp_path: Path, name: str) -> None:
     began = time.monotonic()
     error = refused(server.put(PATH, SLOW[name]), tmp_path, max_seconds=1)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < _PATIENCE
     assert "storage.network.max_seconds = 1" in error.what, error.what
 
 
@@ -233,7 +238,7 @@ def test_a_drip_ends_long_before_a_large_budget(
     monkeypatch.setattr(time_budget, "_SECONDS_BETWEEN_LINES", 0.2)
     began = time.monotonic()
     error = refused(server.put(PATH, SLOW["a body that drips"]), tmp_path, max_seconds=1_800)
-    assert "next to nothing has come" in error.what and time.monotonic() - began < 5
+    assert "next to nothing has come" in error.what and time.monotonic() - began < _PATIENCE
 
 
 # Size
@@ -247,7 +252,7 @@ def test_a_size_beyond_the_limit_is_refused_before_a_byte_is_read(server: WebSer
 
 def test_a_body_without_an_end_stops_at_the_limit(server: WebServer, tmp_path: Path) -> None:
     endless = Answer(answer(headers=[CHUNKED]), again=b"10000\r\n" + bytes(65_536) + b"\r\n")
-    error = refused(server.put(PATH, endless), tmp_path, max_gigabytes=0.001, max_seconds=20)
+    error = refused(server.put(PATH, endless), tmp_path, max_gigabytes=0.001)
     assert "more than storage.network.max_gigabytes = 0.001" in error.what
 
 

@@ -12,7 +12,7 @@ from recsys_cli.utils.storage.object_store import Store
 from tests.web_server import Answer, WebServer, answer, web_server
 
 OBJECT = "/shop/x.parquet"
-_PATIENCE = 20  # seconds: the first call imports the store's library
+_PATIENCE = 40  # seconds: the first call imports the store's library
 
 
 @pytest.fixture
@@ -71,10 +71,10 @@ def test_an_object_that_is_too_large_is_refused(
     block = b"10000\r\n" + bytes(65_536) + b"\r\n"
     server.put(OBJECT, Answer(answer(headers=headers), again=block))
     with pytest.raises(StoreError, match="more than storage.network.max_gigabytes = 0.001"):
-        store(server, max_gigabytes=0.001, max_seconds=20).download("x.parquet", tmp_path / "x")
+        store(server, max_gigabytes=0.001, max_seconds=60).download("x.parquet", tmp_path / "x")
 
 
 def test_an_object_that_the_disk_has_no_room_for_is_refused(server: WebServer, tmp_path: Path) -> None:
     server.put(OBJECT, Answer(answer(headers=[("Content-Length", "9" * 17)]), end="hang"))
     with pytest.raises(OutputError, match="the disk has no room"):
-        store(server, max_gigabytes=1e12, max_seconds=20).download("x.parquet", tmp_path / "x")
+        store(server, max_gigabytes=1e12, max_seconds=60).download("x.parquet", tmp_path / "x")
