@@ -19,8 +19,8 @@ _OUT_OF_MEMORY: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_THREAD: Final = re.compile(
-    r"can't start new thread|pthread_create|ThreadPoolBuildError|failed to spawn thread"
-    r"|resource temporarily unavailable",
+    r"can't start new thread|failed to launch worker thread|pthread_create|ThreadPoolBuildError"
+    r"|failed to spawn thread|resource temporarily unavailable",
     re.IGNORECASE,
 )
 _NO_TEMPORARY_FOLDER: Final = "No usable temporary directory"
@@ -29,16 +29,19 @@ _LIBRARY_VARIABLES: Final = ("POLARS_", "NUMBA_")
 
 def environment_error(error: BaseException) -> RecsysError | None:
     """Return the error to show for a fault of the machine or the environment; None for any other."""
-    text = first_line(error)
-    if isinstance(error, RecsysError | SystemExit | KeyboardInterrupt):
+    if isinstance(error, SystemExit | KeyboardInterrupt | OutputError | UsageError):
         return None
+    # A reader may have blamed the file: then the cause stands in any of the error's lines.
+    text = str(error) if isinstance(error, RecsysError) else first_line(error)
     if _is_out_of_memory(error, text):
         return _out_of_memory()
     if isinstance(error, FileNotFoundError) and not _has_current_folder():
-        return UsageError("the current folder no longer exists", fix="cd to one that does")
+        return UsageError(
+            "the current folder no longer exists", where="the current folder", fix="cd to one that does"
+        )
     if _NO_THREAD.search(text) and not isinstance(error, BlockingIOError):  # a full pipe
         return OutputError(
-            f"no thread or process can be started: {text}",
+            f"no thread or process can be started: {first_line(error)}",
             where="the limits of the user or the container (ulimit -u, pids.max)",
             fix="raise the limit, or lower runtime.threads",
         )
@@ -55,8 +58,11 @@ def _is_out_of_memory(error: BaseException, text: str) -> bool:
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or number == errno.ENOMEM or _OUT_OF_MEMORY.search(text):
         return True
+    if address_space_limit() is None:
+        return False
     is_loading = isinstance(error, ImportError) or (isinstance(error, OSError) and number is None)
-    return is_loading and address_space_limit() is not None  # a library that cannot be mapped
+    # A library that cannot be mapped, a thread that gets no stack.
+    return is_loading or bool(_NO_THREAD.search(text))
 
 
 def _has_current_folder() -> bool:

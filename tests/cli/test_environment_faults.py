@@ -13,7 +13,7 @@ import pytest
 
 from recsys_cli.cli.app import main
 from recsys_cli.cli.environment_faults import environment_error
-from recsys_cli.utils.errors import ExitCode, OutputError
+from recsys_cli.utils.errors import ExitCode, InputError, ModelError, OutputError
 from recsys_cli.utils.memory_limit import MemoryLimit, check_memory, memory_limit
 
 PROGRAM = (sys.executable, "-m", "recsys_cli")
@@ -22,7 +22,7 @@ PROGRAM = (sys.executable, "-m", "recsys_cli")
 def raised(work: Callable[[], object]) -> BaseException:
     try:
         work()
-    except Exception as error:
+    except (MemoryError, OSError, RuntimeError) as error:
         return error
     raise AssertionError("nothing was raised")
 
@@ -56,10 +56,19 @@ def test_other_faults_of_the_machine(error: Exception, code: ExitCode, words: st
     assert words in found.what and found.fix
 
 
+def test_file_is_not_blamed_for_memory_that_ran_out_while_it_was_read() -> None:
+    error = ModelError("2 problems\n1. the model's files are not valid: [Errno 12] Cannot allocate memory")
+    found = environment_error(error)
+    assert isinstance(found, OutputError) and "the memory ran out" in found.what
+    thread = environment_error(InputError("the table cannot be read: Failed to launch worker thread: x"))
+    assert isinstance(thread, OutputError)
+
+
 def test_other_errors_stay_what_they_are() -> None:
     assert environment_error(ValueError("x")) is None
     assert environment_error(BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")) is None
     assert environment_error(OutputError("the memory: bad alloc")) is None
+    assert environment_error(InputError("no such file")) is None
     assert environment_error(FileNotFoundError(2, "No such file or directory", "x")) is None
 
 

@@ -21,6 +21,11 @@ _CSV_ENDINGS = (".csv", ".tsv", ".data", ".dat", ".item", ".user", ".txt", ".csv
 _BATCH_ROWS = 65_536
 _ENDINGS = {"parquet": (".parquet", ".pq"), "csv": _CSV_ENDINGS}
 _SHOWN_FILES = 3
+_FILE_FIX = "replace the file by an intact one, or correct its format and columns in settings/settings.toml"
+_FAILED_CAST = "conversion from"  # polars' words
+_CAST_FIX = (
+    "correct the values, or write TRY_CAST in the table's filter and in scoring.exclude: it gives NULL"
+)
 
 
 def source_files(table: TableSettings, workspace: InputFolder) -> list[Path]:
@@ -162,7 +167,7 @@ def unreadable(files: list[Path], error: BaseException) -> InputError:
     return InputError(
         f"the table cannot be read: {first_line(error)}",
         where=_file_list(files),
-        fix="replace the file by an intact one, or correct its format and columns in settings/settings.toml",
+        fix=_CAST_FIX if _FAILED_CAST in str(error) else _FILE_FIX,
     )
 
 
