@@ -8,11 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-<<<<<<< ours
-from fsspec import get_filesystem_class
-=======
 from s3fs import S3FileSystem
->>>>>>> theirs
 
 from recsys_cli.cli.app import main
 from recsys_cli.configs.secrets import Secrets, shown
@@ -136,20 +132,11 @@ def test_a_text_of_three_letters_is_not_masked_in_the_midst_of_words(
 
 
 @pytest.fixture
-<<<<<<< ours
-def new_clients() -> Iterator[None]:
-    """Forget the store's clients, before and after: they are kept by options, not by environment."""
-    clients = get_filesystem_class("s3")
-    clients.clear_instance_cache()
-    yield
-    clients.clear_instance_cache()
-=======
 def own_store() -> Iterator[None]:
     """Let a test's variables count, and no later test's store be its: fsspec keeps a store for a process."""
     S3FileSystem.clear_instance_cache()
     yield
     S3FileSystem.clear_instance_cache()
->>>>>>> theirs
 
 
 STORE = ("--set", "data.interactions.path=s3://shop/e.parquet", "--set", "data.max_age_days=2")
@@ -169,11 +156,7 @@ STORE = ("--set", "data.interactions.path=s3://shop/e.parquet", "--set", "data.m
 @pytest.mark.parametrize(
     "command", [("-vv", "score", "--date", DAY), ("check", "--date", DAY), ("doctor", "--json")]
 )
-<<<<<<< ours
-@pytest.mark.usefixtures("new_clients")
-=======
 @pytest.mark.usefixtures("own_store")
->>>>>>> theirs
 def test_no_error_of_a_store_shows_what_its_address_holds(
     workspace: Path,
     capsys: pytest.CaptureFixture[str],

@@ -6,12 +6,9 @@ from tests.torture import (
     damage,
     delays,
     disks,
-<<<<<<< ours
-    forged,
-=======
     environment,
     expressions,
->>>>>>> theirs
+    forged,
     kills,
     limits,
     pickles,
@@ -30,29 +27,22 @@ _MODULES = (
     kills,
     resume,
     disks,
-<<<<<<< ours
     publishing,
     together,
     delays,
     storm,
     limits,
-=======
-    together,
->>>>>>> theirs
     signals,
     damage,
     bad_tables,
     pickles,
     shuffled,
     canaries,
-<<<<<<< ours
     forged,
     special_files,
     store_faults,
     web_answers,
-=======
     expressions,
     environment,
->>>>>>> theirs
 )
 FAMILIES = tuple(family for module in _MODULES for family in module.FAMILIES)

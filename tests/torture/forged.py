@@ -1,8 +1,4 @@
-<<<<<<< ours
-"""Facts forged with right hashes and seals: each field of a manifest or record in turn, and two at once.
-=======
 """Manifests and records that somebody has forged, with right hashes and seals: one field of them, or two.
->>>>>>> theirs
 
 A forged model is refused with 4, or harmless; forged publications and partitions are made anew; forged run
 records are left out. None stops the commands that list, promote or report.

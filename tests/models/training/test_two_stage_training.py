@@ -44,13 +44,8 @@ DAY, CUT, EARLIER = date(2010, 11, 26), date(2010, 11, 12), date(2010, 10, 29)
 
 FACTS = TrainingFacts.read(
     {  # that a training records of itself
-<<<<<<< ours
-        "run_id": "20260301T000000-train-000000",
-        "created": "2026-03-01T00:00:00+00:00",
-=======
         "run_id": "20260302T000000-train-012345",
         "created": "2026-03-02T00:00:00+00:00",
->>>>>>> theirs
         "events": 0,
         "trees": 0,
         "label_windows": [],
