@@ -4,7 +4,6 @@ Only where there is such a limit the process forks, before anything is imported:
 parent waits for it, passes signals on and ends as it does.
 """
 
-import ctypes
 import os
 import resource
 import signal
@@ -25,6 +24,8 @@ def watch_memory_limit() -> None:
     child = os.fork()
     if child:
         os._exit(_watched(child))
+    import ctypes
+
     ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:  # it died before
         os._exit(ExitCode.TERMINATED)

@@ -7,6 +7,7 @@ split into tokens here and written anew from them: polars gets nothing that was 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 LONGEST_TEXT: Final = 200_000  # characters: some 20,000 values in a list
@@ -47,8 +48,7 @@ _PATTERNS: Final = {
     "operator": "|".join(map(re.escape, _OPERATORS)) + r"|\|(?!\|)",
     "sign": r"[()\[\],.]",
 }
-_TOKEN: Final = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _PATTERNS.items()))
-_COMMENT_SIGN: Final = re.compile(r"/\*|\*/")
+_COMMENT_SIGN: Final = r"/\*|\*/"
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,16 @@ def rewritten(text: str) -> str:
     return " ".join(token.text for token in tokens)
 
 
+@cache
+def _token_pattern() -> re.Pattern[str]:
+    """Return what a token is; compiled when the settings have an expression."""
+    return re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _PATTERNS.items()))
+
+
 def _raw_tokens(text: str) -> Iterator[Token]:
-    place = 0
+    pattern, place = _token_pattern(), 0
     while place < len(text):
-        found = _TOKEN.match(text, place)
+        found = pattern.match(text, place)
         if found is None:
             raise ValueError(f"cannot be read from its character {place + 1:,} on{_hint(text[place])}")
         kind, place = str(found.lastgroup), found.end()
@@ -122,7 +128,7 @@ def _hint(sign: str) -> str:
 def _comment_end(text: str, place: int) -> int:
     """Return where the comment ends that began before `place`; comments nest."""
     depth = 1
-    for sign in _COMMENT_SIGN.finditer(text, place):
+    for sign in re.compile(_COMMENT_SIGN).finditer(text, place):
         depth += 1 if sign[0] == "/*" else -1
         if not depth:
             return sign.end()

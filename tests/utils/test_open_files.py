@@ -13,13 +13,12 @@ TOO_MANY = OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/srv/shop/models/x/
 
 
 def wrapped(error: BaseException, *, hidden: bool) -> BaseException:
-    try:
+    with pytest.raises(ModelError) as caught:
         try:
             raise error
         except BaseException as cause:
             raise ModelError("the model's files are not valid") from (None if hidden else cause)
-    except ModelError as outer:
-        return outer
+    return caught.value
 
 
 @pytest.mark.parametrize("hidden", [True, False])

@@ -151,7 +151,7 @@ class Store:
         """Return the SHA-256 of an object's bytes, read again from the store."""
         digest = hashlib.sha256()
         with self._as_store_error(name):
-            size = int(self._call("_info", self._path(name))["size"])
+            size = int(dict(self._call("_info", self._path(name)))["size"])
             for start in range(0, size, _BLOCK):
                 end = min(start + _BLOCK, size)
                 digest.update(self._call("_cat_file", self._path(name), start=start, end=end))

@@ -21,7 +21,7 @@ def test_a_link_of_another_user_is_refused_and_nothing_is_written_behind_it(tmp_
     with pytest.raises(OutputError, match="this is a link of user 12345's") as caught:
         with locked(link / "models.lock", "the models"):
             pass
-    assert caught.value.where == str(link) and list(behind.iterdir()) == []
+    assert caught.value.where == str(link) and not list(behind.iterdir())
 
 
 def test_a_link_of_ones_own_a_folder_and_nothing_are_no_trap(tmp_path: Path) -> None:

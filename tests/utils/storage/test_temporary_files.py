@@ -57,7 +57,7 @@ def test_what_takes_the_temporary_files_place_does_not_become_the_target(tmp_pat
             elif kind == "hard link":
                 os.link(victim, made)
             else:
-                made.write_text("foreign")
+                made.write_bytes(b"foreign")
     assert caught.value.where == str(target)
     assert not target.exists() and victim.read_text() == "precious"
 
@@ -67,7 +67,7 @@ def test_names_differ_and_are_gone_after_success_and_failure(tmp_path: Path) -> 
     for number in range(3):
         with replacing(tmp_path / "target") as made:
             names.add(made.name)
-            made.write_text(str(number))
+            made.write_bytes(b"%d" % number)
     with pytest.raises(RuntimeError), replacing(tmp_path / "target") as made:
         names.add(made.name)
         raise RuntimeError
@@ -83,9 +83,9 @@ def test_what_killed_processes_left_goes_and_what_others_write_stays(tmp_path: P
     (tmp_path / ".target.part").write_text("of an earlier version of recsys")
     assert len(list(tmp_path.glob(".target.*"))) == 2
     with replacing(target) as mine:
-        mine.write_text("mine")
+        mine.write_bytes(b"mine")
         replace_bytes(target, b"other")  # as another process would at the same time
-        assert mine.read_text() == "mine" and target.read_bytes() == b"other"
+        assert mine.read_bytes() == b"mine" and target.read_bytes() == b"other"
     assert target.read_text() == "mine"
     left = sorted(file.name for file in tmp_path.iterdir())
     assert len(left) == 2 and left[0].startswith(".another.") and left[1] == "target"
