@@ -3,6 +3,7 @@
 import gc
 import os
 
+from recsys_cli.cli.memory_watch import watch_memory_limit
 from recsys_cli.cli.signals import (
     end_at_interrupt,
     end_process,
@@ -36,6 +37,7 @@ def program() -> None:
     """Be the process: run `recsys` and end with its exit code."""
     gc.set_threshold(_OBJECTS)
     os.environ.update(_ENVIRONMENT)
+    watch_memory_limit()
     end_process(main())
 
 

@@ -1,5 +1,6 @@
 """The program `recsys`: its commands, its global options and its exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -37,6 +38,7 @@ from recsys_cli.cli.global_options import (
     Verbose,
 )
 from recsys_cli.cli.session import Session, session_of
+from recsys_cli.utils.thread_variables import check_thread_variables
 
 app = typer.Typer(
     name="recsys",
@@ -89,6 +91,7 @@ def begin(
 ) -> None:
     """Store the global options for the command, and set up the log."""
     del show_version  # its callback has done the work
+    check_thread_variables(os.environ)
     session = session_of(ctx)
     session.begin(GlobalOptions(directory, env, tuple(overrides or ()), quiet, verbose, as_json))
     log_to_terminal(session.terminal, verbose)

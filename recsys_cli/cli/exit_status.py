@@ -6,9 +6,11 @@ from types import TracebackType
 
 import typer
 
+from recsys_cli.cli.environment_faults import environment_error
 from recsys_cli.cli.session import Session
 from recsys_cli.cli.signals import SignalHandlers, Terminated
 from recsys_cli.utils.errors import ExitCode, RecsysError
+from recsys_cli.utils.open_files import too_few_open_files
 
 _CODES: dict[type[BaseException], ExitCode] = {
     Terminated: ExitCode.TERMINATED,
@@ -40,7 +42,7 @@ class Outcome:
             error = KeyboardInterrupt()
         if error is not None:
             # What comes out of a library that a signal meets may be anything.
-            error = self._signals.raised or error
+            error = self._signals.raised or too_few_open_files(error) or environment_error(error) or error
             self.code = _code_of(error)
             with suppress(OSError):  # where stderr is full, too, the code alone says it
                 self._show(error)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from recsys_cli.cli.display.logs import log_to_file
 from recsys_cli.cli.session import Session
 from recsys_cli.utils.errors import OutputError
+from recsys_cli.utils.open_files import too_few_open_files
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.workspace.layout import Workspace
@@ -28,14 +29,20 @@ class Running:
 
 
 def open_workspace(session: Session) -> "Workspace":
-    """Return the session's workspace, with its threads set before a library counts the cores."""
+    """Return the session's workspace, with its threads set before a library counts the cores.
+
+    Raises: SettingsError for invalid settings, or output folders that are not apart.
+    """
     loaded = session.loaded
     if loaded.settings.runtime.threads:
         for name in _THREAD_VARIABLES:
             os.environ[name] = str(loaded.settings.runtime.threads)
     from recsys_cli.pipelines.workspace.layout import Workspace
+    from recsys_cli.pipelines.workspace.output_folders import check_output_folders
 
-    return Workspace(loaded.workspace, loaded.settings, loaded.secrets)
+    workspace = Workspace(loaded.workspace, loaded.settings, loaded.secrets)
+    check_output_folders(workspace)
+    return workspace
 
 
 @contextmanager
@@ -52,7 +59,8 @@ def running(session: Session, command: str, day: date) -> Iterator[Running]:
         try:
             yield under_way
         except BaseException as error:
-            facts = {**under_way.facts, "error": f"{type(error).__name__}: {error}"}
+            shown = too_few_open_files(error) or error
+            facts = {**under_way.facts, "error": f"{type(shown).__name__}: {shown}"}
             with suppress(OutputError):
                 end_run(run, "failed", settings, secrets.hide_in(facts))
             raise

@@ -1,5 +1,6 @@
 """Arguments that several commands take."""
 
+import os
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,7 +40,8 @@ def refuse_target(workspace: "Workspace", path: Path, where: str) -> None:
     """
     results = workspace.published, workspace.models, workspace.partitions
     own = (workspace.runs, workspace.root / COPIES, *(one.folder for one in results))
-    inside = any(folder.resolve() in path.resolve().parents for folder in own)
+    above = Path(os.path.realpath(path)).parents  # unlike Path.resolve, it takes a link to itself
+    inside = any(folder.resolve() in above for folder in own)
     if not path.name or inside or (path.exists() and not path.is_file()):
         raise UsageError(
             f"{str(path)!a} is no place for a file of yours",

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from recsys_cli.configs.fields import Days, Section, known_timezone
+from recsys_cli.configs.fields import Days, Section, SqlText, known_timezone
 from recsys_cli.configs.source_sections import SourceSettings
 
 DAY_PLACE = "{date}"  # in a path: the day as 2026-11-23
@@ -30,7 +30,7 @@ class TableSettings(Section):
     )
     strip_spaces: bool = Field(False, description="CSV: remove spaces around column names and values")
     header: list[str] = Field([], description="CSV: the column names, if the file has no header line")
-    filter: str = Field("", description="SQL condition on the source's columns; other rows are dropped")
+    filter: SqlText = Field("", description="SQL condition on the source's columns; other rows are dropped")
     columns: dict[str, str] = Field({}, description="contract name = the source's column")
 
     @model_validator(mode="after")

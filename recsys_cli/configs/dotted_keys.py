@@ -5,8 +5,8 @@ from functools import reduce
 from typing import Any
 
 from recsys_cli.configs.schema import KeyPath
-from recsys_cli.configs.secrets import MASK
 from recsys_cli.configs.sections import Settings
+from recsys_cli.utils.credentials import MASK
 
 
 def value_at(settings: Settings, key: str) -> Any:

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 from recsys_cli.configs.layers import Layer, setting_at
 from recsys_cli.configs.renamed_settings import GONE
 from recsys_cli.configs.schema import close_keys, known_keys
-from recsys_cli.configs.secrets import masked, shown
+from recsys_cli.configs.secrets import Secrets, masked, shown
 from recsys_cli.configs.sections import Settings
 
 BUILT_IN = "built-in default"
@@ -16,7 +16,8 @@ BUILT_IN = "built-in default"
 
 def problems_of(error: ValidationError, layer: Layer, tree: type[Settings]) -> list[str]:
     """Return each problem as `key = value (origin): reason`."""
-    return [_line(detail, layer, tree) for detail in error.errors(include_url=False)]
+    secrets = Secrets.of(setting.value for setting in layer.values() if setting.secret)
+    return [secrets.hide(_line(detail, layer, tree)) for detail in error.errors(include_url=False)]
 
 
 def _line(detail: ErrorDetails, layer: Layer, tree: type[Settings]) -> str:

@@ -3,9 +3,10 @@
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from recsys_cli.utils.columns import LONGEST_LIST
+from recsys_cli.utils.sql_text import rewritten
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Bound = Annotated[float, Field(ge=0.0, le=1.0)]  # bound of a share
@@ -13,6 +14,16 @@ ListLength = Annotated[int, Field(ge=1, le=LONGEST_LIST)]
 Days = Annotated[int, Field(ge=1, le=36_500)]  # a century
 SHORTEST_HALF_LIFE, LONGEST_HALF_LIFE = 0.1, 1_000_000.0  # days; beyond them all weights become 0 or equal
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # the range that the libraries accept
+
+
+def allowed_sql(text: str) -> str:
+    """Return a SQL expression as it is, or an empty text. Raises: ValueError if it is not allowed."""
+    if text:
+        rewritten(text)
+    return text
+
+
+SqlText = Annotated[str, AfterValidator(allowed_sql)]
 
 
 class Section(BaseModel):

@@ -9,9 +9,11 @@ from dynaconf.utils.parse_conf import parse_with_toml
 from recsys_cli.configs.schema import KeyPath, canonical, holds_text
 from recsys_cli.configs.secrets import is_secret_name
 from recsys_cli.configs.sections import Settings
+from recsys_cli.configs.value_limits import DEEPEST, TOO_DEEP, check_values, is_text, reason_of
 from recsys_cli.utils.errors import SettingsError
 
 PREFIX = "RECSYS_"
+_SHOWN = 100  # characters of a key in a message
 NOT_SETTINGS = frozenset({"RECSYS_ENV", "RECSYS_WORKSPACE"})  # they choose the settings
 
 
@@ -25,6 +27,7 @@ class Setting:
 
 
 Layer = dict[KeyPath, Setting]
+_OPTION = 3  # names in the key of a store's option, such as storage.s3.endpoint_url
 
 
 def table_layer(
@@ -42,7 +45,7 @@ def table_layer(
         if isinstance(value, Mapping):
             layer |= table_layer(value, origin, tree, secret=secret, prefix=path)
         else:
-            layer[path] = Setting(value, origin, secret or is_secret_name(path[-1]))
+            layer[path] = Setting(value, origin, secret or _is_secret(path))
     return layer
 
 
@@ -99,11 +102,28 @@ def setting_at(layer: Layer, path: Sequence[str]) -> Setting | None:
 
 
 def _text_layer(names: Sequence[str], text: str, origin: str, tree: type[Settings]) -> Layer:
+    if len(names) > DEEPEST or not all(map(is_text, names)):
+        reason = TOO_DEEP if len(names) > DEEPEST else "it is not UTF-8 text"
+        raise SettingsError(f"{'.'.join(names)[:_SHOWN]}: {reason}", where=origin, fix="correct the key")
     path = canonical(tree, names)
-    value = parse_with_toml(text)
+    value = _parsed(text, ".".join(names), origin)
     if not isinstance(value, str) and holds_text(tree, path):
         value = text  # "2026-11-23" and "007" are text where the schema wants text
     return table_layer({path[-1]: value}, origin, tree, prefix=path[:-1])
+
+
+def _is_secret(path: KeyPath) -> bool:
+    """Return whether a value is a secret by its key; a text where a store's options belong may be one."""
+    return is_secret_name(path[-1]) or (path[0] == "storage" and len(path) < _OPTION)
+
+
+def _parsed(text: str, key: str, origin: str) -> Any:
+    try:
+        value = parse_with_toml(text)
+        check_values(value)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{key[:_SHOWN]}: {reason_of(error)}", where=origin, fix="correct it") from None
+    return value
 
 
 def _lower_case(name: str) -> str:

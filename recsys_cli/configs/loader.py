@@ -17,11 +17,12 @@ from recsys_cli.configs.dotted_keys import flat, leaves
 from recsys_cli.configs.error_messages import BUILT_IN, problems_of
 from recsys_cli.configs.layers import Layer, environment_layer, nested, overlay, override_layer
 from recsys_cli.configs.renamed_settings import with_new_names
-from recsys_cli.configs.secrets import MASK, Secrets, is_secret_name
+from recsys_cli.configs.secrets import Secrets, is_secret_name
 from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.toml_files import DEFAULT, SECRETS_FILE, Document, read_documents
+from recsys_cli.utils.credentials import MASK, secrets_in
 from recsys_cli.utils.errors import SettingsError
-from recsys_cli.utils.storage.uris import is_uri
+from recsys_cli.utils.storage.uris import drive_id, is_uri
 from recsys_cli.utils.storage.uris import shown as shown_uri
 
 
@@ -37,20 +38,38 @@ class LoadedSettings:
 
     def masked_values(self) -> dict[str, Any]:
         """Return every setting by its dotted key, to show and record: secrets masked."""
-        return {key: MASK if key in self.secrets else _shown(value) for key, value in self._values().items()}
+        values = self._values().items()
+        return {key: MASK if key in self.secrets else _shown(key, value) for key, value in values}
 
     def secret_texts(self) -> Secrets:
-        """Return the texts that .secrets.toml sets."""
-        values = self._values().items()
-        return Secrets.of(value for key, value in values if self.origins[key].startswith(SECRETS_FILE))
+        """Return the texts that .secrets.toml sets, those of secret keys, and credentials in addresses."""
+        values = self._values()
+        secret = [value for key, value in values.items() if self._is_secret(key)]
+        addresses = [value for key, value in values.items() if _is_address(key, value)]
+        return Secrets.of([*secret, *(one for address in addresses for one in secrets_in(address))])
+
+    def _is_secret(self, key: str) -> bool:
+        is_set = self.origins[key] != BUILT_IN
+        return self.origins[key].startswith(SECRETS_FILE) or (is_set and key in self.secrets)
 
     def _values(self) -> dict[str, Any]:
         return flat(self.settings.model_dump(mode="json"))
 
 
-def _shown(value: Any) -> Any:
-    """Return the value; a URI without its password and its query, which may be a signature."""
-    return shown_uri(value) if isinstance(value, str) and is_uri(value) else value
+def _is_address(key: str, value: Any) -> bool:
+    """Return whether a value may be an address with credentials; a store's option may lack the scheme."""
+    is_one = isinstance(value, str) and (is_uri(value) or key.startswith("storage."))
+    return is_one and drive_id(value) is None  # the query of a share link is the file's id
+
+
+def _shown(key: str, value: Any) -> Any:
+    """Return the value; an address without its password and its query, which may be a signature."""
+    if not _is_address(key, value):
+        return shown_uri(value) if isinstance(value, str) and is_uri(value) else value
+    text = shown_uri(value)
+    for secret in sorted(secrets_in(value), key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
 
 
 def load_settings(

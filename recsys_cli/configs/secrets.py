@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any
 
-MASK: Final = "********"
+from recsys_cli.utils.credentials import MASK, SHORTEST_SECRET, secrets_in, without_credentials
+from recsys_cli.utils.storage.uris import is_uri
+
 _SECRET_NAME = re.compile(
     r"(^|_)(passwords?|passwd|secrets?|tokens?|keys?|credentials?|connection_string)(_|$)", re.IGNORECASE
 )
-_SHORTEST_SECRET = 4  # characters; anything shorter would be masked inside ordinary words
 _INNER_SECRETS = re.compile(
     r"""'([^']+)'|"([^"]+)"|://[^/@\s]*:([^/@\s]+)@"""
 )  # quoted literals, passwords in URIs
@@ -32,16 +33,17 @@ class Secrets:
         listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
         texts = [one for one in listed if isinstance(one, str)]
         texts += [inner for one in texts for found in _INNER_SECRETS.findall(one) for inner in found]
+        texts += [inner for one in texts if is_uri(one) for inner in secrets_in(one)]
         written = {way for one in texts for way in _quotations(one)}
         written |= {way[: _LONGEST - 2] for way in written}  # as `shown` shortens it
-        long = [one for one in written if len(one) >= _SHORTEST_SECRET]
+        long = [one for one in written if len(one) >= SHORTEST_SECRET]
         return cls(tuple(sorted(long, key=len, reverse=True)))
 
     def hide(self, text: str) -> str:
-        """Return `text` with every secret masked."""
+        """Return `text` with every secret masked, and what looks like a credential of anyone's."""
         for secret in self.texts:
             text = text.replace(secret, MASK)
-        return text
+        return without_credentials(text)
 
     def hide_in(self, value: Any) -> Any:
         """Return a JSON value with every secret in its texts masked; keys stay."""

@@ -17,10 +17,12 @@ from recsys_cli.configs.fields import (
     Section,
     Seed,
     Share,
+    SqlText,
     known_timezone,
 )
 from recsys_cli.configs.source_sections import CandidatesSettings
 from recsys_cli.utils.columns import LONGEST_LIST
+from recsys_cli.utils.storage.network_limits import NetworkLimits
 
 _MIN_SHORTLIST_RATIO = 10  # shortlisted candidates per item of a list: fewer would cost quality
 
@@ -115,7 +117,7 @@ class WarmStartSettings(Section):
 class ScoringSettings(Section):
     top_k: ListLength = Field(10, description="recommendations per user")
     filter_viewed: bool = Field(True, description="do not recommend items that the user already has")
-    exclude: str = Field(
+    exclude: SqlText = Field(
         "", description="SQL condition on item columns; matching items are never recommended"
     )
     shortlist: int = Field(
@@ -203,7 +205,7 @@ class RuntimeSettings(Section):
 
 
 class OutputSettings(Section):
-    """Folders, relative to the workspace, or URIs of an object store."""
+    """Folders, relative to the workspace, or URIs of an object store; none lies inside another."""
 
     features: str = "features"
     models: str = "models"
@@ -221,6 +223,25 @@ class OutputSettings(Section):
 StorageOptions = dict[str, bool | int | str]
 
 
+class NetworkSettings(Section):
+    """What one source of the web, or one call of a store, may take."""
+
+    max_seconds: float = Field(
+        NetworkLimits.max_seconds,
+        ge=1,
+        le=86_400,
+        description="time in all, with every try and every wait that a server asks for (Retry-After)",
+    )
+    max_gigabytes: float = Field(
+        NetworkLimits.max_gigabytes, gt=0, le=100_000, description="size of one file; larger ones are refused"
+    )
+    redirect_hosts: list[str] = Field(
+        [],
+        description="other hosts that a web server may redirect to; *.example.org: all below it; Google "
+        "Drive's own are known",
+    )
+
+
 class StorageSettings(Section):
     """Options of each scheme's file system, beside its usual environment; credentials: .secrets.toml."""
 
@@ -230,6 +251,7 @@ class StorageSettings(Section):
     drive: StorageOptions = Field(
         {}, description="url: address to use instead of https://drive.google.com/uc"
     )
+    network: NetworkSettings = NetworkSettings()
 
 
 class Settings(Section):

@@ -1,5 +1,6 @@
 """The three settings files of a workspace, read by Dynaconf without running any code of theirs."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from dynaconf.vendor import tomllib
 
 from recsys_cli.configs.layers import Layer, overlay, table_layer
 from recsys_cli.configs.sections import Settings
+from recsys_cli.configs.value_limits import check_values, reason_of
 from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.storage.regular_files import SETTINGS_BYTES, read_regular
 
 DEFAULT = "default"
 MAIN_FILE = "settings/settings.toml"
@@ -60,13 +63,13 @@ def read_documents(workspace: Path) -> list[Document]:
 
     Raises: SettingsError if settings.toml is missing or a file is not TOML.
     """
-    if not (workspace / MAIN_FILE).is_file():
+    if not os.path.lexists(workspace / MAIN_FILE):
         raise SettingsError(
             f"no workspace here: {MAIN_FILE} is missing",
             where=str(workspace),
             fix="run recsys init, or name a workspace with -C DIR",
         )
-    names = [name for name in (MAIN_FILE, LOCAL_FILE, SECRETS_FILE) if (workspace / name).exists()]
+    names = [name for name in (MAIN_FILE, LOCAL_FILE, SECRETS_FILE) if os.path.lexists(workspace / name)]
     return [Document(name, _read(workspace, name)) for name in names]
 
 
@@ -89,14 +92,15 @@ def _read(workspace: Path, name: str) -> dict[str, Any]:
     )
     try:
         content: dict[str, Any] = loader.get_source_data([str(path)]).get(str(path), {})
-    except ValueError as error:
-        raise _broken(path, str(error)) from None
+        check_values(content)
+    except (ValueError, RecursionError) as error:
+        raise _broken(path, reason_of(error)) from None
     return content
 
 
 def _require_text(path: Path) -> None:
     try:
-        path.read_text(encoding="utf-8")
+        read_regular(path, SETTINGS_BYTES).decode()
     except UnicodeDecodeError:
         raise SettingsError("the file is not UTF-8 text", where=str(path), fix="save it as UTF-8") from None
     except OSError as error:

@@ -29,6 +29,8 @@ from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
 from recsys_cli.utils.storage.folder_checks import nearest_existing
+from recsys_cli.utils.storage.folder_exchange import check_replaceable
+from recsys_cli.utils.storage.replacement_journal import standing
 from recsys_cli.utils.storage.uris import shown_path
 
 _SECONDS_A_DAY = 86_400
@@ -176,7 +178,7 @@ def _output_problems(day: ScoringDay) -> list[Problem]:
         "recommendations": workspace.published.folder / day.name,
         "runs": workspace.runs,
     }
-    problems = []
+    problems = _volumes(day)
     for name, folder in folders.items():
         existing = nearest_existing(folder)
         if not existing.is_dir():
@@ -184,6 +186,17 @@ def _output_problems(day: ScoringDay) -> list[Problem]:
         elif not os.access(existing, os.W_OK | os.X_OK):
             problems.append(_output(existing, f"output.{name} cannot be written here", name))
     return problems
+
+
+def _volumes(day: ScoringDay) -> list[Problem]:
+    """Return the day's folders whose place no other folder can take."""
+    found = []
+    for results in (day.workspace.partitions, day.workspace.published):
+        try:
+            check_replaceable(standing(results.folder / day.name))
+        except OutputError as error:
+            found.append(_as_problem(error, "error"))
+    return found
 
 
 def _output(path: Path, what: str, name: str) -> Problem:

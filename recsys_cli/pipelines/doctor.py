@@ -10,14 +10,18 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
+from recsys_cli.configs.toml_files import LOCAL_FILE, MAIN_FILE, SECRETS_FILE
 from recsys_cli.data_preparation.readers.local_files import source_sizes
 from recsys_cli.models.versions.registry import promoted_version
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import library_versions
 from recsys_cli.utils.errors import RecsysError
+from recsys_cli.utils.storage.file_rights import OpenRight, open_rights
 from recsys_cli.utils.storage.folder_checks import may_be_made, nearest_existing
 from recsys_cli.utils.storage.result_store import Results
 from recsys_cli.utils.storage.uris import is_uri, shown
+
+_SHOWN_RIGHTS = 5  # of each kind
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,14 @@ class Finding:
 
 def collect_findings(workspace: Workspace) -> list[Finding]:
     """Look at the machine and the workspace; only names and sizes are read, nothing is written."""
-    return [*_machine(workspace), *_libraries(), *_folders(workspace), *_inputs(workspace), _model(workspace)]
+    return [
+        *_machine(workspace),
+        *_libraries(),
+        *_folders(workspace),
+        *_rights(workspace),
+        *_inputs(workspace),
+        _model(workspace),
+    ]
 
 
 def _machine(workspace: Workspace) -> list[Finding]:
@@ -67,7 +78,8 @@ def _folders(workspace: Workspace) -> list[Finding]:
     }
     found = [_store(name, one) for name, one in stored.items() if one.store is not None]
     folders = {name: one.folder for name, one in stored.items()} | {"runs": workspace.runs}
-    return found + [_folder(name, folder) for name, folder in folders.items()]
+    found += [_folder(name, folder) for name, folder in folders.items()]
+    return [*found, Finding("output", "checkpoints", str(workspace.checkpoints))]
 
 
 def _store(name: str, results: Results) -> Finding:
@@ -82,6 +94,31 @@ def _folder(name: str, folder: Path) -> Finding:
     free = shutil.disk_usage(nearest).free
     problem = "" if may_be_made(folder) else "it cannot be written by this user"
     return Finding("output", name, f"{folder}, {free / 1e9:.1f} GB free", problem)
+
+
+def _rights(workspace: Workspace) -> list[Finding]:
+    """Return a finding for each file or folder that a run trusts, and that others may change."""
+    root, models = workspace.root, workspace.models.folder
+    locks = workspace.lock("any").parent
+    trusted = {
+        "settings": [root, root / MAIN_FILE, root / LOCAL_FILE, (root / MAIN_FILE).parent],
+        "models": [models, *_below(models, "[!.]*"), *_below(models, "[!.]*/*")],
+        "locks": [workspace.runs, locks, *_below(locks, "*")],
+    }
+    found = {name: [*open_rights(paths)] for name, paths in trusted.items()}
+    found["secrets"] = [*open_rights([root / SECRETS_FILE], secret=True)]
+    open_ones = [finding for name, rights in found.items() for finding in _open_ones(name, rights)]
+    return open_ones or [Finding("rights", ", ".join(found), "nobody else may change them")]
+
+
+def _open_ones(name: str, rights: list[OpenRight]) -> list[Finding]:
+    shown = [Finding("rights", name, f"{one.path}: {one.what}", one.fix) for one in rights[:_SHOWN_RIGHTS]]
+    more = len(rights) - len(shown)
+    return shown + ([Finding("rights", name, f"{more} more", "as above")] if more else [])
+
+
+def _below(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.glob(pattern))
 
 
 def _inputs(workspace: Workspace) -> list[Finding]:

@@ -18,6 +18,7 @@ from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.storage.atomic_writes import replacing
+from recsys_cli.utils.storage.regular_files import SETTINGS_BYTES, IrregularFileError, read_regular
 from recsys_cli.utils.storage.uris import is_uri
 
 SETTINGS = Path("settings/settings.toml")
@@ -149,7 +150,11 @@ def _write_new(workspace: Path, text: str) -> bool:
     if not file.exists():
         _write(workspace, text)
         return False
-    if file.read_bytes() != text.encode():
+    try:
+        is_same = read_regular(file, SETTINGS_BYTES) == text.encode()
+    except IrregularFileError:
+        is_same = False
+    if not is_same:
         raise UsageError(
             "the folder has other settings already",
             where=str(file),

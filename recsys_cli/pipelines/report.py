@@ -263,8 +263,12 @@ def _failed_runs(workspace: Workspace, day: date, published: str) -> list[Failed
 
 def _gates(workspace: Workspace, manifest: PublicationManifest) -> list[GateFigure]:
     then, today = run_settings(workspace, manifest.run_id), workspace.settings.gates
-    bounds = {name: then.get(f"gates.{name}", getattr(today, name)) for name in manifest.gates}
-    return [GateFigure(name, figure, bounds[name]) for name, figure in manifest.gates.items()]
+    bounds = {name: then.get(f"gates.{name}", bound) for name, bound in today.model_dump().items()}
+    return [
+        GateFigure(name, figure, bound)
+        for name, figure in manifest.gates.items()
+        if isinstance(bound := bounds.get(name), int | float)
+    ]
 
 
 def _history_row(workspace: Workspace, day: date, manifest: PublicationManifest) -> HistoryRow:

@@ -19,7 +19,12 @@ from recsys_cli.pipelines.publication.manifest import (
 from recsys_cli.pipelines.publication.recommendations_file import check_file, publish, published_manifest
 from recsys_cli.pipelines.scoring.checkpoint import BatchCheckpoint, open_checkpoint, remove_abandoned
 from recsys_cli.pipelines.scoring.disk_space import check_room
-from recsys_cli.pipelines.scoring.incremental import ReusedLists, changed_users, earlier_lists
+from recsys_cli.pipelines.scoring.incremental import (
+    ReusedLists,
+    changed_users,
+    check_same_lists,
+    earlier_lists,
+)
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.scoring.local_engine import Ranking
 from recsys_cli.pipelines.scoring.preflight import reraising_with_all_problems
@@ -32,6 +37,7 @@ from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.storage.folder_checks import check_writable
+from recsys_cli.utils.storage.folder_exchange import check_replaceable
 from recsys_cli.utils.storage.locks import locked
 
 
@@ -75,6 +81,7 @@ def score_users(
     day = ScoringDay(workspace, request.day)
     with reraising_with_all_problems(day):
         check_writable(day.recommendations)
+        check_replaceable(day.recommendations)
         workspace.published.check_reachable()
     with locked(day.lock, f"the recommendations of {day}", request.lock_wait):
         with reraising_with_all_problems(day):
@@ -101,6 +108,8 @@ def _rank_and_publish(
     with open_checkpoint(day.staged, job.work) as checkpoint:
         facts = job.facts(_score_batches(job, ranking, checkpoint, progress))
         check_unchanged(day, job.partition)
+        if job.reused is not None:
+            check_same_lists(job.reused.lists)
         with run.stages.stage("gates"):
             check_file(checkpoint.staged, facts)
             lists = StagedLists(day, checkpoint.staged, facts, ranking, job.users())

@@ -8,9 +8,12 @@ import pyarrow as pa
 from recsys_cli.pipelines.publication.manifest import FileFacts, PublicationManifest, RunFacts
 from recsys_cli.pipelines.publication.recommendations_file import write_sidecars
 from recsys_cli.pipelines.publication.validation import file_problems, read_facts
-from recsys_cli.pipelines.workspace.layout import MANIFEST, SUCCESS
+from recsys_cli.pipelines.workspace.layout import MANIFEST, SUCCESS, Workspace
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json
+from recsys_cli.utils.storage.locks import locked
+from recsys_cli.utils.storage.regular_files import is_regular
+from recsys_cli.utils.storage.steady_reads import read_steadily
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Verification:
     problems: list[str]
     sidecars: list[str]
 
+    @property
+    def needs_repair(self) -> bool:
+        """Whether the file is intact, and what lies beside it is not."""
+        return bool(self.sidecars) and not self.problems
+
     def as_json(self) -> dict[str, object]:
         """Return what was found as a JSON object."""
         facts = {} if self.facts is None else {**self.facts.as_stored(), "sha256": self.sha256}
@@ -41,7 +49,14 @@ class Verification:
 
 
 def verify(file: Path) -> Verification:
-    """Hash and read a file of recommendations, its manifest and _SUCCESS; nothing is written."""
+    """Hash and read a file of recommendations, its manifest and _SUCCESS; nothing is written.
+
+    Where another run publishes meanwhile, what is there then is read.
+    """
+    return read_steadily(file.parent, lambda: _verify(file))
+
+
+def _verify(file: Path) -> Verification:
     try:
         facts = read_facts(file)
     except (OSError, pa.ArrowException, ValueError) as error:
@@ -57,19 +72,33 @@ def verify(file: Path) -> Verification:
         sidecars.append(f"{MANIFEST} is missing")
     except (OSError, ValueError) as error:
         sidecars.append(f"{MANIFEST} cannot be trusted: {error}")
-    if not file.with_name(SUCCESS).exists():
+    if not is_regular(file.with_name(SUCCESS)):
         sidecars.append(f"{SUCCESS} is missing")
     return Verification(file, facts, sha256, problems, sidecars)
 
 
-def repair(found: Verification) -> Verification:
+def repair(workspace: Workspace, found: Verification) -> Verification:
     """Write the manifest and _SUCCESS of an intact file again, from the facts stored in it.
 
-    Raises: OutputError.
+    The file is verified again under the lock of its day: another run may have replaced it.
+
+    Raises: OutputError; LockedError where another run has the day.
     """
-    assert found.facts is not None
-    write_sidecars(found.file, found.facts, RunFacts(run_id=None, started=None))
-    return verify(found.file)
+    if found.facts is None or not found.needs_repair:
+        return found
+    day = _locked_day(workspace, found.file, found.facts)
+    with locked(workspace.lock(day), f"the recommendations of {day.removeprefix('date=')}"):
+        now = verify(found.file)
+        if now.facts is None or not now.needs_repair:
+            return now
+        write_sidecars(now.file, now.facts, RunFacts(run_id=None, started=None))
+        return verify(now.file)
+
+
+def _locked_day(workspace: Workspace, file: Path, facts: FileFacts) -> str:
+    """Return the name of the day whose lock whoever writes beside the file holds."""
+    is_published = file.parent.parent.resolve() == workspace.published.folder.resolve()
+    return file.parent.name if is_published else f"date={facts.day}"
 
 
 def _differences(manifest: PublicationManifest, facts: FileFacts, sha256: str) -> list[str]:

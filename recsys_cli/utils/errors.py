@@ -15,6 +15,8 @@ RecsysError
 from enum import IntEnum
 from typing import ClassVar
 
+from recsys_cli.utils.credentials import without_credentials
+
 
 class ExitCode(IntEnum):
     """The exit status of `recsys`, for scripts."""
@@ -32,15 +34,18 @@ class ExitCode(IntEnum):
 
 
 class RecsysError(Exception):
-    """An error that answers: what happened, where, and how to fix it."""
+    """An error that answers: what happened, where, and how to fix it.
+
+    Texts of libraries become part of it, so credentials are masked here.
+    """
 
     exit_code: ClassVar[ExitCode]
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.fix = fix
+        self.what = without_credentials(what)
+        self.where = without_credentials(where)
+        self.fix = without_credentials(fix)
+        super().__init__(self.what)
 
 
 class CheckFailedError(RecsysError):
@@ -80,5 +85,5 @@ class LockedError(RecsysError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text; its type's name where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return the first line of an error's text, credentials masked; its type's name where it has none."""
+    return without_credentials((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from recsys_cli.utils.json_schema import validated
 
@@ -49,5 +49,52 @@ def _from_text(read: Callable[[str], Any]) -> BeforeValidator:
     return BeforeValidator(lambda value: read(value) if isinstance(value, str) else value)
 
 
-Day = Annotated[date, _from_text(date.fromisoformat)]
-Moment = Annotated[datetime, _from_text(datetime.fromisoformat), PlainSerializer(datetime.isoformat)]
+def _moment(value: datetime) -> datetime:
+    """Return a time of a clock that works: no arithmetic leaves the calendar."""
+    if value.utcoffset() is None or not 1970 <= value.year <= _LAST_YEAR:
+        raise ValueError("it is no time with an offset from UTC, from 1970 on")
+    return value
+
+
+def _moment_text(text: str) -> str:
+    _moment(datetime.fromisoformat(text))
+    return text
+
+
+def _naive(value: datetime) -> datetime:
+    if value.tzinfo is not None:
+        raise ValueError("it is a time with an offset, where UTC goes without saying")
+    return value
+
+
+def _day(text: str) -> date:
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:
+        raise ValueError("it is not written as YYYY-MM-DD")
+    return day
+
+
+_LAST_YEAR: Final = 2999
+_LARGEST: Final = 2**53  # that every reader of JSON keeps
+
+Count = Annotated[int, Field(ge=0, le=_LARGEST)]
+Figure = Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Word = Annotated[str, Field(max_length=1_000)]  # a name, a version, a hash
+RunId = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_-]{1,100}\z")]  # it is a folder's name
+Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+Day = Annotated[date, _from_text(_day)]
+Moment = Annotated[
+    datetime,
+    _from_text(datetime.fromisoformat),
+    AfterValidator(_moment),
+    PlainSerializer(datetime.isoformat),
+]
+MomentText = Annotated[str, AfterValidator(_moment_text)]
+UtcTime = Annotated[  # without an offset
+    datetime,
+    _from_text(datetime.fromisoformat),
+    AfterValidator(_naive),
+    PlainSerializer(datetime.isoformat),
+]

@@ -1,10 +1,13 @@
 """What other packages add to the program: found by their entry points, loaded when it is first needed."""
 
+import re
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from recsys_cli.utils.errors import SettingsError
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it begins names of files, and is a key of the settings
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ def refuse_plugin(plugin: Plugin, why: str) -> SettingsError:
 
 def _load(entry: EntryPoint, kind: type) -> Plugin:
     plugin = Plugin(entry.group, entry.name, *_distribution(entry), None)
+    if not _NAME.fullmatch(entry.name):
+        raise refuse_plugin(plugin, "its name has more than letters, digits, _ and -, or over 64 of them")
     try:
         loaded = entry.load()
     except Exception as error:  # pylint: disable=broad-exception-caught  # others' code may raise anything

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,6 @@ from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.progress import Progress
 
 _IMPORTED = time.perf_counter()
-_BYTES_PER_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
 _LONG_TURN = 1.0  # seconds; scoring enters a stage for every chunk of users
 
 
@@ -115,4 +113,4 @@ def peak_bytes() -> int:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, ValueError, IndexError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_PER_UNIT
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

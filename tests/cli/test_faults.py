@@ -458,3 +458,10 @@ def test_a_run_that_several_things_stop_shows_them_all(workspace: Path, refused:
     assert "2 problems that stop the run" in output
     assert f"1. {version / 'ranker.json'}: the model's file is missing" in output
     assert f"2. {workspace / 'data/items.parquet'}: no such file" in output
+
+
+def test_cast_that_fails_on_the_rows_blames_the_expression(refused: Refused) -> None:
+    for setting in ("scoring.exclude=CAST(genre AS INT) > 3", "data.items.filter=CAST(genre AS INT) > 3"):
+        message = refused(ExitCode.INPUT, "features", "--date", "2026-03-03", "--set", setting)
+        assert "conversion from `str` to `i32` failed" in message
+        assert "TRY_CAST" in message

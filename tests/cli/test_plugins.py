@@ -191,3 +191,11 @@ def test_a_plug_in_that_does_not_load_names_its_package(program: Program, tmp_pa
     refused = program("config", code=ExitCode.USAGE)
     assert "the plug-in 'cheap' cannot be used" in refused.stderr and "acme 1.2" in refused.stderr
     assert program("--help").stdout
+
+
+def test_a_plug_in_whose_name_is_a_path_is_refused(program: Program, tmp_path: Path) -> None:
+    install(tmp_path / "site")
+    info = tmp_path / "site/acme-1.dist-info/entry_points.txt"
+    info.write_text("[recsys.sources]\n../../cheap = acme_source:CHEAP\n")
+    refused = program("config", code=ExitCode.USAGE)
+    assert "the plug-in '../../cheap' cannot be used: its name has more than letters" in refused.stderr

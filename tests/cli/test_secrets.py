@@ -1,12 +1,14 @@
 """What .secrets.toml holds is never shown: not in errors, warnings, logs or run records."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
+from s3fs import S3FileSystem
 
 from recsys_cli.cli.app import main
 from recsys_cli.configs.secrets import Secrets, shown
@@ -127,3 +129,86 @@ def test_a_text_of_three_letters_is_not_masked_in_the_midst_of_words(
     secret(workspace, "data.users", path="ers")
     message = refused(ExitCode.INPUT, "features", "--date", DAY)
     assert f"where: {workspace}/ers\n" in message
+
+
+@pytest.fixture
+def own_store() -> Iterator[None]:
+    """Let a test's variables count, and no later test's store be its: fsspec keeps a store for a process."""
+    S3FileSystem.clear_instance_cache()
+    yield
+    S3FileSystem.clear_instance_cache()
+
+
+STORE = ("--set", "data.interactions.path=s3://shop/e.parquet", "--set", "data.max_age_days=2")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"AWS_ENDPOINT_URL": "me:hunter2secret@127.0.0.1:9"},
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1:9/?sig=hunter2secret"},
+        {"AWS_ENDPOINT_URL_S3": "http://me:hunter2secret@127.0.0.1:9"},
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "HTTP_PROXY": "http://me:hunter2secret@127.0.0.1:9"},
+        {"RECSYS_STORAGE__S3__ENDPOINT_URL": "me:hunter2secret@127.0.0.1:9"},
+        {"RECSYS_STORAGE__S3__SECRET": "hunter2secret", "AWS_ENDPOINT_URL": "hunter2secret://x"},
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [("-vv", "score", "--date", DAY), ("check", "--date", DAY), ("doctor", "--json")]
+)
+@pytest.mark.usefixtures("own_store")
+def test_no_error_of_a_store_shows_what_its_address_holds(
+    workspace: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    command: tuple[str, ...],
+) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
+    for name, value in (keys | variables).items():
+        monkeypatch.setenv(name, value)
+    main(["-C", str(workspace), *STORE, *command])
+    out, err = capsys.readouterr()
+    assert "does not answer as it should" in out + err
+    files = [file for file in workspace.rglob("*") if file.is_file()]
+    assert not [file for file in files if b"hunter2secret" in file.read_bytes()]
+    assert "hunter2secret" not in out + err
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"RECSYS_STORAGE__S3": "hunter2secret"},
+        {"RECSYS_STORAGE": "hunter2secret"},
+        {"RECSYS_STORAGE__S3__SECRET": "['hunter2secret']"},
+        {"RECSYS_RANKER__TOKEN": "hunter2secret"},
+        {"RECSYS_TIMEZONE": "https://me:hunter2secret@host"},
+        {"RECSYS_DATA__MAX_AGE_DAYS": "https://host/?sig=hunter2secret"},
+    ],
+)
+def test_no_refused_variable_shows_its_secret(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    message = refused(ExitCode.USAGE, "score", "--date", DAY)
+    assert "hunter2secret" not in message
+
+
+def test_a_secret_inside_of_a_refused_table_is_not_quoted(workspace: Path, refused: Refused) -> None:
+    (workspace / "settings/.secrets.toml").write_text(
+        '[default.candidates.external]\ncolumns = {user_id = "hunter2secret", item_id = "hunter2secret"}\n'
+    )
+    message = refused(ExitCode.USAGE, "score", "--date", DAY)
+    assert "name another" in message and "hunter2secret" not in message
+
+
+def test_warnings_that_libraries_log_are_masked(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-C", str(workspace), "doctor"]) == ExitCode.OK
+    record = logging.LogRecord(
+        "urllib3", logging.WARNING, "", 0, "Retrying %s", ("/x?sig=hunter2secret",), None
+    )
+    capsys.readouterr()
+    assert logging.lastResort is not None
+    logging.lastResort.handle(record)
+    assert capsys.readouterr().err == "warning: Retrying /x?…\n"

@@ -103,7 +103,7 @@ def test_nothing_in_the_settings_folder_is_executed(workspace: Path, monkeypatch
     write(
         workspace,
         "settings.toml",
-        '[default.data]\nusers = {path = "@format {env[HOME]}", filter = "@jinja {{ 1 }}"}\n',
+        '[default.data]\nusers = {path = "@format {env[HOME]}", separator = "@jinja {{ 1 }}"}\n',
     )
     write(workspace, "dynaconf_hooks.py", "raise SystemExit('executed')\n")
     write(workspace, ".env", "RECSYS_RANKER__DEPTH=16\n")
@@ -111,7 +111,7 @@ def test_nothing_in_the_settings_folder_is_executed(workspace: Path, monkeypatch
     monkeypatch.setenv("DYNACONF_RANKER__DEPTH", "15")
     settings = load_settings(workspace, None, (), settings_tree()).settings
     assert settings.data.users.path == "@format {env[HOME]}"
-    assert settings.data.users.filter == "@jinja {{ 1 }}"
+    assert settings.data.users.separator == "@jinja {{ 1 }}"
     assert settings.ranker.depth == 6
 
 
@@ -196,3 +196,12 @@ def test_a_bare_last_name_finds_its_section() -> None:
     assert found == ["candidates.lightfm.epochs", "warm_start.epochs"]
     assert close_keys("scoring.topk", known_keys(settings_tree()))[0] == "scoring.top_k"
     assert not close_keys("zebra", known_keys(settings_tree()))
+
+
+def test_expression_that_is_not_allowed_is_refused_when_the_settings_are_loaded(workspace: Path) -> None:
+    write(workspace, "settings.toml", '[default.scoring]\nexclude = "item_id IN (SELECT 1)"\n')
+    with pytest.raises(SettingsError, match=r"scoring\.exclude = .*contains SELECT"):
+        load_settings(workspace, None, (), settings_tree())
+    write(workspace, "settings.toml", "[default.data.items]\nfilter = \"read_csv('x') = 1\"\n")
+    with pytest.raises(SettingsError, match=r"data\.items\.filter = .*calls read_csv"):
+        load_settings(workspace, None, (), settings_tree())

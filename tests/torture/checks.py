@@ -22,10 +22,20 @@ _UGLY = re.compile(
 
 
 def after(
-    kit: Kit, workspace: Path, outcome: Outcome, codes: Collection[int], old: bytes | None
+    kit: Kit,
+    workspace: Path,
+    outcome: Outcome,
+    codes: Collection[int],
+    old: bytes | None,
+    *,
+    more: Collection[str] = (),
 ) -> list[str]:
-    """Return all that is wrong after a run that a fault met; the next run, without a fault, included."""
-    return [*spoken(outcome, codes), *intact(workspace, old, kit.lab.new), *recovered(kit, workspace)]
+    """Return all that is wrong after a run that a fault met; the next run, without a fault, included.
+
+    Args:
+        more: as `recovered` takes it.
+    """
+    return [*spoken(outcome, codes), *intact(workspace, old, kit.lab.new), *recovered(kit, workspace, more)]
 
 
 def spoken(outcome: Outcome, codes: Collection[int]) -> list[str]:
@@ -79,8 +89,12 @@ def whole(file: Path) -> list[str]:
     return problems
 
 
-def recovered(kit: Kit, workspace: Path) -> list[str]:
-    """Run once more without a fault; return what then differs from a clean run's work."""
+def recovered(kit: Kit, workspace: Path, more: Collection[str] = ()) -> list[str]:
+    """Run once more without a fault; return what then differs from a clean run's work.
+
+    Args:
+        more: names of files and folders that a run may leave here.
+    """
     outcome = kit.in_place.run("-q", *in_workspace(workspace, *SCORE_DAY))
     problems = [f"next run: {problem}" for problem in spoken(outcome, {0})]
     file = workspace / PUBLISHED
@@ -89,7 +103,7 @@ def recovered(kit: Kit, workspace: Path) -> list[str]:
     elif not _is_told_of(file):
         problems.append("next run: the manifest is not of these lists")
     now = listing(workspace)
-    stray = now - kit.lab.files
+    stray = now - kit.lab.files - set(more)
     if topmost := sorted(name for name in stray if str(Path(name).parent) not in stray):
         problems.append(f"next run: it leaves {', '.join(map(_without_numbers, topmost))}")
     if gone := sorted(kit.lab.files - now):

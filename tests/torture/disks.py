@@ -3,16 +3,14 @@
 import errno
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from recsys_cli.utils.errors import ExitCode
 from tests.torture.case import Case, Family, some
 from tests.torture.checks import after, recovered, spoken
 from tests.torture.lab import PUBLISHED, SCORE, Kit, Lab, in_workspace
+from tests.torture.mounts import mount, mounted_disk, needs_root
 from tests.torture.syscalls import SYNC, WRITE, Call
 from tests.torture.watched import cannot_watch, named
 
@@ -21,11 +19,6 @@ _PAGE = 4096
 _SIZE = 32 << 20  # bytes of the small disk
 _NEEDED = 80  # pages that a run fills, features and records included, and some more
 _NOBODY = 65534
-
-
-def needs_root() -> str:
-    """Return why nothing can be mounted here, nor another user be played."""
-    return "" if os.geteuid() == 0 else "needs root"
 
 
 def at_fill_levels(_lab: Lab, quick: bool) -> Iterator[Case]:
@@ -65,7 +58,7 @@ def read_only(_lab: Lab, quick: bool) -> Iterator[Case]:
 
 
 def _filled(pages: int, kit: Kit) -> list[str]:
-    with _mounted(kit.scratch / "disk", f"size={_SIZE}") as disk:
+    with mounted_disk(kit.scratch / "disk", _SIZE) as disk:
         workspace = kit.workspace(at=disk / "workspace")
         filler = disk / "filler"
         free = os.statvfs(disk).f_bavail - pages
@@ -106,27 +99,13 @@ def _not_owned(name: str, kit: Kit) -> list[str]:
 
 
 def _mounted_read_only(kit: Kit) -> list[str]:
-    with _mounted(kit.scratch / "disk", f"size={_SIZE}") as disk:
+    with mounted_disk(kit.scratch / "disk", _SIZE) as disk:
         workspace = kit.workspace(at=disk / "workspace")
-        _mount("-o", "remount,ro", str(disk))
+        mount("-o", "remount,ro", str(disk))
         outcome = kit.forked.run(*in_workspace(workspace, *SCORE))
         problems = spoken(outcome, {ExitCode.OUTPUT})
-        _mount("-o", "remount,rw", str(disk))
+        mount("-o", "remount,rw", str(disk))
         return problems + recovered(kit, workspace)
-
-
-@contextmanager
-def _mounted(folder: Path, options: str) -> Iterator[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    _mount("-t", "tmpfs", "-o", options, "tmpfs", str(folder))
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def _mount(*words: str) -> None:
-    subprocess.run(["mount", *words], check=True)
 
 
 FAMILIES = (

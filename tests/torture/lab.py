@@ -1,5 +1,6 @@
 """The workspaces that are tortured: small, with yesterday's lists, and what a clean run makes of them."""
 
+import errno
 import os
 import shutil
 import time
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.torture.program import Outcome, Program
-from tests.torture.syscalls import Call, can_watch
+from tests.torture.syscalls import EXCHANGE, Call, Verdict, can_watch
 
 DAY, NEXT_DAY = "2026-07-01", "2026-07-02"
 TOP_K, OLD_TOP_K = 5, 3
@@ -39,7 +40,8 @@ class Lab:
         old, new: the bytes of the old lists and of those that a clean run publishes.
         files: what is in the workspace after a clean run.
         calls: what a clean run on `stale` writes, syncs, renames and removes, in order.
-        seconds: that it takes in a fork.
+        without_exchange: the same of a run that is refused every exchange of two folders.
+        seconds: that a clean run takes in a fork.
     """
 
     ready: Path
@@ -48,6 +50,7 @@ class Lab:
     new: bytes
     files: frozenset[str]
     calls: tuple[Call, ...]
+    without_exchange: tuple[Call, ...]
     seconds: float
 
 
@@ -111,18 +114,28 @@ def make_lab(folder: Path, programs: Programs) -> Lab:
     shutil.copytree(ready, stale)
     now = time.time_ns()
     os.utime(stale / "data/users.parquet", ns=(now, now))
-    calls: tuple[Call, ...] = ()
-    if can_watch():
-        recorded = Path(shutil.copytree(stale, folder / "recorded" / "workspace"))
-        outcome = programs.forked.run(*in_workspace(recorded, *SCORE), watched=recorded)
-        calls = _well(outcome).calls
+    calls = _recorded(stale, folder / "recorded", programs.forked, lambda call: 0)
+    without_exchange = _recorded(stale, folder / "journal", programs.forked, refused_exchange)
     shutil.copytree(stale, clean)
     started = time.monotonic()
     _well(programs.forked.run(*in_workspace(clean, *SCORE)))
     seconds = time.monotonic() - started
     old, new = (ready / PUBLISHED).read_bytes(), (clean / PUBLISHED).read_bytes()
     assert old != new
-    return Lab(ready, stale, old, new, listing(clean), calls, seconds)
+    return Lab(ready, stale, old, new, listing(clean), calls, without_exchange, seconds)
+
+
+def refused_exchange(call: Call) -> int:
+    """Let every exchange of two folders fail as on a file system that has none."""
+    return -errno.EINVAL if call.kind == EXCHANGE else 0
+
+
+def _recorded(like: Path, folder: Path, program: Program, verdict: Verdict) -> tuple[Call, ...]:
+    """Return the calls of a run that goes well on a copy of a workspace; none if they cannot be watched."""
+    if not can_watch():
+        return ()
+    workspace = Path(shutil.copytree(like, folder / "workspace"))
+    return _well(program.run(*in_workspace(workspace, *SCORE), watched=workspace, verdict=verdict)).calls
 
 
 def _make_ready(ready: Path, program: Program) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.torture.server import LARGEST
-from tests.torture.syscalls import Call, Verdict, Watcher
+from tests.torture.syscalls import WRITES, Call, Verdict, Watcher
 
 PATIENCE = 300  # seconds until a run counts as hanging
 HUNG = -999
@@ -59,6 +59,7 @@ class Program:
         crash: str = "",
         kill_at_chunk: int = 0,
         watched: Path | None = None,
+        calls: str = WRITES,
         verdict: Verdict = lambda call: 0,
     ) -> Outcome:
         """Run it to its end.
@@ -67,15 +68,16 @@ class Program:
             user: the id of the user who runs it; 0: the one who runs the harness.
             crash: module:function of the program that fails, with all that it was given in its words.
             kill_at_chunk: the chunk of users, from 1 on, at which it is killed; 0: none.
-            watched: the folder whose writes, syncs and renames `verdict` judges.
+            watched: the folder whose writes, syncs and renames `verdict` judges; calls: LOOKS: instead, its
+                listings, stats, opens and renames.
         """
         if not self.forks:
             return self._run_in_place(args, env or {})
         how = {"user": user, "crash": crash, "kill_at_chunk": kill_at_chunk}
-        running = self.start(*args, env=env, watched=watched is not None, **how)
+        running = self.start(*args, env=env, watched="" if watched is None else calls, **how)
         if watched is None:
             return self.wait(running)
-        watcher = Watcher(running.pid, watched, verdict)
+        watcher = Watcher(running.pid, watched, verdict, calls)
         watcher.watch(self._listener(running.pid))
         return self.wait(running, tuple(watcher.calls))
 

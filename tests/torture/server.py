@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import pkgutil
+import resource
 import select
 import signal
 import socket
@@ -22,7 +23,7 @@ from numba.core.dispatcher import Dispatcher
 
 from recsys_cli.__main__ import main as recsys
 from recsys_cli.__main__ import program
-from tests.torture.syscalls import be_watched
+from tests.torture.syscalls import be_watched, refuse_locks
 
 LARGEST = 1 << 20  # bytes of a message
 
@@ -67,16 +68,20 @@ def _serve(channel: socket.socket, asked: dict[str, Any]) -> bool:
         _let_crash(*crash.split(":"))
     if chunk := asked.get("kill_at_chunk"):
         _kill_at(chunk)
+    if asked.get("no_locks"):
+        refuse_locks(asked["no_locks"])
     if asked.get("user"):
         os.setgroups([])
         os.setresgid(*[asked["user"]] * 3)
         os.setresuid(*[asked["user"]] * 3)
     if asked.get("watched"):
-        listener = be_watched()
+        listener = be_watched(asked["watched"])
         told = json.dumps({"listener_of": os.getpid()}).encode()
         socket.send_fds(channel, [told], [listener])
         os.close(listener)
     channel.close()
+    if asked.get("open_files"):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (asked["open_files"],) * 2)
     return True
 
 

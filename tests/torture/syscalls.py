@@ -1,5 +1,7 @@
 """Every write, sync and rename of a process and its threads, native code included, held until a verdict.
 
+Or, instead, every look: each directory listing, stat, open and rename.
+
 The process asks the kernel (seccomp's user notification) to stop it before each such call; the watcher says
 whether the call goes on, fails with an error, or is the moment of a signal. Linux on x86-64.
 """
@@ -12,11 +14,12 @@ import platform
 import select
 import signal
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WRITE, SYNC, RENAME, REMOVE = KINDS = ("write", "sync", "rename", "remove")
+WRITE, SYNC, RENAME, EXCHANGE, REMOVE = ("write", "sync", "rename", "exchange", "remove")
+LIST, STAT, OPEN = "list", "stat", "open"
 _CALLS = {  # number: kind, place of the file descriptor or folder, place of the path or None
     1: (WRITE, 0, None),  # write
     18: (WRITE, 0, None),  # pwrite64
@@ -31,13 +34,29 @@ _CALLS = {  # number: kind, place of the file descriptor or folder, place of the
     75: (SYNC, 0, None),  # fdatasync
     82: (RENAME, None, 1),  # rename
     264: (RENAME, 2, 3),  # renameat
-    316: (RENAME, 2, 3),  # renameat2
+    316: (EXCHANGE, 2, 3),  # renameat2, which the program asks for nothing else
     87: (REMOVE, None, 0),  # unlink
     84: (REMOVE, None, 0),  # rmdir
     263: (REMOVE, 0, 1),  # unlinkat
 }
+_LOOKS = {
+    217: (LIST, 0, None),  # getdents64
+    4: (STAT, None, 0),  # stat
+    6: (STAT, None, 0),  # lstat
+    262: (STAT, 0, 1),  # newfstatat
+    332: (STAT, 0, 1),  # statx
+    2: (OPEN, None, 0),  # open
+    257: (OPEN, 0, 1),  # openat
+    82: (RENAME, None, 1),  # rename
+    264: (RENAME, 2, 3),  # renameat
+    316: (RENAME, 2, 3),  # renameat2
+}
+WRITES, LOOKS = "writes", "looks"
+_WATCHED = {WRITES: _CALLS, LOOKS: _LOOKS}
+_FLOCK = 73
 _X86_64 = 0xC000003E
-_ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
+_ALLOW, _NOTIFY, _FAIL = 0x7FFF0000, 0x7FC00000, 0x00050000
+_WITH_LISTENER = 8
 _RECEIVE, _ANSWER = 0xC0502100, 0xC0182101  # ioctls of the listener
 _SECCOMP, _PRCTL_NO_NEW_RIGHTS = 317, 38
 _GO_ON = 1
@@ -49,23 +68,39 @@ def can_watch() -> bool:
     return platform.system() == "Linux" and platform.machine() == "x86_64"
 
 
-def be_watched() -> int:
+def be_watched(watched: str = WRITES) -> int:
     """Let this process, of one thread as yet, and all its threads to come be watched; return the listener.
+
+    Args:
+        watched: WRITES or LOOKS: which calls.
 
     Raises: OSError.
     """
+    return _filter(_WATCHED[watched], _NOTIFY, _WITH_LISTENER)
+
+
+def refuse_locks(error: int) -> None:
+    """Let every `flock` of this process fail from now on, as on a file system that has none.
+
+    Raises: OSError.
+    """
+    _filter((_FLOCK,), _FAIL | error, 0)
+
+
+def _filter(numbers: Collection[int], action: int, flags: int) -> int:
+    """Install a filter that does `action` at these calls; return what the kernel returns."""
     steps = [(0x20, 0, 0, 4), (0x15, 1, 0, _X86_64), (0x06, 0, 0, _ALLOW), (0x20, 0, 0, 0)]
-    for place, number in enumerate(_CALLS):
-        steps.append((0x15, len(_CALLS) - place, 0, number))
-    steps += [(0x06, 0, 0, _ALLOW), (0x06, 0, 0, _NOTIFY)]
+    for place, number in enumerate(numbers):
+        steps.append((0x15, len(numbers) - place, 0, number))
+    steps += [(0x06, 0, 0, _ALLOW), (0x06, 0, 0, action)]
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
     header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(program)))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PRCTL_NO_NEW_RIGHTS, 1, 0, 0, 0)
-    listener = libc.syscall(_SECCOMP, 1, 8, header)  # a filter, with a listener
-    if listener < 0:
-        raise OSError(ctypes.get_errno(), "this kernel cannot watch system calls")
-    return int(listener)
+    told = libc.syscall(_SECCOMP, 1, flags, header)
+    if told < 0:
+        raise OSError(ctypes.get_errno(), "this kernel cannot filter system calls")
+    return int(told)
 
 
 @dataclass(frozen=True)
@@ -88,6 +123,7 @@ class Watcher:
     pid: int
     folder: Path
     verdict: Verdict
+    watched: str = WRITES
     calls: list[Call] = field(default_factory=list)
 
     def watch(self, listener: int) -> None:
@@ -118,9 +154,9 @@ class Watcher:
 
     def _answer(self, thread: int, number: int, words: list[int]) -> int:
         """Return a negative error number, or 0 where the call goes on."""
-        kind, place, text = _CALLS[number]
+        kind, place, text = _WATCHED[self.watched][number]
         path = _path(thread, None if place is None else words[place], None if text is None else words[text])
-        if not path.startswith(f"{self.folder}/"):
+        if not path.startswith(f"{self.folder}/") or path.endswith("/"):  # an open file's own stat
             return 0
         nth = 1 + sum(call.kind == kind for call in self.calls)
         call = Call(len(self.calls) + 1, nth, kind, path)

@@ -14,4 +14,5 @@ def named(call: Call) -> str:
     """Return a call in words that are the same in every run."""
     path = re.sub(r"\b\d{8}T\d{6}-score-\w+", "RUN", call.path.partition("/workspace/")[2])
     path = re.sub(r"\.\d+(-[0-9a-f]{8})?\.(?=part|old)", ".N.", path)
+    path = re.sub(r"(?<=probe-)[0-9a-f]{16}", "N", path)
     return f"{call.kind} {call.nth} (call {call.number}) of {path}"

@@ -39,7 +39,8 @@ def backfill(ctx: typer.Context, first: From, last: To, missing: Missing = False
         terminal.say(_line(one))
         ended.append(one)
     if session.options.as_json:
-        terminal.show_json({"schema_version": 1, "days": [_result(one) for one in ended]})
+        days_ended = terminal.secrets.hide_in([_result(one) for one in ended])
+        terminal.show_json({"schema_version": 1, "days": days_ended})
     if not days:
         terminal.say("no date lacks its lists")
     for one in ended:

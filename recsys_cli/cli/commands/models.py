@@ -27,21 +27,25 @@ def list_models(ctx: typer.Context) -> None:
     workspace = open_workspace(session)
     from recsys_cli.models.versions.registry import model_versions
 
-    versions = model_versions(workspace.models)
+    versions, damaged = model_versions(workspace.models)
     if session.options.as_json:
         hide = session.terminal.secrets.hide_in  # a manifest has settings
         found = [
             {"version": v.version, "promoted": v.promoted, "manifest": hide(v.manifest.as_stored())}
             for v in versions
         ]
-        session.terminal.show_json({"schema_version": 1, "models": found})
+        refused = [{"version": one.version, "error": one.error.what} for one in damaged]
+        session.terminal.show_json({"schema_version": 1, "models": found, "damaged": refused})
         return
     rows = [
         (v.version, str(v.trained_through), str(v.manifest.events), "promoted" if v.promoted else "")
         for v in versions
     ]
+    rows += [(one.version, "", "", "damaged") for one in damaged]
     session.terminal.show_table("Models", ("version", "trained through", "events", ""), rows)
-    if not versions:
+    for one in damaged:
+        session.terminal.say(f"{one.version}: {one.error.what} ({one.error.where})")
+    if not rows:
         session.terminal.say("none yet; next: recsys train --date D")
 
 
@@ -53,11 +57,10 @@ def show_model(ctx: typer.Context, version: ShownVersion = None) -> None:
     """
     session = session_of(ctx)
     workspace = open_workspace(session)
-    from recsys_cli.models.versions.bundle import read_manifest
-    from recsys_cli.models.versions.registry import model_folder, promoted_version, status_of
+    from recsys_cli.models.versions.registry import model_folder, own_manifest, promoted_version, status_of
 
     folder = model_folder(workspace.models, version or promoted_version(workspace.models))
-    manifest = read_manifest(folder)
+    manifest = own_manifest(folder)
     if session.options.as_json:
         session.terminal.show_json(session.terminal.secrets.hide_in(manifest.as_stored()))
         return

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,12 +19,15 @@ from recsys_cli.cli.shared_options import ScoringDate, chosen_day
 from recsys_cli.utils.columns import LONGEST_LIST
 from recsys_cli.utils.dates import parse_day, parse_duration
 from recsys_cli.utils.errors import UsageError
+from recsys_cli.utils.storage.regular_files import open_regular
 
 if TYPE_CHECKING:
     from datetime import date as Day
 
     from recsys_cli.pipelines.score import ScoreReport
     from recsys_cli.pipelines.scoring.job import ScoreRequest
+
+_USERS_BYTES = 2**30  # of a file of users: 50 million ids
 
 
 class EngineName(StrEnum):
@@ -211,14 +215,19 @@ def _asked_users(listed: str | None, single: Sequence[str]) -> list[str] | None:
 
 
 def _listed_users(text: str) -> list[str]:
-    is_file = os.path.isfile(text)  # unlike Path's, it takes a list too long for a name
+    names_file = os.path.lexists(text) and not os.path.isdir(text)  # unlike Path's, they take long lists
     try:
-        return _lines(Path(text)) if is_file else [one.strip() for one in text.split(",")]
+        return _lines(Path(text)) if names_file else [one.strip() for one in text.split(",")]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"the file of users cannot be read: {error}", where=text, fix="give an id a line"
+            f"the file of users cannot be read: {_reason(error)}", where=text, fix="give an id a line"
         ) from None
 
 
+def _reason(error: Exception) -> str:
+    return str(error.strerror if isinstance(error, OSError) else error)
+
+
 def _lines(file: Path) -> list[str]:
-    return [line.removesuffix("\r") for line in file.read_text(encoding="utf-8").split("\n")]
+    with TextIOWrapper(open_regular(file, _USERS_BYTES), encoding="utf-8") as opened:
+        return [line.removesuffix("\r") for line in opened.read().split("\n")]

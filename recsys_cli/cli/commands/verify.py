@@ -39,8 +39,8 @@ def verify(ctx: typer.Context, what: What = None, repair: Repair = False) -> Non
         published.reread(file.parent.name)
     with shown_work(session.terminal, "Verifying"):
         found = pipeline.verify(file)
-    if repair and found.sidecars and not found.problems:
-        found = pipeline.repair(found)
+    if repair:
+        found = pipeline.repair(workspace, found)
     if session.options.as_json:
         session.terminal.show_json(found.as_json())
     wrong = [*found.problems, *found.sidecars]

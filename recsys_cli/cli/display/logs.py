@@ -4,6 +4,7 @@ Records are written by functions, never through loguru's templates: an id with b
 """
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from loguru import Message
 
 _STYLES: Final = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow"}
+
+
+class _FromLibraries(logging.Handler):
+    """Takes the warnings that libraries log, which Python would print as they are: addresses and all."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "ERROR" if record.levelno >= logging.ERROR else "WARNING"
+        logger.log(level, "{}", record.getMessage())
 
 
 def log_to_terminal(terminal: Terminal, verbosity: int) -> None:
@@ -42,6 +51,7 @@ def log_to_terminal(terminal: Terminal, verbosity: int) -> None:
             warnings.add(text)
         terminal.messages.print(f"{level.lower()}: {text}", style=_STYLES.get(level, "dim"), soft_wrap=True)
 
+    logging.lastResort = _FromLibraries(logging.WARNING)
     level = "ERROR" if terminal.quiet else ("WARNING", "INFO", "DEBUG")[min(verbosity, 2)]
     logger.remove()
     logger.add(

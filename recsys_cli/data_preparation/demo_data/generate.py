@@ -16,6 +16,7 @@ from recsys_cli.data_preparation.demo_data.weighted_draws import Integers
 from recsys_cli.utils.errors import UsageError
 from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.storage.atomic_writes import staging_folder, sync
+from recsys_cli.utils.storage.regular_files import require_readable
 
 TABLES = ("interactions", "users", "items")
 
@@ -131,6 +132,7 @@ def _record(shape: DemoShape) -> bytes:
 def _recorded(file: Path) -> bytes | None:
     """Return the shape that a demo file records; None if it is missing or not a demo file."""
     try:
+        require_readable(file)
         metadata: dict[bytes, bytes] = pq.read_schema(file).metadata or {}
     except (OSError, pa.ArrowInvalid):
         return None

@@ -10,6 +10,7 @@ import polars as pl
 from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.utils.columns import USER, USER_ID
 from recsys_cli.utils.storage.atomic_writes import as_system_error
+from recsys_cli.utils.storage.table_files import read_parquet_file, scan_parquet_file
 
 USERS, ITEMS, PAIRS, AFFINITY, EXTERNAL = TABLES = ("users", "items", "pairs", "affinity", "external")
 _ROW_GROUP = 131_072  # rows that must be read for a single user
@@ -34,21 +35,21 @@ class StoredFeatures:
     @cached_property
     def items(self) -> pl.DataFrame:
         """One row per internal item index, as in `FeatureTables`."""
-        return pl.read_parquet(self._file(ITEMS))
+        return read_parquet_file(self._file(ITEMS))
 
     @cached_property
     def user_schema(self) -> pl.Schema:
         """The columns of the users table."""
-        return pl.Schema(pl.read_parquet_schema(self._file(USERS)))
+        return scan_parquet_file(self._file(USERS)).collect_schema()
 
     @cached_property
     def user_ids(self) -> pl.Series:
         """External ids by internal user index."""
-        return pl.read_parquet(self._file(USERS), columns=[USER_ID])[USER_ID]
+        return read_parquet_file(self._file(USERS), [USER_ID])[USER_ID]
 
     def lazy(self, table: str) -> pl.LazyFrame:
         """Return one of the tables as a lazy frame."""
-        return pl.scan_parquet(self._file(table))
+        return scan_parquet_file(self._file(table))
 
     def span(self, first: int, last: int) -> FeatureTables:
         """Return the features of the users in [first, last); their internal indices then start from 0."""

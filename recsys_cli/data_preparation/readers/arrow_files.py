@@ -9,6 +9,7 @@ from pyarrow import ipc
 
 from recsys_cli.data_preparation.readers.read_errors import out_of_range, unreadable
 from recsys_cli.data_preparation.readers.timestamp_range import is_beyond, limit_of
+from recsys_cli.utils.storage.regular_files import open_regular
 
 _FILE = b"ARROW1"
 
@@ -44,5 +45,5 @@ def _batches(file: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _is_file(file: Path) -> bool:
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         return stream.read(len(_FILE)) == _FILE

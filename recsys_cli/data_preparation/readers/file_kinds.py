@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 from recsys_cli.configs.data_sections import TableSettings
 from recsys_cli.data_preparation.readers.read_errors import file_list
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.storage.regular_files import open_regular
 
 Kind = Literal["parquet", "csv", "jsonl", "arrow"]
 Codec = Literal["gzip", "zstd"]
@@ -143,7 +144,7 @@ def _refuse_other(file: Path, kind: Kind) -> None:
 
 def _start(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             return stream.read(_START_BYTES)
     except OSError as error:
         raise InputError(

@@ -1,10 +1,9 @@
 """Read source tables under their own column names: a file, folder, glob or URI of any format."""
 
-import glob
+import os
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import polars as pl
 
@@ -14,7 +13,7 @@ from recsys_cli.data_preparation.readers.csv_files import csv_cells, with_types
 from recsys_cli.data_preparation.readers.file_kinds import kind_of_name, source_kind
 from recsys_cli.data_preparation.readers.polars_errors import as_input_error
 from recsys_cli.data_preparation.readers.read_errors import out_of_range, unreadable
-from recsys_cli.data_preparation.readers.remote_copies import InputFolder, local_source, remote_sizes
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder, downloaded_files, remote_sizes
 from recsys_cli.data_preparation.readers.table_folders import (
     folder_keys,
     log_files,
@@ -23,8 +22,11 @@ from recsys_cli.data_preparation.readers.table_folders import (
 )
 from recsys_cli.data_preparation.readers.text_files import utf8_source
 from recsys_cli.utils.columns import CONTRACT, ITEM_ID, RANK, SCORE, TIMESTAMP, USER_ID, WEIGHT
-from recsys_cli.utils.errors import InputError, SettingsError, first_line
-from recsys_cli.utils.storage.uris import is_uri, shown_path
+from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.sql_expressions import sql_condition
+from recsys_cli.utils.storage.regular_files import require_readable
+from recsys_cli.utils.storage.safe_paths import paths_matching
+from recsys_cli.utils.storage.uris import WEB, bucket_and_key, copy_of, is_glob, is_uri, scheme_of, shown_path
 
 _BATCH_ROWS = 65_536
 
@@ -39,26 +41,64 @@ def source_files(table: TableSettings, workspace: InputFolder) -> list[Path]:
 
 def _located(table: TableSettings, workspace: InputFolder) -> tuple[Path, list[Path]]:
     """Return the source's own file or folder, of a glob the folder before its patterns, and its files."""
-    path = local_source(table.path, workspace, _is_table(table))
-    files = [path] if path.is_file() else _files_below(path, table, workspace)
-    base = plain_start(path)
-    refuse_table_format(log_files(base, files), shown_path(table.path, workspace.path))
+    is_table, base = _is_table(table), _base(table.path, workspace.path)
+    if is_uri(table.path):
+        files = downloaded_files(table.path, workspace, is_table)
+    else:
+        files = _local_files(table.path, workspace.path, is_table)
+    where = shown_path(table.path, workspace.path)
+    if not files:
+        is_folder = not is_uri(table.path) and (workspace.path / table.path).is_dir()
+        raise InputError(
+            "the folder contains no table" if is_folder else "no such file",
+            where=where,
+            fix="correct the `path` of the table in settings/settings.toml, or put the file there",
+        )
+    refuse_table_format(log_files(base, files), where)
     return base, files
 
 
-def _files_below(path: Path, table: TableSettings, workspace: InputFolder) -> list[Path]:
-    is_table = _is_table(table)
-    if path.is_dir():
-        found = [file for file in path.rglob("*") if is_table(file.name)]
+def _base(path: str, folder: Path) -> Path:
+    """Return the path of the copy, file or folder; of a glob the folder before its patterns."""
+    if not is_uri(path):
+        return folder / path if os.path.lexists(folder / path) else folder / plain_start(Path(path))
+    if scheme_of(path) in WEB:
+        return folder  # a file of the web has no folders with keys
+    bucket, key = bucket_and_key(path)
+    return copy_of(bucket, folder) / plain_start(PurePosixPath(key))
+
+
+def _local_files(path: str, folder: Path, is_table: Callable[[str], bool]) -> list[Path]:
+    """Return the file, the folder's tables or the files that match a glob, sorted; hidden ones are skipped.
+
+    What exists under a path is meant by it, whatever signs it contains.
+
+    Raises: InputError that names the first that is no regular file.
+    """
+    whole = folder / path
+    if whole.is_dir():
+        found = [file for file in whole.rglob("*") if is_table(file.name)]
+    elif os.path.lexists(whole):
+        return _readable([whole])
     else:
-        found = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    files = sorted(f for f in found if f.is_file() and not _is_hidden(f, path))
-    if not files:
-        raise InputError(
-            "no such file" if not path.is_dir() else "the folder contains no table",
-            where=shown_path(table.path, workspace.path),
-            fix="correct the `path` of the table in settings/settings.toml, or put the file there",
-        )
+        found = list(paths_matching(path, folder))
+    return _readable(sorted(file for file in found if not file.is_dir() and not _is_hidden(file, whole)))
+
+
+def _readable(files: list[Path]) -> list[Path]:
+    """Return the files of a source: each one is a regular file.
+
+    Raises: InputError that names the first that is none.
+    """
+    for file in files:
+        try:
+            require_readable(file)
+        except OSError as error:
+            raise InputError(
+                f"the table cannot be read: {error.strerror}",
+                where=str(file),
+                fix="put the file itself there, readable, or remove what lies there",
+            ) from error
     return files
 
 
@@ -95,8 +135,8 @@ def scan_source(
         keys = [{name: value for name, value in one.items() if used(name)} for one in keys]
     frame = _one_table(table, dict(zip(files, keys, strict=True)), zone, used)
     if table.filter:
-        schema = source_schema(frame, files)
-        frame = frame.filter(sql_condition(table.filter, schema, where=f"the filter of {table.path}"))
+        schema, where = source_schema(frame, files), f"the filter of {shown_path(table.path, workspace.path)}"
+        frame = frame.filter(sql_condition(table.filter, schema, where=where))
     return frame
 
 
@@ -158,31 +198,6 @@ def collect_source(frame: pl.LazyFrame, files: list[Path]) -> pl.DataFrame:
         return frame.collect(engine="streaming")
 
 
-def sql_condition(text: str, schema: pl.Schema, *, where: str) -> pl.Expr:
-    """Return the polars expression of a SQL condition over the columns of `schema`.
-
-    Raises: SettingsError if it does not parse, uses an unknown column or is not a condition.
-    """
-    try:
-        condition = pl.sql_expr(text)
-        missing = [name for name in condition.meta.root_names() if name not in schema]
-        kinds = [] if missing else pl.DataFrame(schema=schema).select(condition).dtypes
-    except pl.exceptions.PolarsError as error:
-        raise _invalid_condition(f"{text!r} cannot be used: {first_line(error)}", where) from None
-    if missing:
-        close = get_close_matches(missing[0], schema.names(), n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(schema.names())}"
-        raise _invalid_condition(f"{text!r} uses the column {missing[0]!r}, which is missing{hint}", where)
-    if kinds != [pl.Boolean]:
-        raise _invalid_condition(f"{text!r} is not a condition: it gives {', '.join(map(str, kinds))}", where)
-    return condition
-
-
-def _invalid_condition(what: str, where: str) -> SettingsError:
-    fix = "write a SQL condition over the table's own columns, such as: total_dur > 300"
-    return SettingsError(f"the expression {what}", where=where, fix=fix)
-
-
 def _is_table(table: TableSettings) -> Callable[[str], bool]:
     """Return a function from a file's name to whether that file belongs to the source."""
     if table.format == "auto":
@@ -220,6 +235,8 @@ def _scan_json_lines(table: TableSettings, files: list[Path]) -> list[pl.LazyFra
     frames = []
     for file in files:
         source = utf8_source(file, table.encoding)
+        if isinstance(source, Path) and is_glob(str(source)):
+            source = source.read_bytes()  # polars would take the path for a pattern
         schema = source_schema(pl.scan_ndjson(source, infer_schema_length=None), [file])  # of all lines
         frames.append(pl.scan_ndjson(source, schema=schema))
     return frames

@@ -6,6 +6,11 @@ from pathlib import Path
 from recsys_cli.utils.errors import InputError, first_line
 
 _SHOWN_FILES = 3
+_FILE_FIX = "replace the file by an intact one, or correct its format and columns in settings/settings.toml"
+_FAILED_CAST = "conversion from"  # polars' words
+_CAST_FIX = (
+    "correct the values, or write TRY_CAST in the table's filter and in scoring.exclude: it gives NULL"
+)
 
 
 def file_list(files: Sequence[Path]) -> str:
@@ -18,7 +23,7 @@ def unreadable(files: Sequence[Path], error: BaseException) -> InputError:
     return InputError(
         f"the table cannot be read: {first_line(error)}",
         where=file_list(files),
-        fix="replace the file by an intact one, or correct its format and columns in settings/settings.toml",
+        fix=_CAST_FIX if _FAILED_CAST in str(error) else _FILE_FIX,
     )
 
 

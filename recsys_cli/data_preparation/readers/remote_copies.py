@@ -1,23 +1,26 @@
 """Local copies of remote sources: downloaded into the workspace, and again whenever the source changes."""
 
-import glob
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from recsys_cli.data_preparation.readers.table_folders import plain_start, refuse_table_format
-from recsys_cli.data_preparation.readers.web_download import Answer, open_answer
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.atomic_writes import replace_folder, replacing, staging_folder
+from recsys_cli.utils.storage.atomic_writes import replacing, staging_folder
+from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.locks import locked
-from recsys_cli.utils.storage.object_store import StorageOptions, Store, StoredObject, StoreError
+from recsys_cli.utils.storage.network_limits import NetworkLimits, StorageOptions, StoreError
+from recsys_cli.utils.storage.object_store import Store, StoredObject
+from recsys_cli.utils.storage.safe_paths import UnsafeNameError, path_below, paths_matching, plain_name
 from recsys_cli.utils.storage.uris import (
     COPIES,
     WEB,
@@ -25,11 +28,13 @@ from recsys_cli.utils.storage.uris import (
     copy_of,
     drive_id,
     is_glob,
-    is_uri,
     scheme_of,
     shown,
     web_folder_of,
 )
+
+if TYPE_CHECKING:
+    from recsys_cli.data_preparation.readers.web_download import Answer
 
 _LOCK_SECONDS = 3_600  # to wait for another run of the workspace that downloads
 _PARQUET = b"PAR1"
@@ -61,55 +66,94 @@ class _CopyRecord:
     sha256: str
 
 
-def local_source(path: str, root: InputFolder, is_table: Callable[[str], bool]) -> Path:
-    """Return the path of a source's file, folder or glob on this disk; a URI is downloaded first.
+def downloaded_files(uri: str, root: InputFolder, is_table: Callable[[str], bool]) -> list[Path]:
+    """Return the up-to-date copies of the files that a source's URI means, sorted; none if there is none.
 
     Args:
         is_table: whether to download a file of a folder, given its name.
 
-    Raises: InputError if it cannot be downloaded; SettingsError for an invalid URI.
+    Raises: InputError if they cannot be downloaded; SettingsError for an invalid URI.
     """
-    if not is_uri(path):
-        return root.path / path
-    is_web = scheme_of(path) in WEB
+    is_web = scheme_of(uri) in WEB
     if not is_web:
-        Store(bucket_and_key(path)[0], root.options).check_usable()
-    with _one_at_a_time(root.path), _as_input_error(path):
-        return _web_copy(path, root) if is_web else _mirror(path, root, is_table)
+        Store(bucket_and_key(uri)[0], root.options).check_usable()
+    with _one_at_a_time(root.path), _as_input_error(uri):
+        return [_web_copy(uri, root)] if is_web else _mirror(uri, root, is_table)
 
 
 def remote_sizes(uri: str, options: StorageOptions, is_table: Callable[[str], bool]) -> list[int]:
     """Return the size in bytes of each file of a source's URI; 0 if the server does not report it.
 
-    Raises: as `local_source`.
+    Raises: as `downloaded_files`.
     """
     with _as_input_error(uri):
         if scheme_of(uri) not in WEB:
-            return [one.size for one in _objects_at(uri, options, is_table)]
+            bucket, key = bucket_and_key(uri)
+            return [one.size for one in _objects_at(Store(bucket, options), key, is_table)]
+        from recsys_cli.data_preparation.readers.web_download import open_answer
+
         with open_answer(uri, options) as answer:
             return [answer.size or 0]
 
 
-def _mirror(uri: str, root: InputFolder, is_table: Callable[[str], bool]) -> Path:
+def _mirror(uri: str, root: InputFolder, is_table: Callable[[str], bool]) -> list[Path]:
     """Make the copies equal to the objects at a store's URI; copies of deleted objects are removed."""
-    bucket, _ = bucket_and_key(uri)
-    store = Store(bucket, root.options)
-    copy, top = copy_of(uri, root.path), copy_of(bucket, root.path)
-    found = _objects_at(uri, root.options, is_table)
-    for one in found:
-        _download(store, one, top / one.name)
-    _remove_others(copy, {top / one.name for one in found})
-    return copy
-
-
-def _objects_at(uri: str, options: StorageOptions, is_table: Callable[[str], bool]) -> list[StoredObject]:
-    """Return the objects at a source's URI; in a folder only tables that are not hidden."""
     bucket, key = bucket_and_key(uri)
-    found = Store(bucket, options).found(key)
+    until = time.monotonic() + NetworkLimits.of(root.options).max_seconds
+    store, top = Store(bucket, root.options, until), copy_of(bucket, root.path)
+    copies = _copies_of(_objects_at(store, key, is_table), top, uri)
+    for copy, there in copies.items():
+        _download(store, there, copy, top)
+    _check_apart(copies, uri)
+    _remove_others(top, key, copies)
+    return sorted(copies)
+
+
+def _copies_of(found: Sequence[StoredObject], top: Path, uri: str) -> dict[Path, StoredObject]:
+    """Return each object by the path of its copy below `top`, before anything is written.
+
+    Raises: InputError for a key that is no path, or one that another key takes for its folder.
+    """
+    try:
+        copies = {path_below(top, one.name): one for one in found}
+    except UnsafeNameError as error:
+        raise _unusable_key(uri, f"an object cannot be copied: {error}") from None
+    folders = {folder for copy in copies for folder in copy.parents}
+    for copy in sorted(copies.keys() & folders):
+        raise _unusable_key(uri, f"{copies[copy].name!a} is an object, and a folder of other objects, too")
+    return copies
+
+
+def _check_apart(copies: Mapping[Path, StoredObject], uri: str) -> None:
+    """Refuse keys whose copies are one file, such as `A` and `a` on a disk that ignores case.
+
+    Raises: InputError.
+    """
+    seen: dict[tuple[int, int], Path] = {}
+    for copy in copies:
+        found = copy.stat()
+        other = seen.setdefault((found.st_dev, found.st_ino), copy)
+        if other != copy:
+            names = f"{copies[other].name!a} and {copies[copy].name!a}"
+            raise _unusable_key(uri, f"the objects {names} would have the same file on this disk")
+
+
+def _unusable_key(uri: str, what: str) -> InputError:
+    return InputError(
+        what,
+        where=shown(uri),
+        fix="rename the object, or let the `path` of the table mean other objects alone",
+    )
+
+
+def _objects_at(store: Store, key: str, is_table: Callable[[str], bool]) -> list[StoredObject]:
+    """Return the objects at a source's key, folder or glob; in a folder only tables that are not hidden."""
+    found = store.found(key)
     if any(one.name == key for one in found):
         return [one for one in found if one.name == key]
-    folder = f"{plain_start(PurePosixPath(key))}/" if key else ""
-    refuse_table_format([one.name for one in found if one.name.startswith(folder)], shown(uri))
+    base = plain_start(PurePosixPath(key))
+    below_base = (one.name for one in found if base in PurePosixPath(one.name).parents)
+    refuse_table_format(below_base, f"{store.uri}/{key}")
     if is_glob(key):
         return [one for one in found if not _is_hidden(one.name.rpartition("/")[2])]
     inside = f"{key}/" if key else ""
@@ -121,21 +165,19 @@ def _is_hidden(name: str) -> bool:
     return any(one.startswith((".", "_")) for one in name.split("/"))
 
 
-def _remove_others(copy: Path, current: set[Path]) -> None:
+def _remove_others(top: Path, key: str, current: Collection[Path]) -> None:
     """Remove copies, below a folder or matching a glob, that are not current."""
-    path = str(copy)
-    found = glob.iglob(path, recursive=True) if is_glob(path) else map(str, copy.rglob("*"))
-    for file in [Path(one) for one in found]:
+    found = paths_matching(key, top) if is_glob(key) else (top / key).rglob("*")
+    for file in list(found):
         if file.is_file() and file not in current and not file.name.startswith("."):
-            file.unlink()
+            file.unlink(missing_ok=True)
 
 
-def _download(store: Store, there: StoredObject, target: Path) -> None:
+def _download(store: Store, there: StoredObject, target: Path, top: Path) -> None:
     if _is_current(target, there.identity, _state_of(target)):
         return
     logger.info("downloading {}/{}, {:,} bytes", store.uri, there.name, there.size)
-    if target.is_dir():
-        shutil.rmtree(target)  # the key was a folder before
+    _make_way(target, top)
     with replacing(target) as partial:
         store.download(there.name, partial)
         size = partial.stat().st_size
@@ -145,8 +187,19 @@ def _download(store: Store, there: StoredObject, target: Path) -> None:
     write_sealed_json(_state_of(target), asdict(_CopyRecord(target.name, there.identity, size, sha256)))
 
 
+def _make_way(target: Path, top: Path) -> None:
+    """Remove copies in the way of a new one: a key may have been a folder before, or a folder a key."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    for folder in target.relative_to(top).parents:
+        if (top / folder).is_file():
+            (top / folder).unlink()
+
+
 def _web_copy(uri: str, root: InputFolder) -> Path:
     """Return the up-to-date copy of a file from the web or Google Drive."""
+    from recsys_cli.data_preparation.readers.web_download import open_answer
+
     folder = web_folder_of(uri, root.path)
     state = folder / _STATE
     with open_answer(uri, root.options) as answer:
@@ -161,10 +214,10 @@ def _web_copy(uri: str, root: InputFolder) -> Path:
     return folder / record.name
 
 
-def _save(answer: Answer, folder: Path) -> None:
+def _save(answer: "Answer", folder: Path) -> None:
     file = folder / "download"
     answer.save(file)
-    named = file.rename(folder / _with_ending(answer.name, file))
+    named = file.rename(path_below(folder, _with_ending(plain_name(answer.name), file)))
     record = _CopyRecord(named.name, answer.identity, named.stat().st_size, _stamp(named))
     write_sealed_json(folder / _STATE, asdict(record))
 
@@ -208,9 +261,11 @@ def _state_of(target: Path) -> Path:
 
 def _read_record(state: Path) -> _CopyRecord | None:
     try:
-        return _CopyRecord(**read_sealed_json(state))
-    except (OSError, ValueError, TypeError):
+        record = _CopyRecord(**read_sealed_json(state))
+        path_below(state.parent, record.name)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
+    return record
 
 
 @contextmanager
@@ -224,7 +279,9 @@ def _as_input_error(uri: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        fix = (
+        usual = (
             "check the link and who may read it" if drive_id(uri) else "check address, credentials and rights"
         )
-        raise InputError(f"the source cannot be downloaded: {error}", where=shown(uri), fix=fix) from error
+        raise InputError(
+            f"the source cannot be downloaded: {error}", where=shown(uri), fix=error.fix or usual
+        ) from error

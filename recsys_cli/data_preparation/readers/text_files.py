@@ -11,6 +11,7 @@ from typing import Literal
 from recsys_cli.data_preparation.readers.file_kinds import Codec, codec_of
 from recsys_cli.data_preparation.readers.read_errors import unreadable
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.storage.regular_files import open_regular
 
 Encoding = Literal["utf8", "latin1", "cp1252", "utf16", "mixed"]
 _BLOCK = 2**20
@@ -167,7 +168,7 @@ def _blocks(file: Path) -> Iterator[Iterator[bytes]]:
     """
     codec = codec_of(file)
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             yield iter(lambda: stream.read(_BLOCK), b"") if codec is None else _expanded(file, codec)
     except OSError as error:  # a truncated stream, too
         raise unreadable([file], error) from None

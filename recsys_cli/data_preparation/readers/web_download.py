@@ -1,29 +1,40 @@
 """Download files from the web and from Google Drive, by their address or share link."""
 
 import base64
+import binascii
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from recsys_cli.utils.storage.object_store import NO_OPTIONS, StorageOptions, StoreError
+from recsys_cli.data_preparation.readers.web_session import WebSession
+from recsys_cli.utils.storage.network_limits import (
+    NO_OPTIONS,
+    NetworkLimits,
+    StorageOptions,
+    StoreError,
+    check_room,
+)
+from recsys_cli.utils.storage.time_budget import TimeBudget
 from recsys_cli.utils.storage.uris import drive_id, shown
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import Response
 
 _DRIVE = "https://drive.google.com/uc"
-_SECONDS = 30  # timeout of a silent server
-_TRIES = 3
-_BLOCK = 2**20
+_DRIVE_HOSTS = ("*.google.com", "*.googleusercontent.com")  # where Drive redirects to
 _LONGEST_PAGE = 2**20
+_LONGEST_TITLE = 100
+_LONGEST_NAME = 200  # bytes: most file systems allow 255
+_ROOM_CHECKED = 2**24  # bytes between two looks at the free space
 _NAME = re.compile(r"filename\*=UTF-8''([^;]+)|filename=\"?([^\";]+)", re.IGNORECASE)
 _CHANGING = ("ETag", "Last-Modified", "X-Goog-Hash")  # headers that change when the file does
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)  # the start of one
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class Answer:
 
     response: "Response"
     link: str
+    session: WebSession
 
     @property
     def identity(self) -> str | None:
@@ -42,39 +54,65 @@ class Answer:
 
     @property
     def size(self) -> int | None:
-        """The file's size in bytes; None if the server does not report it."""
-        length = self.response.headers.get("Content-Length", "")
-        return int(length) if length.isdecimal() else None
+        """The file's size in bytes; None if the server does not report it.
+
+        Raises: StoreError if it reports something else.
+        """
+        length = self.response.headers.get("Content-Length")
+        if length is None or "Transfer-Encoding" in self.response.headers:
+            return None
+        if re.fullmatch(r"\d{1,18}", length, re.ASCII) is None:
+            raise StoreError(f"its header Content-Length is no number of bytes: {length[:30]!a}")
+        return int(length)
 
     @property
     def name(self) -> str:
-        """The file's name, from the server or the address."""
+        """The file's name, from the server or the address.
+
+        Raises: StoreError if no file can be called so.
+        """
         found = _NAME.search(self.response.headers.get("Content-Disposition", ""))
         path = "" if drive_id(self.link) else urlsplit(self.link).path
-        name = found[1] or found[2] if found else path
-        return Path(unquote(name)).name.lstrip("._") or "file"
+        name = Path(unquote(found[1] or found[2] if found else path)).name.lstrip("._") or "file"
+        if not name.isprintable() or len(name.encode("utf-8", "replace")) > _LONGEST_NAME:
+            raise StoreError(f"no file can have the name that the server gives it: {name[:_LONGEST_TITLE]!a}")
+        return name
 
     def save(self, target: Path) -> None:
         """Write the file.
 
-        Raises: StoreError if size or hash differ from those that the server reported.
+        Raises: StoreError if it is a web page or too large, or if size or hash differ from those that the
+            server reported; OutputError if the disk has no room for it.
         """
-        from requests import RequestException
-
+        expected, md5 = self.size, self._md5()
+        self.session.limits.check_size(expected or 0)
+        check_room(expected or 0, target.parent)
         digest, size = hashlib.md5(usedforsecurity=False), 0
-        try:
-            with target.open("wb") as file:
-                for block in self.response.iter_content(_BLOCK):
-                    file.write(block)
-                    digest.update(block)
-                    size += len(block)
-        except RequestException as error:
-            raise StoreError(f"the download broke off: {_reason(error)}") from error
-        if self.size not in (None, size):
-            raise StoreError(f"the download broke off: {size:,} of {self.size:,} bytes arrived")
-        md5 = re.search(r"md5=([\w+/=]+)", self.response.headers.get("X-Goog-Hash", ""))
-        if md5 and base64.b64decode(md5[1]) != digest.digest():
+        with target.open("wb") as file:
+            for block in self.session.blocks(self.response):
+                if not size and _PAGE.match(block):
+                    raise StoreError("the answer is a web page and not a file, whatever its header says")
+                if size // _ROOM_CHECKED != (size + len(block)) // _ROOM_CHECKED:
+                    check_room(0, target.parent)
+                file.write(block)
+                digest.update(block)
+                size += len(block)
+                self.session.limits.check_size(size)
+        if expected not in (None, size):
+            raise StoreError(f"the download broke off: {size:,} of {expected:,} bytes arrived")
+        if not size:
+            raise StoreError("the file is empty, or its headers were cut")
+        if md5 not in (None, digest.digest()):
             raise StoreError("the file does not match the hash that the server sent")
+
+    def _md5(self) -> bytes | None:
+        """Return the file's MD5 as the server reports it; None if it does not."""
+        header = self.response.headers.get("X-Goog-Hash", "")
+        found = re.search(r"md5=([\w+/=]+)", header)
+        try:
+            return base64.b64decode(found[1], validate=True) if found else None
+        except (binascii.Error, ValueError):
+            raise StoreError(f"its header X-Goog-Hash holds no MD5: {header[:_LONGEST_TITLE]!a}") from None
 
 
 @contextmanager
@@ -84,58 +122,60 @@ def open_answer(link: str, options: StorageOptions = NO_OPTIONS) -> Iterator[Ans
     Args:
         options: `url` of the scheme "drive": the address to use instead of Google Drive's.
 
-    Raises: StoreError if the server does not answer, or answers with a web page.
+    Raises: StoreError, which names the host, if the server does not answer or answers with something else.
     """
-    from requests import RequestException, Session
-    from requests.adapters import HTTPAdapter, Retry
-
-    key = drive_id(link)
-    with Session() as session:
-        retries = Retry(
-            _TRIES, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
-        )
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=retries))
-        session.headers["Accept-Encoding"] = "identity"
+    limits, key = NetworkLimits.of(options), drive_id(link)
+    address = link if key is None else str(options.get("drive", {}).get("url", _DRIVE))
+    host = _host_of(address)
+    with TimeBudget(limits.max_seconds, host) as budget:
+        session = WebSession(limits, budget, () if key is None else _DRIVE_HOSTS)
         try:
-            if key is None:
-                response = _checked(_get(session, link))
-            else:
-                response = _of_drive(session, options.get("drive", {}).get("url", _DRIVE), key)
-        except RequestException as error:
-            raise StoreError(f"{shown(link)} does not answer: {_reason(error)}") from error
-        with response:
-            yield Answer(response, link)
+            response = session.get(address) if key is None else _of_drive(session, address, key)
+            with response:
+                yield Answer(_checked(response, session), link, session)
+        except StoreError as error:
+            raise StoreError(f"{host}: {error}", error.fix) from error
+        finally:
+            session.close()
 
 
-def _get(session: "Session", address: str, query: Mapping[str, str] | None = None) -> "Response":
-    return session.get(address, params=query, stream=True, timeout=_SECONDS)
+def _host_of(address: str) -> str:
+    """Return the host and port of an address for messages."""
+    return shown(address).partition("://")[2].partition("/")[0] or "the server"
 
 
-def _of_drive(session: "Session", address: str, key: str) -> "Response":
+def _of_drive(session: WebSession, address: str, key: str) -> "Response":
     """Return the answer with a file of Drive; for a large one Drive first asks for a confirmation."""
-    response = _get(session, address, {"export": "download", "id": key})
+    response = session.get(address, {"export": "download", "id": key})
     if response.ok and _is_page(response) and not _asks_to_sign_in(response):
-        page = _Page.of(response)
+        page = _Page.of(response, session)
         if page.action is None:
             raise page.error()
-        response = _get(session, urljoin(response.url, page.action), page.fields)
-    return _checked(response)
+        response.close()
+        return session.get(response.url, page.fields, page.action)
+    return response
 
 
-def _checked(response: "Response") -> "Response":
+def _checked(response: "Response", session: WebSession) -> "Response":
     """Return the answer if it is a file.
 
     Raises: StoreError otherwise.
     """
     if _asks_to_sign_in(response):
         raise StoreError("the file is private: share it with everyone who has the link")
-    if response.status_code == 404:
+    if response.status_code in (404, 410):
         raise StoreError("there is no such file")
-    if not response.ok:
-        raise StoreError(f"the server answers {response.status_code} {response.reason}")
+    if response.status_code != 200:
+        answer = f"{response.status_code} {response.reason or ''}".strip()
+        raise StoreError(f"the server answers {answer:.60} and sends no file")
     if _is_page(response):
-        raise _Page.of(response).error()
+        raise _Page.of(response, session).error()
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise StoreError(
+            f"it sends the file in an encoding that was not asked for: {encoding[:30]!a}",
+            "let the server send the file as it is",
+        )
     return response
 
 
@@ -160,15 +200,16 @@ class _Page(HTMLParser):
         self._in_title = False
 
     @classmethod
-    def of(cls, response: "Response") -> "_Page":
-        """Parse a page that a server has sent."""
+    def of(cls, response: "Response", session: WebSession) -> "_Page":
+        """Parse a page that a server has sent, as far as it can be parsed."""
         page = cls()
-        page.feed(response.raw.read(_LONGEST_PAGE, decode_content=True).decode("utf-8", "replace"))
+        with suppress(AssertionError, ValueError):  # how the parser refuses broken markup
+            page.feed(session.page(response, _LONGEST_PAGE))
         return page
 
     def error(self) -> StoreError:
         """Return the error of a web page instead of a file."""
-        return StoreError(f"the answer is a web page and not a file: {self.title!a}")
+        return StoreError(f"the answer is a web page and not a file: {self.title[:_LONGEST_TITLE]!a}")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
@@ -184,11 +225,3 @@ class _Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self.title += data.strip()
-
-
-def _reason(error: BaseException) -> str:
-    """Return the reason of a failed request, without its address, which may hold a signature."""
-    cause = error.args[0] if error.args else error
-    cause = getattr(cause, "reason", cause)
-    reason = cause.args[0] if isinstance(cause, BaseException) and cause.args else cause
-    return re.sub(r"https?://\S+|url: \S+", "…", str(reason))

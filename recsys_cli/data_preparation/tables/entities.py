@@ -14,7 +14,6 @@ from recsys_cli.data_preparation.readers.local_files import (
     scan_source,
     source_files,
     source_schema,
-    sql_condition,
 )
 from recsys_cli.data_preparation.readers.number_styles import style_hint
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
@@ -31,6 +30,7 @@ from recsys_cli.utils.columns import (
     USER_ID,
 )
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.sql_expressions import sql_condition
 from recsys_cli.utils.storage.uris import shown_path
 
 _OPTIONAL = {USER_ID: (), ITEM_ID: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}

@@ -19,7 +19,7 @@ from recsys_cli.data_preparation.tables.ids import id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, missing_column, raise_errors, raise_or_warn
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, SCORE, USER, USER_ID
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.object_store import StoreError
+from recsys_cli.utils.storage.network_limits import StoreError
 from recsys_cli.utils.storage.uris import shown_path
 
 _OPTIONAL = {SCORE: pl.Float32, RANK: pl.Float64}
@@ -108,7 +108,7 @@ def _found_files(
         try:
             files[day] = source_files(_table(settings, day), workspace)
         except InputError as error:
-            if isinstance(error.__cause__, StoreError):
+            if isinstance(error.__cause__, StoreError | OSError):
                 problems.append(Problem(error.where, error.what, error.fix))
             else:
                 missing.append(str(day))

@@ -1,5 +1,6 @@
 """A cache of fits that several trainings share, on disk, by the hash of all that decides a fit."""
 
+import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from loguru import logger
 
 from recsys_cli.utils.storage.atomic_writes import replacing
+from recsys_cli.utils.storage.leftovers import entries, unless_gone
 from recsys_cli.utils.storage.npy_files import read_arrays
 
 Arrays = Mapping[str, np.ndarray]
@@ -39,7 +41,8 @@ class FitCache:
         path = self._folder / f"{key}.npz"
         found = _read(path, shapes)
         if found is not None:
-            path.touch()
+            with unless_gone():
+                os.utime(path)
             return found
         arrays = make()
         with replacing(path) as temporary:
@@ -49,12 +52,12 @@ class FitCache:
         return arrays
 
     def _prune(self) -> None:
-        found = [(file.stat(), file) for file in self._folder.glob("*.npz")]
+        found = entries(self._folder, "*.npz")
         held = 0
-        for number, (facts, file) in enumerate(sorted(found, key=lambda one: -one[0].st_mtime_ns)):
-            held += facts.st_size
+        for number, one in enumerate(sorted(found, key=lambda one: -one.facts.st_mtime_ns)):
+            held += one.facts.st_size
             if number >= _MOST_FILES or (number and held > self._most_bytes):
-                file.unlink(missing_ok=True)
+                one.path.unlink(missing_ok=True)
 
 
 def _read(path: Path, shapes: Shapes) -> Arrays | None:
@@ -66,6 +69,8 @@ def _read(path: Path, shapes: Shapes) -> Arrays | None:
             name: (shape, _FLOAT) for name, shape in shapes.items()
         }:
             raise ValueError("its arrays are of other shapes")
+    except FileNotFoundError:  # another training has just removed it
+        return None
     except (OSError, ValueError, EOFError, LookupError, NotImplementedError, zipfile.BadZipFile) as error:
         logger.warning("the cached fit {} cannot be read and is made again: {}", path, error)
         return None

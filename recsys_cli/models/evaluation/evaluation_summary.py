@@ -1,10 +1,12 @@
 """How the two stages and their rivals did, as reports and manifests keep it."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from recsys_cli.utils.json_record import Day, JsonRecord
+from recsys_cli.utils.json_record import Count, Day, Figure, JsonRecord, Share, Word
 
-Measures = dict[str, float]  # by name and length of the lists, such as NDCG@10
+Measures = dict[Word, Figure]  # by name and length of the lists, such as NDCG@10
 
 
 def popularity_figure(k: int) -> str:
@@ -15,18 +17,18 @@ def popularity_figure(k: int) -> str:
 class Comparison(JsonRecord):
     """The two stages against another contestant: mean difference a user, 95 % interval."""
 
-    metric: str
-    against: str
-    difference: float
-    low: float
-    high: float
+    metric: Word
+    against: Word
+    difference: Figure
+    low: Figure
+    high: Figure
 
 
 class SourceShare(JsonRecord):
     """The share of the relevant pairs that a source proposes, and of those that no other proposes."""
 
-    recall: float
-    alone: float
+    recall: Share
+    alone: Share
 
 
 class StageBudget(JsonRecord):
@@ -37,18 +39,18 @@ class StageBudget(JsonRecord):
         ranker_share: hits of the ranker, of those that the best order of the candidates would have.
     """
 
-    relevant_pairs: int
-    candidate_recall: float
-    ranker_share: float
-    by_source: dict[str, SourceShare]
+    relevant_pairs: Count
+    candidate_recall: Share
+    ranker_share: Share
+    by_source: dict[Word, SourceShare]
 
 
 class UserSegment(JsonRecord):
     """Users of one kind; beside their number the measures of the two stages and of popularity, by name."""
 
-    __pydantic_extra__: dict[str, float | None] = Field(init=False)
+    __pydantic_extra__: dict[Word, Figure | None] = Field(init=False)
 
-    users: int
+    users: Count
 
     def figure(self, name: str) -> float | None:
         """Return a measure, None where the segment has none."""
@@ -58,13 +60,13 @@ class UserSegment(JsonRecord):
 class EvaluationSummary(JsonRecord):
     """Measures of every contestant at k, over the warm users; cold ones are a segment alone."""
 
-    k: int
-    users: int
-    cold_users: int
-    models: dict[str, Measures]
+    k: Annotated[int, Field(ge=1, le=100_000)]
+    users: Count
+    cold_users: Count
+    models: dict[Word, Measures]
     comparisons: list[Comparison]
     against_popularity: Comparison | None
-    segments: dict[str, UserSegment]
+    segments: dict[Word, UserSegment]
     budget: StageBudget
 
 

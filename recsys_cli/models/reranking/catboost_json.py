@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter, with_config
 from typing_extensions import TypedDict  # pydantic takes that of Python itself from 3.12 on
 
 from recsys_cli.utils.json_schema import validated_json
+from recsys_cli.utils.storage.regular_files import MODEL_JSON_BYTES, read_regular
 
 if TYPE_CHECKING:
     from catboost import CatBoost
@@ -113,7 +114,7 @@ def read_trees(path: Path) -> Trees:
 
     Raises: OSError; ValueError or LookupError for any other content.
     """
-    trees = validated_json(path.read_bytes(), _TREES)
+    trees = validated_json(read_regular(path, MODEL_JSON_BYTES), _TREES)
     _check_features(trees["features_info"])
     _check_splits(trees)
     return trees

@@ -1,18 +1,21 @@
 """Finished steps of a training, stored on disk: a killed training resumes after them."""
 
 import shutil
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from loguru import logger
 
-from recsys_cli.utils.storage.atomic_writes import replace_folder, staging_folder
+from recsys_cli.utils.storage.atomic_writes import staging_folder
+from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.leftovers import remove_unused
+from recsys_cli.utils.storage.replacement_journal import standing
+from recsys_cli.utils.storage.safe_paths import path_below
 
 _FACTS: Final = "step.json"
 _MAX_AGE_SECONDS: Final = 7 * 24 * 3600
@@ -46,7 +49,7 @@ class StepCheckpoint:
         Raises: OutputError if it cannot be written.
         """
         folder = self._root / name
-        found = _read(folder)
+        found = _read(standing(folder))
         if found is not None:
             logger.info("{} is reused from the training that was stopped", name)
             return found
@@ -61,9 +64,8 @@ class StepCheckpoint:
         """Remove all steps of this training, which has become a model, and other trainings' after a week."""
         shutil.rmtree(self._root, ignore_errors=True)
         with suppress(OSError):
-            for other in self._root.parent.iterdir():
-                if time.time() - other.stat().st_mtime > _MAX_AGE_SECONDS:
-                    shutil.rmtree(other, ignore_errors=True)
+            # One training at a time works here: the caller holds the lock of the models.
+            remove_unused(self._root.parent, _MAX_AGE_SECONDS, lambda _name: nullcontext())
             self._root.parent.rmdir()  # fails while others' newer steps are in it
 
 
@@ -74,7 +76,7 @@ def _read(folder: Path) -> FinishedStep | None:
     try:
         record = read_sealed_json(folder / _FACTS)
         for name, expected in record["files"].items():
-            file = folder / Path(name).name
+            file = path_below(folder, name)
             if file.is_symlink() or sha256_of(file) != expected:
                 raise ValueError(f"{name} was changed after it was written")
         return FinishedStep(folder, record["facts"])

@@ -26,6 +26,7 @@ from recsys_cli.utils.columns import ITEM, USER
 from recsys_cli.utils.parallel import chunks_of, map_in_threads
 from recsys_cli.utils.progress import Progress
 from recsys_cli.utils.storage.atomic_writes import as_system_error
+from recsys_cli.utils.storage.table_files import read_parquet_file
 
 HOLDOUT = "holdout"  # the name of the step
 _CALIBRATION_USERS = 10_000
@@ -117,7 +118,7 @@ def _write(folder: Path, calibration: Calibration, evaluation: EvaluationResult)
 
 
 def _read(step: FinishedStep) -> tuple[Calibration, EvaluationResult]:
-    frame, facts = pl.read_parquet(step.folder / _BY_USER), step.facts
+    frame, facts = read_parquet_file(step.folder / _BY_USER), step.facts
     by_user = {
         name: frame.filter(pl.col(_CONTESTANT) == name).drop(_CONTESTANT) for name in facts["contestants"]
     }

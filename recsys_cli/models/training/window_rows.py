@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from recsys_cli.utils.storage.atomic_writes import as_system_error
+from recsys_cli.utils.storage.table_files import read_parquet_file
 
 LABEL = "label"
 GROUP = "group"
@@ -37,9 +38,7 @@ class WindowRows:
     def chunks(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """Yield the rows, chunk by chunk, in the order in which they were written."""
         for number in range(self.files):
-            yield pl.read_parquet(
-                _chunk_file(self.folder, number), columns=None if columns is None else list(columns)
-            )
+            yield read_parquet_file(_chunk_file(self.folder, number), columns)
 
     def frame(self) -> pl.DataFrame:
         """Return all rows: only for small windows."""

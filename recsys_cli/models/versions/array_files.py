@@ -19,6 +19,8 @@ from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.storage.atomic_writes import as_system_error
 from recsys_cli.utils.storage.json_files import read_json, write_json
 from recsys_cli.utils.storage.npy_files import open_array
+from recsys_cli.utils.storage.regular_files import MODEL_JSON_BYTES
+from recsys_cli.utils.storage.table_files import read_parquet_file
 
 SIDES: Final = ("users", "items")
 
@@ -33,7 +35,7 @@ def read_encoder(path: Path) -> FeatureEncoder:
 
     Raises: OSError, ValueError, TypeError, LookupError or AttributeError for a file that holds none.
     """
-    stored = read_json(path)
+    stored = read_json(path, MODEL_JSON_BYTES)
     encoder = FeatureEncoder(
         edges={feature: tuple(edges) for feature, edges in stored["edges"].items()},
         values={feature: tuple(values) for feature, values in stored["values"].items()},
@@ -138,7 +140,7 @@ def _write_ids(ids: pl.Series, path: Path) -> None:
 
 def _read_ids(path: Path, id_type: str, count: int) -> pl.Series:
     """Return ids, `count` different ones of that type; a longer file is not read to its end."""
-    ids = pl.read_parquet(path, n_rows=count + 1)["id"]
+    ids = read_parquet_file(path, num_rows=count + 1)["id"]
     if len(ids) != count:
         raise damaged(path, f"the model's ids are not the {count} that its numbers belong to")
     if str(ids.dtype) != id_type or ids.null_count() or ids.n_unique() != count:

@@ -118,7 +118,7 @@ def read_manifest(folder: Path) -> ModelManifest:
         manifest = ModelManifest.read(stored)
         if set(manifest.files) != _files(manifest.stage):
             raise ValueError("it names other files than a model has")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise damaged(folder / MANIFEST, f"the model's manifest cannot be read: {error}") from None
     return manifest
 
@@ -131,9 +131,19 @@ def verified_manifest(folder: Path) -> ModelManifest:
     manifest = read_manifest(folder)
     for name, expected in manifest.files.items():
         require_own(folder / name)
-        if not (folder / name).is_file() or sha256_of(folder / name) != expected:
-            raise damaged(folder / name, "the model's file is missing or differs from its recorded hash")
+        _check_hash(folder / name, expected)
     return manifest
+
+
+def _check_hash(file: Path, expected: str) -> None:
+    what = "the model's file is missing or differs from its recorded hash"
+    try:
+        if sha256_of(file) == expected:
+            return
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            what = f"the model's file cannot be read: {error.strerror}"
+    raise damaged(file, what)
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -148,6 +158,7 @@ def read_bundle(folder: Path) -> Bundle:
     except (
         OSError,
         EOFError,
+        ArithmeticError,
         LookupError,
         ValueError,
         TypeError,

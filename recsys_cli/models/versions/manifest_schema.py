@@ -4,10 +4,22 @@ import re
 from typing import Annotated, Any, Final, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt
+from pydantic import AfterValidator, Field
 
 from recsys_cli.models.evaluation.evaluation_summary import HoldoutSummary, Measures
-from recsys_cli.utils.json_record import Day, JsonRecord, Moment
+from recsys_cli.utils.dates import day_start
+from recsys_cli.utils.json_record import (
+    Count,
+    Day,
+    Figure,
+    JsonRecord,
+    MomentText,
+    RunId,
+    Seconds,
+    Sha256,
+    UtcTime,
+    Word,
+)
 
 _MEASURES = ("NDCG", "MAP", "Recall", "HitRate", "CatalogCoverage")  # that a model's page shows
 
@@ -32,24 +44,24 @@ class StageManifest(JsonRecord):
     sources: dict[Name, dict[str, Any]]
     fits: dict[Name, list[FitFile]]
     features: dict[Name, dict[str, Any]]
-    newest_event: Moment
+    newest_event: UtcTime
     id_types: Annotated[list[IdType], Field(min_length=2, max_length=2)]
-    max_categories: NonNegativeInt
+    max_categories: Count
     filter_viewed: bool
 
 
 class CalibrationManifest(JsonRecord):
     """Slope and intercept that turn raw scores into probabilities."""
 
-    slope: Annotated[FiniteFloat, Field(gt=0)]
-    intercept: FiniteFloat
+    slope: Annotated[Figure, Field(gt=0)]
+    intercept: Figure
 
 
 class RankerManifest(JsonRecord):
     """The columns that the trees ask for, and what the scores are."""
 
-    columns: list[str]
-    categories: list[str]
+    columns: list[Word]
+    categories: list[Word]
     calibration: CalibrationManifest
     score: Annotated[str, Field(pattern=r"\A(probability|raw)\z")]
 
@@ -59,17 +71,17 @@ class LabelWindowFigures(JsonRecord):
 
     first_day: Day
     candidates_trained_through: Day | None = None
-    users: int
-    rows: int
-    positives: int
-    positives_in_window: int | None = None
+    users: Count
+    rows: Count
+    positives: Count
+    positives_in_window: Count | None = None
 
 
 class FullTraining(JsonRecord):
     """The last full training before a warm start: what it took, and how it did in its holdout."""
 
-    version: str
-    seconds: float
+    version: Name
+    seconds: Seconds
     holdout: Measures = Field(alias="exam")
 
 
@@ -83,16 +95,16 @@ class TrainedSettings(JsonRecord):
 class TrainingFacts(JsonRecord):
     """What a training records of itself."""
 
-    run_id: str
-    created: str
-    events: int
+    run_id: RunId
+    created: MomentText
+    events: Count
     label_windows: list[LabelWindowFigures]
-    trees: int
+    trees: Count
     holdout: HoldoutSummary = Field(alias="exam")
-    feature_importance: dict[str, float]
-    seconds: dict[str, float]
-    libraries: dict[str, str] = Field(default_factory=dict)
-    warm_start_of: str | None
+    feature_importance: dict[Word, Figure]
+    seconds: dict[Word, Seconds]
+    libraries: dict[Word, Word] = Field(default_factory=dict)
+    warm_start_of: Name | None
     full_training: FullTraining | None
     settings: TrainedSettings
 
@@ -100,10 +112,10 @@ class TrainingFacts(JsonRecord):
 class PluginManifest(JsonRecord):
     """A plug-in that the model needs, and the package that it is of."""
 
-    group: str
-    name: str
-    distribution: str
-    version: str
+    group: Word
+    name: Word
+    distribution: Word
+    version: Word
 
 
 class ModelFacts(JsonRecord):
@@ -118,9 +130,9 @@ class ModelFacts(JsonRecord):
 class ModelManifest(TrainingFacts, ModelFacts):
     """The manifest of a model version."""
 
-    schema_version: int
+    schema_version: Count
     version: Name
-    files: dict[str, str]
+    files: dict[Word, Sha256]
 
     @classmethod
     def read(cls, value: object) -> Self:
@@ -132,4 +144,15 @@ class ModelManifest(TrainingFacts, ModelFacts):
         wanted = {f"{measure}@{manifest.holdout.k}" for measure in _MEASURES}
         if not all(wanted <= set(measures) for measures in manifest.holdout.models.values()):
             raise ValueError("exam.models: figures are missing")
+        _check_days(manifest)
         return manifest
+
+
+def _check_days(manifest: ModelManifest) -> None:
+    """Raise: ValueError where the model has seen more than it says."""
+    try:
+        cut = day_start(manifest.trained_through, manifest.settings.timezone)
+    except OverflowError:
+        raise ValueError("trained_through: it lies beyond the calendar") from None
+    if manifest.stage.newest_event >= cut:
+        raise ValueError("stage.newest_event: it does not lie before trained_through")

@@ -1,9 +1,11 @@
 """The model versions: listing, promoting, rolling back."""
 
+import os
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from recsys_cli.models.versions.array_files import damaged
 from recsys_cli.models.versions.bundle import MANIFEST, NAME, read_manifest, verified_manifest
 from recsys_cli.models.versions.manifest_schema import ModelManifest, Name
 from recsys_cli.utils.errors import CheckFailedError, ModelError
@@ -11,6 +13,14 @@ from recsys_cli.utils.json_record import JsonRecord
 from recsys_cli.utils.storage.result_store import Results
 
 POINTER = "promoted.json"
+
+
+@dataclass(frozen=True)
+class DamagedVersion:
+    """A version whose manifest cannot be used, and why."""
+
+    version: str
+    error: ModelError
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ def model_folder(models: Results, version: str) -> Path:
     Raises: ModelError if the name is not one, or there is no such version.
     """
     folder = models.open(version) if NAME.fullmatch(version) else None
-    if folder is None or not (folder / MANIFEST).is_file():
+    if folder is None or not os.path.lexists(folder / MANIFEST):
         known = ", ".join(_names(models))
         raise ModelError(
             f"there is no model version {version!r}",
@@ -54,14 +64,42 @@ def model_folder(models: Results, version: str) -> Path:
     return folder
 
 
-def model_versions(models: Results) -> list[ModelVersion]:
-    """Return every version, the newest training date first."""
+def own_manifest(folder: Path) -> ModelManifest:
+    """Return the manifest in a version's folder, which is that of this version and of no other.
+
+    Raises: ModelError.
+    """
+    manifest = read_manifest(folder)
+    check_own(manifest, folder)
+    return manifest
+
+
+def check_own(manifest: ModelManifest, folder: Path) -> None:
+    """Refuse a manifest that is not that of the version in whose folder it lies.
+
+    Raises: ModelError.
+    """
+    if manifest.version != folder.name:
+        raise damaged(folder / MANIFEST, f"the manifest is that of another version, {manifest.version}")
+
+
+def model_versions(models: Results) -> tuple[list[ModelVersion], list[DamagedVersion]]:
+    """Return every version, the newest training date first, and those that are damaged, by name.
+
+    Raises: ModelError where the pointer to the promoted one cannot be read.
+    """
     promoted = _history(models)[-1:]
-    versions = []
+    versions: list[ModelVersion] = []
+    refused: list[DamagedVersion] = []
     for name in _names(models):
-        manifest = read_manifest(models.open(name, [MANIFEST]))
-        versions.append(ModelVersion(name, manifest.trained_through, [name] == promoted, manifest))
-    return sorted(versions, key=lambda version: (version.trained_through, version.version), reverse=True)
+        try:
+            manifest = own_manifest(models.open(name, [MANIFEST]))
+        except ModelError as error:
+            refused.append(DamagedVersion(name, error))
+        else:
+            versions.append(ModelVersion(name, manifest.trained_through, [name] == promoted, manifest))
+    versions.sort(key=lambda version: (version.trained_through, version.version), reverse=True)
+    return versions, refused
 
 
 def promoted_version(models: Results) -> str:
@@ -113,7 +151,9 @@ def promote(models: Results, version: str, *, force: bool = False) -> str | None
     Raises: ModelError if there is no such version, or it is damaged; CheckFailedError if it does not beat
         recent popularity.
     """
-    missing = shortfall(verified_manifest(model_folder(models, version)))
+    folder = model_folder(models, version)
+    missing = shortfall(own_manifest(folder))
+    verified_manifest(folder)
     if missing and not force:
         raise CheckFailedError(
             f"model {version} is not promoted: {missing}",
@@ -139,14 +179,16 @@ def rollback(models: Results) -> str:
             where=models.location_of(POINTER),
             fix="run `recsys models promote VERSION`",
         )
-    verified_manifest(model_folder(models, history[-2]))
+    folder = model_folder(models, history[-2])
+    own_manifest(folder)
+    verified_manifest(folder)
     _point(models, history[:-1], _forced(models))
     return history[-2]
 
 
 def _names(models: Results) -> list[str]:
     names = [name for name in models.names() if NAME.fullmatch(name)]
-    return [name for name in names if (models.open(name, [MANIFEST]) / MANIFEST).is_file()]
+    return [name for name in names if os.path.lexists(models.open(name, [MANIFEST]) / MANIFEST)]
 
 
 def _point(models: Results, history: list[str], forced: list[str]) -> None:

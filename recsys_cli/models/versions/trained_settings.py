@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from recsys_cli.configs.dotted_keys import flat, with_values
-from recsys_cli.configs.secrets import MASK, shown
+from recsys_cli.configs.secrets import shown
 from recsys_cli.configs.sections import Settings
 from recsys_cli.models.versions.bundle import Bundle
+from recsys_cli.utils.credentials import MASK
 
 _AT_SCORING: Final = {"features.max_categories"}
 _AT_WARM_START: Final = {  # the new trees and their label window

@@ -14,6 +14,8 @@ from recsys_cli.pipelines.workspace.promoted_model import open_bundle, open_fitt
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
 from recsys_cli.utils.errors import UnknownUserError
+from recsys_cli.utils.storage.locks import locked
+from recsys_cli.utils.storage.table_files import scan_parquet_file
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,15 @@ class PublishedRow:
 def open_explained_day(day: ScoringDay, user_id: str) -> ExplainedDay:
     """Open what a user's list of the day came from.
 
-    Raises: UnknownUserError with close matches; ModelError and InputError as `score` does.
+    Raises: UnknownUserError with close matches; ModelError and InputError as `score` does; LockedError where
+        features must be built and another run has the day.
     """
     run = published_manifest(day)
     bundle = open_bundle(day, run.model_version if run else None)
     partition = stored_partition(day, run.features_content_hash) if run else None
     if partition is None:
-        partition = open_fitting_features(day, bundle, lambda found: _find(found, user_id, day))
+        lock = locked(day.lock, f"the features of {day}")
+        partition = open_fitting_features(day, bundle, lambda found: _find(found, user_id, day), lock)
     settings = day.workspace.settings
     return ExplainedDay(
         day,
@@ -88,7 +92,7 @@ def open_explained_day(day: ScoringDay, user_id: str) -> ExplainedDay:
 
 def published_list(day: ScoringDay, user_id: str | int) -> list[PublishedRow]:
     """Return a user's rows of the published file, the best first."""
-    rows = pl.scan_parquet(day.file)
+    rows = scan_parquet_file(day.file)
     if isinstance(user_id, str) == rows.collect_schema()[USER_ID].is_integer():
         return []  # the ids have become others than they were
     own = rows.filter(pl.col(USER_ID) == user_id).select(ITEM_ID, RANK, SCORE, SOURCES)

@@ -31,6 +31,7 @@ from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, USER, USER_ID
+from recsys_cli.utils.storage.table_files import scan_parquet_file
 
 _WINDOW = re.compile(r"item_events_(\d+)d")
 _MEASURES = (NDCG, MAP, HIT_RATE, RECALL)
@@ -195,7 +196,7 @@ def _evaluated(lists: _Lists, tables: Tables, covered: int, days: int) -> PastPe
 def _published(lists: _Lists, ground_truth: pl.DataFrame) -> pl.DataFrame:
     """Return user, item, rank of the file, in internal indices; only users of the ground truth."""
     ids = lists.known.user_ids.gather(ground_truth[USER].unique())
-    file = pl.scan_parquet(lists.day.file).select(USER_ID, ITEM_ID, RANK)
+    file = scan_parquet_file(lists.day.file).select(USER_ID, ITEM_ID, RANK)
     rows = file.filter(pl.col(USER_ID).is_in(ids.implode())).collect(engine="streaming")
     users = indices_of(rows[USER_ID], lists.known.user_ids)
     items = indices_of(rows[ITEM_ID], lists.known.item_ids)

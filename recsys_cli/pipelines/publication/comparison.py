@@ -9,6 +9,7 @@ import polars as pl
 
 from recsys_cli.utils.columns import ITEM_ID, RANK, USER_ID
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.storage.table_files import scan_parquet_file
 
 OVERLAP, RBO = "overlap", "rbo"
 PERSISTENCE = 0.9  # of rank-biased overlap: the first ten places have 86 % of the weight
@@ -140,7 +141,7 @@ def mean_shared_items(one: Path, other: Path, users: pl.Series) -> float | None:
 
 
 def _lists_of(file: Path, users: pl.Series) -> pl.DataFrame:
-    rows = pl.scan_parquet(file).select(USER_ID, ITEM_ID)
+    rows = scan_parquet_file(file).select(USER_ID, ITEM_ID)
     if rows.collect_schema()[USER_ID] != users.dtype:
         return rows.clear().collect()
     return rows.filter(pl.col(USER_ID).is_in(users.implode())).collect(engine="streaming")
@@ -194,7 +195,7 @@ def _tails(places: int) -> np.ndarray:
 
 
 def _lists(file: Path) -> pl.LazyFrame:
-    return pl.scan_parquet(file).select(USER_ID, ITEM_ID, RANK)
+    return scan_parquet_file(file).select(USER_ID, ITEM_ID, RANK)
 
 
 def _kinds(file: Path, scan: pl.LazyFrame) -> pl.Schema:

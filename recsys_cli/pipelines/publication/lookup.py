@@ -17,7 +17,10 @@ from recsys_cli.pipelines.workspace.run_record import read_record, run_file
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, TITLE
 from recsys_cli.utils.dates import parse_day
-from recsys_cli.utils.errors import RecsysError, UsageError
+from recsys_cli.utils.errors import RecsysError, UsageError, first_line
+from recsys_cli.utils.storage.regular_files import is_regular
+from recsys_cli.utils.storage.replacement_journal import standing
+from recsys_cli.utils.storage.table_files import read_parquet_file
 
 Publications = dict[date, PublicationManifest]
 RunSettings = dict[str, JsonValue]  # by dotted key
@@ -70,9 +73,13 @@ def run_settings(workspace: Workspace, run_id: str | None) -> RunSettings:
 def titles_on(day: ScoringDay) -> dict[int | str, str | None]:
     """Return the items' titles as the features of a day have them; none where these are gone."""
     file = day.features / "items.parquet"
-    if not file.is_file():
+    if not is_regular(file):
         return {}
-    return dict(pl.read_parquet(file, columns=[ITEM_ID, TITLE]).iter_rows())
+    try:
+        return dict(read_parquet_file(file, [ITEM_ID, TITLE]).iter_rows())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        logger.warning("{} has no titles that can be read: {}", file, first_line(error))
+        return {}
 
 
 def example_user(day: ScoringDay) -> str:
@@ -107,9 +114,11 @@ def published_file(workspace: Workspace, named: str | None) -> Path:
     """
     if named is None:
         return _last_file(workspace)
-    if "/" not in named and run_file(workspace, named).is_file():
+    if _is_run(workspace, named):
         return _file_of_run(workspace, named)
     path = Path(named)
+    for one in (path.absolute(), path.absolute().parent):
+        standing(one)
     if path.is_dir():
         path /= RECOMMENDATIONS
     if not path.exists():
@@ -117,6 +126,12 @@ def published_file(workspace: Workspace, named: str | None) -> Path:
     if not path.exists():
         raise _nothing("there is no such file of recommendations", str(path), "run `recsys score` first")
     return path
+
+
+def _is_run(workspace: Workspace, named: str) -> bool:
+    with suppress(ValueError):
+        return "/" not in named and is_regular(run_file(workspace, named))
+    return False
 
 
 def _last_file(workspace: Workspace) -> Path:

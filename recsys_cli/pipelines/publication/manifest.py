@@ -1,8 +1,22 @@
 """The facts stored in a recommendations file and in the manifest beside it."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from recsys_cli.utils.json_record import Day, JsonRecord
+from recsys_cli.utils.json_record import (
+    Count,
+    Day,
+    Figure,
+    JsonRecord,
+    MomentText,
+    RunId,
+    Sha256,
+    Share,
+    Word,
+)
+
+UserId = Annotated[int, Field(ge=-(2**63), lt=2**63)] | str
 
 
 class FileIdentity(JsonRecord):
@@ -13,11 +27,11 @@ class FileIdentity(JsonRecord):
         example_user: a user whose list is a good example for `explain`; None where there are no users.
     """
 
-    schema_version: int
+    schema_version: Count
     day: Day = Field(alias="date")
-    key: str
-    features_content_hash: str
-    example_user: int | str | None
+    key: Word
+    features_content_hash: Word
+    example_user: UserId | None
 
 
 class ScoringTerms(JsonRecord):
@@ -27,11 +41,11 @@ class ScoringTerms(JsonRecord):
         index: how vectors were searched; shortlist: candidates of a user that all trees scored.
     """
 
-    model_version: str
+    model_version: Word
     all_users: bool
-    top_k: int
-    index: str
-    shortlist: int
+    top_k: Count
+    index: Word
+    shortlist: Count
 
 
 class ReuseFacts(JsonRecord):
@@ -42,9 +56,9 @@ class ReuseFacts(JsonRecord):
     """
 
     day: Day = Field(alias="date")
-    sha256: str
-    ranked: int
-    reused: int = Field(alias="carried")
+    sha256: Sha256
+    ranked: Count
+    reused: Count = Field(alias="carried")
 
 
 class ListFigures(JsonRecord):
@@ -57,20 +71,20 @@ class ListFigures(JsonRecord):
     """
 
     reuse: ReuseFacts | None = Field(default=None, alias="carried")
-    index_recall: float | None = None
-    users: int
-    warm_users: int
-    cold_users: int
-    candidates: int
-    rows: int
-    short_lists: int
-    empty_lists: int
-    share_by_source: dict[str, float]
-    fallback_rows: int
-    eligible_items: int
-    items: int
-    top_item_lists: int
-    catalogue_coverage: float
+    index_recall: Share | None = None
+    users: Count
+    warm_users: Count
+    cold_users: Count
+    candidates: Count
+    rows: Count
+    short_lists: Count
+    empty_lists: Count
+    share_by_source: dict[Word, Share]
+    fallback_rows: Count
+    eligible_items: Count
+    items: Count
+    top_item_lists: Count
+    catalogue_coverage: Figure
 
 
 class FileFacts(ListFigures, ScoringTerms, FileIdentity):
@@ -88,9 +102,9 @@ class ReuseSample(JsonRecord):
         differing: share of them whose items or order differ; overlap: mean share of the same items.
     """
 
-    users: int
-    differing: float
-    overlap: float
+    users: Count
+    differing: Share
+    overlap: Share
 
 
 class ReuseDecision(JsonRecord):
@@ -102,7 +116,7 @@ class ReuseDecision(JsonRecord):
     """
 
     day: Day = Field(alias="date")
-    changed: int | None = None
+    changed: Count | None = None
     sample: ReuseSample | None = None
     all_ranked_because: str | None
 
@@ -114,13 +128,13 @@ class RunFacts(JsonRecord):
         gates: figures of the publish gates, by the settings that bound them.
     """
 
-    run_id: str | None
-    started: str | None
+    run_id: RunId | None
+    started: MomentText | None
     changed_since: ReuseDecision | None = None
-    gates: dict[str, int | float] = Field(default_factory=dict)
+    gates: dict[Word, Figure] = Field(default_factory=dict)
 
 
 class PublicationManifest(RunFacts, FileFacts):
     """The manifest of published recommendations."""
 
-    sha256: str
+    sha256: Sha256

@@ -19,7 +19,9 @@ from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.storage.atomic_writes import as_output_error, replacing
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.regular_files import is_regular
 from recsys_cli.utils.storage.result_store import Results
+from recsys_cli.utils.storage.steady_reads import read_steadily
 
 _ROW_GROUP = 131_072
 
@@ -96,14 +98,19 @@ class RecommendationsWriter:
 
 def published_manifest(day: ScoringDay) -> PublicationManifest | None:
     """Return the manifest of a day's complete publication, or None where there is none."""
-    return manifest_in(day.recommendations)
+    manifest = manifest_in(day.recommendations)
+    return manifest if manifest is not None and manifest.day == day.date else None
 
 
 def manifest_in(folder: Path) -> PublicationManifest | None:
     """Return the manifest of the complete publication in a folder, or None where there is none."""
+    return read_steadily(folder, lambda: _manifest_in(folder))
+
+
+def _manifest_in(folder: Path) -> PublicationManifest | None:
     try:
         manifest = PublicationManifest.read(read_sealed_json(folder / MANIFEST))
-        complete = (folder / SUCCESS).exists() and sha256_of(folder / RECOMMENDATIONS) == manifest.sha256
+        complete = is_regular(folder / SUCCESS) and sha256_of(folder / RECOMMENDATIONS) == manifest.sha256
     except (OSError, ValueError):
         return None
     return manifest if complete else None

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.utils.columns import ITEM_ID, SCORE
+from recsys_cli.utils.storage.table_files import read_parquet_file, scan_parquet_file
 
 _SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 _BINS = 24
@@ -33,7 +34,7 @@ class CurvePoint:
 
 def item_counts(file: Path) -> pl.DataFrame:
     """Return item_id and lists, how many hold it; the most frequent first, then by id."""
-    counts = pl.scan_parquet(file).group_by(ITEM_ID).agg(lists=pl.len().cast(pl.Int64))
+    counts = scan_parquet_file(file).group_by(ITEM_ID).agg(lists=pl.len().cast(pl.Int64))
     return counts.collect(engine="streaming").sort("lists", ITEM_ID, descending=[True, False])
 
 
@@ -55,7 +56,7 @@ def popularity_curve(counts: pl.DataFrame, catalogue: int) -> list[CurvePoint]:
 
 def read_scores(file: Path) -> pl.Series:
     """Return the scores of all rows."""
-    return pl.read_parquet(file, columns=[SCORE])[SCORE]
+    return read_parquet_file(file, [SCORE])[SCORE]
 
 
 def score_histogram(now: pl.Series, before: pl.Series | None) -> ScoreHistogram:

@@ -1,15 +1,16 @@
 """What every file of recommendations must hold, read again from the disk."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic_core import from_json
 
 from recsys_cli.pipelines.publication.manifest import FileFacts
 from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
+from recsys_cli.utils.storage.regular_files import require_readable
 
 FACTS = "recsys.facts"  # in the file's metadata
 _COLUMNS = {RANK: pa.uint16(), SCORE: pa.float32(), SOURCES: pa.string()}
@@ -22,11 +23,12 @@ def read_facts(file: Path) -> FileFacts | None:
 
     Raises: OSError, pa.ArrowInvalid or ValueError for a file that cannot be read.
     """
+    require_readable(file)
     stored = (pq.read_metadata(file).metadata or {}).get(FACTS.encode())
     if stored is None:
         return None
     try:
-        return FileFacts.read(json.loads(stored))
+        return FileFacts.read(from_json(stored, allow_inf_nan=False))
     except ValueError as error:
         raise ValueError(f"the facts stored in it are damaged: {error}") from None
 

@@ -13,7 +13,7 @@ from recsys_cli.models.candidates.definition import EXACT
 from recsys_cli.models.evaluation.index_recall import checked_recall
 from recsys_cli.pipelines.scoring.local_engine import RankedChunk, Ranking
 from recsys_cli.utils.columns import RAW_SCORE
-from recsys_cli.utils.json_record import JsonRecord
+from recsys_cli.utils.json_record import Count, JsonRecord, Share
 from recsys_cli.utils.progress import Progress
 from recsys_cli.utils.stage_timer import StageTimer
 
@@ -30,12 +30,12 @@ class BatchFigures(JsonRecord):
         index_recall: share of the exact lists that the index finds; None where all items are looked at.
     """
 
-    users: int
-    warm: int
-    candidates: int
-    example: int
+    users: Count
+    warm: Count
+    candidates: Count
+    example: Count
     fitness: int
-    index_recall: float | None
+    index_recall: Share | None
 
 
 @dataclass(frozen=True)

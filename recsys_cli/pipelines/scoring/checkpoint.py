@@ -1,24 +1,27 @@
 """Finished batches of a scoring run, stored until it is published: a killed run resumes after them."""
 
 import shutil
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
-import polars as pl
 from loguru import logger
 
 from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
-from recsys_cli.utils.errors import CheckFailedError, LockedError, OutputError, RecsysError
+from recsys_cli.utils.errors import CheckFailedError, OutputError, RecsysError
+from recsys_cli.utils.json_record import Sha256
 from recsys_cli.utils.storage.atomic_writes import replacing
+from recsys_cli.utils.storage.folder_checks import refuse_planted
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.leftovers import remove_unused
 from recsys_cli.utils.storage.locks import locked
+from recsys_cli.utils.storage.table_files import read_ipc_file
 
 _WORK = "work.json"
 _RESUMABLE = (OutputError, CheckFailedError)  # the same work may be published when another run comes to it
@@ -29,7 +32,7 @@ _FORMAT = "1"  # of the stored batches: raised when another program would read t
 class _StoredFigures(BatchFigures):
     """A batch's figures as they are stored, with the SHA-256 of its lists."""
 
-    sha256: str
+    sha256: Sha256
 
 
 @dataclass
@@ -87,7 +90,7 @@ class BatchCheckpoint:
                 return None
         except (OSError, ValueError):
             return None
-        return RankedBatch(stored, pl.read_ipc(lists))
+        return RankedBatch(stored, read_ipc_file(lists))
 
     def _files(self, number: int) -> tuple[Path, Path]:
         return self.folder / f"part-{number:06d}.arrow", self.folder / f"part-{number:06d}.json"
@@ -101,6 +104,8 @@ def open_checkpoint(folder: Path, work: Mapping[str, str]) -> BatchCheckpoint:
 
     Raises: OutputError if the folder cannot be written.
     """
+    for place in (folder.parent, folder):
+        refuse_planted(place)
     before, now = _work_of(folder), {"format": _FORMAT, **work}
     if before != now:
         if before:
@@ -116,12 +121,14 @@ def open_checkpoint(folder: Path, work: Mapping[str, str]) -> BatchCheckpoint:
 
 def remove_abandoned(day: ScoringDay) -> None:
     """Remove checkpoints of other days that are a week old or more: nobody has resumed them."""
-    for folder in day.staged.parent.glob("date=*"):
-        if folder.name == day.name or time.time() - folder.stat().st_mtime < _ABANDONED_SECONDS:
-            continue
-        with suppress(LockedError, OutputError), locked(day.workspace.lock(folder.name), folder.name):
-            shutil.rmtree(folder, ignore_errors=True)
-            logger.info("removed {}, which a killed run had left", folder)
+    lock = partial(_lock_of_other_day, day)
+    for folder in remove_unused(day.staged.parent, _ABANDONED_SECONDS, lock, "date=*"):
+        logger.info("removed {}, which a killed run had left", folder)
+
+
+def _lock_of_other_day(day: ScoringDay, name: str) -> AbstractContextManager[object]:
+    """Return the lock of whatever writes in the folder of that name; this run holds that of its own day."""
+    return nullcontext() if name == day.name else locked(day.workspace.lock(name), name)
 
 
 def _work_of(folder: Path) -> dict[str, str]:

@@ -25,7 +25,8 @@ from recsys_cli.pipelines.scoring.local_engine import SPAN
 from recsys_cli.pipelines.workspace.feature_store import stored_partition
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
-from recsys_cli.utils.errors import UsageError
+from recsys_cli.utils.errors import InputError, UsageError
+from recsys_cli.utils.storage.table_files import scan_parquet_file
 
 _SAMPLE = 1_000  # users whose reused lists are compared with a full run's
 _DIGITS = 5  # of a number that is the same
@@ -35,11 +36,16 @@ _STEADY = r"^user_(events|active_days|items|repeat_share|mean_.*)$"  # changed b
 
 @dataclass(frozen=True)
 class EarlierLists:
-    """The published lists of an earlier day, and the features that they come from."""
+    """The published lists of an earlier day, and the features that they come from.
+
+    Attributes:
+        sha256: of the file; content_hash: of the features.
+    """
 
     day: ScoringDay
     file: Path
     sha256: str
+    content_hash: str
     features: StoredFeatures
 
 
@@ -99,7 +105,7 @@ class ReusedLists:
             return ReuseSample(users=0, differing=0.0, overlap=1.0)
         now = _orders(pl.concat([batch.top for batch in ranked]))
         ids = self.features.user_ids.gather(users)
-        rows = pl.scan_parquet(self.lists.file).filter(pl.col(USER_ID).is_in(ids.implode())).collect()
+        rows = scan_parquet_file(self.lists.file).filter(pl.col(USER_ID).is_in(ids.implode())).collect()
         then = _orders(self._indexed(rows, users))
         numbered = pl.DataFrame({USER: users})
         both = numbered.join(now, on=USER, how="left").join(then, on=USER, how="left", suffix="_then")
@@ -157,7 +163,21 @@ def earlier_lists(since: ScoringDay, terms: ScoringTerms) -> EarlierLists | str:
     partition = stored_partition(since, manifest.features_content_hash)
     if partition is None:
         return f"the features of {since} are gone"
-    return EarlierLists(since, since.file, manifest.sha256, partition.features)
+    return EarlierLists(since, since.file, manifest.sha256, partition.content_hash, partition.features)
+
+
+def check_same_lists(lists: EarlierLists) -> None:
+    """Stop where the earlier day's lists or features are no longer those that were opened.
+
+    Raises: InputError.
+    """
+    now = published_manifest(lists.day)
+    if now is None or now.sha256 != lists.sha256 or stored_partition(lists.day, lists.content_hash) is None:
+        raise InputError(
+            "the lists that are reused, or their features, were replaced while they were read",
+            where=str(lists.file),
+            fix="run it again; nothing was published",
+        )
 
 
 def changed_users(today: StoredFeatures, lists: EarlierLists) -> np.ndarray:
@@ -195,7 +215,7 @@ def _range_of(ids: pl.Series, among: pl.Series) -> tuple[int, int]:
 def _rows(file: Path, ids: pl.Series) -> pl.DataFrame:
     """Return the rows of the users from the first to the last of sorted ids."""
     inside = pl.col(USER_ID).is_between(pl.lit(ids[0]), pl.lit(ids[-1]))
-    return pl.scan_parquet(file).filter(inside).collect()
+    return scan_parquet_file(file).filter(inside).collect()
 
 
 def _own(features: FeatureTables) -> list[pl.DataFrame]:

@@ -136,7 +136,7 @@ class Job:
             limits = Limits.of(workspace.settings, self.request.top_k)
             ranking = open_ranking(self.bundle.model, features, limits, workspace.threads)
         most = workspace.settings.runtime.max_memory_bytes
-        return ranking if most is None else within_memory(ranking, most)
+        return within_memory(ranking, most)
 
     def batches(self, ranking: Ranking, users: np.ndarray, progress: Progress) -> Iterator[RankedBatch]:
         """Yield the lists of users, ranked or reused, a batch at a time, in order."""

@@ -14,6 +14,7 @@ from recsys_cli.models.reranking.ranker import BoundRanker
 from recsys_cli.models.two_stage import BoundDay, DayItems, TwoStageModel, open_items, rank_users
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.memory_limit import check_memory, memory_limit
 from recsys_cli.utils.parallel import chunks_of, map_in_threads
 from recsys_cli.utils.stage_timer import peak_bytes
 
@@ -108,16 +109,19 @@ class Ranking:
         return RankedChunk(chunk, len(ranked), top)
 
 
-def within_memory(ranking: Ranking, most: int) -> Ranking:
-    """Return the ranking with chunks so small that the process stays below `most` bytes.
+def within_memory(ranking: Ranking, bound: int | None) -> Ranking:
+    """Return the ranking with chunks so small that the process stays below `bound` bytes; None: all.
 
-    Raises: SettingsError where that leaves no room for a user.
+    Raises: SettingsError where the bound leaves no room for a user; OutputError where the machine does not.
     """
+    most = memory_limit().size if bound is None else bound
     room = most - peak_bytes() - _SPAN_BYTES
     users = room // ((ranking.threads + 1) * ranking.items.bytes_per_user)
     if users < 1:
         least = most - room + (ranking.threads + 1) * ranking.items.bytes_per_user
         enough = ceil(1.1 * least / 1e7) / 100  # another run takes a little more or less
+        if bound is None:
+            check_memory(least, "this scoring", fix="raise the limit, or lower runtime.threads")
         raise SettingsError(
             f"runtime.max_memory leaves no room: about {least / 1e9:.2f} GB are needed",
             where="runtime.max_memory",

@@ -13,9 +13,10 @@ from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.plans import read_plan
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
-from recsys_cli.utils.json_record import JsonRecord
+from recsys_cli.utils.json_record import Count, JsonRecord, Seconds, Word
 from recsys_cli.utils.stage_timer import peak_bytes, process_seconds
 from recsys_cli.utils.storage.folder_checks import check_writable
+from recsys_cli.utils.storage.folder_exchange import check_replaceable
 from recsys_cli.utils.storage.json_files import write_sealed_json
 from recsys_cli.utils.storage.locks import locked
 
@@ -33,13 +34,13 @@ class ScoringPlan(JsonRecord):
         sampled_users: whose ranking the prediction comes from.
     """
 
-    key: str
-    users: int
-    seconds: float
-    peak_bytes: int
-    disk_bytes: int
-    chunk_users: int
-    sampled_users: int
+    key: Word
+    users: Count
+    seconds: Seconds
+    peak_bytes: Count
+    disk_bytes: Count
+    chunk_users: Count
+    sampled_users: Count
 
 
 def plan_scoring(workspace: Workspace, request: ScoreRequest, run: Run) -> ScoringPlan:
@@ -49,6 +50,7 @@ def plan_scoring(workspace: Workspace, request: ScoreRequest, run: Run) -> Scori
     """
     day = ScoringDay(workspace, request.day)
     check_writable(day.recommendations)
+    check_replaceable(day.recommendations)
     with locked(day.lock, f"the recommendations of {day}"):
         job = open_job(day, request, run)
         users, ranking = job.users(), job.open()

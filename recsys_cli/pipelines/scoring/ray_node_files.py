@@ -1,18 +1,18 @@
 """Files that a cluster's nodes are sent: written once a node, for all of its workers."""
 
 import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from recsys_cli.utils.errors import LockedError, OutputError
+from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.storage.atomic_writes import as_output_error
 from recsys_cli.utils.storage.folder_checks import private_folder
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
+from recsys_cli.utils.storage.leftovers import remove_unused
 from recsys_cli.utils.storage.locks import locked
 
 _ABANDONED_SECONDS = 86_400
@@ -45,7 +45,7 @@ def materialise(
     folder = home / sha256_of_json(hashes)
     with locked(home / f"{folder.name}.lock", "the files of a node", _SECONDS):
         if not all(_matches(folder / name, expected) for name, expected in hashes.items()):
-            _remove_abandoned(home)
+            _remove_abandoned(home, folder.name)
             shutil.rmtree(folder, ignore_errors=True)
             with as_output_error(folder):
                 _write(folder, files, received)
@@ -67,9 +67,10 @@ def _write(
                 file.write(block.data)
 
 
-def _remove_abandoned(home: Path) -> None:
-    """Remove what earlier runs were sent, a day ago or more."""
-    for folder in home.iterdir():
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
-            with suppress(LockedError, OutputError), locked(home / f"{folder.name}.lock", folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
+def _remove_abandoned(home: Path, own: str) -> None:
+    """Remove what earlier runs were sent, a day ago or more; the caller holds the lock of `own`."""
+    remove_unused(
+        home,
+        _ABANDONED_SECONDS,
+        lambda name: nullcontext() if name == own else locked(home / f"{name}.lock", name),
+    )

@@ -19,6 +19,7 @@ from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run, library_versions
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.storage.atomic_writes import staging_folder
+from recsys_cli.utils.storage.folder_checks import refuse_planted
 from recsys_cli.utils.storage.hashing import sha256_of_json
 
 _WITHOUT_EFFECT = ("scoring.index", "scoring.min_index_recall", "scoring.chunk_users")
@@ -27,6 +28,7 @@ _STEPS = 1  # grows when what a step keeps, or how it is made, changes
 
 def resumable_context(workspace: Workspace, run: Run, key: str, bounds: TrainingBounds) -> TrainingContext:
     """Return the context of a training whose finished steps a later one with the same key resumes after."""
+    refuse_planted(workspace.training_steps)
     return _context(workspace, run, StepCheckpoint(workspace.training_steps / key), bounds)
 
 
@@ -78,10 +80,10 @@ def expected_iterations(workspace: Workspace) -> tuple[int, int]:
     """
     ranking = workspace.settings.ranker
     try:
-        manifests = [one.manifest for one in model_versions(workspace.models)]
-    except ModelError:  # a damaged version: only its own use is refused
-        manifests = []
-    for manifest in manifests:
+        versions, _ = model_versions(workspace.models)
+    except ModelError:  # a damaged pointer: only its own use is refused
+        versions = []
+    for manifest in (one.manifest for one in versions):
         same = manifest.settings.ranker == ranking.model_dump(mode="json")
         if same and not manifest.warm_start_of:
             most = ranking.members * ranking.iterations
@@ -93,6 +95,7 @@ def expected_iterations(workspace: Workspace) -> tuple[int, int]:
 def _context(
     workspace: Workspace, run: Run, checkpoint: StepCheckpoint, bounds: TrainingBounds | None
 ) -> TrainingContext:
+    refuse_planted(workspace.fits)
     fits = FitCache(workspace.fits)
     if bounds is None:
         return TrainingContext(workspace.settings, workspace.threads, run.stages, checkpoint, fits)

@@ -18,6 +18,7 @@ from recsys_cli.models.candidates.registry import sources, sources_on
 from recsys_cli.models.candidates.sources.lightfm import LIGHTFM
 from recsys_cli.utils.columns import ITEM, USER
 from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.memory_limit import check_memory
 
 _LEAST_ROWS = 10_000  # of the ranker: fewer would teach it little
 # Bytes, measured on four data sets of 0.1 to 5 million events:
@@ -97,12 +98,15 @@ def training_bounds(tables: Tables, settings: Settings, threads: int, taken: int
     Args:
         taken: peak bytes of the process so far.
 
-    Raises: SettingsError, which says what is needed, if even the smallest training has no room.
+    Raises: SettingsError, which says what is needed, if even the smallest training has no room;
+        OutputError if no bound is set and the machine has no room for it.
     """
     asked, most = TrainingBounds(settings.ranker.max_train_rows, threads), settings.runtime.max_memory_bytes
-    if most is None:
-        return asked
     memory = training_memory(tables, settings, threads)
+    if most is None:
+        least = max(memory.total(TrainingBounds(_LEAST_ROWS, threads)), taken)
+        check_memory(least, "this training", fix="raise the limit, or set runtime.max_memory")
+        return asked
     rows = min(asked.rows, _possible_rows(tables, settings))
     needed = max(memory.total(TrainingBounds(min(rows, _LEAST_ROWS), 1)), taken)
     if needed > most:

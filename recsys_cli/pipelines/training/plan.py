@@ -13,7 +13,7 @@ from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.plans import read_plan
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
-from recsys_cli.utils.json_record import JsonRecord
+from recsys_cli.utils.json_record import Count, JsonRecord, Seconds, Word
 from recsys_cli.utils.stage_timer import peak_bytes, process_seconds
 from recsys_cli.utils.storage.folder_checks import check_writable
 from recsys_cli.utils.storage.json_files import write_sealed_json
@@ -34,15 +34,15 @@ class TrainingPlan(JsonRecord):
         lightfm_fits: that run side by side at most.
     """
 
-    key: str
-    seconds: float
-    peak_bytes: int
-    disk_bytes: int
-    users: int
-    sampled_users: int
-    rows: int
-    iterations: int
-    lightfm_fits: int
+    key: Word
+    seconds: Seconds
+    peak_bytes: Count
+    disk_bytes: Count
+    users: Count
+    sampled_users: Count
+    rows: Count
+    iterations: Count
+    lightfm_fits: Count
 
 
 def plan_training(workspace: Workspace, day: date, run: Run) -> TrainingPlan:

@@ -3,6 +3,7 @@
 Loading it parses text and runs nothing: Optuna's pickled snapshots exist for Redis alone.
 """
 
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from recsys_cli.pipelines.tuning.search_space import Space, settings_that_need_a_refit, tidied
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.storage.regular_files import IrregularFileError, require_readable
 
 _JOURNAL = "journal.jsonl"
+_JOURNAL_BYTES = 2**30
 _STUDY = "tune"
 _SECONDS = "seconds"  # of a trial
 _RANDOM_TRIALS = 6  # before the sampler begins to learn
@@ -102,15 +105,15 @@ def open_search(folder: Path, space: Space, today: Mapping[str, Any], seed: int)
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _JOURNAL
-    _mend(path)
     try:
+        _mend(path)
         storage = JournalStorage(JournalFileBackend(str(path)))
         study = optuna.create_study(
             storage=storage, study_name=_STUDY, direction="maximize", load_if_exists=True
         )
         for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             study.tell(trial.number, state=TrialState.FAIL)  # its run was stopped
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, IrregularFileError) as error:
         raise InputError(
             f"the journal of the search cannot be read: {error}",
             where=str(path),
@@ -122,8 +125,9 @@ def open_search(folder: Path, space: Space, today: Mapping[str, Any], seed: int)
 def _mend(path: Path) -> None:
     """Remove what a killed run has left: a line without its end, and Optuna's own lock."""
     path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    if not path.exists():
+    if not os.path.lexists(path):
         return
+    require_readable(path, _JOURNAL_BYTES)
     with path.open("r+b") as file:
         whole = file.read().rpartition(b"\n")
         if whole[2]:

@@ -1,27 +1,42 @@
 """A day's feature partition on disk: written once, read by every later step, rebuilt when inputs change."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 from loguru import logger
 from pydantic import Field
 
 from recsys_cli.data_preparation.features.day_features import build_features, newest_event_age
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures
-from recsys_cli.data_preparation.features.partition import EXTERNAL, StoredFeatures, write_features
+from recsys_cli.data_preparation.features.partition import (
+    EXTERNAL,
+    ITEMS,
+    TABLES,
+    USERS,
+    StoredFeatures,
+    write_features,
+)
 from recsys_cli.data_preparation.tables.contract import Tables
+from recsys_cli.data_preparation.tables.entities import feature_names
 from recsys_cli.data_preparation.tables.freshness import check_freshness
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import MANIFEST
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.json_record import Day, JsonRecord
+from recsys_cli.utils.json_record import Count, Day, Figure, JsonRecord, Sha256, Word
 from recsys_cli.utils.storage.atomic_writes import remove_abandoned, staging_folder
+from recsys_cli.utils.storage.folder_exchange import check_replaceable
 from recsys_cli.utils.storage.hashing import sha256_of, sha256_of_json
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
+from recsys_cli.utils.storage.safe_paths import path_below
+from recsys_cli.utils.storage.table_files import scan_parquet_file
 
 SCHEMA_VERSION = 2
+_FILES = {f"{table}.parquet" for table in TABLES}
+_NEEDED = _FILES - {f"{EXTERNAL}.parquet"}
 
 
 class PartitionManifest(JsonRecord):
@@ -32,17 +47,17 @@ class PartitionManifest(JsonRecord):
         files: SHA-256 by name; content_hash: of all of them.
     """
 
-    schema_version: int
+    schema_version: Count
     day: Day = Field(alias="date")
-    inputs: str
-    files: dict[str, str]
-    content_hash: str
-    user_features: list[str]
-    item_features: list[str]
-    users: int
-    items: int
-    events: int
-    newest_event_age_days: float
+    inputs: Word
+    files: dict[Word, Sha256]
+    content_hash: Sha256
+    user_features: list[Word]
+    item_features: list[Word]
+    users: Count
+    items: Count
+    events: Count
+    newest_event_age_days: Figure
 
 
 @dataclass(frozen=True)
@@ -78,17 +93,26 @@ def accept(_features: DayFeatures) -> None:
     """Accept any features."""
 
 
-def open_features(day: ScoringDay, check: FeatureCheck = accept, read: ReadInputs | None = None) -> Partition:
+def open_features(
+    day: ScoringDay,
+    check: FeatureCheck = accept,
+    read: ReadInputs | None = None,
+    lock: AbstractContextManager[object] | None = None,
+) -> Partition:
     """Return the partition of `day`, built from the events before it unless it is there for the same inputs.
 
     Args:
         read: inputs that were read before; None: they are read here.
+        lock: of the day, to be taken where the partition must be built; None: the caller holds it.
 
     Raises: InputError for inputs that cannot be used; OutputError if the partition cannot be written; what
         `check` raises. The partition that lay there then stays.
     """
     inputs, folder = day.inputs_fingerprint(), day.features
-    manifest = _valid_manifest(folder, inputs)
+    manifest = _valid_manifest(day, folder, inputs)
+    if manifest is None and lock is not None:
+        with lock:
+            return open_features(day, check, read)
     if manifest is None:
         manifest = _build(day, inputs, check, read)
         return _partition(folder, manifest, reused=False)
@@ -105,7 +129,7 @@ def has_features(day: ScoringDay) -> bool:
 
     Raises: InputError for files of inputs that are not there.
     """
-    return _valid_manifest(day.features, day.inputs_fingerprint()) is not None
+    return _valid_manifest(day, day.features, day.inputs_fingerprint()) is not None
 
 
 def stored_partition(day: ScoringDay, content_hash: str) -> Partition | None:
@@ -154,6 +178,7 @@ def _require_same(day: ScoringDay, inputs: str) -> None:
 def _build(day: ScoringDay, inputs: str, check: FeatureCheck, read: ReadInputs | None) -> PartitionManifest:
     """Build the features of a day and write them as its partition."""
     settings = day.workspace.settings
+    check_replaceable(day.features)
     if read is not None and read.fingerprint == inputs:
         tables = read.tables
     else:
@@ -191,15 +216,20 @@ def _read_manifest(folder: Path) -> PartitionManifest:
     manifest = PartitionManifest.read(read_sealed_json(folder / MANIFEST))
     if manifest.schema_version != SCHEMA_VERSION:
         raise ValueError("it was written by another version of recsys")
+    if not _NEEDED <= set(manifest.files) <= _FILES:
+        raise ValueError("it names other files than a partition has")
+    is_own = folder.name == f"date={manifest.day}"
+    if not is_own or manifest.content_hash != sha256_of_json([manifest.files, str(manifest.day)]):
+        raise ValueError("it is that of other features")
     return manifest
 
 
-def _valid_manifest(folder: Path, inputs: str) -> PartitionManifest | None:
+def _valid_manifest(day: ScoringDay, folder: Path, inputs: str) -> PartitionManifest | None:
     """Return the partition's manifest if it was made from the same inputs and is intact."""
     try:
         manifest = _read_manifest(folder)
         is_same = manifest.inputs == inputs
-        is_intact = is_same and _is_intact(folder, manifest)
+        is_intact = is_same and _is_intact(folder, manifest) and _names_all(day, manifest)
     except (OSError, ValueError):
         return None
     if is_same and not is_intact:
@@ -207,8 +237,25 @@ def _valid_manifest(folder: Path, inputs: str) -> PartitionManifest | None:
     return manifest if is_intact else None
 
 
+def _names_all(day: ScoringDay, manifest: PartitionManifest) -> bool:
+    """Return whether a manifest names the features that the settings declare."""
+    data = day.workspace.settings.data
+    sides = (data.users, manifest.user_features), (data.items, manifest.item_features)
+    return all(set(names) == set(feature_names(table) if table.path else ()) for table, names in sides)
+
+
 def _is_intact(folder: Path, manifest: PartitionManifest) -> bool:
-    return all(sha256_of(folder / name) == expected for name, expected in manifest.files.items())
+    """Return whether the files are those of the manifest, and have the columns that it names."""
+    if not all(sha256_of(path_below(folder, name)) == expected for name, expected in manifest.files.items()):
+        return False
+    sides = {USERS: manifest.user_features, ITEMS: manifest.item_features}
+    try:
+        return all(
+            set(names) <= set(scan_parquet_file(folder / f"{table}.parquet").collect_schema())
+            for table, names in sides.items()
+        )
+    except pl.exceptions.PolarsError:
+        return False
 
 
 def _partition(folder: Path, manifest: PartitionManifest, *, reused: bool) -> Partition:

@@ -9,6 +9,8 @@ from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.definition import feature_plugins
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.models.candidates.registry import external_settings
+from recsys_cli.utils.storage.folder_checks import may_be_made, nearest_existing
+from recsys_cli.utils.storage.folder_exchange import can_rename
 from recsys_cli.utils.storage.hashing import sha256_of_json
 from recsys_cli.utils.storage.result_store import Results
 
@@ -59,6 +61,14 @@ class Workspace:
         """All published recommendations, by `date=D`."""
         return self._results(self.settings.output.recommendations)
 
+    @cached_property
+    def checkpoints(self) -> Path:
+        """The folder where lists grow: beside the published ones, or among them if these are a volume."""
+        published = self.published.folder
+        beside = checkpoints_beside(published)
+        is_near = can_rename(nearest_existing(beside), nearest_existing(published))
+        return beside if is_near and may_be_made(beside) else published / ".staged"
+
     @property
     def threads(self) -> int:
         """Threads that a run uses: those of the settings, never more than there are cores."""
@@ -92,3 +102,8 @@ class Workspace:
         on = settings.features.plugins()
         plugins = [one.record() for name, one in feature_plugins().items() if name in on]
         return sha256_of_json([*shaping, *([plugins] if plugins else [])])
+
+
+def checkpoints_beside(published: Path) -> Path:
+    """Return the folder of checkpoints beside that of published ones."""
+    return published.parent / f".{published.name}.staged"

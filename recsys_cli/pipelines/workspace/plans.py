@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 from loguru import logger
 
-from recsys_cli.utils.json_record import JsonRecord
+from recsys_cli.utils.json_record import Count, JsonRecord, Seconds
 from recsys_cli.utils.stage_timer import peak_bytes, process_seconds
 from recsys_cli.utils.storage.json_files import read_sealed_json
 
@@ -29,10 +29,10 @@ class Plan(Protocol):
 class PlanOutcome(JsonRecord):
     """What was predicted beside what the process took."""
 
-    predicted_seconds: float
-    seconds: float
-    predicted_peak_bytes: int
-    peak_bytes: int
+    predicted_seconds: Seconds
+    seconds: Seconds
+    predicted_peak_bytes: Count
+    peak_bytes: Count
 
 
 Stored = TypeVar("Stored", bound=JsonRecord)

@@ -1,6 +1,7 @@
 """A model over a day's features, checked to fit: what `score`, `explain` and `check` begin with."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import polars as pl
 
@@ -11,7 +12,7 @@ from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors
 from recsys_cli.models.two_stage import schema_mismatches, sources_without_proposals
 from recsys_cli.models.versions.bundle import Bundle, read_bundle
-from recsys_cli.models.versions.registry import model_folder, promoted_version
+from recsys_cli.models.versions.registry import check_own, model_folder, promoted_version
 from recsys_cli.models.versions.trained_settings import without_effect
 from recsys_cli.pipelines.workspace.feature_store import FeatureCheck, Partition, accept, open_features
 from recsys_cli.pipelines.workspace.layout import Workspace
@@ -27,7 +28,9 @@ def open_bundle(day: ScoringDay, version: str | None = None) -> Bundle:
     """
     workspace = day.workspace
     name = version or promoted_version(workspace.models)
-    bundle = read_bundle(model_folder(workspace.models, name))
+    folder = model_folder(workspace.models, name)
+    bundle = read_bundle(folder)
+    check_own(bundle.manifest, folder)
     timezone = workspace.settings.timezone
     if bundle.cut > day.cut:
         zones = (f" in {bundle.timezone}", f" in {timezone}") if bundle.timezone != timezone else ("", "")
@@ -40,8 +43,16 @@ def open_bundle(day: ScoringDay, version: str | None = None) -> Bundle:
     return bundle
 
 
-def open_fitting_features(day: ScoringDay, bundle: Bundle, also: FeatureCheck = accept) -> Partition:
+def open_fitting_features(
+    day: ScoringDay,
+    bundle: Bundle,
+    also: FeatureCheck = accept,
+    lock: AbstractContextManager[object] | None = None,
+) -> Partition:
     """Return the partition of `day`; features that the model or `also` refuses replace no stored ones.
+
+    Args:
+        lock: as in `open_features`.
 
     Raises: ModelError that lists every difference between what the model was trained on and what there is;
         InputError and OutputError as `open_features` does; InputError if no item may be recommended.
@@ -56,7 +67,7 @@ def open_fitting_features(day: ScoringDay, bundle: Bundle, also: FeatureCheck = 
         raise_errors(eligibility_problems(features.items, day.date, items_file))
         also(features)
 
-    return open_features(day, check)
+    return open_features(day, check, lock=lock)
 
 
 def open_base(workspace: Workspace, tables: Tables) -> Bundle:

@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 
 import polars as pl
@@ -46,13 +47,17 @@ def read_runs(workspace: Workspace) -> pl.DataFrame:
 def read_run(workspace: Workspace, run_id: str) -> RunRecord:
     """Return the whole record of a run.
 
-    Raises: UsageError where there is none.
+    Raises: UsageError where there is none, or it is damaged.
     """
-    with suppress(OSError, ValueError):
+    what = f"there is no record of a run {run_id!r}"
+    try:
         if "/" not in run_id:
             return read_record(run_file(workspace, run_id))
+    except (OSError, ValueError) as error:
+        if not isinstance(error, FileNotFoundError):
+            what = f"the record of the run {run_id!r} cannot be read: {error}"
     raise UsageError(
-        f"there is no record of a run {run_id!r}",
+        what,
         where=str(workspace.runs),
         fix="take a run_id of `recsys runs list`",
     )
@@ -93,8 +98,8 @@ def _row(record: RunRecord) -> dict[str, object]:
         "command": record.command,
         "status": KILLED if _is_killed(record) else record.status,
         "date": None if record.day is None else str(record.day),
-        "started": record.started,
-        "ended": record.ended,
+        "started": record.started.astimezone(UTC),
+        "ended": None if record.ended is None else record.ended.astimezone(UTC),
         "seconds": record.seconds,
         "peak_bytes": record.peak_bytes,
         "model_version": record.model_version,

@@ -12,9 +12,10 @@ from pathlib import Path
 from pydantic import Field, JsonValue
 
 from recsys_cli.pipelines.workspace.layout import Workspace
-from recsys_cli.utils.json_record import Day, JsonRecord, Moment
+from recsys_cli.utils.json_record import Count, Day, Figure, JsonRecord, Moment, RunId, Seconds, Sha256, Word
 from recsys_cli.utils.stage_timer import StageTimer
 from recsys_cli.utils.storage.json_files import read_json, write_json
+from recsys_cli.utils.storage.safe_paths import path_below
 
 STARTED = "started"
 RUN_FILE = "run.json"
@@ -33,16 +34,16 @@ _LIBRARIES = (
 class ProcessFacts(JsonRecord):
     """The process of a run."""
 
-    host: str
-    pid: int
+    host: Word
+    pid: Count
 
 
 class StageFacts(JsonRecord):
     """A stage of a run: its seconds, and the process's peak memory by its end."""
 
-    name: str
-    seconds: float
-    peak_bytes: int
+    name: Word
+    seconds: Seconds
+    peak_bytes: Count
 
 
 class RunRecord(JsonRecord):
@@ -54,23 +55,23 @@ class RunRecord(JsonRecord):
         settings: by dotted key, secrets masked.
     """
 
-    schema_version: int
-    run_id: str
-    command: str
-    status: str
+    schema_version: Count
+    run_id: RunId
+    command: Word
+    status: Word
     day: Day | None = Field(default=None, alias="date")
     started: Moment
     ended: Moment | None = None
     process: ProcessFacts | None = None
     stages: list[StageFacts] = Field(default_factory=list)
     settings: dict[str, JsonValue] = Field(default_factory=dict)
-    libraries: dict[str, str] = Field(default_factory=dict)
+    libraries: dict[Word, Word] = Field(default_factory=dict)
     error: str | None = None
-    model_version: str | None = None
-    users: int | None = None
-    rows: int | None = None
-    catalogue_coverage: float | None = None
-    sha256: str | None = None
+    model_version: Word | None = None
+    users: Count | None = None
+    rows: Count | None = None
+    catalogue_coverage: Figure | None = None
+    sha256: Sha256 | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -136,16 +137,22 @@ def end_run(run: Run, status: str, settings: Mapping[str, JsonValue], figures: M
 
 
 def run_file(workspace: Workspace, run_id: str) -> Path:
-    """Return the file of a run's record."""
-    return workspace.runs / run_id / RUN_FILE
+    """Return the file of a run's record.
+
+    Raises: UnsafeNameError, a ValueError, for an id that is no name of a folder.
+    """
+    return path_below(workspace.runs, run_id) / RUN_FILE
 
 
 def read_record(file: Path) -> RunRecord:
     """Return the record in a file.
 
-    Raises: OSError where it cannot be opened; ValueError where it holds something else.
+    Raises: OSError where it cannot be opened; ValueError where it holds something else, or another run.
     """
-    return RunRecord.read(read_json(file))
+    record = RunRecord.read(read_json(file))
+    if record.run_id != file.parent.name:
+        raise ValueError(f"it is that of another run, {record.run_id}")
+    return record
 
 
 def library_versions() -> dict[str, str]:

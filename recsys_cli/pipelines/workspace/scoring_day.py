@@ -11,7 +11,6 @@ from recsys_cli.data_preparation.tables.external_candidates import external_file
 from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
 from recsys_cli.utils.dates import day_start
-from recsys_cli.utils.storage.folder_checks import may_be_made, same_file_system
 from recsys_cli.utils.storage.hashing import sha256_of_json
 
 
@@ -66,11 +65,8 @@ class ScoringDay:
 
     @property
     def staged(self) -> Path:
-        """The folder where recommendations grow: beside the published ones, on their disk."""
-        published = self.workspace.published.folder
-        beside = published.with_name(f".{published.name}.staged")
-        fits = same_file_system(beside, published) and may_be_made(beside)
-        return (beside if fits else published / ".staged") / self.name
+        """The folder where the day's recommendations grow."""
+        return self.workspace.checkpoints / self.name
 
     @property
     def plan(self) -> Path:

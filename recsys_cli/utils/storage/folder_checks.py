@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from pwd import getpwuid
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISLNK
 from tempfile import gettempdir
 
 from recsys_cli.utils.errors import OutputError
@@ -31,15 +31,40 @@ def check_writable(folder: Path) -> None:
     )
 
 
-def same_file_system(one: Path, other: Path) -> bool:
-    """Return whether a rename moves files between two folders, which may not exist yet."""
-    return nearest_existing(one).stat().st_dev == nearest_existing(other).stat().st_dev
+def refuse_planted(folder: Path) -> None:
+    """Refuse a folder of the program's own work that is another user's link: it leads wherever he likes.
+
+    Raises: OutputError.
+    """
+    try:
+        found = folder.lstat()
+    except OSError:
+        return  # whoever makes or opens it says why
+    if S_ISLNK(found.st_mode) and found.st_uid not in (0, os.geteuid()):
+        raise OutputError(
+            f"this is a link of {_user(found.st_uid)}'s, and is not followed",
+            where=str(folder),
+            fix="remove it, if you do not know it; else make it again as the user who runs the command",
+        )
 
 
 def free_bytes(folder: Path) -> int:
     """Return the bytes that are free for this user on the disk of a folder, which may not exist yet."""
     disk = os.statvfs(nearest_existing(folder))
     return disk.f_frsize * (disk.f_bavail if os.geteuid() else disk.f_bfree)
+
+
+def file_system_of(folder: Path) -> str:
+    """Return the type of the file system that a folder lies on, and where that is mounted, for a message."""
+    resolved = nearest_existing(folder).resolve()
+    try:
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "unknown file system"
+    mounts = [(line.split(" ")[1].replace("\\040", " "), line.split(" ")[2]) for line in lines]
+    around = [one for one in mounts if resolved.is_relative_to(one[0])]
+    place, kind = max(reversed(around), key=lambda one: len(one[0]))  # the last of several mounts counts
+    return f"{kind}, mounted at {place}"
 
 
 def may_be_made(folder: Path) -> bool:

@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from recsys_cli.utils.storage.regular_files import open_regular
+
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a regular file's bytes, in hexadecimal. Raises: OSError."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from recsys_cli.utils.storage.atomic_writes import replacing
+from recsys_cli.utils.storage.atomic_writes import replace_bytes
 from recsys_cli.utils.storage.hashing import sha256_of_json
+from recsys_cli.utils.storage.regular_files import RECORD_BYTES, read_regular
 
 _SEAL = "seal"
 
@@ -18,16 +19,19 @@ def write_json(target: Path, value: Any) -> None:
 
     Raises: OutputError if it cannot be written.
     """
-    with replacing(target) as partial:
-        partial.write_bytes(_json_bytes(value))
+    replace_bytes(target, _json_bytes(value))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, most: int = RECORD_BYTES) -> Any:
     """Return the JSON value in a file.
 
-    Raises: OSError if it cannot be opened; ValueError if it is not JSON.
+    Args:
+        most: bytes that the file may have.
+
+    Raises: OSError if it cannot be opened or is no regular file; ValueError if it is not JSON, whose numbers
+        are finite.
     """
-    return from_json(path.read_bytes())
+    return from_json(read_regular(path, most), allow_inf_nan=False)
 
 
 def write_sealed_json(target: Path, value: Mapping[str, Any]) -> None:
@@ -35,16 +39,15 @@ def write_sealed_json(target: Path, value: Mapping[str, Any]) -> None:
 
     Raises: OutputError if it cannot be written.
     """
-    with replacing(target) as partial:
-        partial.write_bytes(sealed(value))
+    replace_bytes(target, sealed(value))
 
 
 def read_sealed_json(path: Path) -> dict[str, Any]:
     """Return the object that `write_sealed_json` wrote.
 
-    Raises: OSError if it cannot be opened; ValueError if it was changed since.
+    Raises: OSError if it cannot be opened or is no regular file; ValueError if it was changed since.
     """
-    return unsealed(path.read_bytes())
+    return unsealed(read_regular(path, RECORD_BYTES))
 
 
 def sealed(value: Mapping[str, Any]) -> bytes:
@@ -57,7 +60,7 @@ def unsealed(content: bytes) -> dict[str, Any]:
 
     Raises: ValueError if it was changed since.
     """
-    value = from_json(content)
+    value = from_json(content, allow_inf_nan=False)
     if not isinstance(value, dict) or value.pop(_SEAL, None) != sha256_of_json(value):
         raise ValueError("it was changed after it was written")
     return value

@@ -1,15 +1,25 @@
 """One run at a time: a file lock that the system releases when its holder ends."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from recsys_cli.utils.errors import LockedError, OutputError
+from recsys_cli.utils.json_record import Count, JsonRecord, Moment
+from recsys_cli.utils.storage.file_locks import acquired_lock
+from recsys_cli.utils.storage.folder_checks import refuse_planted
+from recsys_cli.utils.storage.json_files import read_json, write_json
+
+
+class _Holder(JsonRecord):
+    """The process that holds a lock."""
+
+    pid: Count
+    started: Moment
 
 
 @contextmanager
@@ -20,7 +30,7 @@ def locked(path: Path, work: str, wait: int = 0) -> Iterator[None]:
         wait: seconds to wait for another process that holds it.
 
     Raises: LockedError, naming that process and its start, if it is still held then; OutputError if the lock
-        file cannot be written.
+        file cannot be written, or its file system has no locks.
     """
     holder = path.with_suffix(".holder")
     with _acquired(path, holder, work, wait):
@@ -35,8 +45,9 @@ def _acquired(path: Path, holder: Path, work: str, wait: int) -> AbstractContext
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=wait).acquire()
-        holder.write_text(json.dumps({"pid": os.getpid(), "started": started}), encoding="utf-8")
+        refuse_planted(path.parent)
+        lock = acquired_lock(path, wait)
+        write_json(holder, {"pid": os.getpid(), "started": started})
     except Timeout:
         raise LockedError(
             f"another run is busy with {work}{_holder_text(holder)}",
@@ -54,7 +65,7 @@ def _acquired(path: Path, holder: Path, work: str, wait: int) -> AbstractContext
 
 def _holder_text(holder: Path) -> str:
     try:
-        record = json.loads(holder.read_text(encoding="utf-8"))
-        return f": process {record['pid']}, started {record['started']}"
-    except (OSError, ValueError, KeyError):
+        record = _Holder.read(read_json(holder))
+    except (OSError, ValueError):
         return ""
+    return f": process {record.pid}, started {record.started.isoformat()}"

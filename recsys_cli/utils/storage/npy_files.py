@@ -12,6 +12,8 @@ from zipfile import ZIP_STORED, ZipFile
 import numpy as np
 from numpy.lib import format as npy
 
+from recsys_cli.utils.storage.regular_files import open_regular
+
 _LONGEST_HEADER: Final = 256  # characters: enough for several dimensions, too few for anything deeply nested
 
 
@@ -20,7 +22,7 @@ def open_array(path: Path, types: Collection[np.dtype], dimensions: int) -> np.n
 
     Raises: OSError; ValueError for a file that is not exactly one array of these types and dimensions.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         shape, kind = _header(file, os.fstat(file.fileno()).st_size)
         start = file.tell()
     if kind not in types or len(shape) != dimensions:
@@ -35,8 +37,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
     Raises: OSError; ValueError, EOFError or zipfile.BadZipFile for any other file.
     """
-    arrays, size = {}, path.stat().st_size
-    with ZipFile(path) as held:
+    arrays = {}
+    with open_regular(path) as file, ZipFile(file) as held:
+        size = os.fstat(file.fileno()).st_size
         for entry in held.infolist():
             if entry.compress_type != ZIP_STORED or entry.file_size > size:
                 raise ValueError(f"{entry.filename} is larger than the file")

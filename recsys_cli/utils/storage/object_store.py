@@ -2,16 +2,19 @@
 
 import errno
 import hashlib
+import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from recsys_cli.utils.errors import RecsysError, SettingsError, first_line
+from recsys_cli.utils.storage.network_limits import NetworkLimits, StorageOptions, StoreError, check_room
+from recsys_cli.utils.storage.time_budget import TimeBudget
 from recsys_cli.utils.storage.uris import STORES, WEB, is_glob, scheme_of, shown
 
 _IDENTITY = (
@@ -27,13 +30,6 @@ _IDENTITY = (
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _BLOCK = 8 * 2**20
 
-StorageOptions = Mapping[str, Mapping[str, Any]]  # options of each scheme's file system, such as credentials
-NO_OPTIONS: StorageOptions = MappingProxyType({})
-
-
-class StoreError(Exception):
-    """An object store or web server failed or gave an unusable answer; the text holds no credentials."""
-
 
 @dataclass(frozen=True)
 class StoredObject:
@@ -43,6 +39,11 @@ class StoredObject:
     size: int
     identity: str
 
+    @property
+    def is_folder_marker(self) -> bool:
+        """Whether it only makes a folder visible in the store's web page."""
+        return self.name.endswith("/") and not self.size
+
 
 @dataclass(frozen=True)
 class Store:
@@ -50,13 +51,15 @@ class Store:
 
     Attributes:
         options: of the settings; they may be secrets.
+        until: when all calls must have ended, in seconds of the monotonic clock.
 
-    Every method raises StoreError if the store does not answer, SettingsError if the scheme's extra is not
-    installed.
+    Every method raises StoreError if the store does not answer in time, SettingsError if the scheme's extra
+    is not installed.
     """
 
     uri: str
     options: StorageOptions = field(default_factory=dict, repr=False, hash=False)
+    until: float = math.inf
 
     def check_usable(self) -> None:
         """Check that the URI is one of an object store, and that its file system is installed.
@@ -92,20 +95,19 @@ class Store:
 
     def found(self, path: str) -> list[StoredObject]:
         """Return the objects that a path below the URI means, sorted: one object, a folder's, or a glob's."""
-        where = self._path(path)
         with self._as_store_error(path):
-            if is_glob(path):
-                listed = self._system.glob(where, detail=True)
-            else:
-                listed = self._system.find(where, detail=True)
-        files = [self._object(info) for info in listed.values() if info["type"] == "file"]
-        return sorted(files, key=lambda one: one.name)
+            where = self._path(path)
+            listed = self._call("_find", where, detail=True) if _is_plain(path) else {}
+            if is_glob(path) and where not in listed:
+                listed = self._call("_glob", where, detail=True)
+            files = [self._object(info) for info in listed.values() if info["type"] == "file"]
+        return sorted((one for one in files if not one.is_folder_marker), key=lambda one: one.name)
 
     def names(self) -> list[str]:
         """Return the names directly below the URI; none if there is nothing."""
         with self._as_store_error():
             try:
-                listed = self._system.ls(self._root, detail=False)
+                listed = self._call("_ls", self._root, detail=False)
             except FileNotFoundError:
                 return []
         return sorted({str(one).rstrip("/").rpartition("/")[2] for one in listed} - {""})
@@ -117,7 +119,7 @@ class Store:
         """
         with self._as_store_error(name):
             try:
-                return bytes(self._system.cat_file(self._path(name)))
+                return bytes(self._call("_cat_file", self._path(name)))
             except FileNotFoundError as error:
                 missing = error
         raise missing
@@ -125,37 +127,76 @@ class Store:
     def write(self, name: str, content: bytes) -> None:
         """Write a small object, in one step."""
         with self._as_store_error(name):
-            self._system.pipe_file(self._path(name), content)
+            self._call("_pipe_file", self._path(name), content)
 
     def remove(self, name: str) -> None:
         """Remove an object."""
         with self._as_store_error(name):
-            self._system.rm_file(self._path(name))
+            self._call("_rm_file", self._path(name))
 
     def download(self, name: str, target: Path) -> None:
-        """Copy an object to a local file."""
+        """Copy an object to a local file.
+
+        Raises: OutputError if the disk has no room for it.
+        """
         with self._as_store_error(name):
-            self._system.get_file(self._path(name), str(target))
+            self._call("_get_file", self._path(name), str(target), callback=self._bounded(target))
 
     def upload(self, file: Path, name: str) -> None:
         """Copy a local file to an object; it appears whole or not at all."""
         with self._as_store_error(name):
-            self._system.put_file(str(file), self._path(name))
+            self._call("_put_file", str(file), self._path(name))
 
     def sha256_of(self, name: str) -> str:
         """Return the SHA-256 of an object's bytes, read again from the store."""
         digest = hashlib.sha256()
-        with (
-            self._as_store_error(name),
-            self._system.open(self._path(name), "rb", block_size=_BLOCK, cache_type="none") as file,
-        ):
-            while block := file.read(_BLOCK):
-                digest.update(block)
+        with self._as_store_error(name):
+            size = int(dict(self._call("_info", self._path(name)))["size"])
+            for start in range(0, size, _BLOCK):
+                end = min(start + _BLOCK, size)
+                digest.update(self._call("_cat_file", self._path(name), start=start, end=end))
         return digest.hexdigest()
+
+    def _call(self, method: str, *given: Any, **named: Any) -> Any:
+        """Call a coroutine of the file system; it is cancelled when its time is over."""
+        from fsspec.asyn import sync
+        from fsspec.exceptions import FSTimeoutError
+
+        system, limits = self._system, NetworkLimits.of(self.options)
+        with TimeBudget(min(limits.max_seconds, self.until - time.monotonic()), shown(self.uri)) as budget:
+            left = budget.left()
+            try:
+                return sync(system.loop, getattr(system, method), *given, timeout=left, **named)
+            except FSTimeoutError:
+                budget.left()
+                raise
+
+    def _bounded(self, target: Path) -> Any:
+        """Return a listener of a download that ends it where it is too large for the limits or the disk."""
+        from fsspec.callbacks import Callback
+
+        limits = NetworkLimits.of(self.options)
+
+        class Bounded(Callback):  # type: ignore[misc]
+            def set_size(self, size: int | None) -> None:
+                super().set_size(size)
+                limits.check_size(size or 0)
+                check_room(size or 0, target.parent)
+
+            def relative_update(self, inc: int = 1) -> None:
+                super().relative_update(inc)
+                limits.check_size(self.value)
+                if (self.value - inc) // _BLOCK != self.value // _BLOCK:
+                    check_room(0, target.parent)
+
+        return Bounded()
 
     def _object(self, info: Mapping[str, Any]) -> StoredObject:
         known = "|".join(f"{name}={info[name]}" for name in _IDENTITY if info.get(name) is not None)
-        name = str(info["name"]).removeprefix(self._root).lstrip("/")
+        bucket, name = f"{self._root}/", str(info["name"])
+        if not name.startswith(bucket):
+            raise ValueError(f"it lists {name!a}, which does not lie there")
+        name = name.removeprefix(bucket)
         return StoredObject(name, int(info["size"] or 0), hashlib.sha256(known.encode()).hexdigest())
 
     def _path(self, name: str) -> str:
@@ -168,6 +209,8 @@ class Store:
             yield
         except RecsysError:
             raise
+        except StoreError as error:
+            raise StoreError(f"{shown(self.uri)}{_place(name)}: {error}", error.fix) from error
         except OSError as error:
             if error.errno in _DISK:
                 raise  # the copy cannot be written
@@ -177,5 +220,13 @@ class Store:
 
     def _store_error(self, error: Exception, name: str) -> StoreError:
         reason = first_line(error)
-        place = f" ({name})" if name else ""
-        return StoreError(f"{shown(self.uri)}{place} does not answer as it should: {reason}")
+        return StoreError(f"{shown(self.uri)}{_place(name)} does not answer as it should: {reason}")
+
+
+def _place(name: str) -> str:
+    return f" ({name})" if name else ""
+
+
+def _is_plain(path: str) -> bool:
+    """Return whether a path may be a key: one with brackets may be a key as well as a glob."""
+    return not is_glob(path.replace("[", ""))

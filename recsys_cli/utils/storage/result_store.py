@@ -18,10 +18,15 @@ from typing import Any
 from loguru import logger
 
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.storage.atomic_writes import replace_folder, staging_folder
+from recsys_cli.utils.storage.atomic_writes import staging_folder
+from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, sealed, unsealed, write_sealed_json
-from recsys_cli.utils.storage.object_store import NO_OPTIONS, StorageOptions, Store, StoreError
+from recsys_cli.utils.storage.leftovers import names_in, unless_gone
+from recsys_cli.utils.storage.network_limits import NO_OPTIONS, StorageOptions, StoreError
+from recsys_cli.utils.storage.object_store import Store
+from recsys_cli.utils.storage.regular_files import is_regular
+from recsys_cli.utils.storage.replacement_journal import standing, standing_names
 from recsys_cli.utils.storage.uris import copy_of, is_uri
 
 CURRENT = "_current.json"
@@ -65,7 +70,7 @@ class Results:
     def names(self) -> list[str]:
         """Return the names of all results, incomplete ones included."""
         if self.store is None:
-            return sorted(one.name for one in self.folder.iterdir()) if self.folder.is_dir() else []
+            return standing_names(self.folder)
         with self._as_output_error():
             return [name for name in self.store.names() if not name.startswith(".")]
 
@@ -77,13 +82,12 @@ class Results:
         Args:
             only: names of the files that are needed; None: all.
         """
-        target = self.folder / name
         if self.store is not None and name not in self._fresh:
             with self._as_output_error():
                 self._fetch(name, only)
             if only is None:
                 self._fresh.add(name)
-        return target
+        return standing(self.folder / name)
 
     def reread(self, name: str) -> None:
         """Download a result from the store again, whatever the copy holds."""
@@ -110,7 +114,7 @@ class Results:
         """
         if self.store is None:
             note = self.folder / name
-            return read_sealed_json(note) if note.exists() else None
+            return read_sealed_json(note) if os.path.lexists(note) else None
         with self._as_output_error(), suppress(FileNotFoundError):
             return unsealed(self.store.read(name))
         return None
@@ -134,13 +138,13 @@ class Results:
     def _fetch(self, name: str, only: Collection[str] | None = None, *, anew: bool = False) -> None:
         """Make the copy of a result equal to the store's; damaged files are copied as they are and logged."""
         assert self.store is not None
-        current, target = _current(self.store, name), self.folder / name
+        current, target = _current(self.store, name), standing(self.folder / name)
         if current is None:
             shutil.rmtree(target, ignore_errors=True)
             return
         files = current["files"]
         wanted = set(files) if only is None else set(files) & set(only)
-        there = {file.name: file for file in target.iterdir()} if target.is_dir() else {}
+        there = {name: target / name for name in names_in(target)}
         sound = {
             file for file, path in there.items() if not anew and file in files and _matches(path, files[file])
         }
@@ -149,8 +153,9 @@ class Results:
         held = {one.name for one in self.store.found(f"{name}/{current['key']}")}
         with staging_folder(self.folder) as staged:
             for file in sound:
-                os.link(there[file], staged / file)
-            for file in wanted - sound:
+                with unless_gone():  # another run may have fetched the result meanwhile, too
+                    os.link(there[file], staged / file)
+            for file in (wanted | sound) - set(names_in(staged)):
                 place = f"{name}/{current['key']}/{file}"
                 if place in held:
                     self.store.download(place, staged / file)
@@ -166,7 +171,8 @@ class Results:
             raise OutputError(
                 str(error),
                 where=str(self),
-                fix="check address, credentials and rights of the store; `recsys doctor` tries them",
+                fix=error.fix
+                or "check address, credentials and rights of the store; `recsys doctor` tries them",
             ) from error
 
 
@@ -189,7 +195,7 @@ def _send(store: Store, staged: Path, name: str, key: str) -> None:
 def _remove_outdated(store: Store, name: str, kept: Collection[str]) -> None:
     """Remove objects of other keys, replaced or never published, that are a day old or more."""
     for one in store.found(name):
-        key = one.name.split("/")[1]
+        key = one.name.removeprefix(f"{name}/").partition("/")[0]
         if key not in kept and _age_of(key) > _KEPT_TIME:
             store.remove(one.name)
 
@@ -208,17 +214,23 @@ def _current(store: Store, name: str) -> dict[str, Any] | None:
         current = unsealed(store.read(f"{name}/{CURRENT}"))
         if not all(_PLAIN.fullmatch(one) for one in (current["key"], *current["files"])):
             raise ValueError("it names files elsewhere")
+        if not all(set(map(type, _facts_of(one))) == {str, int} for one in current["files"].values()):
+            raise ValueError("it has no hashes and sizes")
         return current
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         logger.warning(
             "{}/{}/{} is ignored, because it cannot be trusted: {}", store.uri, name, CURRENT, error
         )
         return None
 
 
+def _facts_of(file: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the hash and size of a file in the record of a key."""
+    return file["sha256"], file["bytes"]
+
+
 def _matches(file: Path, expected: dict[str, Any]) -> bool:
-    return (
-        file.is_file() and file.stat().st_size == expected["bytes"] and sha256_of(file) == expected["sha256"]
-    )
+    sha256, size = _facts_of(expected)
+    return is_regular(file) and file.stat().st_size == size and sha256_of(file) == sha256

@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.storage.safe_paths import UnsafeNameError, path_below
 
 STORES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}  # scheme and extra: the module of its file system
 WEB = ("https", "http")
@@ -84,10 +85,18 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
 def copy_of(uri: str, root: Path) -> Path:
     """Return the path in the workspace `root` of the copy of a store's file, folder or glob.
 
-    Raises: SettingsError for a URI that would lead out of it.
+    Raises: SettingsError for a URI that would lead out of it, or that no file can be called after.
     """
     bucket, key = bucket_and_key(uri)
-    return root / COPIES / bucket.replace("://", "/") / key
+    scheme, _, name = bucket.partition("://")
+    try:
+        return path_below(root / COPIES / scheme, f"{name}/{key}" if key else name)
+    except UnsafeNameError as error:
+        raise SettingsError(
+            f"its copy cannot be made: {error}",
+            where=shown(uri),
+            fix="correct the URI in settings/settings.toml",
+        ) from None
 
 
 def web_folder_of(uri: str, root: Path) -> Path:

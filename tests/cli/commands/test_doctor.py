@@ -55,3 +55,43 @@ def test_what_is_wrong_is_reported(workspace: Path, capsys: pytest.CaptureFixtur
     output = findings(workspace, capsys, "--set", "output.runs=blocked")
     wrong = {place for place, one in output.items() if one["problem"]}
     assert wrong == {("inputs", "users"), ("model", "promoted"), ("output", "runs")}
+
+
+def rights(workspace: Path, capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str, str]]:
+    capsys.readouterr()
+    assert main(["-C", str(workspace), "doctor", "--json"]) == ExitCode.OK
+    found = json.loads(capsys.readouterr().out)["findings"]
+    return [(one["what"], one["value"], one["problem"]) for one in found if one["area"] == "rights"]
+
+
+def test_what_others_may_change_is_named_with_its_fix(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody_else = ("settings, models, locks, secrets", "nobody else may change them", "")
+    for path in (workspace, *workspace.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o022)
+    assert rights(workspace, capsys) == [nobody_else]
+    models, settings = workspace / "models", workspace / "settings/settings.toml"
+    secrets, locks = workspace / "settings/.secrets.toml", workspace / "runs/.locks"
+    models.chmod(0o1777)  # sticky: nobody moves what belongs to others
+    locks.mkdir(parents=True)
+    assert rights(workspace, capsys) == [nobody_else]
+    secrets.write_text("[default]\n")
+    secrets.chmod(0o644)
+    models.chmod(0o777)
+    locks.chmod(0o777)
+    settings.chmod(0o646)
+    assert rights(workspace, capsys) == [
+        ("settings", f"{settings}: everybody may write it", f"chmod go-w {settings}"),
+        ("models", f"{models}: everybody may write it", f"chmod go-w {models}"),
+        ("locks", f"{locks}: everybody may write it", f"chmod go-w {locks}"),
+        ("secrets", f"{secrets}: others may read it", f"chmod go-rwx {secrets}"),
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_files_of_another_user_are_named(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pointer = workspace / "models/promoted.json"
+    os.chown(pointer, 12_345, 12_345)
+    found = rights(workspace, capsys)
+    assert found == [("models", f"{pointer}: it belongs to 12345", f"chown root {pointer}")]

@@ -143,3 +143,15 @@ def test_a_folder_of_a_set_format_ignores_other_files(tmp_path: Path) -> None:
     (tmp_path / "events/b.csv").write_text("user_id\n1\n")
     table = InteractionsSettings(path="events", format="parquet")
     assert [file.name for file in source_files(table, InputFolder(tmp_path))] == ["a.parquet"]
+
+
+@pytest.mark.parametrize("name", ["e.parquet", "e.csv", "e.jsonl", "e.arrow", "e.arrows"])
+def test_a_path_with_signs_of_a_glob_is_a_plain_path_in_every_format(tmp_path: Path, name: str) -> None:
+    for folder, rows in (("a[1]", EVENTS), ("a1", EVENTS.clear())):
+        (tmp_path / folder).mkdir()
+        write(tmp_path, f"{folder}/{name}")
+        if name.endswith((".csv", ".jsonl")):
+            text = rows.write_csv() if name.endswith("csv") else rows.write_ndjson()
+            (tmp_path / folder / name).write_text(text)
+    table = InteractionsSettings(path=f"a[1]/{name}")
+    assert len(scan_source(table, InputFolder(tmp_path)).collect()) == 2

@@ -44,8 +44,8 @@ DAY, CUT, EARLIER = date(2010, 11, 26), date(2010, 11, 12), date(2010, 10, 29)
 
 FACTS = TrainingFacts.read(
     {  # that a training records of itself
-        "run_id": "",
-        "created": "",
+        "run_id": "20260302T000000-train-012345",
+        "created": "2026-03-02T00:00:00+00:00",
         "events": 0,
         "trees": 0,
         "label_windows": [],
@@ -284,7 +284,7 @@ def test_shuffled_labels_bring_the_lists_down_to_chance(
             return rng.integers(0, 2, len(rows)).astype(rows.label.dtype)
         return rng.permutation(rows.label)
 
-    dealt = [replace(rows, label=drawn(seed)) for seed in range(8)]
+    dealt = [replace(rows, label=drawn(seed)) for seed in range(16)]
     assert learnt.mean() > 4 * learnt.std() / np.sqrt(len(learnt))
     assert abs(np.mean([gain(one).mean() for one in dealt])) < 0.25 * learnt.mean()
 

@@ -24,7 +24,7 @@ from recsys_cli.pipelines.training.memory import (
     training_bounds,
     training_memory,
 )
-from recsys_cli.utils.errors import ExitCode, SettingsError
+from recsys_cli.utils.errors import ExitCode, OutputError, SettingsError
 
 Recsys = Callable[..., subprocess.CompletedProcess[str]]
 DAY = date(2010, 11, 26)
@@ -84,6 +84,15 @@ def test_the_bytes_of_a_training_by_hand() -> None:
     assert [memory.learning(fits) for fits in (1, 2, 3, 9)] == [200, 220, 240, 240]
     assert memory.total(TrainingBounds(rows=7, fits=1)) == 1_000 + 500 + 120 + 200
     assert memory.total(TrainingBounds(rows=100, fits=1)) == 1_000 + 500 + 120 + 300
+
+
+def test_without_a_bound_a_training_is_refused_that_the_machine_has_no_room_for(
+    root: Path, tables: Tables
+) -> None:
+    with pytest.raises(
+        OutputError, match=r"this training needs about 1152921504\.61 GB of memory; [\d.]+ GB can"
+    ):
+        training_bounds(tables, settings_with(root, ""), 4, taken=1 << 60)
 
 
 def test_without_a_bound_the_settings_hold(root: Path, tables: Tables) -> None:

@@ -1,0 +1,81 @@
+"""The one door from a SQL expression of the settings to polars."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+import polars as pl
+
+from recsys_cli.utils.errors import SettingsError, first_line
+from recsys_cli.utils.sql_text import rewritten
+
+_SHOWN: Final = 118  # characters of an expression in a message
+_SHOWN_COLUMNS: Final = 40
+
+
+@dataclass(frozen=True)
+class SqlExpression:
+    """An expression over columns that are there.
+
+    Attributes:
+        columns: that it uses; dtype: of its values, one a row.
+    """
+
+    expression: pl.Expr
+    columns: frozenset[str]
+    dtype: pl.DataType
+
+
+def sql_expression(text: str, schema: Mapping[str, pl.DataType], *, where: str) -> SqlExpression:
+    """Return the polars expression of a SQL expression over the columns of `schema`; no row is needed.
+
+    It can open no file and no address, and its size is bounded (`sql_text`). Regular expressions take time
+    that is linear in the text, and are bounded in size by polars.
+
+    Raises: SettingsError if it is not allowed, does not parse or uses a column that is missing.
+    """
+    try:
+        expression = pl.sql_expr(rewritten(text))
+        columns = frozenset(expression.meta.root_names())
+    except ValueError as error:
+        raise _invalid(text, str(error), where) from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise _invalid(text, f"cannot be used: {first_line(error)}", where) from None
+    if missing := sorted(columns - schema.keys()):
+        raise _invalid(text, _is_missing(missing[0], schema), where)
+    return SqlExpression(expression, columns, _type_of(expression, schema, text, where))
+
+
+def sql_condition(text: str, schema: Mapping[str, pl.DataType], *, where: str) -> pl.Expr:
+    """Return the polars expression of a SQL condition over the columns of `schema`.
+
+    Raises: SettingsError as `sql_expression` does, and if it is not a condition.
+    """
+    found = sql_expression(text, schema, where=where)
+    if found.dtype != pl.Boolean:
+        raise _invalid(text, f"is not a condition: it gives {found.dtype}", where)
+    return found.expression
+
+
+def _type_of(expression: pl.Expr, schema: Mapping[str, pl.DataType], text: str, where: str) -> pl.DataType:
+    try:
+        types = pl.DataFrame(schema=schema).select(expression).dtypes
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise _invalid(text, f"cannot be used: {first_line(error)}", where) from None
+    if len(types) != 1:
+        raise _invalid(text, f"gives {len(types)} columns", where)
+    return types[0]
+
+
+def _is_missing(name: str, schema: Mapping[str, pl.DataType]) -> str:
+    close = get_close_matches(name, schema, n=1, cutoff=0.4)
+    there = ", ".join(list(schema)[:_SHOWN_COLUMNS])
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {there}"
+    return f"uses the column {name!r}, which is missing; {hint}"
+
+
+def _invalid(text: str, why: str, where: str) -> SettingsError:
+    fix = "write a SQL condition over the table's own columns, such as: total_dur > 300"
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return SettingsError(f"the expression {shown!r} {why}", where=where, fix=fix)
