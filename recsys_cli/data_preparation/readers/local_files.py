@@ -11,7 +11,7 @@ import polars as pl
 from recsys_cli.configs.data_sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.readers.csv_dialect import refuse_compressed
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder, local_source, remote_sizes
-from recsys_cli.utils.columns import CONTRACT, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
+from recsys_cli.utils.columns import CONTRACT, EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError, SettingsError, first_line
 from recsys_cli.utils.storage.uris import is_uri, shown_path
 
@@ -245,7 +245,8 @@ def _scan_csv(table: TableSettings, files: list[Path]) -> pl.LazyFrame:
 def _text_columns(table: TableSettings) -> list[str]:
     """Return the columns whose values are read as text: "007" stays "007"."""
     categories = table.category_features if isinstance(table, FeatureTableSettings) else []
-    return [*(table.columns.get(name, name) for name in (USER_ID, ITEM_ID)), *categories]
+    kind = [table.columns[EVENT_TYPE]] if table.columns.get(EVENT_TYPE) else []
+    return [*(table.columns.get(name, name) for name in (USER_ID, ITEM_ID)), *kind, *categories]
 
 
 def _known_types(table: TableSettings, source: Path | bytes, files: list[Path]) -> pl.Schema:
