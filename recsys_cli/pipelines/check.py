@@ -152,7 +152,8 @@ def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[
     settings = workspace.settings
     known = replace(tables, external={} if external_settings(settings.candidates).is_on() else None)
     features = features_without_rows(known, settings.features)
-    wrong = schema_mismatches(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
+    viewed, meaning = settings.scoring.filter_viewed, settings.data.event_meaning
+    wrong = schema_mismatches(bundle.model, features, filter_viewed=viewed, events=meaning)
     wrong += sources_without_proposals(bundle.model, replace(features, items=tables.items))
     fix = "restore these settings, or run `recsys train` again"
     return [

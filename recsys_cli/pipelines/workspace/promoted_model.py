@@ -83,8 +83,10 @@ def trained_settings_problems(workspace: Workspace, bundle: Bundle) -> list[Prob
 def _raise_schema_mismatches(
     workspace: Workspace, bundle: Bundle, features: DayFeatures, more: Sequence[str] = ()
 ) -> None:
+    settings = workspace.settings
+    viewed, meaning = settings.scoring.filter_viewed, settings.data.event_meaning
     wrong = [
-        *schema_mismatches(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed),
+        *schema_mismatches(bundle.model, features, filter_viewed=viewed, events=meaning),
         *more,
     ]
     if wrong:
