@@ -23,6 +23,7 @@ from recsys_cli.data_preparation.features.feature_tables import (
     SampleFeatures,
     amount,
     event_age,
+    ordered_sum,
 )
 from recsys_cli.data_preparation.features.type_features import (
     aged_weights,
@@ -116,7 +117,7 @@ def _pairs(events: pl.DataFrame, tables: Tables, half_life_days: float) -> pl.Da
     ago = pl.col(DAYS_AGO)
     recency = pl.lit(0.5).pow(ago.sort().cast(pl.Float64) / half_life_days).sum().cast(pl.Float32)
     if tables.rules:
-        recency = pl.col(RECENCY).sort().sum().cast(pl.Float32)
+        recency = ordered_sum(pl.col(RECENCY)).cast(pl.Float32)
     return (
         events.group_by(USER, ITEM)
         .agg(
@@ -185,7 +186,7 @@ def _mean(name: str, *, weighted: bool) -> pl.Expr:
     mean = value.mean()
     if weighted:
         weight = pl.col(STRENGTH).cast(pl.Float64).filter(value.is_not_null())
-        mean = (value * pl.col(STRENGTH)).sum() / weight.sum()
+        mean = ordered_sum(value * pl.col(STRENGTH)) / ordered_sum(weight)
     return mean.cast(pl.Float32).fill_nan(None).alias(f"user_mean_{name}")
 
 
@@ -273,7 +274,7 @@ def _category_shares(pairs: pl.DataFrame, values: pl.DataFrame, feature: str) ->
 
 def _sum(name: str, *, is_count: bool) -> pl.Expr:
     """Return a sum; that of fractions does not depend on the order of the rows."""
-    return pl.col(name).sum() if is_count else pl.col(name).sort().cast(pl.Float64).sum()
+    return pl.col(name).sum() if is_count else ordered_sum(pl.col(name))
 
 
 def newest_event_age(tables: Tables) -> timedelta:

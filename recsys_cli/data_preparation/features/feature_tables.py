@@ -116,7 +116,7 @@ class SampleFeatures(FeatureTables):
             return super().lazy(table)
         if table == "users":
             return tables.users.lazy()
-        strength = tables.strength().sum().cast(pl.Float32).alias(STRENGTH)
+        strength = ordered_sum(tables.strength()).cast(pl.Float32).alias(STRENGTH)
         columns = [event_age(tables).min(), *([strength] if tables.rules else [])]
         return tables.events.lazy().group_by(USER, ITEM).agg(columns)
 
@@ -125,6 +125,11 @@ def event_age(tables: Tables) -> pl.Expr:
     """Return each event's age at the cut, in days, f32."""
     age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
     return age.cast(pl.Float32).alias(DAYS_AGO)
+
+
+def ordered_sum(values: pl.Expr) -> pl.Expr:
+    """Return a sum, f64, whose last digits do not depend on the order of the rows."""
+    return values.cast(pl.Float64).sort().sum()
 
 
 def amount(pairs: pl.Schema) -> pl.Expr:

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from recsys_cli.data_preparation.features.feature_tables import ordered_sum
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.utils.columns import GAIN, ITEM, TIMESTAMP, USER, WEIGHT
 from recsys_cli.utils.dates import day_start
@@ -29,7 +30,7 @@ def window_pairs(tables: Tables, start: date, days: int) -> pl.DataFrame:
     labels = inside.filter(tables.rules.is_label())
     if not tables.rules.graded:
         return labels.select(USER, ITEM).unique().sort(USER, ITEM)
-    gain = (1.0 + pl.col(WEIGHT).sort().cast(pl.Float64).sum()).log(2.0).alias(GAIN)
+    gain = (1.0 + ordered_sum(pl.col(WEIGHT))).log(2.0).alias(GAIN)
     return labels.group_by(USER, ITEM).agg(gain).sort(USER, ITEM)
 
 

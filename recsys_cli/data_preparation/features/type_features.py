@@ -11,6 +11,7 @@ from recsys_cli.data_preparation.features.feature_tables import (
     STRENGTH,
     days_ago_of_type,
     events_of_type,
+    ordered_sum,
 )
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.event_types import EventRules
@@ -90,5 +91,4 @@ def item_amount(columns: Collection[str], days: int | None = None) -> str:
 
 
 def _sum(values: pl.Expr) -> pl.Expr:
-    """Return a sum, f32, whose last digits do not depend on the order of the rows."""
-    return values.sort().sum().cast(pl.Float32)
+    return ordered_sum(values).cast(pl.Float32)

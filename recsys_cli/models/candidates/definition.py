@@ -19,6 +19,7 @@ from recsys_cli.data_preparation.features.feature_tables import (
     DayFeatures,
     FeatureTables,
     amount,
+    ordered_sum,
     seen_pairs,
 )
 from recsys_cli.data_preparation.tables.contract import Tables
@@ -101,8 +102,7 @@ class FitTask:
 
         events = pl.len().cast(pl.Float32).alias(EVENTS)
         if self.tables.rules:
-            weight = self.tables.strength().cast(pl.Float64)
-            events = weight.sort().sum().cast(pl.Float32).alias(EVENTS)
+            events = ordered_sum(self.tables.strength()).cast(pl.Float32).alias(EVENTS)
         pairs = self.tables.events.group_by(USER, ITEM).agg(events).sort(USER, ITEM)
         places = (pairs[USER].to_numpy(), self.learnt_items.search_sorted(pairs[ITEM]).to_numpy())
         shape = (len(self.tables.users), len(self.learnt_items))

@@ -7,7 +7,12 @@ from pydantic import Field
 from recsys_cli.configs.fields import Days
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.data_preparation.features.day_features import declared
-from recsys_cli.data_preparation.features.feature_tables import DAYS_AGO, STRENGTH, DayFeatures
+from recsys_cli.data_preparation.features.feature_tables import (
+    DAYS_AGO,
+    STRENGTH,
+    DayFeatures,
+    ordered_sum,
+)
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.sources.popular import PopularLists, orders_of
@@ -55,8 +60,8 @@ def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLi
     users = features.lazy("users").select(known).with_row_index(USER)
     recent = features.lazy("pairs").filter(pl.col(DAYS_AGO) <= settings.window_days)
     weighted = STRENGTH in recent.collect_schema()
-    count = _sum_of_weights() if weighted else pl.len().alias(_COUNT)
-    pairs = recent.join(users, on=USER).group_by(name, ITEM).agg(count).collect()
+    count = ordered_sum(pl.col(STRENGTH)) if weighted else pl.len()
+    pairs = recent.join(users, on=USER).group_by(name, ITEM).agg(count.alias(_COUNT)).collect()
     rows = pairs[name].cast(pl.Enum(values)).to_physical().fill_null(len(values)).to_numpy()
     counts = np.zeros((len(values) + 1, len(features.items)))
     counts[rows, pairs[ITEM].to_numpy()] = pairs[_COUNT].to_numpy()
@@ -74,14 +79,9 @@ def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLi
     )
 
 
-def _sum_of_weights() -> pl.Expr:
-    """Return a sum whose last digits do not depend on the order of the rows."""
-    return pl.col(STRENGTH).sort().cast(pl.Float64).sum().alias(_COUNT)
-
-
 def _usual_weight(pairs: pl.LazyFrame) -> float:
     """Return the mean weight of a pair: what an event is where events have weights."""
-    return float(pairs.select(pl.col(STRENGTH).cast(pl.Float64).mean()).collect().item() or _LEAST)
+    return float(pairs.select(ordered_sum(pl.col(STRENGTH)) / pl.len()).collect().item() or _LEAST)
 
 
 def _frequent(features: DayFeatures, name: str) -> pl.Series:
