@@ -77,8 +77,9 @@ class DataSettings(Section):
 
     @model_validator(mode="after")
     def _types_fit_together(self) -> Self:
-        for problem in contradictions(self.events, self.interactions.columns):
-            raise ValueError(problem)
+        problems = "; ".join(contradictions(self.events, self.interactions.columns))
+        if problems:
+            raise ValueError(problems)
         return self
 
     @property
