@@ -121,4 +121,5 @@ def contradictions(types: Mapping[str, EventTypeSettings], columns: Mapping[str,
     for name, one in types.items():
         if one.cancels and one.cancels not in counting:
             others = ", ".join(counting) or "there is none"
-            yield f"data.events.{name}.cancels = {one.cancels!r}: no such type that counts; choose one of: {others}"
+            key = f"data.events.{name}.cancels = {one.cancels!r}"
+            yield f"{key}: no such type that counts; choose one of: {others}"

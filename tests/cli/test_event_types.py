@@ -63,7 +63,11 @@ def test_what_was_bought_is_in_no_list_and_what_was_looked_at_may_be(scored_reta
     amounts = events.with_columns(
         pl.when(pl.col("kind") == "return").then(-pl.col("quantity")).otherwise("quantity").alias("amount")
     )
-    kept = amounts.filter(pl.col("kind").is_in(["purchase", "return"])).group_by(pairs).agg(pl.col("amount").sum())
+    kept = (
+        amounts.filter(pl.col("kind").is_in(["purchase", "return"]))
+        .group_by(pairs)
+        .agg(pl.col("amount").sum())
+    )
 
     bought = kept.filter(pl.col("amount") > 0)
     looked_at = events.filter(pl.col("kind") == "view").select(pairs).unique()
@@ -139,6 +143,7 @@ def test_check_notes_columns_that_may_be_types_and_weights(run: Run, retailer: P
 
     notes = [one["what"] for one in json.loads(out)["problems"] if one["severity"] == "note"]
     assert notes == [
-        "the column 'kind' is not used; it has 4 values: view, purchase, cart, return; may be the type of an event",
+        "the column 'kind' is not used; it has 4 values: view, purchase, cart, return; "
+        "may be the type of an event",
         "the column 'quantity' is not used; it may be a weight",
     ]

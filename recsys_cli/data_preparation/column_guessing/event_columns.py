@@ -11,7 +11,7 @@ from recsys_cli.utils.columns import EVENT_TYPE, WEIGHT
 
 _MOST_TYPES, _SHOWN = 20, 6
 _MAY_WEIGH = re.compile(
-    r"(^|[\W_])(quantity|qty|units|count|plays|views|clicks|dur|duration|seconds|minutes|amount|sales_value)$",
+    r"(^|[\W_])(quantity|qty|units|count|plays|views|clicks|dur|duration|seconds|minutes|amount)$",
     re.IGNORECASE,
 )
 _MAY_BE_TYPE = re.compile(r"(^|[\W_])(event|type|kind|action|behaviou?r|interaction|verb)s?$", re.IGNORECASE)
@@ -39,7 +39,9 @@ def hint_of(column: pl.Series, *, has_weight: bool, has_type: bool) -> Hint | No
     """Return what a column of the events may be; None if nothing speaks for it."""
     if not has_type and (values := _values_of_types(column)):
         shown = ", ".join(values[:_SHOWN]) + (", …" if len(values) > _SHOWN else "")
-        return Hint(column.name, EVENT_TYPE, f"has {len(values)} values: {shown}; may be the type of an event")
+        return Hint(
+            column.name, EVENT_TYPE, f"has {len(values)} values: {shown}; may be the type of an event"
+        )
     is_amount = column.dtype.is_numeric() and not column.has_nulls() and bool(_MAY_WEIGH.search(column.name))
     if has_weight or not is_amount:
         return None
@@ -50,7 +52,7 @@ def hint_of(column: pl.Series, *, has_weight: bool, has_type: bool) -> Hint | No
 
 
 def _values_of_types(column: pl.Series) -> list[str]:
-    """Return the values of a column that may be types of events, the most frequent first; none if it is none."""
+    """Return the values of a column that may be types of events, the most frequent first."""
     is_code = column.dtype.is_integer() or column.dtype in (pl.String, pl.Categorical, pl.Enum)
     if not is_code:
         return []

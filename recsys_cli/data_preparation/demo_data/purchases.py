@@ -27,8 +27,8 @@ def purchases_table(
 ) -> pa.Table:
     """Return the audience's looks and what came of them, by user and time; about so many events a user.
 
-    The truth: a look at an item of a niche that the user likes ends in a purchase some days later with the
-    item's own chance; more than half of all looks go to what draws the eye, and end in hardly any.
+    A look at an item of a niche that the user likes ends in a purchase some days later with the item's own
+    chance; more than half of all looks go to what draws the eye, and end in hardly any.
     """
     user = np.repeat(np.arange(len(audience.ids)), _looks(len(audience.ids), events_per_user, rng))
     begin = rng.integers(0, days * _A_DAY, len(user))
@@ -42,7 +42,12 @@ def purchases_table(
     home = paid + _A_DAY + (rng.exponential(_RETURN_DAYS, len(user)) * _A_DAY).astype(np.int64)
     amount = np.where(bought, 1 + rng.poisson(0.3, len(user)), 1)
     everyone = np.ones(len(user), dtype=bool)
-    steps = ((VIEW, everyone, begin), (CART, in_cart, begin + 30), (PURCHASE, bought, paid), (RETURN, back, home))
+    steps = (
+        (VIEW, everyone, begin),
+        (CART, in_cart, begin + 30),
+        (PURCHASE, bought, paid),
+        (RETURN, back, home),
+    )
     return _as_table(audience, goods, days, (user, item, amount), steps)
 
 

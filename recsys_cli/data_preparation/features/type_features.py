@@ -52,7 +52,7 @@ def pair_columns(rules: EventRules) -> list[pl.Expr]:
 
 
 def windows_of_types(side: str, rules: EventRules, windows_days: Sequence[int]) -> list[pl.Expr]:
-    """Return what users or items have of each window by weight, and of each type: counts, the last, its share."""
+    """Return the weights of users or items by window, and of each type the counts, the last and the share."""
     if not rules:
         return []
     strength, ago = pl.col(STRENGTH), pl.col(DAYS_AGO)

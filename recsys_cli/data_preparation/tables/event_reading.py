@@ -1,7 +1,6 @@
 """Types of events as they are delivered: their names become codes; what has no meaning is refused."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import polars as pl
 
@@ -13,6 +12,7 @@ from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WE
 UNKNOWN, IGNORED = 255, 254  # codes of types that are not named in the settings, and of those left out
 _SHOWN_TYPES = 10
 _DAY = "day"
+_BY_SIGN = "\"CASE WHEN quantity < 0 THEN 'return' ELSE 'purchase' END\""
 
 
 def type_codes(data: DataSettings, rules: EventRules) -> Mapping[str, int]:
@@ -61,8 +61,8 @@ def type_problems(counts: pl.DataFrame, where: str) -> list[Problem]:
         shown = [f"{name!r} ({count:,} events)" for name, count in unknown.head(_SHOWN_TYPES).iter_rows()]
         more = f" and {len(unknown) - _SHOWN_TYPES:,} more" if len(unknown) > _SHOWN_TYPES else ""
         fix = (
-            f"say in settings/settings.toml what each counts for: [default.data.events.{_key(unknown[0, 0])}] "
-            "with weight, label and seen, or with ignore = true"
+            "say in settings/settings.toml what each counts for: "
+            f"[default.data.events.{_key(unknown[0, 0])}] with weight, label and seen, or with ignore = true"
         )
         what = f"{len(unknown):,} types of events are not named in data.events: {', '.join(shown)}{more}"
         problems.append(Problem(where, what, fix))
@@ -82,9 +82,8 @@ def negative_problems(events: pl.DataFrame, rules: EventRules, where: str) -> li
         return []
     what = f"{len(negative):,} of {len(events):,} events have a negative weight, such as returns and refunds"
     fix = (
-        'name them as a type of their own that takes events back: columns = { event_type = "CASE WHEN quantity < 0 '
-        "THEN 'return' ELSE 'purchase' END\" } and [default.data.events.return] with cancels = \"purchase\"; "
-        "or leave them out by the table's `filter`"
+        f"name them as a type of their own, which takes events back: columns.event_type = {_BY_SIGN} and "
+        '[default.data.events.return] with cancels = "purchase"; or leave them out by the table\'s `filter`'
     )
     return [Problem(where, what, fix)]
 
@@ -99,7 +98,9 @@ def without_surplus(
     counting = events.with_columns(pl.col(WEIGHT).abs()).filter(pl.col(WEIGHT) > 0)
     problems = []
     if len(counting) < len(events):
-        what = f"{len(events) - len(counting):,} of {len(events):,} events have a weight of 0: they do not count"
+        what = (
+            f"{len(events) - len(counting):,} of {len(events):,} events have a weight of 0: they do not count"
+        )
         fix = "leave them out by the table's `filter` if that is right, else correct their weight"
         problems.append(Problem(where, what, fix, "warning"))
     return _capped(counting, rules, timezone), problems

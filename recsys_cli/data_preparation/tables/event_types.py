@@ -126,7 +126,9 @@ def _without_cancelled(delivered: pl.DataFrame, rules: EventRules) -> pl.DataFra
     stack = rows.join(touched, on=_OF_PAIR, how="semi", maintain_order="left")
     left = pl.col("lowest") - (pl.col(_HEIGHT) - weight)
     stack = (
-        stack.sort(*_OF_PAIR, TIMESTAMP, EVENT_TYPE)  # at the same time an event comes before its cancellation
+        stack.sort(
+            *_OF_PAIR, TIMESTAMP, EVENT_TYPE
+        )  # at the same time an event comes before its cancellation
         .with_columns(pl.col(_SIGNED).cum_sum().over(_OF_PAIR).alias("sum"))
         .with_columns(
             (pl.col("sum") - pl.col("sum").cum_min().over(_OF_PAIR).clip(upper_bound=0.0)).alias(_HEIGHT)

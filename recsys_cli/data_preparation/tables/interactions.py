@@ -42,8 +42,8 @@ def read_interactions(
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return the events before `cut` as user_id, item_id, timestamp, weight, and all their problems.
 
-    Rows on or after the cut are dropped first: nothing below ever sees them. Where the settings say what types
-    of events count for, the code of each follows as event_type; weights are still those of the source.
+    Rows on or after the cut are dropped first: nothing below ever sees them. Where the settings say what
+    types of events count for, the code of each follows as event_type; weights are still those of the source.
     """
     table = data.interactions
     if not table.path:
@@ -151,7 +151,9 @@ def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str)
         what = f"the weight column {table.columns[WEIGHT]!r} holds {kinds[WEIGHT]}, not numbers"
         problems.append(Problem(where, what, "map a numeric column"))
     if EVENT_TYPE in kinds and kinds[EVENT_TYPE].is_nested():
-        what = f"the type of events {table.columns[EVENT_TYPE]!r} holds {kinds[EVENT_TYPE]}, not names or codes"
+        what = (
+            f"the type of events {table.columns[EVENT_TYPE]!r} holds {kinds[EVENT_TYPE]}, not names or codes"
+        )
         problems.append(Problem(where, what, "map a column of names or codes"))
     return problems
 
@@ -184,9 +186,7 @@ def _mapped(frame: pl.LazyFrame, data: DataSettings, schema: pl.Schema, timezone
     return frame.select(columns)
 
 
-def _expression(
-    table: InteractionsSettings, name: str, schema: pl.Schema
-) -> tuple[pl.Expr, pl.DataType]:
+def _expression(table: InteractionsSettings, name: str, schema: pl.Schema) -> tuple[pl.Expr, pl.DataType]:
     where = f"data.interactions.columns.{name}"
     return column_expression(table.columns[name], schema, where=where)
 

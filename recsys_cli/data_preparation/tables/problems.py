@@ -15,7 +15,7 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of the inputs; an `error` stops the command, a `warning` is logged, `check` shows a `note`."""
+    """One problem of the inputs: an `error` stops the command, a `warning` is logged, a `note` is shown."""
 
     where: str
     what: str

@@ -110,7 +110,7 @@ class FitTask:
 
     @cached_property
     def presence(self) -> sparse.csr_matrix:
-        """(users, items with an event) f32: 1 for each pair, or where events have weights log2(1 + weight)."""
+        """(users, items with an event) f32: 1 for each pair; where events have weights, log2(1 + weight)."""
         from scipy import sparse
 
         if self.tables.rules:

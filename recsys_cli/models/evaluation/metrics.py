@@ -1,8 +1,8 @@
 """How good lists are: measures of a user's first k items against what the user did next.
 
 Lists are frames `user, item, rank` (rank from 1, each user and item once); the ground truth is a frame of
-distinct `user, item`, and `gain` where some count more than others. A user of the ground truth without a list counts 0; one without ground truth does not
-count.
+distinct `user, item`, and `gain` where some count more than others. A user of the ground truth without a list
+counts 0; one without ground truth does not count.
 """
 
 import numpy as np

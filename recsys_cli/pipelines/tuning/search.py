@@ -233,4 +233,6 @@ def _identity(settings: Settings, request: TuneRequest, tables: Tables) -> str:
     bounds = {key: distribution_to_json(one) for key, one in space.items()}
     rules = [settings.scoring.filter_viewed, settings.evaluation.k, request.windows]
     meaning = settings.data.event_meaning.model_dump(mode="json", exclude_defaults=True)
-    return sha256_of_json([decisive, bounds, rules, tables.content_hash(), *([meaning] if meaning else [])])[:8]
+    return sha256_of_json([decisive, bounds, rules, tables.content_hash(), *([meaning] if meaning else [])])[
+        :8
+    ]

@@ -108,7 +108,7 @@ def test_what_came_back_later_had_not_come_back_before(tmp_path: Path) -> None:
 
 
 def test_pairs_have_weights_ages_types_and_what_is_seen(tmp_path: Path) -> None:
-    """A look of 10 days is worth a half of 0.5; recency halves a purchase every 5 days, a look as its type says."""
+    """A look of 10 days is worth a half of 0.5; recency halves a purchase every 5 days, a look every 10."""
     tables = tables_of(tmp_path)
     pairs = features_of(tables).pairs
 
@@ -243,7 +243,9 @@ def test_types_that_are_not_named_are_refused_with_the_fix(tmp_path: Path) -> No
 def test_events_without_a_type_are_refused(tmp_path: Path) -> None:
     text = "user_id item_id timestamp kind\nann tea 2026-03-01 view\n"
     (tmp_path / "events.csv").write_text("user_id,item_id,timestamp,kind\nann,tea,2026-03-01,\n")
-    tables, problems = inspected(tmp_path, text + "bob,tea,2026-03-01,", {"view": {}}, columns={"event_type": "kind"})
+    tables, problems = inspected(
+        tmp_path, text + "bob,tea,2026-03-01,", {"view": {}}, columns={"event_type": "kind"}
+    )
     assert tables is None and [one.what for one in problems] == ["1 events have no type"]
 
 
@@ -269,7 +271,11 @@ def test_events_of_weight_0_do_not_count_and_are_reported(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("types", "columns"),
-    [({}, {}), ({"sale": {}}, {}), ({"sale": {"weight": 1.0}, "look": {"ignore": True}}, {"event_type": "kind"})],
+    [
+        ({}, {}),
+        ({"sale": {}}, {}),
+        ({"sale": {"weight": 1.0}, "look": {"ignore": True}}, {"event_type": "kind"}),
+    ],
 )
 def test_events_that_are_all_alike_have_no_rules(
     tmp_path: Path, types: dict[str, Any], columns: dict[str, str]

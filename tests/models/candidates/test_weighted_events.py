@@ -123,9 +123,7 @@ def test_a_users_taste_is_the_weight_of_each_pair(features: FeatureTables) -> No
 def test_popularity_is_by_weight(features: FeatureTables) -> None:
     """Item 1 has most events; in 7 days a purchase each of items 0 and 2 outweighs its look."""
     nothing = sparse.csr_matrix((3, 4), dtype=np.float32)
-    week, month = (
-        popular_lists(features, days, 4).of_users(features) for days in (7, 30)
-    )
+    week, month = (popular_lists(features, days, 4).of_users(features) for days in (7, 30))
     assert lists_of(week, nothing)[0] == [2, 0, 1, 3]
     assert lists_of(month, nothing)[0] == [2, 0, 1, 3]
     total = 1.0 + 2.0 + 0.25 + 0.25 * 0.5**0.2 + 0.0625

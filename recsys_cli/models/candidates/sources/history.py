@@ -36,7 +36,7 @@ class HistoryGenerator:
     """The user's own items, by the days on which they were taken, then by the last of these.
 
     Attributes:
-        scores: (users, items) days with an event, or the weight of the events, plus less than one for recency.
+        scores: (users, items) days with an event, or its events' weight, plus less than one for recency.
         ranks: the same cells, the user's own order from 1; ineligible items have none.
     """
 

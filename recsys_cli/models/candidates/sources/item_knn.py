@@ -130,9 +130,7 @@ _WEIGHTING: dict[str, Callable[[sparse.csr_matrix], sparse.csr_matrix]] = {"bm25
 
 def _fit(task: FitTask, settings: ItemKNNSettings, similarity: str) -> SimilarityModel:
     counts = task.presence if similarity == "cosine" else task.counts
-    return fit_item_knn(
-        counts, task.item_ids, similarity, settings.neighbours, task.threads, task.progress
-    )
+    return fit_item_knn(counts, task.item_ids, similarity, settings.neighbours, task.threads, task.progress)
 
 
 def _bytes(settings: ItemKNNSettings, size: CatalogueSize) -> int:

@@ -115,7 +115,7 @@ def popular_name(days: int) -> str:
 
 
 def popular_lists(features: DayFeatures, days: int, num_candidates: int) -> PopularLists:
-    """Return eligible items by the events of a window, or their weights, then by all events, then by index."""
+    """Return eligible items by the events of a window or their weights, then by all events and index."""
     events = features.items[item_amount(features.items.columns, days)].to_numpy()
     shares = (events / max(float(events.sum()), 1.0)).astype(np.float32)[None, :]
     orders = orders_of(shares, features)
