@@ -28,9 +28,7 @@ ROWS = (  # user, item, days before DAY, type: the window begins 14 days before 
 
 def data_of(seen_days: int) -> DataSettings:
     types = {"buy": {"seen_days": seen_days}, "look": {"label": False, "seen": False, "weight": 0.1}}
-    return DataSettings.model_validate(
-        {"interactions": {"columns": {"event_type": "kind"}}, "events": types}
-    )
+    return DataSettings.model_validate({"interactions": {"columns": {"event_type": "kind"}}, "events": types})
 
 
 def tables(data: DataSettings) -> Tables:
