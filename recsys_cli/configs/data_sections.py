@@ -4,6 +4,14 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from recsys_cli.configs.event_sections import (
+    MOST_TYPES,
+    EventMeaning,
+    EventTypeSettings,
+    TypeName,
+    contradictions,
+    event_meaning,
+)
 from recsys_cli.configs.fields import Days, Section, SqlText, known_timezone
 from recsys_cli.configs.source_sections import SourceSettings
 
@@ -41,7 +49,7 @@ class TableSettings(Section):
 
 
 class InteractionsSettings(TableSettings):
-    """Events: user_id, item_id, timestamp and, optionally, weight."""
+    """Events: user_id, item_id, timestamp and, optionally, weight and event_type."""
 
     timestamp_format: str = Field(
         "", description="strptime format of a timestamp as text or digits; empty: text is ISO 8601"
@@ -81,8 +89,23 @@ class DataSettings(Section):
     max_age_days: Days = Field(2, description="check and score warn when the newest event before D is older")
     stale_after_days: Days = Field(3650, description="check and score refuse inputs older than this")
     interactions: InteractionsSettings = InteractionsSettings()
+    events: dict[TypeName, EventTypeSettings] = Field(
+        {}, max_length=MOST_TYPES, description="the types of events, by their value in the source"
+    )
     users: FeatureTableSettings = FeatureTableSettings()
     items: FeatureTableSettings = FeatureTableSettings()
+
+    @model_validator(mode="after")
+    def _types_fit_together(self) -> Self:
+        problems = "; ".join(contradictions(self.events, self.interactions.columns))
+        if problems:
+            raise ValueError(problems)
+        return self
+
+    @property
+    def event_meaning(self) -> EventMeaning:
+        """What events count for; empty where all are alike, with or without a name for their only type."""
+        return event_meaning(self.events, self.interactions.columns)
 
 
 class ExternalSettings(SourceSettings):

@@ -11,6 +11,7 @@ from recsys_cli.configs.fields import Section
 from recsys_cli.configs.sections import Settings
 
 KeyPath = tuple[str, ...]
+FREE_NAME = "NAME"  # stands for a key that users choose
 
 
 def annotation_at(tree: type[Settings], path: Sequence[str]) -> Any:
@@ -71,3 +72,5 @@ def _paths(section: type[Section], prefix: KeyPath) -> Iterator[KeyPath]:
         kind: Any = field.annotation
         if _is_section(kind):
             yield from _paths(kind, (*prefix, name))
+        elif get_origin(kind) is dict and _is_section(get_args(kind)[1]):
+            yield from _paths(get_args(kind)[1], (*prefix, name, FREE_NAME))

@@ -287,6 +287,11 @@ class Settings(Section):
                 )
         return self
 
+    @property
+    def only_new_items(self) -> bool:
+        """Whether a list holds nothing that the user has had an event with."""
+        return self.scoring.filter_viewed and not self.data.event_meaning.shows_again
+
     def today(self) -> date:
         """The current day in the workspace's time zone."""
         return datetime.now(ZoneInfo(self.timezone)).date()

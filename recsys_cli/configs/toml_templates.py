@@ -29,6 +29,11 @@ def guessed_text(data: DataSettings) -> str:
         given = {key: value for key, value in keys.items() if value}
         if given:
             guessed[name] = given
+    if data.events:
+        guessed["events"] = {
+            name: one.model_dump(exclude_defaults=True) or {"weight": one.weight}
+            for name, one in data.events.items()
+        }
     return _file_text(_GUESSED + tomli_w.dumps({"default": {"data": guessed}}))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from recsys_cli.configs.event_sections import EventMeaning
 from recsys_cli.data_preparation.features.definition import pair_functions
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures, FeatureTables
 from recsys_cli.models.candidates.definition import EXACT, BoundSource, UserSide
@@ -32,12 +33,17 @@ class TwoStageModel:
 
 @dataclass(frozen=True)
 class BoundDay:
-    """A candidate stage bound to one day's items and users, ready to score any chunk of the users."""
+    """A candidate stage bound to one day's items and users, ready to score any chunk of the users.
+
+    Attributes:
+        history: (users, items) what users have had; seen: of these, what lists leave out; None: all.
+    """
 
     generators: tuple[CandidateGenerator, ...]
     tables: RankerTables
     history: sparse.csr_matrix
     filter_viewed: bool
+    seen: sparse.csr_matrix | None = None
 
     def viewed(self, users: np.ndarray) -> np.ndarray:
         """Return each user's number of viewed items."""
@@ -46,7 +52,7 @@ class BoundDay:
     def chunk(self, users: np.ndarray) -> UserChunk:
         """Return the users with the items that they have viewed."""
         if self.filter_viewed:
-            return UserChunk(users, self.history[users])
+            return UserChunk(users, (self.history if self.seen is None else self.seen)[users])
         nothing = np.zeros(0, dtype=np.float32), (np.zeros(0, dtype=int), np.zeros(0, dtype=int))
         return UserChunk(users, sparse.csr_matrix(nothing, shape=(len(users), self.history.shape[1])))
 
@@ -72,12 +78,14 @@ class DayItems:
 
     def of_users(self, features: FeatureTables) -> BoundDay:
         """Bind these users, whose internal indices start from 0, too."""
-        users, stage = UserSide(features), self.stage
+        stage = self.stage
+        users = UserSide(features, stage.filter_viewed)
         return BoundDay(
             tuple(source(users) for source in self.sources),
-            self.tables.of_users(features, stage.encoders, with_history=not stage.filter_viewed),
+            self.tables.of_users(features, stage.encoders, with_history=not stage.only_new_items),
             users.counts,
             stage.filter_viewed,
+            users.seen,
         )
 
 
@@ -193,7 +201,9 @@ def rank_users(users: np.ndarray, day: BoundDay, ranker: BoundRanker, shortlist:
     return Ranked(candidates, scored, ranker.scores(scored.raw))
 
 
-def schema_mismatches(model: TwoStageModel, features: DayFeatures, *, filter_viewed: bool) -> list[str]:
+def schema_mismatches(
+    model: TwoStageModel, features: DayFeatures, *, filter_viewed: bool, events: EventMeaning
+) -> list[str]:
     """Return, one line each, how a day's features differ from those that the model was trained on."""
     stage = model.stage
     wrong = [
@@ -209,6 +219,7 @@ def schema_mismatches(model: TwoStageModel, features: DayFeatures, *, filter_vie
             f"scoring.filter_viewed: trained with {stage.filter_viewed}; now {filter_viewed}; "
             "labels, sources and features differ"
         )
+    wrong += events.differences(stage.events)
     known = stage.settings.sections()
     external = EXTERNAL in known and known[EXTERNAL].is_on(filter_viewed=filter_viewed)
     if external and not features.with_external:
@@ -226,7 +237,7 @@ def schema_mismatches(model: TwoStageModel, features: DayFeatures, *, filter_vie
 def sources_without_proposals(model: TwoStageModel, features: DayFeatures) -> list[str]:
     """Return, one line each, sources of the training that can propose nothing from the day's tables."""
     stage, known, wrong = model.stage, set(model.ranker.columns), []
-    for one in sources_on(stage.settings, filter_viewed=stage.filter_viewed):
+    for one in sources_on(stage.settings, filter_viewed=stage.only_new_items):
         section = one.section(stage.settings)
         if known & {f"{name}_norm" for name in section.names(one.name)}:
             reason = one.why_no_proposals(features, section)

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from recsys_cli.data_preparation.column_guessing.unused_columns import unused_event_columns
 from recsys_cli.data_preparation.features.day_features import features_without_rows, newest_event_age
 from recsys_cli.data_preparation.features.eligibility import eligibility_problems
 from recsys_cli.data_preparation.features.labels import label_cuts
@@ -34,11 +35,12 @@ from recsys_cli.utils.storage.replacement_journal import standing
 from recsys_cli.utils.storage.uris import shown_path
 
 _SECONDS_A_DAY = 86_400
+_SEVERITIES = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All problems of a workspace on a day, the errors first."""
+    """All problems of a workspace on a day: errors, warnings, then notes."""
 
     day: date
     problems: list[Problem]
@@ -46,7 +48,15 @@ class CheckReport:
     @property
     def errors(self) -> int:
         """How many of the problems stop a run."""
-        return sum(problem.severity == "error" for problem in self.problems)
+        return self._count("error")
+
+    @property
+    def warnings(self) -> int:
+        """How many of the problems are worth a look, and stop nothing."""
+        return self._count("warning")
+
+    def _count(self, severity: str) -> int:
+        return sum(problem.severity == severity for problem in self.problems)
 
     def facts(self) -> dict[str, object]:
         """Return the report as a JSON object."""
@@ -73,8 +83,27 @@ def check_workspace(day: ScoringDay) -> CheckReport:
     Raises: SettingsError for an expression of the settings that does not parse.
     """
     found = inspect_workspace(day).problems.values()
-    problems = [problem for several in found for problem in several]
-    return CheckReport(day.date, sorted(problems, key=lambda problem: problem.severity))
+    problems = [problem for several in found for problem in several] + _unused_column_notes(day)
+    return CheckReport(day.date, sorted(problems, key=lambda problem: _SEVERITIES.index(problem.severity)))
+
+
+def _unused_column_notes(day: ScoringDay) -> list[Problem]:
+    """Return a note for each column of the events that is not used and may be a weight or a type."""
+    table, inputs = day.workspace.settings.data.interactions, day.workspace.inputs
+    where = "data.interactions.columns"
+    try:
+        hints = unused_event_columns(table, inputs)
+    except InputError:
+        return []  # it stands among the errors
+    return [
+        Problem(
+            shown_path(table.path, inputs.path),
+            f"the column {hint.column!r} is not used; it {hint.reason}",
+            f"set {where}.{hint.contract or 'weight'} if it is, see `recsys guide data`",
+            "note",
+        )
+        for hint in hints
+    ]
 
 
 def check_before_run(day: ScoringDay) -> Tables:
@@ -158,7 +187,8 @@ def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[
     settings = workspace.settings
     known = replace(tables, external={} if external_settings(settings.candidates).is_on() else None)
     features = features_without_rows(known, settings.features)
-    wrong = schema_mismatches(bundle.model, features, filter_viewed=settings.scoring.filter_viewed)
+    viewed, meaning = settings.scoring.filter_viewed, settings.data.event_meaning
+    wrong = schema_mismatches(bundle.model, features, filter_viewed=viewed, events=meaning)
     wrong += sources_without_proposals(bundle.model, replace(features, items=tables.items))
     if not wrong:
         return lost_feature_problems(workspace, bundle, tables.users.lazy(), tables.items.lazy())

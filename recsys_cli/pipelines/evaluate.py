@@ -47,6 +47,7 @@ class HoldoutWindow:
         tables: everything before the day.
         ground_truth: distinct user, item of the window, by the tables' indices; an item that was unknown
             before the day has an index beyond the tables' items. Only users who were known before the day.
+            Where events have weights also gain, see `window_pairs`.
         covered_days: days of the window up to the newest event.
     """
 
@@ -126,7 +127,7 @@ def read_holdout(workspace: Workspace, request: EvaluationRequest, run: Run) -> 
         tables = read_inputs(workspace, request.day, external_days=_external_days(request, settings))
         window = _read_window(workspace, request)
         covered = _covered_days(window, request)
-        known = Known(tables.users[USER_ID], tables.items[ITEM_ID], tables.events)
+        known = Known(tables.users[USER_ID], tables.items[ITEM_ID], tables.events, tables.seen())
         new_only = settings.scoring.filter_viewed
         ground_truth = ground_truth_of(window, known, request.day, request.days, new_only=new_only)
     if ground_truth.join(tables.events, on=USER, how="semi").is_empty():
@@ -157,7 +158,7 @@ def evaluate_holdout(holdout: HoldoutWindow, workspace: Workspace, run: Run) -> 
         scoring, k = settings.scoring, holdout.request.k
         shortlist = scoring.shortlist_of(k)
         options = EvaluationOptions(k, shortlist, scoring.chunk_users, workspace.threads, progress)
-        relevant = ground_truth.select(pl.col("number").alias(USER), ITEM)
+        relevant = ground_truth.select(pl.col("number").alias(USER), ITEM, "^gain$")
         return evaluate_day(day, features, model.ranker, relevant, options)
 
 
@@ -196,7 +197,7 @@ def _external_days(request: EvaluationRequest, settings: Settings) -> list[date]
 
 def _check_length(request: EvaluationRequest, settings: Settings) -> None:
     """Refuse lists that a source could not fill."""
-    wanted = settings.candidates.on(filter_viewed=settings.scoring.filter_viewed)
+    wanted = settings.candidates.on(filter_viewed=settings.only_new_items)
     if request.k > min(wanted.values(), default=request.k):
         raise UsageError(
             f"lists of {request.k} items cannot be compared: a source proposes {min(wanted.values())}",

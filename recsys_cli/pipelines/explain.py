@@ -7,7 +7,13 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features.feature_tables import DAYS_AGO, EVENTS, FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import (
+    DAYS_AGO,
+    EVENTS,
+    FeatureTables,
+    events_of_type,
+    types_of,
+)
 from recsys_cli.models.two_stage import BoundDay, open_items, rank_users
 from recsys_cli.pipelines.explanation.item_stages import (
     ALONE,
@@ -42,12 +48,13 @@ class UserFacts:
 
 @dataclass(frozen=True)
 class LatestItem:
-    """An item that the user has had: how often, and the last day."""
+    """An item that the user has had: how often, the last day, and how often by each of several types."""
 
     item_id: int | str
     title: str | None
     events: int
     last_day: str
+    types: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -197,7 +204,7 @@ def _user(features: FeatureTables, bound: BoundDay) -> UserFacts:
 
 
 def _events(features: FeatureTables, day: date) -> list[LatestItem]:
-    own = features.pairs.sort(DAYS_AGO, ITEM).head(_LATEST_EVENTS)
+    own, types = features.pairs.sort(DAYS_AGO, ITEM).head(_LATEST_EVENTS), types_of(features.pairs.schema)
     named = own.join(_names(features), on=ITEM, how="left", maintain_order="left")
     return [
         LatestItem(
@@ -205,6 +212,7 @@ def _events(features: FeatureTables, day: date) -> list[LatestItem]:
             row[TITLE],
             row[EVENTS],
             str(day - timedelta(days=max(1, int(np.ceil(row[DAYS_AGO]))))),
+            {name: row[events_of_type(name)] for name in types if row[events_of_type(name)]},
         )
         for row in named.iter_rows(named=True)
     ]

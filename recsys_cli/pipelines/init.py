@@ -69,9 +69,9 @@ def init_demo(workspace: Path, shape: DemoShape, progress: Progress = no_progres
     if not present:
         generate(shape, folder, progress)
     if not kept:
-        _write(workspace, preset_text("demo"))
+        _write(workspace, preset_text(shape.scene))
     day = LAST_DAY + timedelta(days=1)
-    return InitReport(workspace, "demo", kept, "kept" if present else "generated", (), day)
+    return InitReport(workspace, shape.scene, kept, "kept" if present else "generated", (), day)
 
 
 def init_generic(

@@ -191,7 +191,7 @@ def _score_batches(
 
 def _warn_of_empty_lists(job: Job, counts: ScoreCounts) -> None:
     stage = job.bundle.model.stage
-    on = sources_on(stage.settings, filter_viewed=stage.filter_viewed)
+    on = sources_on(stage.settings, filter_viewed=stage.only_new_items)
     if counts.empty_lists:
         logger.warning(
             "{} of {} users have no list: no source that is on proposes them an item that is new to them{}",

@@ -6,6 +6,7 @@ USER_ID: Final = "user_id"
 ITEM_ID: Final = "item_id"
 TIMESTAMP: Final = "timestamp"
 WEIGHT: Final = "weight"
+EVENT_TYPE: Final = "event_type"  # in the source a name, in the tables its code, u8
 TITLE: Final = "title"
 AVAILABLE_FROM: Final = "available_from"
 AVAILABLE_UNTIL: Final = "available_until"
@@ -15,6 +16,9 @@ CONTRACT: Final = (USER_ID, ITEM_ID, TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL, EXC
 
 USER: Final = "user"  # dense internal index of a user, u32
 ITEM: Final = "item"  # dense internal index of an item, u32
+
+SEEN: Final = "seen"  # whether scoring.filter_viewed leaves the pair out of the lists
+GAIN: Final = "gain"  # how much a relevant pair counts, f64; only where events have weights
 
 RANK: Final = "rank"  # from 1, u16
 SCORE: Final = "score"

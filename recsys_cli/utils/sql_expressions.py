@@ -12,6 +12,8 @@ from recsys_cli.utils.sql_text import rewritten
 
 _SHOWN: Final = 118  # characters of an expression in a message
 _SHOWN_COLUMNS: Final = 40
+_FIX: Final = "name a column, or write SQL over the table's own columns, such as: quantity * price"
+_FIX_OF_CONDITION: Final = "write a SQL condition over the table's own columns, such as: total_dur > 300"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,19 @@ class SqlExpression:
     dtype: pl.DataType
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """The text of a setting, where it stands, and how one is written."""
+
+    text: str
+    where: str
+    fix: str
+
+    def invalid(self, why: str) -> SettingsError:
+        shown = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
+        return SettingsError(f"the expression {shown!r} {why}", where=self.where, fix=self.fix)
+
+
 def sql_expression(text: str, schema: Mapping[str, pl.DataType], *, where: str) -> SqlExpression:
     """Return the polars expression of a SQL expression over the columns of `schema`; no row is needed.
 
@@ -35,16 +50,7 @@ def sql_expression(text: str, schema: Mapping[str, pl.DataType], *, where: str) 
 
     Raises: SettingsError if it is not allowed, does not parse or uses a column that is missing.
     """
-    try:
-        expression = pl.sql_expr(rewritten(text))
-        columns = frozenset(expression.meta.root_names())
-    except ValueError as error:
-        raise _invalid(text, str(error), where) from None
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise _invalid(text, f"cannot be used: {first_line(error)}", where) from None
-    if missing := sorted(columns - schema.keys()):
-        raise _invalid(text, _is_missing(missing[0], schema), where)
-    return SqlExpression(expression, columns, _type_of(expression, schema, text, where))
+    return _parsed(_Asked(text, where, _FIX), schema)
 
 
 def sql_condition(text: str, schema: Mapping[str, pl.DataType], *, where: str) -> pl.Expr:
@@ -52,20 +58,27 @@ def sql_condition(text: str, schema: Mapping[str, pl.DataType], *, where: str) -
 
     Raises: SettingsError as `sql_expression` does, and if it is not a condition.
     """
-    found = sql_expression(text, schema, where=where)
+    asked = _Asked(text, where, _FIX_OF_CONDITION)
+    found = _parsed(asked, schema)
     if found.dtype != pl.Boolean:
-        raise _invalid(text, f"is not a condition: it gives {found.dtype}", where)
+        raise asked.invalid(f"is not a condition: it gives {found.dtype}")
     return found.expression
 
 
-def _type_of(expression: pl.Expr, schema: Mapping[str, pl.DataType], text: str, where: str) -> pl.DataType:
+def _parsed(asked: _Asked, schema: Mapping[str, pl.DataType]) -> SqlExpression:
     try:
+        expression = pl.sql_expr(rewritten(asked.text))
+        columns = frozenset(expression.meta.root_names())
+        if missing := sorted(columns - schema.keys()):
+            raise asked.invalid(_is_missing(missing[0], schema))
         types = pl.DataFrame(schema=schema).select(expression).dtypes
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise _invalid(text, f"cannot be used: {first_line(error)}", where) from None
+        raise asked.invalid(f"cannot be used: {first_line(error)}") from None
+    except ValueError as error:
+        raise asked.invalid(str(error)) from None
     if len(types) != 1:
-        raise _invalid(text, f"gives {len(types)} columns", where)
-    return types[0]
+        raise asked.invalid(f"gives {len(types)} columns")
+    return SqlExpression(expression, columns, types[0])
 
 
 def _is_missing(name: str, schema: Mapping[str, pl.DataType]) -> str:
@@ -73,9 +86,3 @@ def _is_missing(name: str, schema: Mapping[str, pl.DataType]) -> str:
     there = ", ".join(list(schema)[:_SHOWN_COLUMNS])
     hint = f"did you mean {close[0]!r}?" if close else f"there are {there}"
     return f"uses the column {name!r}, which is missing; {hint}"
-
-
-def _invalid(text: str, why: str, where: str) -> SettingsError:
-    fix = "write a SQL condition over the table's own columns, such as: total_dur > 300"
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return SettingsError(f"the expression {shown!r} {why}", where=where, fix=fix)

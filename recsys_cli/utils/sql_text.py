@@ -100,6 +100,15 @@ def rewritten(text: str) -> str:
     return " ".join(token.text for token in tokens)
 
 
+def names_in(text: str) -> set[str]:
+    """Return the columns that a SQL expression uses; none if it cannot be read."""
+    try:
+        tokens = _understood(list(_raw_tokens(text)))
+    except ValueError:
+        return set()
+    return {token.text[1:-1].replace('""', '"') for token in tokens if token.kind == "column"}
+
+
 @cache
 def _token_pattern() -> re.Pattern[str]:
     """Return what a token is; compiled when the settings have an expression."""

@@ -29,9 +29,9 @@ def check(ctx: typer.Context, date: ScoringDate = None) -> None:
         rows = [(one.severity, one.where, one.what, one.fix) for one in report.problems]
         columns = ("severity", "where", "what", "fix")
         terminal.show_table(f"Problems on {day}", columns, terminal.secrets.hide_in(rows))
-    count = f"errors: {report.errors:,}, warnings: {len(report.problems) - report.errors:,}"
+    count = f"errors: {report.errors:,}, warnings: {report.warnings:,}"
     if report.errors:
         raise CheckFailedError(
             f"the check found {count}", where=str(workspace.root), fix="put right what the list says"
         )
-    terminal.say(f"check of {day}: {count if report.problems else 'no problems'}")
+    terminal.say(f"check of {day}: {count if report.errors + report.warnings else 'no problems'}")

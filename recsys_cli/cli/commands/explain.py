@@ -16,7 +16,7 @@ from recsys_cli.cli.shared_options import chosen_day
 from recsys_cli.utils.dates import parse_day
 
 if TYPE_CHECKING:
-    from recsys_cli.pipelines.explain import Candidate, Explanation, RecommendedItem, SourceRank
+    from recsys_cli.pipelines.explain import Candidate, Explanation, LatestItem, RecommendedItem, SourceRank
     from recsys_cli.pipelines.workspace.layout import Workspace
 
 UserId = Annotated[
@@ -85,7 +85,7 @@ def _show(terminal: Terminal, explanation: "Explanation") -> None:
     )
     if explanation.events:
         latest = [
-            (one.last_day, item_label(one.item_id, one.title), str(one.events)) for one in explanation.events
+            (one.last_day, item_label(one.item_id, one.title), _events(one)) for one in explanation.events
         ]
         terminal.show_table("Latest items", ("last day", "item", "events"), latest)
     _show_candidates(terminal, explanation)
@@ -96,6 +96,11 @@ def _show(terminal: Terminal, explanation: "Explanation") -> None:
     last = explanation.candidates[min(len(explanation.recommendations), len(explanation.candidates) - 1)]
     again = explain_command(explanation.user_id, explanation.day, last.item_id)
     terminal.say(f"next: {again}, or --json for all candidates")
+
+
+def _events(item: "LatestItem") -> str:
+    """Return how often the user had an item, by type where events have several."""
+    return ", ".join(f"{name} {count}" for name, count in item.types.items()) or str(item.events)
 
 
 def _no_list(explanation: "Explanation") -> str:

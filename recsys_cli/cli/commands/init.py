@@ -28,6 +28,7 @@ class Preset(StrEnum):
     """What a workspace starts from."""
 
     DEMO = "demo"
+    RETAIL = "shop"
     GENERIC = "generic"
     MOVIELENS = "movielens"
     KION = "kion"
@@ -51,7 +52,7 @@ Items = Annotated[str | None, typer.Option(metavar="PATH|N", help="Table of item
 Days = Annotated[int | None, typer.Option(help="Demo: days of events up to 2026-06-30, 180.")]
 Seed = Annotated[int | None, typer.Option(help="Demo: seed of the random numbers, 42.")]
 EventsPerUser = Annotated[
-    float | None, typer.Option(help="Demo: mean; 20, or KION's 5.7 from 50,000 users on.")
+    float | None, typer.Option(help="Demo: mean; 20, or KION's 5.7 from 50,000 users on; shop: 60.")
 ]
 Mapping = Annotated[
     list[str] | None,
@@ -85,6 +86,7 @@ class Given:
         mapping = {"--map": self.mapping or None}
         beyond: dict[Preset, dict[str, object]] = {
             Preset.DEMO: {"--interactions": self.interactions, **mapping},
+            Preset.RETAIL: {"--interactions": self.interactions, **mapping},
             Preset.GENERIC: {**sizes},
             Preset.MOVIELENS: {**sizes, **tables, **mapping},
             Preset.KION: {**sizes, **tables, **mapping},
@@ -120,8 +122,8 @@ def init(
     given = Given(interactions, users, items, days, seed, events_per_user, tuple(mapping or ()))
     chosen = preset or (Preset.GENERIC if interactions else Preset.DEMO)
     given.refuse_beyond(chosen)
-    if chosen is Preset.DEMO:
-        report = _init_demo(session, workspace, given)
+    if chosen in (Preset.DEMO, Preset.RETAIL):
+        report = _init_demo(session, workspace, given, chosen)
     elif chosen is Preset.GENERIC:
         report = _init_generic(workspace, given)
     else:
@@ -129,18 +131,21 @@ def init(
     _show(session, report)
 
 
-def _init_demo(session: Session, workspace: Path, given: Given) -> "InitReport":
+def _init_demo(session: Session, workspace: Path, given: Given, preset: Preset) -> "InitReport":
     from recsys_cli.data_preparation.demo_data.generate import DemoShape
     from recsys_cli.pipelines.init import init_demo
 
     users = _whole_number("--users", given.users, 5_000)
     usual = 5.7 if users >= _KION_SIZE else 20.0
+    if preset is Preset.RETAIL:
+        usual = 60.0  # most of them are looks
     shape = DemoShape(
         users=users,
         items=_whole_number("--items", given.items, 1_000),
         days=180 if given.days is None else given.days,
         seed=42 if given.seed is None else given.seed,
         events_per_user=usual if given.events_per_user is None else given.events_per_user,
+        scene="shop" if preset is Preset.RETAIL else "demo",
     )
     with session.terminal.progress("Demo users") as progress:
         return init_demo(workspace, shape, progress)

@@ -8,7 +8,7 @@ _RANK: Final = re.compile(r"(.+)_rank")
 _SCORE: Final = re.compile(r"(.+)_score")
 _NORM: Final = re.compile(r"(.+)_norm")
 _LONGEST_TITLE: Final = 100
-_WINDOW: Final = re.compile(r"(user|item)_events_(\d+)d")
+_WINDOW: Final = re.compile(r"(user|item)_(?:(.+)_)?events_(\d+)d")
 
 
 def in_words(name: str, value: Any) -> str:
@@ -21,7 +21,8 @@ def in_words(name: str, value: Any) -> str:
         share = "no score" if value is None else f"{value:.0%} of the user's best"
         return f"{found[1]}: {share}"
     if found := _WINDOW.fullmatch(name):
-        return f"{found[1]}: {short(value)} events in {found[2]} days"
+        kind = f"{found[2]} events" if found[2] else "events"
+        return f"{found[1]}: {short(value)} {kind} in {found[3]} days"
     return f"{name.replace('_', ' ')}: {short(value)}"
 
 

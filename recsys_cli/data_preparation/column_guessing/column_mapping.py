@@ -15,6 +15,8 @@ from recsys_cli.configs.data_sections import (
     InteractionsSettings,
     TableSettings,
 )
+from recsys_cli.configs.event_sections import EventTypeSettings
+from recsys_cli.data_preparation.column_guessing.event_columns import guess_event_types, hint_of
 from recsys_cli.data_preparation.column_guessing.feature_columns import FeatureGuess, guess_features
 from recsys_cli.data_preparation.column_guessing.timestamps import guess_timestamp, is_day, other_format
 from recsys_cli.data_preparation.readers.csv_dialect import sniff_dialect
@@ -33,6 +35,7 @@ from recsys_cli.data_preparation.tables.ids import is_whole
 from recsys_cli.utils.columns import (
     AVAILABLE_FROM,
     AVAILABLE_UNTIL,
+    EVENT_TYPE,
     ITEM_ID,
     TIMESTAMP,
     TITLE,
@@ -54,6 +57,7 @@ NAMES = {
         invoice_date order_date purchase_date transaction_date created_at watched_at unix_time
         unix_review_time review_time dt t_dat""",
     WEIGHT: "weight",
+    EVENT_TYPE: "",  # only where it is named: its types change what counts
     TITLE: """title name item_name product_name movie_title book_title product_title description
         item_description product_description""",
     AVAILABLE_FROM: "available_from available_since valid_from",
@@ -61,11 +65,8 @@ NAMES = {
 }
 _OWN_KEY = {USERS: USER_ID, ITEMS: ITEM_ID}
 _REQUIRED = {INTERACTIONS: (USER_ID, ITEM_ID, TIMESTAMP), USERS: (USER_ID,), ITEMS: (ITEM_ID,)}
-_OPTIONAL = {INTERACTIONS: (WEIGHT,), USERS: (), ITEMS: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
+_OPTIONAL = {INTERACTIONS: (WEIGHT, EVENT_TYPE), USERS: (), ITEMS: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
 _SAMPLE_ROWS = 200_000
-_MAY_WEIGH = re.compile(
-    r"(^|[\W_])(quantity|qty|units|count|plays|views|clicks|dur|duration|seconds|minutes)$", re.IGNORECASE
-)
 _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,17})(\.0+)?$"  # 12644.0 is what pandas makes of 12644 beside a gap
 _TYPE_SUFFIX = re.compile(r":(token|token_seq|float|float_seq)$")  # of RecBole's files
 
@@ -140,7 +141,7 @@ def guess_data(
         f"{key}_type": "integer" if _all_integers(sources, tables, key, workspace) else "text"
         for key in (USER_ID, ITEM_ID)
     }
-    data = DataSettings.model_validate({**id_types, **tables})
+    data = DataSettings.model_validate({**id_types, **tables, "events": _event_types(sources, tables)})
     doubts = {(source.name, setting): why for source in sources for setting, why in source.doubts.items()}
     doubts |= _timestamp_doubts(sources, data.interactions)
     guesses = [replace(one, doubt=doubts.get((one.table, one.setting), "")) for one in _guesses(data)]
@@ -154,6 +155,15 @@ def _timestamp_doubts(sources: Sequence[_Source], table: InteractionsSettings) -
     times = next(one.sample for one in sources if one.name == INTERACTIONS)[table.columns[TIMESTAMP]]
     other = other_format(times, table.timestamp_format) if times.dtype == pl.String else None
     return {(INTERACTIONS, "timestamp_format"): f"as well {other}: which one?"} if other else {}
+
+
+def _event_types(
+    sources: Sequence[_Source], tables: Mapping[str, TableSettings]
+) -> dict[str, EventTypeSettings]:
+    """Return what the types of events may count for; none where no column holds them."""
+    column = tables[INTERACTIONS].columns.get(EVENT_TYPE) if INTERACTIONS in tables else None
+    source = next(one for one in sources if one.name == INTERACTIONS) if column else None
+    return {} if source is None or column is None else guess_event_types(source.sample[column])
 
 
 def _open(name: str, path: str, workspace: InputFolder, named: Sequence[tuple[str, str]]) -> _Source:
@@ -236,7 +246,7 @@ def _mapped(source: _Source, named: Sequence[tuple[str, str]]) -> tuple[TableSet
     spare = source.sample.drop(columns.values())
     if source.name == INTERACTIONS:
         more: Mapping[str, object] = guess_timestamp(source.sample[columns[TIMESTAMP]])
-        unused = [_unused_of_events(column, may_weigh=WEIGHT not in columns) for column in spare]
+        unused = [_unused_of_events(column, columns) for column in spare]
     else:
         guess = guess_features(spare, f"data.{source.name}")
         more, unused = guess.settings, _unused_of_entities(source, guess)
@@ -250,12 +260,14 @@ def _unused_of_entities(source: _Source, guess: FeatureGuess) -> list[UnusedColu
     ]
 
 
-def _unused_of_events(column: pl.Series, *, may_weigh: bool) -> UnusedColumn:
-    is_amount = column.dtype.is_numeric() and not column.has_nulls() and bool((column >= 0).all())
-    if may_weigh and is_amount and _MAY_WEIGH.search(column.name):
-        option = f"--map {shlex.quote(f'{WEIGHT}={column.name}')}"
-        return UnusedColumn(INTERACTIONS, column.name, "may be a weight", option)
-    return UnusedColumn(INTERACTIONS, column.name, "not a column of the contract", "")
+def _unused_of_events(column: pl.Series, columns: Mapping[str, str]) -> UnusedColumn:
+    hint = hint_of(column, has_weight=WEIGHT in columns, has_type=EVENT_TYPE in columns)
+    if hint is None:
+        return UnusedColumn(INTERACTIONS, column.name, "not a column of the contract", "")
+    option = f"--map {shlex.quote(f'{hint.contract}={column.name}')}"
+    return UnusedColumn(
+        INTERACTIONS, column.name, hint.reason, option if hint.contract else "see `recsys guide data`"
+    )
 
 
 def _column_of(contract: str, source: _Source, named: Sequence[tuple[str, str]]) -> str | None:
@@ -349,5 +361,8 @@ def _guesses(data: DataSettings) -> Iterator[Guess]:
         for setting, value in written.items():
             if value:
                 yield Guess(name, setting, ", ".join(value) if isinstance(value, list) else repr(value))
+    for kind, one in data.events.items():
+        said = one.model_dump(exclude_defaults=True) or {"weight": one.weight}
+        yield Guess("events", kind, ", ".join(f"{key} = {value!r}" for key, value in said.items()))
     yield Guess("ids", "user_id_type", data.user_id_type)
     yield Guess("ids", "item_id_type", data.item_id_type)

@@ -1,17 +1,25 @@
-"""Generate the demo data, a streaming service shaped like KION: same arguments, same bytes."""
+"""Generate the demo data, a streaming service shaped like KION or a retailer: same arguments, same bytes."""
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_cli.data_preparation.demo_data.catalogue import invent_catalogue
-from recsys_cli.data_preparation.demo_data.events import events_table, invent_audience, users_table
+from recsys_cli.data_preparation.demo_data.events import (
+    Audience,
+    events_table,
+    invent_audience,
+    users_table,
+)
+from recsys_cli.data_preparation.demo_data.goods import invent_goods
+from recsys_cli.data_preparation.demo_data.purchases import purchases_table
 from recsys_cli.data_preparation.demo_data.weighted_draws import Integers
 from recsys_cli.utils.errors import UsageError
 from recsys_cli.utils.progress import Progress, no_progress
@@ -19,6 +27,7 @@ from recsys_cli.utils.storage.atomic_writes import staging_folder, sync
 from recsys_cli.utils.storage.regular_files import require_readable
 
 TABLES = ("interactions", "users", "items")
+_EventsOf = Callable[[Audience, np.random.Generator], pa.Table]
 
 _CHUNK_USERS = 50_000
 _VERSION = 1  # of the generator: increased when the same arguments give other data
@@ -27,13 +36,18 @@ _SHAPE_KEY = b"recsys_demo"
 
 @dataclass(frozen=True)
 class DemoShape:
-    """The size of the demo data; KION has 962,179 users, 15,706 items and 5.7 events a user."""
+    """The size of the demo data; KION has 962,179 users, 15,706 items and 5.7 events a user.
+
+    Attributes:
+        scene: as the preset is called: "demo", a streaming service, or "shop", a retailer.
+    """
 
     users: int
     items: int
     days: int
     seed: int
     events_per_user: float = 5.7
+    scene: Literal["demo", "shop"] = "demo"
 
     def __post_init__(self) -> None:
         """Raise: UsageError for a size out of bounds."""
@@ -81,17 +95,29 @@ def _write_tables(shape: DemoShape, folder: Path, progress: Progress) -> None:
     """Generate users and events chunk by chunk, each chunk with its own random stream."""
     chunks = range(0, shape.users, _CHUNK_USERS)
     for_items, for_ids, *for_chunks = np.random.SeedSequence(shape.seed).spawn(2 + len(chunks))
-    catalogue = invent_catalogue(shape.items, shape.days, np.random.default_rng(for_items))
+    items, events_of = _scene(shape, np.random.default_rng(for_items))
     ids = _user_ids(shape.users, np.random.default_rng(for_ids))
     with _TableWriter(folder, _record(shape)) as writer:
-        writer.write("items", catalogue.table)
+        writer.write("items", items)
         for start, stream in zip(chunks, for_chunks, strict=True):
             rng = np.random.default_rng(stream)
             audience = invent_audience(ids[start : start + _CHUNK_USERS], rng)
             writer.write("users", users_table(audience, rng))
-            events = events_table(audience, catalogue, shape.days, shape.events_per_user, rng)
-            writer.write("interactions", events)
+            writer.write("interactions", events_of(audience, rng))
             progress(min(start + _CHUNK_USERS, shape.users), shape.users)
+
+
+def _scene(shape: DemoShape, rng: np.random.Generator) -> tuple[pa.Table, _EventsOf]:
+    """Return the items, and what gives the events of a chunk of users."""
+    if shape.scene == "shop":
+        goods = invent_goods(shape.items, rng)
+        return goods.table, lambda audience, own: purchases_table(
+            audience, goods, shape.days, shape.events_per_user, own
+        )
+    catalogue = invent_catalogue(shape.items, shape.days, rng)
+    return catalogue.table, lambda audience, own: events_table(
+        audience, catalogue, shape.days, shape.events_per_user, own
+    )
 
 
 def _user_ids(users: int, rng: np.random.Generator) -> Integers:
@@ -126,7 +152,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _record(shape: DemoShape) -> bytes:
-    return json.dumps({"version": _VERSION, **asdict(shape)}, sort_keys=True).encode()
+    sizes = asdict(shape)
+    if shape.scene == "demo":
+        del sizes["scene"]  # older files do not name it
+    return json.dumps({"version": _VERSION, **sizes}, sort_keys=True).encode()
 
 
 def _recorded(file: Path) -> bytes | None:

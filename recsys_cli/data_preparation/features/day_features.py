@@ -1,5 +1,6 @@
 """A day's features: declared columns and point-in-time aggregates of users, items and their pairs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -16,10 +17,20 @@ from recsys_cli.data_preparation.features.feature_tables import (
     FIRST_DAYS_AGO,
     RECENCY,
     SHARE,
+    STRENGTH,
     VALUE,
     FeatureTables,
     SampleFeatures,
+    amount,
     event_age,
+    ordered_sum,
+)
+from recsys_cli.data_preparation.features.type_features import (
+    aged_weights,
+    counts_of_types,
+    item_amount,
+    pair_columns,
+    windows_of_types,
 )
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.utils.columns import AVAILABLE_FROM, CONTRACT, ELIGIBLE, ITEM, TIMESTAMP, USER, WEIGHT
@@ -41,8 +52,8 @@ def build_features(tables: Tables, settings: FeaturesSettings, sample: Tables | 
     _refuse_clashes(tables, settings)
     some = tables if sample is None else sample
     items = with_plugin_columns(ITEM, _items(tables, settings), tables, settings)
-    events = _aged(some)
-    pairs = _pairs(events, settings.half_life_days)
+    events = _aged(some, settings.half_life_days)
+    pairs = _pairs(events, some, settings.half_life_days)
     return SampleFeatures(
         day=tables.day,
         user_features=declared(tables.users),
@@ -56,8 +67,8 @@ def build_features(tables: Tables, settings: FeaturesSettings, sample: Tables | 
     )
 
 
-def _aged(tables: Tables) -> pl.DataFrame:
-    return tables.events.select(USER, ITEM, WEIGHT, event_age(tables))
+def _aged(tables: Tables, half_life_days: float) -> pl.DataFrame:
+    return tables.events.select(USER, ITEM, WEIGHT, event_age(tables), *aged_weights(tables, half_life_days))
 
 
 def features_without_rows(tables: Tables, settings: FeaturesSettings) -> FeatureTables:
@@ -84,7 +95,8 @@ def _refuse_clashes(tables: Tables, settings: FeaturesSettings) -> None:
         f"{name} of {side}s"
         for side, entities, more in ((USER, tables.users, numbers), (ITEM, tables.items, []))
         for name in declared(entities)
-        if {name, f"{side}_{name}"} & {USER, ITEM, EVENTS, DAYS_AGO, *more, *_aggregates(side, settings)}
+        if {name, f"{side}_{name}"}
+        & {USER, ITEM, EVENTS, DAYS_AGO, *more, *_aggregates(side, tables, settings)}
     ]
     if clashes:
         raise SettingsError(
@@ -94,15 +106,18 @@ def _refuse_clashes(tables: Tables, settings: FeaturesSettings) -> None:
         )
 
 
-def _aggregates(side: str, settings: FeaturesSettings) -> set[str]:
+def _aggregates(side: str, tables: Tables, settings: FeaturesSettings) -> set[str]:
     """Return the names of the built-in features of users or of items."""
     other = (f"{ITEM}s", "active_days") if side == USER else (f"{USER}s", "trend", "age_days")
-    windows = {expression.meta.output_name() for expression in _windows(side, settings)}
+    windows = {expression.meta.output_name() for expression in _windows(side, tables, settings)}
     return windows | {f"{side}_{name}" for name in (*other, "repeat_share")}
 
 
-def _pairs(events: pl.DataFrame, half_life_days: float) -> pl.DataFrame:
+def _pairs(events: pl.DataFrame, tables: Tables, half_life_days: float) -> pl.DataFrame:
     ago = pl.col(DAYS_AGO)
+    recency = pl.lit(0.5).pow(ago.sort().cast(pl.Float64) / half_life_days).sum().cast(pl.Float32)
+    if tables.rules:
+        recency = ordered_sum(pl.col(RECENCY)).cast(pl.Float32)
     return (
         events.group_by(USER, ITEM)
         .agg(
@@ -110,11 +125,8 @@ def _pairs(events: pl.DataFrame, half_life_days: float) -> pl.DataFrame:
             _active_days().cast(pl.UInt32).alias(ACTIVE_DAYS),
             ago.min(),
             ago.max().alias(FIRST_DAYS_AGO),
-            pl.lit(0.5)
-            .pow(ago.sort().cast(pl.Float64) / half_life_days)
-            .sum()
-            .cast(pl.Float32)
-            .alias(RECENCY),
+            recency.alias(RECENCY),
+            *pair_columns(tables.rules),
         )
         .sort(USER, ITEM)
     )
@@ -125,7 +137,7 @@ def _active_days() -> pl.Expr:
     return pl.col(DAYS_AGO).ceil().n_unique()
 
 
-def _windows(prefix: str, settings: FeaturesSettings) -> list[pl.Expr]:
+def _windows(prefix: str, tables: Tables, settings: FeaturesSettings) -> list[pl.Expr]:
     counts = [
         (pl.col(DAYS_AGO) <= days).sum().cast(pl.Float32).alias(f"{prefix}_events_{days}d")
         for days in settings.windows_days
@@ -136,6 +148,7 @@ def _windows(prefix: str, settings: FeaturesSettings) -> list[pl.Expr]:
         pl.col(DAYS_AGO).min().alias(f"{prefix}_days_since_last"),
         pl.col(DAYS_AGO).max().alias(f"{prefix}_days_since_first"),
         pl.col(WEIGHT).mean().alias(f"{prefix}_mean_weight"),
+        *windows_of_types(prefix, tables.rules, settings.windows_days),
     ]
 
 
@@ -143,7 +156,7 @@ def _users(
     tables: Tables, events: pl.DataFrame, pairs: pl.DataFrame, settings: FeaturesSettings
 ) -> pl.DataFrame:
     active_days = _active_days().cast(pl.Float32).alias("user_active_days")
-    activity = events.group_by(USER).agg(*_windows("user", settings), active_days)
+    activity = events.group_by(USER).agg(*_windows("user", tables, settings), active_days)
     variety = pairs.group_by(USER).agg(
         pl.len().cast(pl.Float32).alias("user_items"),
         (pl.col(EVENTS) > 1).mean().cast(pl.Float32).alias("user_repeat_share"),
@@ -152,31 +165,41 @@ def _users(
     users = tables.users.with_row_index(USER)
     for frame in (activity, variety, means):
         users = users.join(frame, on=USER, how="left", validate="1:1", maintain_order="left")
-    return users.drop(USER).with_columns(pl.col("^user_(events.*|items)$").fill_null(0.0))
+    users = users.drop(USER).with_columns(pl.col("^user_(events.*|items)$").fill_null(0.0))
+    return users.with_columns(pl.col(counts_of_types("user", tables.rules, settings)).fill_null(0.0))
 
 
 def _mean_item_features(pairs: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """Return each user's mean of each declared numeric item feature, one row per user with events."""
     names = _numeric(items)
     numbers = items.select(names).with_row_index(ITEM)
-    joined = pairs.select(USER, ITEM).join(numbers, on=ITEM, how="left")
-    return joined.group_by(USER).agg(_mean(name) for name in names)
+    joined = pairs.select(USER, ITEM, "^strength$").join(numbers, on=ITEM, how="left")
+    return joined.group_by(USER).agg(_mean(name, weighted=STRENGTH in joined.columns) for name in names)
 
 
 def _numeric(items: pl.DataFrame) -> list[str]:
     return [name for name in declared(items) if items.schema[name].is_numeric()]
 
 
-def _mean(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.Float64).mean().cast(pl.Float32).alias(f"user_mean_{name}")
+def _mean(name: str, *, weighted: bool) -> pl.Expr:
+    value = pl.col(name).cast(pl.Float64)
+    mean = value.mean()
+    if weighted:
+        weight = pl.col(STRENGTH).cast(pl.Float64).filter(value.is_not_null())
+        mean = ordered_sum(value * pl.col(STRENGTH)) / ordered_sum(weight)
+    return mean.cast(pl.Float32).fill_nan(None).alias(f"user_mean_{name}")
 
 
 def _items(tables: Tables, settings: FeaturesSettings) -> pl.DataFrame:
-    activity = _with_repeats(_aged(tables)).group_by(ITEM).agg(*_windows("item", settings), *_reach())
+    events = _with_repeats(_aged(tables, settings.half_life_days))
+    activity = events.group_by(ITEM).agg(*_windows("item", tables, settings), *_reach())
     items = tables.items.with_row_index(ITEM)
     items = items.join(activity, on=ITEM, how="left", validate="1:1", maintain_order="left")
     items = items.drop(ITEM).with_columns(pl.col("^item_(events.*|users)$").fill_null(0.0))
-    return items.with_columns(_trend(settings), _item_age(tables.day), eligible(tables.day).alias(ELIGIBLE))
+    items = items.with_columns(pl.col(counts_of_types("item", tables.rules, settings)).fill_null(0.0))
+    return items.with_columns(
+        _trend(items.columns, settings), _item_age(tables.day), eligible(tables.day).alias(ELIGIBLE)
+    )
 
 
 def _with_repeats(events: pl.DataFrame) -> pl.DataFrame:
@@ -197,10 +220,10 @@ def _reach() -> tuple[pl.Expr, pl.Expr]:
     )
 
 
-def _trend(settings: FeaturesSettings) -> pl.Expr:
+def _trend(columns: Sequence[str], settings: FeaturesSettings) -> pl.Expr:
     """Return the smoothed daily rate of the shortest window over that of the longest; 1: no trend."""
     short, long = settings.windows_days[0], settings.windows_days[-1]
-    recent, usual = pl.col(f"item_events_{short}d") / short, pl.col(f"item_events_{long}d") / long
+    recent, usual = (pl.col(item_amount(columns, days)) / days for days in (short, long))
     return ((recent + 1 / long) / (usual + 1 / long)).cast(pl.Float32).alias("item_trend")
 
 
@@ -232,19 +255,26 @@ def category_values(items: pl.DataFrame, name: str, max_categories: int) -> pl.D
 
 
 def _category_shares(pairs: pl.DataFrame, values: pl.DataFrame, feature: str) -> pl.DataFrame:
-    totals = pairs.group_by(USER).agg(pl.col(EVENTS).sum().alias("all"))
+    own = pairs.select(USER, ITEM, amount(pairs.schema).alias("own"))
+    total = _sum("own", is_count=own.schema["own"].is_integer())
+    totals = own.group_by(USER).agg(total.alias("all"))
     return (
-        pairs.join(values, on=ITEM)
+        own.join(values, on=ITEM)
         .group_by(USER, VALUE)
-        .agg(pl.col(EVENTS).sum())
-        .join(totals, on=USER)
+        .agg(total)
+        .join(totals.filter(pl.col("all") > 0), on=USER)
         .select(
             USER,
             pl.lit(feature).alias(FEATURE),
             VALUE,
-            (pl.col(EVENTS) / pl.col("all")).cast(pl.Float32).alias(SHARE),
+            (pl.col("own") / pl.col("all")).cast(pl.Float32).alias(SHARE),
         )
     )
+
+
+def _sum(name: str, *, is_count: bool) -> pl.Expr:
+    """Return a sum; that of fractions does not depend on the order of the rows."""
+    return pl.col(name).sum() if is_count else ordered_sum(pl.col(name))
 
 
 def newest_event_age(tables: Tables) -> timedelta:

@@ -7,7 +7,7 @@ from typing import Protocol
 import polars as pl
 
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.utils.columns import ITEM, TIMESTAMP, USER, USER_ID
+from recsys_cli.utils.columns import ITEM, SEEN, TIMESTAMP, USER, USER_ID
 
 DAYS_AGO = "days_ago"
 FIRST_DAYS_AGO = "first_days_ago"
@@ -17,6 +17,8 @@ EVENTS = "events"
 FEATURE = "feature"
 VALUE = "value"
 SHARE = "share"
+STRENGTH = "strength"  # only where events have weights
+_EVENTS_OF_TYPE = "_events"
 _MICROSECONDS_A_DAY = 86_400_000_000
 
 
@@ -60,6 +62,8 @@ class FeatureTables:
         items: one row per internal item index: item_id, title, availability, declared features, aggregates.
         pairs: user, item, events u32, active_days u32, days_ago and first_days_ago f32 (since the last and
             the first event), recency f32 (sum over events of 0.5^(age / half-life)); sorted by user and item.
+            Where events have weights: strength f32 (their sum), seen bool (may not be in a list, where it
+            depends on the events), and for each of several types NAME_events u32 and NAME_days_ago f32.
         affinity: user, feature, value, share f32: share of the user's events in a category of items.
         external: user, item, score f32: external candidates made for the day, sorted by user, best first;
             None if the source is off.
@@ -112,10 +116,42 @@ class SampleFeatures(FeatureTables):
             return super().lazy(table)
         if table == "users":
             return tables.users.lazy()
-        return tables.events.lazy().group_by(USER, ITEM).agg(event_age(tables).min())
+        strength = ordered_sum(tables.strength()).cast(pl.Float32).alias(STRENGTH)
+        columns = [event_age(tables).min(), *([strength] if tables.rules else [])]
+        return tables.events.lazy().group_by(USER, ITEM).agg(columns)
 
 
 def event_age(tables: Tables) -> pl.Expr:
     """Return each event's age at the cut, in days, f32."""
     age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
     return age.cast(pl.Float32).alias(DAYS_AGO)
+
+
+def ordered_sum(values: pl.Expr) -> pl.Expr:
+    """Return a sum, f64, whose last digits do not depend on the order of the rows."""
+    return values.cast(pl.Float64).sort().sum()
+
+
+def amount(pairs: pl.Schema) -> pl.Expr:
+    """Return how much each pair counts: the weights of its events, or their number where they have none."""
+    return pl.col(STRENGTH if STRENGTH in pairs else EVENTS)
+
+
+def types_of(pairs: pl.Schema) -> list[str]:
+    """Return the types of events that have columns of their own."""
+    return [name.removesuffix(_EVENTS_OF_TYPE) for name in pairs if name.endswith(_EVENTS_OF_TYPE)]
+
+
+def events_of_type(name: str) -> str:
+    """Return the name of a pair's number of events of a type."""
+    return f"{name}{_EVENTS_OF_TYPE}"
+
+
+def days_ago_of_type(name: str) -> str:
+    """Return the name of the days since a pair's last event of a type."""
+    return f"{name}_{DAYS_AGO}"
+
+
+def seen_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the pairs that scoring.filter_viewed leaves out of the lists."""
+    return pairs.filter(SEEN) if SEEN in pairs.columns else pairs

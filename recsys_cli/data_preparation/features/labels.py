@@ -4,8 +4,9 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from recsys_cli.data_preparation.features.feature_tables import ordered_sum
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.utils.columns import ITEM, TIMESTAMP, USER
+from recsys_cli.utils.columns import GAIN, ITEM, TIMESTAMP, USER, WEIGHT
 from recsys_cli.utils.dates import day_start
 
 
@@ -15,10 +16,22 @@ def label_cuts(day: date, label_days: int, label_windows: int) -> list[date]:
 
 
 def window_pairs(tables: Tables, start: date, days: int) -> pl.DataFrame:
-    """Return the distinct user, item of the events in [start, start + days), sorted."""
+    """Return the distinct user, item of the labels in [start, start + days), sorted.
+
+    What was cancelled before the window's end is no label. Where labels differ in their weights, `gain` is
+    log2(1 + their sum), f64.
+    """
     first, end = (day_start(start + timedelta(days=offset), tables.timezone) for offset in (0, days))
+    if tables.delivered is not None and end < tables.cut:
+        tables = tables.as_of(start + timedelta(days=days))
     inside = tables.events.filter((pl.col(TIMESTAMP) >= first) & (pl.col(TIMESTAMP) < end))
-    return inside.select(USER, ITEM).unique().sort(USER, ITEM)
+    if not tables.rules:
+        return inside.select(USER, ITEM).unique().sort(USER, ITEM)
+    labels = inside.filter(tables.rules.is_label())
+    if not tables.rules.graded:
+        return labels.select(USER, ITEM).unique().sort(USER, ITEM)
+    gain = (1.0 + ordered_sum(pl.col(WEIGHT))).log(2.0).alias(GAIN)
+    return labels.group_by(USER, ITEM).agg(gain).sort(USER, ITEM)
 
 
 def draw_negatives(

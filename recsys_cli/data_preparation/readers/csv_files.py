@@ -9,7 +9,7 @@ import polars as pl
 from recsys_cli.configs.data_sections import FeatureTableSettings, InteractionsSettings, TableSettings
 from recsys_cli.data_preparation.readers.polars_errors import as_input_error
 from recsys_cli.data_preparation.readers.text_files import text_of, utf8_source
-from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
+from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
 
 _HEAD_ROWS = 10_000  # a column that is text in them is text
@@ -153,6 +153,8 @@ def _text_columns(table: TableSettings) -> list[str]:
     names = [USER_ID, ITEM_ID]
     if isinstance(table, InteractionsSettings) and table.timestamp_format:
         names.append(TIMESTAMP)
+    if table.columns.get(EVENT_TYPE):
+        names.append(EVENT_TYPE)
     categories = table.category_features if isinstance(table, FeatureTableSettings) else []
     return [*(table.columns.get(name, name) for name in names), *categories]
 

@@ -177,7 +177,7 @@ def _is_used(table: TableSettings, name: str) -> bool:
     used = {table.columns.get(key, key) for key in contract} | set(table.columns.values())
     if isinstance(table, FeatureTableSettings):
         used |= {*table.features, *(column for columns in table.flag_features.values() for column in columns)}
-    return name in used or name in table.filter
+    return name in used or any(name in text for text in (table.filter, *table.columns.values()))
 
 
 def source_schema(frame: pl.LazyFrame, files: list[Path]) -> pl.Schema:

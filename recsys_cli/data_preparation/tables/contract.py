@@ -11,10 +11,16 @@ import polars as pl
 from recsys_cli.configs.data_sections import DataSettings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.entities import read_entities
+from recsys_cli.data_preparation.tables.event_types import (
+    ALIKE,
+    MICROSECONDS_A_DAY,
+    EventRules,
+    event_rules,
+)
 from recsys_cli.data_preparation.tables.ids import assign_indices
 from recsys_cli.data_preparation.tables.interactions import read_interactions
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
-from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
+from recsys_cli.utils.columns import EVENT_TYPE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.storage.uris import shown_path
 
@@ -28,11 +34,14 @@ class Tables:
     Attributes:
         day: the scoring day; its local start is the cut.
         timezone: the time zone of days.
-        events: user u32, item u32, timestamp (UTC, without zone), weight f32; sorted by all four.
+        events: user u32, item u32, timestamp (UTC, without zone), weight f32, and where there are `rules`
+            event_type u8; sorted by all of them.
         users: one row per internal user index, in order: user_id and the declared features.
         items: one row per internal item index, in order: item_id, title, available_from, available_until,
             excluded, and the declared features.
         external: day → the external candidates made for it, as in `read_external`; None: off.
+        rules: what the types of events count for.
+        delivered: the events and what cancels them, with the weights of the source; None: no type cancels.
     """
 
     day: date
@@ -41,6 +50,8 @@ class Tables:
     users: pl.DataFrame
     items: pl.DataFrame
     external: Mapping[date, pl.DataFrame] | None = None
+    rules: EventRules = ALIKE
+    delivered: pl.DataFrame | None = None
 
     @property
     def cut(self) -> datetime:
@@ -49,8 +60,23 @@ class Tables:
 
     def as_of(self, day: date) -> "Tables":
         """Return the tables as they were at the start of an earlier `day`; indices stay the same."""
-        events = self.events.filter(pl.col(TIMESTAMP) < day_start(day, self.timezone))
-        return replace(self, day=day, events=events)
+        before = pl.col(TIMESTAMP) < day_start(day, self.timezone)
+        if self.delivered is None:
+            return replace(self, day=day, events=self.events.filter(before))
+        delivered = self.delivered.filter(before)  # what was cancelled later had not been yet
+        return replace(self, day=day, events=self.rules.resolved(delivered), delivered=delivered)
+
+    def age_days(self) -> pl.Expr:
+        """Return each event's age at the cut, in days, f64."""
+        return (pl.lit(self.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / MICROSECONDS_A_DAY
+
+    def strength(self, half_life_days: float = 0.0) -> pl.Expr:
+        """Return each event's weight at the cut, see `EventRules.strength`."""
+        return self.rules.strength(self.age_days(), half_life_days)
+
+    def seen(self) -> pl.DataFrame:
+        """Return the events that leave their items out of the users' lists."""
+        return self.events.filter(self.rules.is_seen(self.age_days())) if self.rules else self.events
 
     def of_users(self, users: np.ndarray) -> "Tables":
         """Return the tables of some users only; they get new internal indices from 0, in the same order.
@@ -67,6 +93,7 @@ class Tables:
         return replace(
             self,
             events=_reindexed(self.events, indices),
+            delivered=None if self.delivered is None else _reindexed(self.delivered, indices),
             users=self.users[users],
             external=(
                 None
@@ -78,7 +105,7 @@ class Tables:
     def content_hash(self) -> str:
         """Return the SHA-256 of all tables."""
         digest = sha256()
-        for column in self.events:
+        for column in [*self.events, *(self.delivered if self.delivered is not None else ())]:
             digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
         external = self.external or {}
         for frame in (self.users, self.items, *(external[day] for day in sorted(external))):
@@ -134,8 +161,14 @@ def inspect_tables(
     problems += _unknown_id_problems(events, items, ITEM_ID, workspace, data.items.path)
     events, users = assign_indices(events, users, USER_ID, USER)
     events, items = assign_indices(events, items, ITEM_ID, ITEM)
-    events = events.select(USER, ITEM, TIMESTAMP, WEIGHT).sort(USER, ITEM, TIMESTAMP, WEIGHT)
-    return Tables(day, timezone, events, users, items), problems
+    rules = event_rules(data)
+    columns = [USER, ITEM, TIMESTAMP, WEIGHT, *([EVENT_TYPE] if rules else [])]
+    events = events.select(columns).sort(columns)
+    tables = Tables(day, timezone, events, users, items, rules=rules)
+    if not rules:
+        return tables, problems
+    delivered = events if rules.cancels else None
+    return replace(tables, events=rules.resolved(events), delivered=delivered), problems
 
 
 def _unknown_id_problems(

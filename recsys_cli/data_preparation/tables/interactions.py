@@ -1,10 +1,13 @@
 """Read events: mapped to the contract, checked, and cut at the scoring day."""
 
+from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 
 from recsys_cli.configs.data_sections import DataSettings, InteractionsSettings
+from recsys_cli.data_preparation.readers.column_expressions import column_expression, is_expression
 from recsys_cli.data_preparation.readers.local_files import (
     collect_source,
     scan_source,
@@ -12,10 +15,21 @@ from recsys_cli.data_preparation.readers.local_files import (
     source_schema,
 )
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.data_preparation.tables.event_reading import (
+    coded,
+    has_no_meaning,
+    is_not_ignored,
+    is_not_named,
+    negative_problems,
+    type_codes,
+    type_problems,
+    without_surplus,
+)
+from recsys_cli.data_preparation.tables.event_types import event_rules
 from recsys_cli.data_preparation.tables.ids import cast_ids, id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, missing_column
 from recsys_cli.data_preparation.tables.times import instants, is_time
-from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
+from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.storage.uris import shown_path
 
@@ -28,60 +42,91 @@ def read_interactions(
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return the events before `cut` as user_id, item_id, timestamp, weight, and all their problems.
 
-    Rows on or after the cut are dropped first: nothing below ever sees them.
+    Rows on or after the cut are dropped first: nothing below ever sees them. Where the settings say what
+    types of events count for, the code of each follows as event_type; weights are still those of the source.
     """
     table = data.interactions
     if not table.path:
         return None, [
             Problem("interactions", "no path is set", "set data.interactions.path in settings/settings.toml")
         ]
+    where = shown_path(table.path, workspace.path)
     try:
         files = source_files(table, workspace)
         frame = scan_source(table, workspace, table.time_zone or timezone)
         schema = source_schema(frame, files)
-        problems = _schema_problems(table, schema, shown_path(table.path, workspace.path))
+        problems = _schema_problems(table, schema, where)
         if problems:
             return None, problems
-        mapped = _mapped(frame, table, schema, timezone)
-        before = pl.col(TIMESTAMP).is_null() | (pl.col(TIMESTAMP) < cut)
-        events = collect_source(mapped.filter(before), files)
+        mapped = _mapped(frame, data, schema, timezone)
+        known = mapped.filter(pl.col(TIMESTAMP).is_null() | (pl.col(TIMESTAMP) < cut))
+        events, problems = _typed_events(known, data, files, where)
     except InputError as error:
         return None, [Problem(error.where or "interactions", error.what, error.fix)]
-    where = shown_path(table.path, workspace.path)
-    problems = _timestamp_problems(events, where)
-    return _checked_events(events, data, where, cut, problems)
+    if problems:
+        return None, problems + _timestamp_problems(events, where)
+    events, problems = _checked_events(events, data, where, timezone)
+    if events.is_empty() and not any(problem.severity == "error" for problem in problems):
+        what = f"there is no event before {cut:%Y-%m-%d %H:%M} UTC"
+        fix = "choose a later --date, or correct the table's filter and timestamp settings"
+        problems.append(Problem(where, what, fix))
+    return events, problems + _repeat_problems(events, where)
+
+
+def _typed_events(
+    known: pl.LazyFrame, data: DataSettings, files: list[Path], where: str
+) -> tuple[pl.DataFrame, list[Problem]]:
+    """Return the events with the codes of their types, if they have types; and types that have no meaning."""
+    if not _has_types(data):
+        return collect_source(known, files), []
+    rules = event_rules(data)
+    codes = type_codes(data, rules)
+    events = collect_source(known.with_columns(coded(codes)).filter(is_not_ignored()), files)
+    if events.select(has_no_meaning().any()).item():
+        counts = known.filter(is_not_named(codes)).group_by(EVENT_TYPE).agg(pl.len().alias("count"))
+        return events, type_problems(collect_source(counts, files), where)
+    return (events if rules else events.drop(EVENT_TYPE)), []
+
+
+def _has_types(data: DataSettings) -> bool:
+    return bool(data.events) or bool(data.interactions.columns.get(EVENT_TYPE))
 
 
 def _checked_events(
-    events: pl.DataFrame, data: DataSettings, where: str, cut: datetime, problems: list[Problem]
+    events: pl.DataFrame, data: DataSettings, where: str, timezone: str
 ) -> tuple[pl.DataFrame, list[Problem]]:
-    problems = problems + id_problems(events, where, USER_ID) + id_problems(events, where, ITEM_ID)
+    problems = _timestamp_problems(events, where)
+    problems += id_problems(events, where, USER_ID) + id_problems(events, where, ITEM_ID)
     events, user_problems = cast_ids(events, USER_ID, data.user_id_type, where)
     events, item_problems = cast_ids(events, ITEM_ID, data.item_id_type, where)
-    problems += user_problems + item_problems + _weight_problems(events, data.interactions, where)
-    if events.is_empty() and not problems:
-        problems.append(
-            Problem(
-                where,
-                f"there is no event before {cut:%Y-%m-%d %H:%M} UTC",
-                "choose a later --date, or correct the table's filter and timestamp settings",
-            )
-        )
-    repeated = (
-        len(events) - events.n_unique(subset=[USER_ID, ITEM_ID, TIMESTAMP]) if not events.is_empty() else 0
-    )
-    if repeated:
-        what = f"{repeated:,} events repeat the user, item and timestamp of another event; each counts"
-        problems.append(
-            Problem(where, what, "remove them from the source if they are not real events", "warning")
-        )
-    return events, problems
+    problems += user_problems + item_problems
+    rules = event_rules(data)
+    if not rules:
+        return events, problems + _weight_problems(events, data.interactions, where)
+    problems += negative_problems(events, rules, where)
+    problems += _weight_problems(events.with_columns(pl.col(WEIGHT).abs()), data.interactions, where)
+    if any(problem.severity == "error" for problem in problems):
+        return events, problems
+    events, surplus_problems = without_surplus(events, rules, timezone, where)
+    return events, problems + surplus_problems
+
+
+def _repeat_problems(events: pl.DataFrame, where: str) -> list[Problem]:
+    kind = [EVENT_TYPE] if EVENT_TYPE in events.columns else []
+    if events.is_empty():
+        return []
+    repeated = len(events) - events.n_unique(subset=[USER_ID, ITEM_ID, TIMESTAMP, *kind])
+    if not repeated:
+        return []
+    what = f"{repeated:,} events repeat the user, item and timestamp of another event; each counts"
+    return [Problem(where, what, "remove them from the source if they are not real events", "warning")]
 
 
 def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str) -> list[Problem]:
     required = {name: table.columns.get(name, name) for name in (USER_ID, ITEM_ID, TIMESTAMP)}
-    if table.columns.get(WEIGHT):
-        required[WEIGHT] = table.columns[WEIGHT]
+    computed = [name for name in (WEIGHT, EVENT_TYPE) if table.columns.get(name)]
+    named = [name for name in computed if not is_expression(table.columns[name], schema)]
+    required |= {name: table.columns[name] for name in named}
     problems = [
         missing_column(where, name, source, schema.names())
         for name, source in required.items()
@@ -99,15 +144,23 @@ def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str)
         problems.append(
             _timestamp_problem(where, f"column {required[TIMESTAMP]!r} holds text, not a timestamp")
         )
-    if WEIGHT in required and not schema.get(required[WEIGHT], pl.Float32()).is_numeric():
-        problems.append(
-            Problem(
-                where,
-                f"the weight column {required[WEIGHT]!r} holds {schema[required[WEIGHT]]}, not numbers",
-                'map a numeric column; for CSV with decimal commas, set `decimal = ","` of the table',
-            )
+    return problems or list(_computed_problems(table, schema, where))
+
+
+def _computed_problems(table: InteractionsSettings, schema: pl.Schema, where: str) -> Iterator[Problem]:
+    """Yield what is wrong with the types of the columns that may be SQL."""
+    kinds = {
+        name: _expression(table, name, schema)[1] for name in (WEIGHT, EVENT_TYPE) if table.columns.get(name)
+    }
+    if WEIGHT in kinds and not kinds[WEIGHT].is_numeric():
+        what = f"the weight column {table.columns[WEIGHT]!r} holds {kinds[WEIGHT]}, not numbers"
+        fix = 'map a numeric column; for CSV with decimal commas, set `decimal = ","` of the table'
+        yield Problem(where, what, fix)
+    if EVENT_TYPE in kinds and kinds[EVENT_TYPE].is_nested():
+        what = (
+            f"the type of events {table.columns[EVENT_TYPE]!r} holds {kinds[EVENT_TYPE]}, not names or codes"
         )
-    return problems
+        yield Problem(where, what, "map a column of names or codes")
 
 
 def _timestamp_problem(where: str, what: str) -> Problem:
@@ -117,17 +170,26 @@ def _timestamp_problem(where: str, what: str) -> Problem:
     return Problem(where, what, fix)
 
 
-def _mapped(
-    frame: pl.LazyFrame, table: InteractionsSettings, schema: pl.Schema, timezone: str
-) -> pl.LazyFrame:
+def _mapped(frame: pl.LazyFrame, data: DataSettings, schema: pl.Schema, timezone: str) -> pl.LazyFrame:
+    table = data.interactions
     source = table.columns.get(TIMESTAMP, TIMESTAMP)
-    weight = pl.col(table.columns[WEIGHT]) if table.columns.get(WEIGHT) else pl.lit(1.0)
-    return frame.select(
+    weight = _expression(table, WEIGHT, schema)[0] if table.columns.get(WEIGHT) else pl.lit(1.0)
+    columns = [
         pl.col(table.columns.get(USER_ID, USER_ID)).alias(USER_ID),
         pl.col(table.columns.get(ITEM_ID, ITEM_ID)).alias(ITEM_ID),
         instants(pl.col(source), schema[source], table, timezone).alias(TIMESTAMP),
         weight.cast(pl.Float32).alias(WEIGHT),
-    )
+    ]
+    if table.columns.get(EVENT_TYPE):
+        columns.append(_expression(table, EVENT_TYPE, schema)[0].cast(pl.String).alias(EVENT_TYPE))
+    elif data.events:
+        columns.append(pl.lit(next(iter(data.events))).alias(EVENT_TYPE))
+    return frame.select(columns)
+
+
+def _expression(table: InteractionsSettings, name: str, schema: pl.Schema) -> tuple[pl.Expr, pl.DataType]:
+    where = f"data.interactions.columns.{name}"
+    return column_expression(table.columns[name], schema, where=where)
 
 
 def _timestamp_problems(events: pl.DataFrame, where: str) -> list[Problem]:

@@ -15,12 +15,12 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of the inputs; an `error` stops the command, a `warning` is logged."""
+    """One problem of the inputs: an `error` stops the command, a `warning` is logged, a `note` is shown."""
 
     where: str
     what: str
     fix: str
-    severity: Literal["error", "warning"] = "error"
+    severity: Literal["error", "warning", "note"] = "error"
 
 
 def missing_column(where: str, name: str, source_name: str, columns: Sequence[str]) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -13,12 +13,20 @@ import polars as pl
 
 from recsys_cli.configs.sections import WarmStartSettings
 from recsys_cli.configs.source_sections import CandidatesSettings, SourceSettings
-from recsys_cli.data_preparation.features.feature_tables import EVENTS, RECENCY, DayFeatures, FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import (
+    EVENTS,
+    RECENCY,
+    DayFeatures,
+    FeatureTables,
+    amount,
+    ordered_sum,
+    seen_pairs,
+)
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.fit_cache import ArrayStore, uncached
 from recsys_cli.models.candidates.protocol import CandidateGenerator
 from recsys_cli.models.feature_encoding import Encoders
-from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, USER
+from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, SEEN, USER
 from recsys_cli.utils.errors import ModelError
 from recsys_cli.utils.progress import Progress, no_progress
 
@@ -32,19 +40,31 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class UserSide:
-    """The users that sources are bound to, with what several sources need of them."""
+    """The users that sources are bound to, with what several sources need of them.
+
+    Attributes:
+        filter_viewed: whether lists leave out the items that users have seen.
+    """
 
     features: FeatureTables
+    filter_viewed: bool = False
 
     @cached_property
     def counts(self) -> sparse.csr_matrix:
-        """(users, items) f32: the logarithm of how often a user had an item, and 1."""
-        return pair_matrix(self.features, (1 + pl.col(EVENTS)).log(2.0))
+        """(users, items) f32: the logarithm of how often, or by what weight, a user had an item, and 1."""
+        return pair_matrix(self.features, (1 + amount(self.features.pairs.schema)).log(2.0))
 
     @cached_property
     def recency(self) -> sparse.csr_matrix:
         """(users, items) f32: a user's events with an item, each halved every half-life."""
         return pair_matrix(self.features, pl.col(RECENCY))
+
+    @cached_property
+    def seen(self) -> sparse.csr_matrix:
+        """(users, items) f32: the items that lists leave out, where they leave out what users have seen."""
+        if SEEN not in self.features.pairs.columns:
+            return self.counts
+        return pair_matrix(replace(self.features, pairs=seen_pairs(self.features.pairs)), pl.col(SEEN))
 
 
 BoundSource = Callable[[UserSide], CandidateGenerator]  # bound to a day's items; waits for its users
@@ -77,14 +97,25 @@ class FitTask:
 
     @cached_property
     def counts(self) -> sparse.csr_matrix:
-        """(users, items with an event) f32: the events of each pair."""
+        """(users, items with an event) f32: the events of each pair, or the sum of their weights."""
         from scipy import sparse
 
         events = pl.len().cast(pl.Float32).alias(EVENTS)
+        if self.tables.rules:
+            events = ordered_sum(self.tables.strength()).cast(pl.Float32).alias(EVENTS)
         pairs = self.tables.events.group_by(USER, ITEM).agg(events).sort(USER, ITEM)
         places = (pairs[USER].to_numpy(), self.learnt_items.search_sorted(pairs[ITEM]).to_numpy())
         shape = (len(self.tables.users), len(self.learnt_items))
         return sparse.csr_matrix((pairs[EVENTS].to_numpy(), places), shape=shape)
+
+    @cached_property
+    def presence(self) -> sparse.csr_matrix:
+        """(users, items with an event) f32: 1 for each pair; where events have weights, log2(1 + weight)."""
+        from scipy import sparse
+
+        if self.tables.rules:
+            return sparse.csr_matrix(self.counts.log1p() / np.log(2.0), dtype=np.float32)
+        return sparse.csr_matrix(self.counts > 0, dtype=np.float32)
 
 
 class Shared:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from recsys_cli.configs.event_sections import EventMeaning
 from recsys_cli.configs.sections import FeatureSettings, Settings
 from recsys_cli.configs.source_sections import CandidatesSettings
 from recsys_cli.data_preparation.features.day_features import declared
@@ -32,6 +33,7 @@ class CandidateStage:
         newest_event: time, in UTC, of the newest event that anything was learnt from.
         id_types: polars types of user and item ids, as text.
         features: sections of the features of other packages, as they were at the training.
+        events: what events counted for at the training.
         fits: what the sources have learnt; those that learn nothing, or are off, have none.
         filter_viewed: whether viewed items are left out; it shapes training too, so the model keeps it.
     """
@@ -44,6 +46,12 @@ class CandidateStage:
     max_categories: int
     filter_viewed: bool
     features: Mapping[str, FeatureSettings] = field(default_factory=dict)
+    events: EventMeaning = EventMeaning()
+
+    @property
+    def only_new_items(self) -> bool:
+        """Whether a list holds nothing that the user has had an event with."""
+        return self.filter_viewed and not self.events.shows_again
 
 
 def fit_encoders(tables: Tables, most: int) -> Encoders:
@@ -67,9 +75,9 @@ def fit_candidate_stage(
         done: fits that are not made again.
     """
     candidates, most = settings.candidates, settings.features.max_categories
-    encoders, filter_viewed = fit_encoders(tables, most), settings.scoring.filter_viewed
+    encoders = fit_encoders(tables, most)
     task = FitTask(tables, encoders, threads, progress)
-    definitions = fitted_sources(candidates, filter_viewed=filter_viewed)
+    definitions = fitted_sources(candidates, filter_viewed=settings.only_new_items)
     fits = done or {}
     return CandidateStage(
         settings=candidates,
@@ -78,8 +86,9 @@ def fit_candidate_stage(
         id_types=(str(tables.users.schema[USER_ID]), str(tables.items.schema[ITEM_ID])),
         fits=_fitted((one.name, fits.get(one.name) or _fit(one, task, candidates)) for one in definitions),
         max_categories=most,
-        filter_viewed=filter_viewed,
+        filter_viewed=settings.scoring.filter_viewed,
         features=settings.features.plugins(),
+        events=settings.data.event_meaning,
     )
 
 
@@ -105,7 +114,7 @@ def continue_candidate_stage(
             return _fit(definition, task, base.settings)
         return definition.resume(fit, reporting, section, settings.warm_start, since)
 
-    definitions = fitted_sources(base.settings, filter_viewed=base.filter_viewed)
+    definitions = fitted_sources(base.settings, filter_viewed=base.only_new_items)
     fits = _fitted((one.name, continued(one)) for one in definitions)
     return replace(base, newest_event=_newest_event(tables), fits=fits)
 
@@ -150,7 +159,7 @@ def open_sources(
     Raises: SettingsError when there is none.
     """
     shared, sources = Shared(), list[BoundSource]()
-    for one in sources_on(stage.settings, filter_viewed=stage.filter_viewed):
+    for one in sources_on(stage.settings, filter_viewed=stage.only_new_items):
         section, prepared = one.section(stage.settings), prepare(one, features, stage.settings, threads)
         for name in section.names(one.name):
             fit = stage.fits.get(one.fit_section)

@@ -1,15 +1,15 @@
 """How good lists are: measures of a user's first k items against what the user did next.
 
 Lists are frames `user, item, rank` (rank from 1, each user and item once); the ground truth is a frame of
-distinct `user, item`. A user of the ground truth without a list counts 0; one without ground truth does not
-count.
+distinct `user, item`, and `gain` where some count more than others. A user of the ground truth without a list
+counts 0; one without ground truth does not count.
 """
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from recsys_cli.utils.columns import ITEM, RANK, USER
+from recsys_cli.utils.columns import GAIN, ITEM, RANK, USER
 
 MAP = "MAP"
 NDCG = "NDCG"
@@ -29,8 +29,8 @@ def user_metrics(lists: pl.DataFrame, ground_truth: pl.DataFrame, k: int) -> pl.
 
     - Precision: hits / k. Recall: hits / |R|. HitRate: 1 with a hit. MRR: 1 / place of the first hit.
     - MAP: mean over min(|R|, k) of the precision at each hit's place; as RecTools' default has it, over |R|.
-    - NDCG: binary gain, discount 1 / log2(place + 1), over the best that min(|R|, k) hits could give; as
-      RecTools' default has it, over what k hits would give.
+    - NDCG: binary gain, or that of the ground truth's column `gain`; discount 1 / log2(place + 1), over the
+      best that min(|R|, k) hits could give; as RecTools' default has it, binary, over what k hits would give.
 
     Source: Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, for NDCG;
     Manning, Raghavan and Schütze (2008), Introduction to Information Retrieval, chapter 8, for the others.
@@ -38,24 +38,29 @@ def user_metrics(lists: pl.DataFrame, ground_truth: pl.DataFrame, k: int) -> pl.
     place = pl.col(RANK).cast(pl.Float64)
     found = pl.int_range(1, pl.len() + 1).over(USER)
     hits = lists.filter(pl.col(RANK) <= k).join(ground_truth, on=[USER, ITEM]).sort(USER, RANK)
+    graded = GAIN in ground_truth.columns
+    gained = (_discount(place) * (pl.col(GAIN) if graded else 1)).alias("gained")
     gains = (
-        hits.select(USER, (1 / place).alias("first"), (found / place).alias("precisions"), _discount(place))
+        hits.select(
+            USER, (1 / place).alias("first"), (found / place).alias("precisions"), _discount(place), gained
+        )
         .group_by(USER, maintain_order=True)
-        .agg(pl.len().alias("hits"), pl.col("first").max(), pl.col("precisions", "discount").sum())
+        .agg(pl.len().alias("hits"), pl.col("first").max(), pl.col("precisions", "discount", "gained").sum())
     )
     ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
-    best = pl.lit(ideal).gather(pl.col("reach") - 1)
+    best = pl.col("best") if graded else pl.lit(ideal).gather(pl.col("reach") - 1)
+    reachable = [_best_gain(k).alias("best")] if graded else []
     return (
         ground_truth.group_by(USER)
-        .agg(pl.len().cast(pl.Int64).alias("relevant"))
+        .agg(pl.len().cast(pl.Int64).alias("relevant"), *reachable)
         .with_columns(pl.min_horizontal("relevant", pl.lit(k)).alias("reach"))
         .join(gains, on=USER, how="left", validate="1:1")
         .sort(USER)
-        .with_columns(pl.col("hits", "first", "precisions", "discount").fill_null(0))
+        .with_columns(pl.col("hits", "first", "precisions", "discount", "gained").fill_null(0))
         .select(
             USER,
             (pl.col("precisions") / pl.col("reach")).alias(MAP),
-            (pl.col("discount") / best).alias(NDCG),
+            (pl.col("gained") / best).alias(NDCG),
             (pl.col("hits") / pl.col("relevant")).alias(RECALL),
             (pl.col("hits") / k).alias(PRECISION),
             (pl.col("hits") > 0).cast(pl.Float64).alias(HIT_RATE),
@@ -138,6 +143,12 @@ def bootstrap_interval(
     means = [differences[random.integers(0, size, size)].mean() for _ in range(resamples)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _best_gain(k: int) -> pl.Expr:
+    """Return the discounted gain of the best k of a user's relevant items in the best order."""
+    gains = pl.col(GAIN).sort(descending=True).head(k)
+    return (gains / (pl.int_range(0, gains.len()) + 2).log(2)).sum()
 
 
 def _discount(place: pl.Expr) -> pl.Expr:

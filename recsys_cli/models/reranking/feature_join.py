@@ -18,9 +18,13 @@ from recsys_cli.data_preparation.features.feature_tables import (
     FIRST_DAYS_AGO,
     RECENCY,
     SHARE,
+    STRENGTH,
     VALUE,
     DayFeatures,
     FeatureTables,
+    days_ago_of_type,
+    events_of_type,
+    types_of,
 )
 from recsys_cli.models.candidates.merge import Candidates
 from recsys_cli.models.candidates.protocol import Pairs
@@ -258,12 +262,24 @@ def _history(features: FeatureTables) -> PairHistory:
         )
         .select(pl.all().cast(pl.Float32).fill_null(np.nan))
     )
+    columns = columns.hstack(_history_by_type(features.pairs).get_columns())
     counts = np.bincount(features.pairs[USER].to_numpy(), minlength=len(features.users))
     return PairHistory(
         np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)]),
         features.pairs[ITEM].to_numpy(),
         {name: columns[name].to_numpy() for name in columns.columns},
     )
+
+
+def _history_by_type(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the weight of each pair's events, and the number and age of those of each type, f32."""
+    columns = [pl.col(STRENGTH).alias("pair_weight")] if STRENGTH in pairs.columns else []
+    for name in types_of(pairs.schema):
+        columns += [
+            pl.col(events_of_type(name)).alias(f"pair_{name}_events"),
+            pl.col(days_ago_of_type(name)).alias(f"pair_{name}_days_since_last"),
+        ]
+    return pairs.select(columns).select(pl.all().cast(pl.Float32).fill_null(np.nan))
 
 
 def _values(items: pl.DataFrame, name: str, max_categories: int) -> tuple[pl.Series, sparse.csr_matrix]:

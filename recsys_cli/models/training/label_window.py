@@ -23,7 +23,7 @@ from recsys_cli.models.training.checkpoint import FinishedStep
 from recsys_cli.models.training.context import TrainingContext
 from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows, write_chunk
 from recsys_cli.models.two_stage import BoundDay, candidates_of, open_day
-from recsys_cli.utils.columns import ITEM, SOURCES, USER, USER_ID
+from recsys_cli.utils.columns import GAIN, ITEM, SOURCES, USER, USER_ID
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.parallel import map_in_threads
 from recsys_cli.utils.progress import Progress
@@ -189,6 +189,11 @@ class LabelWindow:
             keys.select(USER, ITEM), self.positives, ranking.n_negatives, ranking.random_state
         )
         frame = join_features(candidates.some(drawn["row"].to_numpy()), day.tables).drop(SOURCES)
+        if GAIN in self.positives.columns:
+            gains = frame.select(USER, ITEM).join(
+                self.positives, on=[USER, ITEM], how="left", maintain_order="left"
+            )
+            frame = frame.with_columns(gains[GAIN].fill_null(0.0).cast(pl.Float32))
         validation = in_validation(
             sample.users[USER_ID].gather(frame[USER]), ranking.validation_share, ranking.random_state
         )
@@ -205,14 +210,14 @@ def rows_step(first_day: date) -> str:
 def label_pairs(tables: Tables, first_day: date, settings: Settings) -> pl.DataFrame:
     """Return the distinct user, item that are positive in the window from `first_day` on.
 
-    A window ends at `tables.day` at the latest. With scoring.filter_viewed, pairs that a user had before are
-    not positive.
+    A window ends at `tables.day` at the latest. With scoring.filter_viewed, pairs that a user had seen before
+    are not positive. Columns as in `window_pairs`.
     """
     days = min(settings.ranker.label_days, (tables.day - first_day) // timedelta(days=1))
     pairs = window_pairs(tables, first_day, days)
     if not settings.scoring.filter_viewed:
         return pairs
-    return pairs.join(tables.as_of(first_day).events, on=[USER, ITEM], how="anti", maintain_order="left")
+    return pairs.join(tables.as_of(first_day).seen(), on=[USER, ITEM], how="anti", maintain_order="left")
 
 
 def fitted_stage(tables: Tables, context: TrainingContext, lightfm: LightFMOf) -> CandidateStage:

@@ -68,9 +68,13 @@ def check_leakage(
 
 def _without(tables: Tables, first_day: date) -> Tables:
     """Return the tables with only the events before `first_day`; deliberately not by `Tables.as_of`."""
-    past = tables.events.filter(pl.col(TIMESTAMP) < day_start(first_day, tables.timezone))
+    before = pl.col(TIMESTAMP) < day_start(first_day, tables.timezone)
     known = None if tables.external is None else {first_day: tables.external[first_day]}
-    return replace(tables, day=first_day, events=past, external=known)
+    past = replace(tables, day=first_day, external=known)
+    if tables.delivered is None:
+        return replace(past, events=tables.events.filter(before))
+    delivered = tables.delivered.filter(before)
+    return replace(past, events=tables.rules.resolved(delivered), delivered=delivered)
 
 
 def _leak(first_day: date, what: str) -> ModelError:

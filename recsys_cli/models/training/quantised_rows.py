@@ -16,6 +16,7 @@ import polars as pl
 
 from recsys_cli.models.reranking.tree_ensemble import count_borders
 from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows
+from recsys_cli.utils.columns import GAIN
 
 if TYPE_CHECKING:
     from catboost import Pool
@@ -35,6 +36,7 @@ class QuantisedRows:
         label: i8, 1 where the user took the item; group: u64, a user of a window, its rows are adjacent.
         validation: whether the user belongs to the validation set for early stopping.
         ends: index after the last row of each window.
+        gain: f32, how much a label counts; None: all labels count the same.
     """
 
     columns: tuple[str, ...]
@@ -45,6 +47,7 @@ class QuantisedRows:
     group: np.ndarray
     validation: np.ndarray
     ends: tuple[int, ...]
+    gain: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -59,6 +62,7 @@ class QuantisedRows:
             group=self.group[:end],
             validation=self.validation[:end],
             ends=self.ends[:count],
+            gain=None if self.gain is None else self.gain[:end],
         )
 
     def chosen(self, rows: np.ndarray) -> "QuantisedRows":
@@ -70,6 +74,7 @@ class QuantisedRows:
             group=self.group[rows],
             validation=self.validation[rows],
             ends=(int(rows.sum()),),
+            gain=None if self.gain is None else self.gain[rows],
         )
 
     def pool(self, *, weighted: bool, baseline: np.ndarray | None = None) -> "Pool":
@@ -85,7 +90,7 @@ class QuantisedRows:
         pool = Pool(
             pd.DataFrame(dict(zip(self.columns, self.bins, strict=True)), copy=False),
             label=self.label,
-            weight=row_weights(self.label, self.group) if weighted else None,
+            weight=row_weights(self.label, self.group, self.gain) if weighted else None,
             group_id=self.group,
             baseline=baseline,
             cat_features=list(self.categories),
@@ -109,7 +114,8 @@ class QuantisedRows:
     def _slice(self, pool: "Pool", mask: np.ndarray, weighted: bool) -> "Pool":
         rows = pool.slice(np.flatnonzero(mask))
         if weighted:
-            rows.set_weight(row_weights(self.label[mask], self.group[mask]))
+            gain = None if self.gain is None else self.gain[mask]
+            rows.set_weight(row_weights(self.label[mask], self.group[mask], gain))
         return rows
 
     def _bin_borders(self) -> Iterator[str]:
@@ -144,14 +150,19 @@ def _with_real_splits(tree: Mapping[str, Any], real: Sequence[Sequence[float]]) 
     return {**tree, "splits": splits or None}
 
 
-def row_weights(label: np.ndarray, group: np.ndarray) -> np.ndarray:
+def row_weights(label: np.ndarray, group: np.ndarray, gain: np.ndarray | None = None) -> np.ndarray:
     """Return weights of mean 1, f64: a user's total weight grows with the root of their positives.
 
     Lists are evaluated per user; with equal weights, a few very active users would dominate the ranker.
+
+    Args:
+        gain: how much each positive counts; only what it is relative to their mean matters.
     """
     starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
     positives = np.add.reduceat(label.astype(np.int64), starts)
     weights = np.repeat(1.0 / np.sqrt(np.maximum(positives, 1)), np.diff(np.append(starts, len(group))))
+    if gain is not None and label.any():
+        weights = np.where(label == 1, weights * gain / gain[label == 1].mean(), weights)
     return np.asarray(weights / weights.mean())
 
 
@@ -171,16 +182,20 @@ def quantise(
     bins = np.empty((len(columns), size), dtype=np.uint8)
     label, group = np.empty(size, dtype=np.int8), np.empty(size, dtype=np.uint64)
     validation, start, ends = np.empty(size, dtype=np.bool_), 0, []
+    graded = [GAIN] if any(GAIN in window.columns for window in windows) else []
+    gain = np.empty(size, dtype=np.float32) if graded else None
     for window in windows:
-        for chunk in window.chunks([*columns, LABEL, GROUP, VALIDATION]):
+        for chunk in window.chunks([*columns, LABEL, GROUP, VALIDATION, *graded]):
             rows = slice(start, start + len(chunk))
             for place, column in enumerate(columns):
                 bins[place, rows] = _binned(chunk[column], borders.get(column))
             label[rows], group[rows] = chunk[LABEL].to_numpy(), chunk[GROUP].to_numpy()
             validation[rows] = chunk[VALIDATION].to_numpy()
+            if gain is not None:
+                gain[rows] = chunk[GAIN].to_numpy()
             start = rows.stop
         ends.append(start)
-    return QuantisedRows(columns, categories, borders, bins, label, group, validation, tuple(ends))
+    return QuantisedRows(columns, categories, borders, bins, label, group, validation, tuple(ends), gain)
 
 
 def _binned(values: pl.Series, borders: np.ndarray | None) -> np.ndarray:

@@ -33,11 +33,11 @@ from recsys_cli.models.training.quantised_rows import QuantisedRows, quantise
 from recsys_cli.models.training.ranker_training import fit_ranker, nothing_to_learn, refit_ranker
 from recsys_cli.models.training.window_rows import GROUP, LABEL, VALIDATION, WindowRows
 from recsys_cli.models.two_stage import TwoStageModel
-from recsys_cli.utils.columns import ITEM, USER
+from recsys_cli.utils.columns import GAIN, ITEM, USER
 from recsys_cli.utils.errors import SettingsError
 from recsys_cli.utils.progress import Progress
 
-_KEYS = (USER, ITEM, LABEL, GROUP, VALIDATION)
+_KEYS = (USER, ITEM, LABEL, GAIN, GROUP, VALIDATION)
 
 
 @dataclass(frozen=True)

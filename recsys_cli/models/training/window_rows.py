@@ -21,7 +21,8 @@ class WindowRows:
 
     Attributes:
         folder: of the chunk files, numbered from 0.
-        columns: user, item, label, group, validation and every feature.
+        columns: user, item, label, group, validation and every feature; gain where some labels count more
+            than others.
         users, rows, positives: counts of the rows.
         positives_in_window: positive pairs of the sampled users, whether they were candidates or not.
     """

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from recsys_cli.configs.composition import compose_candidates
+from recsys_cli.configs.event_sections import EventMeaning
 from recsys_cli.data_preparation.features.definition import feature_definitions
 from recsys_cli.models.candidates.definition import Stored
 from recsys_cli.models.candidates.registry import sources
@@ -234,6 +235,7 @@ def _read_stage(folder: Path, stored: StageManifest) -> CandidateStage:
             name: feature_definitions()[name].settings.model_validate(section)
             for name, section in stored.features.items()
         },
+        events=EventMeaning.model_validate(stored.events or {}),
     )
 
 
@@ -256,6 +258,7 @@ def _described(model: TwoStageModel, fits: Mapping[str, Sequence[str]]) -> Model
             id_types=list(stage.id_types),
             max_categories=stage.max_categories,
             filter_viewed=stage.filter_viewed,
+            **({"events": stage.events.model_dump(mode="json")} if stage.events.types else {}),
         ),
         ranker=RankerManifest(
             columns=list(ranker.columns),

@@ -48,6 +48,7 @@ class StageManifest(JsonRecord):
     id_types: Annotated[list[IdType], Field(min_length=2, max_length=2)]
     max_categories: Count
     filter_viewed: bool
+    events: dict[str, Any] | None = None  # what they count for, where they are not all alike
 
 
 class CalibrationManifest(JsonRecord):

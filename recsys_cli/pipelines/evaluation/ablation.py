@@ -44,7 +44,7 @@ def _sources_left_out(settings: Settings, names: Sequence[str]) -> list[str]:
 
 
 def _sources(settings: Settings) -> list[str]:
-    return list(settings.candidates.on(filter_viewed=settings.scoring.filter_viewed))
+    return list(settings.candidates.on(filter_viewed=settings.only_new_items))
 
 
 def _families(settings: Settings) -> dict[str, list[str]]:
@@ -70,7 +70,7 @@ def _unknown(name: str, settings: Settings) -> UsageError:
 def _without_data(settings: Settings, tables: Tables) -> dict[str, str]:
     """Return the sources for which these tables have no data, each with the reason."""
     candidates, found = settings.candidates, dict[str, str]()
-    for one in sources_on(candidates, filter_viewed=settings.scoring.filter_viewed):
+    for one in sources_on(candidates, filter_viewed=settings.only_new_items):
         fitted = sources()[one.fit_section]
         reason = one.no_data(tables, one.section(candidates))
         reason = reason or fitted.no_data(tables, fitted.section(candidates))

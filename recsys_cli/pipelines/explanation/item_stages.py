@@ -11,7 +11,12 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.data_preparation.features.eligibility import available
-from recsys_cli.data_preparation.features.feature_tables import DAYS_AGO, EVENTS, FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import (
+    DAYS_AGO,
+    EVENTS,
+    FeatureTables,
+    seen_pairs,
+)
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs
 from recsys_cli.models.reranking.ranker import Ranker
@@ -168,7 +173,8 @@ def left_out(features: FeatureTables, bound: BoundDay) -> dict[str, int]:
     items, day = features.items, features.day
     viewed = pl.Series(values=np.zeros(len(items), dtype=bool))
     if bound.filter_viewed:
-        viewed = pl.Series(values=np.isin(np.arange(len(items)), features.pairs[ITEM].to_numpy()))
+        had = seen_pairs(features.pairs)[ITEM].to_numpy()
+        viewed = pl.Series(values=np.isin(np.arange(len(items)), had))
     unavailable = items.select(~available(day)).to_series() & ~viewed
     excluded = items[EXCLUDED].fill_null(False) & ~viewed & ~unavailable
     counts = (viewed.sum(), unavailable.sum(), excluded.sum())
@@ -189,7 +195,7 @@ def _find(item_id: str, features: FeatureTables) -> int:
 
 
 def _viewed(item: int, features: FeatureTables) -> ViewedFacts | None:
-    own = features.pairs.filter(pl.col(ITEM) == item)
+    own = seen_pairs(features.pairs).filter(pl.col(ITEM) == item)
     if own.is_empty():
         return None
     row = own.row(0, named=True)

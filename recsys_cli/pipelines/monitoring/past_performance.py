@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from recsys_cli.data_preparation.features.day_features import build_features
-from recsys_cli.data_preparation.features.feature_tables import DayFeatures
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures, seen_pairs
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.ids import indices_of
 from recsys_cli.data_preparation.tables.problems import raise_errors
@@ -164,8 +164,8 @@ def _open(day: ScoringDay, manifest: PublicationManifest) -> _Lists:
         features = partition.features
     then = run_settings(workspace, manifest.run_id)
     viewed = then.get("scoring.filter_viewed", settings.scoring.filter_viewed)
-    had = features.lazy("pairs").select(USER, ITEM).collect()
-    known = Known(features.user_ids, features.items[ITEM_ID], had)
+    had = features.lazy("pairs").select(USER, ITEM, "^seen$").collect()
+    known = Known(features.user_ids, features.items[ITEM_ID], had, seen_pairs(had))
     return _Lists(day, min(settings.evaluation.k, manifest.top_k), features, known, bool(viewed))
 
 
@@ -205,8 +205,8 @@ def _published(lists: _Lists, ground_truth: pl.DataFrame) -> pl.DataFrame:
 
 def _popularity(lists: _Lists, ground_truth: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     users = ground_truth[USER].unique().sort()
-    had = lists.known.had
-    left_out = had.filter(pl.col(USER).is_in(users.implode())) if lists.new_only else had.clear()
+    seen = lists.known.seen
+    left_out = seen.filter(pl.col(USER).is_in(users.implode())) if lists.new_only else seen.clear()
     names = [_WINDOW.fullmatch(name) for name in lists.features.items.columns]
     if windows := [int(found[1]) for found in names if found]:
         yield from popularity_lists(lists.features, left_out, users.to_numpy(), windows, lists.k).items()

@@ -13,8 +13,11 @@ from recsys_cli.data_preparation.features.feature_tables import (
     EVENTS,
     FEATURE,
     SHARE,
+    STRENGTH,
     VALUE,
     FeatureTables,
+    events_of_type,
+    types_of,
 )
 from recsys_cli.data_preparation.features.partition import USERS, StoredFeatures
 from recsys_cli.data_preparation.tables.ids import indices_of
@@ -31,6 +34,7 @@ from recsys_cli.utils.storage.table_files import scan_parquet_file
 _SAMPLE = 1_000  # users whose reused lists are compared with a full run's
 _DIGITS = 5  # of a number that is the same
 _LISTS = (USER, ITEM, RANK, SCORE, SOURCES)
+_COUNTED = r"^user_(events|active_days|items|repeat_share)$"
 _STEADY = r"^user_(events|active_days|items|repeat_share|mean_.*)$"  # changed by events, not by days
 
 
@@ -222,12 +226,15 @@ def _own(features: FeatureTables) -> list[pl.DataFrame]:
     """Return the users' inputs that do not change as days pass, by external ids."""
     ids = features.users.select(USER_ID).with_row_index(USER)
     items = features.items.select(ITEM_ID).with_row_index(ITEM)
-    steady = features.users.select(USER_ID, *features.user_features, pl.col(_STEADY))
     pairs = features.pairs.join(ids, on=USER).join(items, on=ITEM)
+    by_weight = STRENGTH in pairs.columns  # which may fall every day, and shares and means with it
+    steady = features.users.select(pl.col(_COUNTED if by_weight else _STEADY))
+    shares = [] if by_weight else [SHARE]
+    of_types = [events_of_type(name) for name in types_of(pairs.schema)]
     tables = [
-        steady,
-        pairs.select(USER_ID, ITEM_ID, EVENTS, ACTIVE_DAYS),
-        features.affinity.join(ids, on=USER).select(USER_ID, FEATURE, VALUE, SHARE),
+        features.users.select(USER_ID, *features.user_features).hstack(steady.get_columns()),
+        pairs.select(USER_ID, ITEM_ID, EVENTS, ACTIVE_DAYS, "^seen$", *of_types),
+        features.affinity.join(ids, on=USER).select(USER_ID, FEATURE, VALUE, *shares),
     ]
     if features.external is not None:
         external = features.external.join(ids, on=USER).join(items, on=ITEM)

@@ -129,5 +129,5 @@ def _of_own_item_auc(lists: StagedLists, settings: GatesSettings) -> Iterator[Ga
 
 def _has_personal_source(ranking: Ranking) -> bool:
     stage = ranking.items.stage
-    on = sources_on(stage.settings, filter_viewed=stage.filter_viewed)
+    on = sources_on(stage.settings, filter_viewed=stage.only_new_items)
     return not all(one.is_popularity for one in on)

@@ -70,6 +70,8 @@ def training_key(
     ]
     if bounds.rows < settings.ranker.max_train_rows:
         values.append(bounds.rows)
+    if meaning := settings.data.event_meaning.model_dump(mode="json", exclude_defaults=True):
+        values.append(meaning)
     return sha256_of_json(values)[:16]
 
 

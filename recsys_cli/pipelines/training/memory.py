@@ -174,7 +174,7 @@ def _similarity_bytes(settings: Settings, learnt: int, items: int) -> int:
 
 def _candidate_bytes(tables: Tables, settings: Settings, threads: int) -> int:
     """Return what the candidates of the chunks under way take, each source's rank, score and norm."""
-    count = len(settings.candidates.on(filter_viewed=settings.scoring.filter_viewed))
+    count = len(settings.candidates.on(filter_viewed=settings.only_new_items))
     users = min(threads * settings.scoring.chunk_users, settings.ranker.max_train_users, len(tables.users))
     pairs = min(settings.candidates.most_candidates // 2, len(tables.items))  # half: sources agree
     return users * pairs * 4 * (3 * count + 32)
@@ -183,7 +183,7 @@ def _candidate_bytes(tables: Tables, settings: Settings, threads: int) -> int:
 def _row_bytes(tables: Tables, settings: Settings) -> int:
     """Return what a row of the ranker takes while it is learnt from."""
     features = features_without_rows(tables, settings.features)
-    count = len(settings.candidates.on(filter_viewed=settings.scoring.filter_viewed))
+    count = len(settings.candidates.on(filter_viewed=settings.only_new_items))
     columns = len(features.users.columns) + 2 * len(features.items.columns) + 3 * count
     return _A_ROW + _A_ROW_OF_MEMBER * settings.ranker.members + _A_COLUMN * columns
 

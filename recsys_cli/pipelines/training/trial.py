@@ -135,7 +135,7 @@ def _rows_tried(window: LabelWindow, costs: dict[str, Cost]) -> WindowRows:
 def _prepare(window: LabelWindow) -> None:
     """Prepare what sources derive from the items' own columns."""
     settings, threads = window.context.settings, window.context.threads
-    for one in sources_on(settings.candidates, filter_viewed=settings.scoring.filter_viewed):
+    for one in sources_on(settings.candidates, filter_viewed=settings.only_new_items):
         window.prepare(one, window.features, settings.candidates, threads)
 
 

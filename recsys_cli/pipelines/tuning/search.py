@@ -232,4 +232,7 @@ def _identity(settings: Settings, request: TuneRequest, tables: Tables) -> str:
     decisive = {name: fixed[name] for name in ("timezone", "features", "candidates", "ranker")}
     bounds = {key: distribution_to_json(one) for key, one in space.items()}
     rules = [settings.scoring.filter_viewed, settings.evaluation.k, request.windows]
-    return sha256_of_json([decisive, bounds, rules, tables.content_hash()])[:8]
+    meaning = settings.data.event_meaning.model_dump(mode="json", exclude_defaults=True)
+    return sha256_of_json([decisive, bounds, rules, tables.content_hash(), *([meaning] if meaning else [])])[
+        :8
+    ]

@@ -93,6 +93,8 @@ class Workspace:
         mapping = settings.data.model_dump(mode="json")
         for freshness in ("max_age_days", "stale_after_days"):
             del mapping[freshness]
+        if not mapping["events"]:
+            del mapping["events"]  # features that were made before events had types stay
         for table in ("interactions", "users", "items"):
             del mapping[table]["path"]  # what the files hold counts, not where they lie
         features = settings.features.model_dump(mode="json")

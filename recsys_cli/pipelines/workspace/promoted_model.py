@@ -114,8 +114,10 @@ def lost_feature_problems(
 def _raise_schema_mismatches(
     workspace: Workspace, bundle: Bundle, features: DayFeatures, more: Sequence[str] = ()
 ) -> None:
+    settings = workspace.settings
+    viewed, meaning = settings.scoring.filter_viewed, settings.data.event_meaning
     wrong = [
-        *schema_mismatches(bundle.model, features, filter_viewed=workspace.settings.scoring.filter_viewed),
+        *schema_mismatches(bundle.model, features, filter_viewed=viewed, events=meaning),
         *more,
     ]
     if wrong:

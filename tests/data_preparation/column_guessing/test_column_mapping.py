@@ -472,7 +472,7 @@ def test_columns_of_events_that_count_something_may_be_weights(tmp_path: Path) -
     assert fixes == {
         "quantity": "--map weight=quantity",
         "my quantity": "--map 'weight=my quantity'",
-        "plays": "",
+        "plays": "see `recsys guide data`",  # below 0: returns
         "total_dur": "",
     }
     mapped = everything_guessed(tmp_path, ("weight", "my quantity"), **tables)

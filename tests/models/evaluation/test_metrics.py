@@ -190,3 +190,29 @@ def test_diversity_is_the_mean_distance_of_two_items() -> None:
     assert intra_list_diversity(two, vectors, 10) == pytest.approx((1 - half + 1) / 2)
     assert intra_list_diversity(lists_frame({1: [3]}), vectors, 10) == 0.0
     assert intra_list_diversity(lists_frame({1: [0]}), vectors, 10) == 0.0
+
+
+def test_graded_ndcg_by_hand() -> None:
+    """Ann's list has the lesser item first; of Bob's three, two fit a list of two, and one is found last."""
+    ground_truth = pl.DataFrame(
+        {
+            "user": [0, 0, 1, 1, 1],
+            "item": [1, 2, 1, 2, 3],
+            "gain": [2.0, 1.0, 3.0, 1.0, 2.0],
+        },
+        schema_overrides={"user": pl.UInt32, "item": pl.UInt32},
+    )
+    lists = pl.DataFrame(
+        {"user": [0, 0, 1, 1], "item": [2, 1, 9, 3], "rank": [1, 2, 1, 2]},
+        schema_overrides={"user": pl.UInt32, "item": pl.UInt32, "rank": pl.UInt16},
+    )
+    second = 1 / np.log2(3)
+
+    graded, binary = (
+        user_metrics(lists, relevant, 2) for relevant in (ground_truth, ground_truth.drop("gain"))
+    )
+
+    expected = [(1 + 2 * second) / (2 + second), 2 * second / (3 + 2 * second)]
+    np.testing.assert_allclose(graded["NDCG"], expected)
+    np.testing.assert_allclose(binary["NDCG"], [1.0, second / (1 + second)])
+    assert graded.drop("NDCG").equals(binary.drop("NDCG"))

@@ -39,19 +39,16 @@ class RecentEASESettings(SourceSettings):
     """The same model, with the user's items weighted by recency."""
 
 
-def fit_ease(counts: sparse.csr_matrix, ids: pl.Series, settings: EASESettings) -> SimilarityModel:
+def fit_ease(presence: sparse.csr_matrix, ids: pl.Series, settings: EASESettings) -> SimilarityModel:
     """Learn (items, items) f32 with an empty diagonal; memory and time grow with items² and items³.
 
     Args:
-        counts: (users, items) events of each pair; a pair counts once.
+        presence: (users, items) f32, how much each pair counts: 1 where events have no weights.
         ids: external ids of the items.
 
     Source: Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data.
     """
-    from scipy import sparse
-
-    seen = sparse.csr_matrix(counts > 0, dtype=np.float32)
-    gram = (seen.T @ seen).toarray().astype(np.float64)
+    gram = (presence.T @ presence).toarray().astype(np.float64)
     gram[np.diag_indices_from(gram)] += settings.regularization
     inverse = _inverse(gram)
     weights = -inverse / np.diag(inverse)
@@ -78,7 +75,7 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
 def _fit(task: FitTask, settings: EASESettings) -> SimilarityModel | None:
     if len(task.learnt_items) > settings.max_items:
         return None
-    return fit_ease(task.counts, task.item_ids, settings)
+    return fit_ease(task.presence, task.item_ids, settings)
 
 
 def _no_data(tables: Tables, settings: EASESettings) -> str:

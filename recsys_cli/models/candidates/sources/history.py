@@ -1,4 +1,4 @@
-"""A user's own history as a source, where repeats are allowed."""
+"""A user's own history as a source, where lists may hold what the user has had."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.configs.source_sections import SourceSettings
-from recsys_cli.data_preparation.features.feature_tables import ACTIVE_DAYS, DAYS_AGO, FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import (
+    ACTIVE_DAYS,
+    DAYS_AGO,
+    STRENGTH,
+    FeatureTables,
+)
 from recsys_cli.models.candidates.definition import BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
-from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, USER
+from recsys_cli.utils.columns import ELIGIBLE, ITEM, RANK, SEEN, USER
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 
 class HistorySettings(SourceSettings):
-    """The user's own items, where scoring.filter_viewed is off."""
+    """The user's own items, where lists may hold them."""
 
     def is_on(self, *, filter_viewed: bool) -> bool:
         """Return whether the source proposes items: only where a list may hold what the user already has."""
@@ -31,7 +36,7 @@ class HistoryGenerator:
     """The user's own items, by the days on which they were taken, then by the last of these.
 
     Attributes:
-        scores: (users, items) days with an event, plus less than one for recency.
+        scores: (users, items) days with an event, or its events' weight, plus less than one for recency.
         ranks: the same cells, the user's own order from 1; ineligible items have none.
     """
 
@@ -61,12 +66,20 @@ class _HistoryScores:
         return np.asarray(self.scores[pairs.rows, pairs.items], dtype=np.float32).ravel()
 
 
-def history_generator(features: FeatureTables, settings: HistorySettings) -> HistoryGenerator:
-    """Order each user's own eligible items."""
-    score = pl.col(ACTIVE_DAYS).cast(pl.Float32) + 1 / (2 + pl.col(DAYS_AGO))
+def history_generator(
+    features: FeatureTables, settings: HistorySettings, *, filter_viewed: bool = False
+) -> HistoryGenerator:
+    """Order each user's own eligible items.
+
+    Args:
+        filter_viewed: whether items that the user has seen are left out.
+    """
+    days = STRENGTH if STRENGTH in features.pairs.columns else ACTIVE_DAYS
+    score = pl.col(days).cast(pl.Float32) + 1 / (2 + pl.col(DAYS_AGO))
     eligible = features.items.select(pl.col(ELIGIBLE)).with_row_index(ITEM).filter(ELIGIBLE)
-    own = features.pairs.select(USER, ITEM, score.cast(pl.Float32).alias("score"))
-    ranked = own.join(eligible.select(ITEM), on=ITEM, how="semi").sort(
+    own = features.pairs.select(USER, ITEM, score.cast(pl.Float32).alias("score"), "^seen$")
+    open_pairs = own.filter(~pl.col(SEEN)) if filter_viewed and SEEN in own.columns else own
+    ranked = open_pairs.join(eligible.select(ITEM), on=ITEM, how="semi").sort(
         USER, "score", ITEM, descending=[False, True, False]
     )
     ranked = ranked.with_columns(pl.int_range(1, pl.len() + 1).over(USER).alias(RANK))
@@ -84,12 +97,12 @@ def _matrix(pairs: pl.DataFrame, column: str, shape: tuple[int, int]) -> sparse.
 
 
 def _bind(day: SourceDay[HistorySettings]) -> BoundSource:
-    return lambda users: history_generator(users.features, day.settings)
+    return lambda users: history_generator(users.features, day.settings, filter_viewed=users.filter_viewed)
 
 
 HISTORY = SourceDefinition(
     name="history",
-    summary="the user's own items, where `scoring.filter_viewed` is off",
+    summary="the user's own items, where lists may hold them",
     settings=HistorySettings,
     bind=_bind,
 )

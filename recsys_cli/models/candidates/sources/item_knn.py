@@ -59,7 +59,7 @@ def fit_item_knn(
     """Keep the largest similarities of each item, itself included.
 
     Args:
-        counts: (users, items) events of each pair.
+        counts: (users, items) events of each pair; for the cosine 1, or how much each pair counts.
         ids: external ids of the items.
         similarity: "bm25" or "cosine".
 
@@ -111,10 +111,10 @@ def _bm25(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     return sparse.csr_matrix((weights, (cells.row, cells.col)), shape=cells.shape)
 
 
-def _cosine(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+def _cosine(presence: sparse.csr_matrix) -> sparse.csr_matrix:
     from scipy import sparse
 
-    return unit_rows(sparse.csr_matrix((counts > 0).T, dtype=np.float64))
+    return unit_rows(sparse.csr_matrix(presence.T, dtype=np.float64))
 
 
 def unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -129,9 +129,8 @@ _WEIGHTING: dict[str, Callable[[sparse.csr_matrix], sparse.csr_matrix]] = {"bm25
 
 
 def _fit(task: FitTask, settings: ItemKNNSettings, similarity: str) -> SimilarityModel:
-    return fit_item_knn(
-        task.counts, task.item_ids, similarity, settings.neighbours, task.threads, task.progress
-    )
+    counts = task.presence if similarity == "cosine" else task.counts
+    return fit_item_knn(counts, task.item_ids, similarity, settings.neighbours, task.threads, task.progress)
 
 
 def _bytes(settings: ItemKNNSettings, size: CatalogueSize) -> int:

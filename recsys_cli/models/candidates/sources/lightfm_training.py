@@ -22,7 +22,6 @@ from recsys_cli.utils.progress import Progress, no_progress
 if TYPE_CHECKING:
     from recsys_cli.models.candidates.sources.lightfm import LightFMSettings
 
-_MICROSECONDS_A_DAY = 86_400_000_000
 _ARRAYS = ("user_embeddings", "user_biases", "item_embeddings", "item_biases")
 
 
@@ -190,10 +189,7 @@ def _learnt(
 
 def _weighted_pairs(tables: Tables, half_life_days: float) -> pl.DataFrame:
     """Return user, item, weight: the log of the pair's events, each halved every `half_life_days`."""
-    weight = pl.col(WEIGHT)
-    if half_life_days:
-        age = (pl.lit(tables.cut) - pl.col(TIMESTAMP)).dt.total_microseconds() / _MICROSECONDS_A_DAY
-        weight = weight * pl.lit(0.5).pow(age / half_life_days)
+    weight = tables.strength(half_life_days)
     total = (1.0 + weight.cast(pl.Float64).sum()).log(2.0).cast(pl.Float32).alias(WEIGHT)
     return tables.events.group_by(USER, ITEM).agg(total).filter(pl.col(WEIGHT) > 0).sort(USER, ITEM)
 

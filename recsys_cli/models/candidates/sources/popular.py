@@ -11,6 +11,7 @@ from pydantic import Field
 from recsys_cli.configs.fields import Days
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures, FeatureTables
+from recsys_cli.data_preparation.features.type_features import item_amount
 from recsys_cli.models.candidates.definition import Between, BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.utils.columns import ELIGIBLE
@@ -114,8 +115,8 @@ def popular_name(days: int) -> str:
 
 
 def popular_lists(features: DayFeatures, days: int, num_candidates: int) -> PopularLists:
-    """Return eligible items by the events of a window, then by all events, then by index."""
-    events = features.items[f"item_events_{days}d"].to_numpy()
+    """Return eligible items by the events of a window or their weights, then by all events and index."""
+    events = features.items[item_amount(features.items.columns, days)].to_numpy()
     shares = (events / max(float(events.sum()), 1.0)).astype(np.float32)[None, :]
     orders = orders_of(shares, features)
     return PopularLists(popular_name(days), None, (None,), orders, shares, num_candidates)
@@ -124,7 +125,7 @@ def popular_lists(features: DayFeatures, days: int, num_candidates: int) -> Popu
 def orders_of(shares: np.ndarray, features: DayFeatures) -> np.ndarray:
     """Return (segments, eligible items) item indices by share, then by all events, then by index."""
     eligible = np.flatnonzero(features.items[ELIGIBLE].to_numpy())
-    everywhere = features.items["item_events"].to_numpy()[eligible]
+    everywhere = features.items[item_amount(features.items.columns)].to_numpy()[eligible]
     by_events = eligible[np.argsort(-everywhere, kind="stable")]
     return by_events[np.argsort(-shares[:, by_events], axis=1, kind="stable")].astype(np.int32)
 

@@ -7,7 +7,12 @@ from pydantic import Field
 from recsys_cli.configs.fields import Days
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.data_preparation.features.day_features import declared
-from recsys_cli.data_preparation.features.feature_tables import DAYS_AGO, DayFeatures
+from recsys_cli.data_preparation.features.feature_tables import (
+    DAYS_AGO,
+    STRENGTH,
+    DayFeatures,
+    ordered_sum,
+)
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import BoundSource, SourceDay, SourceDefinition
 from recsys_cli.models.candidates.sources.popular import PopularLists, orders_of
@@ -16,6 +21,8 @@ from recsys_cli.utils.errors import SettingsError
 
 _SOURCE = "popular_segment"
 _PRIOR = 50.0  # events that a segment borrows from everybody
+_COUNT = "count"
+_LEAST = 1e-9  # of weights: so that nothing is divided by 0
 _MOST_SEGMENTS = 200  # users with another value see everybody's popularity
 
 
@@ -52,13 +59,16 @@ def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLi
     known = pl.when(pl.col(name).is_in(values.to_list())).then(name)
     users = features.lazy("users").select(known).with_row_index(USER)
     recent = features.lazy("pairs").filter(pl.col(DAYS_AGO) <= settings.window_days)
-    pairs = recent.join(users, on=USER).group_by(name, ITEM).len().collect()
+    weighted = STRENGTH in recent.collect_schema()
+    count = ordered_sum(pl.col(STRENGTH)) if weighted else pl.len()
+    pairs = recent.join(users, on=USER).group_by(name, ITEM).agg(count.alias(_COUNT)).collect()
     rows = pairs[name].cast(pl.Enum(values)).to_physical().fill_null(len(values)).to_numpy()
     counts = np.zeros((len(values) + 1, len(features.items)))
-    counts[rows, pairs[ITEM].to_numpy()] = pairs["len"].to_numpy()
-    everybody = counts.sum(axis=0) / max(counts.sum(), 1.0)
+    counts[rows, pairs[ITEM].to_numpy()] = pairs[_COUNT].to_numpy()
+    everybody = counts.sum(axis=0) / max(counts.sum(), _LEAST if weighted else 1.0)
+    prior = _PRIOR * _usual_weight(recent) if weighted else _PRIOR
     counts[-1] = 0.0
-    shares = ((counts + _PRIOR * everybody) / (counts.sum(axis=1, keepdims=True) + _PRIOR)).astype(np.float32)
+    shares = ((counts + prior * everybody) / (counts.sum(axis=1, keepdims=True) + prior)).astype(np.float32)
     return PopularLists(
         _SOURCE,
         name,
@@ -67,6 +77,11 @@ def segment_lists(features: DayFeatures, settings: SegmentSettings) -> PopularLi
         shares,
         settings.num_candidates,
     )
+
+
+def _usual_weight(pairs: pl.LazyFrame) -> float:
+    """Return the mean weight of a pair: what an event is where events have weights."""
+    return float(pairs.select(ordered_sum(pl.col(STRENGTH)) / pl.len()).collect().item() or _LEAST)
 
 
 def _frequent(features: DayFeatures, name: str) -> pl.Series:
