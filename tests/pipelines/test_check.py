@@ -289,6 +289,7 @@ def test_the_program_finds_real_data_fit_and_writes_nothing(
     assert [(one["severity"], one["what"]) for one in output["problems"]] == [
         ("warning", f"{repeated}; each counts"),
         NO_MODEL,
+        ("note", "the column 'quantity' is not used; it may be a weight"),
     ]
     assert contents(tmp_path) == before
 
@@ -314,6 +315,6 @@ def test_the_program_lists_all_problems_and_exits_1(
     assert done.returncode == ExitCode.CHECK
     for words in ("1 user_ids have more than one row", "column 'item_id' is missing", "no model is promoted"):
         assert words in done.stdout
-    assert done.stderr.startswith("error: the check found errors: 2, warnings: 1\n")
+    assert "error: the check found errors: 2, warnings: 1\n" in done.stderr
     assert "Traceback" not in done.stderr
     assert contents(tmp_path) == before

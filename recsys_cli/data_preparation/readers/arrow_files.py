@@ -31,7 +31,12 @@ def arrow_frame(file: Path, times: Collection[str]) -> pl.LazyFrame:
                     raise out_of_range(name, [file])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable([file], error) from None
-    return pl.scan_ipc(file, glob=False) if _is_file(file) else pl.read_ipc_stream(file).lazy()
+    return pl.scan_ipc(file, glob=False) if _is_file(file) else _stream(file).lazy()
+
+
+def _stream(file: Path) -> pl.DataFrame:
+    with pa.OSFile(str(file)) as source:
+        return pl.DataFrame(ipc.open_stream(source).read_all())
 
 
 def _batches(file: Path) -> Iterator[pa.RecordBatch]:

@@ -26,7 +26,8 @@ from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.sql_expressions import sql_condition
 from recsys_cli.utils.storage.regular_files import require_readable
 from recsys_cli.utils.storage.safe_paths import paths_matching
-from recsys_cli.utils.storage.uris import WEB, bucket_and_key, copy_of, is_glob, is_uri, scheme_of, shown_path
+from recsys_cli.utils.storage.table_files import scan_json_lines
+from recsys_cli.utils.storage.uris import WEB, bucket_and_key, copy_of, is_uri, scheme_of, shown_path
 
 _BATCH_ROWS = 65_536
 
@@ -232,14 +233,9 @@ def _scan_csv(table: TableSettings, files: list[Path]) -> list[pl.LazyFrame]:
 
 
 def _scan_json_lines(table: TableSettings, files: list[Path]) -> list[pl.LazyFrame]:
-    frames = []
-    for file in files:
-        source = utf8_source(file, table.encoding)
-        if isinstance(source, Path) and is_glob(str(source)):
-            source = source.read_bytes()  # polars would take the path for a pattern
-        schema = source_schema(pl.scan_ndjson(source, infer_schema_length=None), [file])  # of all lines
-        frames.append(pl.scan_ndjson(source, schema=schema))
-    return frames
+    sources = [utf8_source(file, table.encoding) for file in files]
+    schemas = [source_schema(scan_json_lines(one), [file]) for one, file in zip(sources, files, strict=True)]
+    return [scan_json_lines(one, schema) for one, schema in zip(sources, schemas, strict=True)]
 
 
 _SCANS = {"parquet": _scan_parquet, "csv": _scan_csv, "jsonl": _scan_json_lines, "arrow": _scan_arrow}
