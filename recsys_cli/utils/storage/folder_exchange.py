@@ -23,8 +23,8 @@ def replace_folder(staged: Path, target: Path) -> None:
     At every moment the name means either the old folder or the new one; where the file system cannot exchange
     two folders, a killed process leaves what the next command puts in order.
 
-    Raises: OutputError if it cannot be done or `target` is a file, which is then as before; LockedError if another process keeps
-        replacing it.
+    Raises: OutputError if it cannot be done, or `target` is a file; what lies there is then as before.
+        LockedError if another process keeps replacing it.
     """
     _refuse_file(target)
     with as_output_error(target):
