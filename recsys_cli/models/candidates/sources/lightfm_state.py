@@ -43,9 +43,8 @@ def resumed_after(model: "LightFM", state: Arrays | None) -> int:
 
 
 def _fits(model: "LightFM", state: Arrays) -> bool:
-    expected = {name: (getattr(model, name).shape, np.dtype(np.float32)) for name in _LEARNT}
-    expected |= {_EPOCH: ((1,), np.dtype(np.int64)), _PLACE: ((1,), np.dtype(np.int64))}
-    expected[_RANDOM] = ((_RANDOM_WORDS,), np.dtype(np.uint32))
-    if {name: (array.shape, array.dtype) for name, array in state.items()} != expected:
+    expected = {name: (getattr(model, name).shape, "f4") for name in _LEARNT}
+    expected |= {_EPOCH: ((1,), "i8"), _PLACE: ((1,), "i8"), _RANDOM: ((_RANDOM_WORDS,), "u4")}
+    if {name: (array.shape, array.dtype.str[1:]) for name, array in state.items()} != expected:
         return False
-    return state[_EPOCH][0] > 0 and 0 <= state[_PLACE][0] <= _RANDOM_WORDS
+    return int(state[_EPOCH][0]) > 0 and 0 <= int(state[_PLACE][0]) <= _RANDOM_WORDS
