@@ -3,7 +3,9 @@
 import os
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from loguru import logger
@@ -14,16 +16,44 @@ from recsys_cli.utils.storage.npy_files import read_arrays
 
 Arrays = Mapping[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]  # of f32 arrays
+
+
+class PartialFit(Protocol):
+    """What a fit stores of itself while it learns: one that was killed resumes from it."""
+
+    def read(self) -> Arrays | None:
+        """Return what was stored; None if there is nothing, or it is damaged. Names, shapes and types are the
+        caller's to check."""
+
+    def write(self, arrays: Arrays) -> None:
+        """Store arrays in the place of earlier ones.
+
+        Raises: OutputError if they cannot be written.
+        """
+
+
+Make = Callable[[PartialFit], Arrays]
 # key, the shapes that the arrays have, how to make them → the cached arrays, or new ones that are cached now
-ArrayStore = Callable[[str, Shapes, Callable[[], Arrays]], Arrays]
+ArrayStore = Callable[[str, Shapes, Make], Arrays]
 
 _FLOAT = np.dtype(np.float32)
 _MOST_FILES = 64
 
 
-def uncached(_key: str, _shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
+class NothingStored:
+    """A partial fit that is never stored: the default in code and tests."""
+
+    def read(self) -> Arrays | None:
+        """Return None."""
+        return None
+
+    def write(self, _arrays: Arrays) -> None:
+        """Do nothing."""
+
+
+def uncached(_key: str, _shapes: Shapes, make: Make) -> Arrays:
     """Make the arrays and cache nothing: the default in code and tests."""
-    return make()
+    return make(NothingStored())
 
 
 class FitCache:
@@ -36,18 +66,18 @@ class FitCache:
         self._folder = folder
         self._most_bytes = most_bytes
 
-    def __call__(self, key: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
-        """Return the arrays of an earlier fit, or make and cache them."""
+    def __call__(self, key: str, shapes: Shapes, make: Make) -> Arrays:
+        """Return the arrays of an earlier fit, or make and cache them; one that was killed resumes."""
         path = self._folder / f"{key}.npz"
         found = _read(path, shapes)
         if found is not None:
             with unless_gone():
                 os.utime(path)
             return found
-        arrays = make()
-        with replacing(path) as temporary:
-            with temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
+        partial = _PartialFile(self._folder / f"{key}-partial.npz")
+        arrays = make(partial)
+        _write(path, arrays)
+        partial.path.unlink(missing_ok=True)
         self._prune()
         return arrays
 
@@ -60,14 +90,35 @@ class FitCache:
                 one.path.unlink(missing_ok=True)
 
 
-def _read(path: Path, shapes: Shapes) -> Arrays | None:
+@dataclass(frozen=True)
+class _PartialFile:
+    """A partial fit in a file beside the finished ones."""
+
+    path: Path
+
+    def read(self) -> Arrays | None:
+        """Return what was stored, if anything."""
+        return _read(self.path)
+
+    def write(self, arrays: Arrays) -> None:
+        """Store arrays in the place of earlier ones."""
+        _write(self.path, arrays)
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    with replacing(path) as temporary:
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+
+def _read(path: Path, shapes: Shapes | None = None) -> Arrays | None:
+    """Return a file's arrays, None if there are none; with `shapes`, only those of these shapes and f32."""
     if not path.is_file() or path.is_symlink():
         return None
     try:
         arrays = read_arrays(path)
-        if {name: (array.shape, array.dtype) for name, array in arrays.items()} != {
-            name: (shape, _FLOAT) for name, shape in shapes.items()
-        }:
+        found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+        if shapes is not None and found != {name: (shape, _FLOAT) for name, shape in shapes.items()}:
             raise ValueError("its arrays are of other shapes")
     except FileNotFoundError:  # another training has just removed it
         return None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
-from recsys_cli.models.candidates.fit_cache import Arrays, ArrayStore, Shapes
+from recsys_cli.models.candidates.fit_cache import Arrays, ArrayStore, Make, Shapes
 from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel
 from recsys_cli.utils.progress import Progress
 
@@ -86,7 +86,7 @@ class LimitedFits:
         self._cached = cached
         self._free = threading.Semaphore(most)
 
-    def __call__(self, key: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
+    def __call__(self, key: str, shapes: Shapes, make: Make) -> Arrays:
         """Return the arrays of an earlier fit, or make and cache them once a place is free."""
         with self._free:
             return self._cached(key, shapes, make)

@@ -16,7 +16,7 @@ import numpy as np
 
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import FitTask
-from recsys_cli.models.candidates.fit_cache import Arrays, Shapes
+from recsys_cli.models.candidates.fit_cache import Arrays, Make, NothingStored, Shapes
 from recsys_cli.models.candidates.registry import sources_on
 from recsys_cli.models.candidates.sources.lightfm import LIGHTFM
 from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel
@@ -156,9 +156,9 @@ def _epoch_tried(tables: Tables, context: TrainingContext) -> tuple[Cost, LightF
     """Learn LightFM for an epoch; return the cost of all epochs, and the model."""
     settings, times = LIGHTFM.section(context.settings.candidates), [_now()]
 
-    def made(_key: str, _shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
+    def made(_key: str, _shapes: Shapes, make: Make) -> Arrays:
         times.append(_now())
-        arrays = make()
+        arrays = make(NothingStored())
         times.append(_now())
         return arrays
 

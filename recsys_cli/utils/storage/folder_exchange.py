@@ -23,9 +23,10 @@ def replace_folder(staged: Path, target: Path) -> None:
     At every moment the name means either the old folder or the new one; where the file system cannot exchange
     two folders, a killed process leaves what the next command puts in order.
 
-    Raises: OutputError if it cannot be done, `target` is then as before; LockedError if another process keeps
-        replacing it.
+    Raises: OutputError if it cannot be done, or `target` is a file; what lies there is then as before.
+        LockedError if another process keeps replacing it.
     """
+    _refuse_file(target)
     with as_output_error(target):
         for file in sorted(staged.iterdir()):
             sync(file)
@@ -43,13 +44,21 @@ def replace_folder(staged: Path, target: Path) -> None:
 def check_replaceable(folder: Path) -> None:
     """Check, before any work is done, that another folder can take the place of this one.
 
-    Raises: OutputError if it is a volume of its own.
+    Raises: OutputError if it is a volume of its own, or no folder.
     """
+    _refuse_file(folder)
     if is_volume(folder):
         raise OutputError(
             "the folder is a volume of its own (a mount point), so no other can take its place",
             where=str(folder),
             fix="mount the folder above it instead",
+        )
+
+
+def _refuse_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(
+            "a file lies where a folder is written", where=str(folder), fix="move the file to another place"
         )
 
 

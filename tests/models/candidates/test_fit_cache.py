@@ -1,23 +1,22 @@
 """Fits that several trainings share."""
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
 
-from recsys_cli.models.candidates.fit_cache import Arrays, FitCache
+from recsys_cli.models.candidates.fit_cache import Arrays, FitCache, Make, PartialFit
 
 SHAPES = {"vectors": (2, 3), "biases": (2,)}
 
 
-def numbered() -> tuple[list[int], Callable[[], Arrays]]:
+def numbered() -> tuple[list[int], Make]:
     """Return a list that grows with every fit, and the fit."""
     made: list[int] = []
 
-    def fit() -> Arrays:
+    def fit(_partial: PartialFit) -> Arrays:
         made.append(len(made))
         return {"vectors": np.full((2, 3), len(made), dtype=np.float32), "biases": np.zeros(2, np.float32)}
 
@@ -124,3 +123,25 @@ def test_the_oldest_fits_go_where_they_take_too_much(tmp_path: Path) -> None:
     assert sorted(file.stem for file in tmp_path.glob("*.npz")) == ["four", "three"]
     FitCache(tmp_path, most_bytes=1)("five", SHAPES, fit)
     assert [file.stem for file in tmp_path.glob("*.npz")] == ["five"]
+
+
+def test_a_fit_that_was_stopped_finds_what_it_stored_and_leaves_nothing_when_it_is_done(
+    tmp_path: Path,
+) -> None:
+    found: list[Arrays | None] = []
+
+    def fit(partial: PartialFit) -> Arrays:
+        found.append(partial.read())
+        partial.write({"epoch": np.array([len(found)]), "vectors": np.full(3, 0.5, np.float32)})
+        if len(found) < 3:
+            raise KeyboardInterrupt
+        return {"vectors": np.ones((2, 3), np.float32), "biases": np.zeros(2, np.float32)}
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            FitCache(tmp_path)("one", SHAPES, fit)
+    FitCache(tmp_path)("one", SHAPES, fit)
+
+    assert found[0] is None
+    assert [int(one["epoch"][0]) for one in found[1:] if one is not None] == [1, 2]
+    assert [file.name for file in tmp_path.iterdir()] == ["one.npz"]

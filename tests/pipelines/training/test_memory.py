@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from recsys_cli.configs.loader import load_settings
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables
+from recsys_cli.models.candidates.fit_cache import Arrays, Make, NothingStored, PartialFit, Shapes
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.models.training.lightfm_fits import LimitedFits
 from recsys_cli.pipelines.training.memory import (
@@ -136,10 +137,10 @@ def test_the_least_that_has_no_room_is_reported(root: Path, tables: Tables) -> N
 def test_so_many_fits_at_a_time_are_made_and_what_is_kept_is_returned() -> None:
     made, under_way, most, lock = [], [0], [0], threading.Lock()
 
-    def kept(key: str, _shapes: Mapping[str, tuple[int, ...]], make: Callable[[], object]) -> object:
-        return {} if key == "kept" else make()
+    def kept(key: str, _shapes: Shapes, make: Make) -> Arrays:
+        return {} if key == "kept" else make(NothingStored())
 
-    def make() -> dict[str, np.ndarray]:
+    def make(_partial: PartialFit) -> Arrays:
         with lock:
             under_way[0] += 1
             most[0] = max(most[0], under_way[0])
@@ -149,7 +150,7 @@ def test_so_many_fits_at_a_time_are_made_and_what_is_kept_is_returned() -> None:
             made.append(1)
         return {"a": np.zeros(1)}
 
-    store = LimitedFits(kept, 2)  # type: ignore[arg-type]
+    store = LimitedFits(kept, 2)
     threads = [threading.Thread(target=store, args=(str(one), {}, make)) for one in range(6)]
     for thread in threads:
         thread.start()

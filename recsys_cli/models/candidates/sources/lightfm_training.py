@@ -1,7 +1,7 @@
 """Learning LightFM: from everything before a day, or on top of an earlier model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -12,8 +12,9 @@ from scipy import sparse
 
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import FitTask
-from recsys_cli.models.candidates.fit_cache import Arrays, Shapes
+from recsys_cli.models.candidates.fit_cache import Arrays, NothingStored, PartialFit, Shapes
 from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel, LightFMSide
+from recsys_cli.models.candidates.sources.lightfm_state import resumed_after, state_after
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError, ModelError
@@ -22,6 +23,7 @@ from recsys_cli.utils.progress import Progress, no_progress
 if TYPE_CHECKING:
     from recsys_cli.models.candidates.sources.lightfm import LightFMSettings
 
+_PARTS = 6  # of a fit: it is stored after each
 _ARRAYS = ("user_embeddings", "user_biases", "item_embeddings", "item_biases")
 
 
@@ -41,7 +43,7 @@ def fit_lightfm(task: FitTask, settings: "LightFMSettings") -> LightFMModel:
     learnt = task.cached(
         problem.key(settings),
         problem.shapes(settings),
-        lambda: _learnt(settings, problem, progress=task.progress),
+        lambda partial: _learnt(settings, problem, _Course(progress=task.progress, partial=partial)),
     )
     return _model(problem, learnt)
 
@@ -66,7 +68,7 @@ def continue_lightfm(
         **_known_values("user", base.users, problem.users[USER_ID], problem.user_features.shape[1]),
         **_known_values("item", base.items, problem.items[ITEM_ID], problem.item_features.shape[1]),
     }
-    return _model(problem, _learnt(settings, problem, start, task.progress))
+    return _model(problem, _learnt(settings, problem, _Course(start, task.progress)))
 
 
 @dataclass(frozen=True)
@@ -141,13 +143,21 @@ def _known_values(name: str, side: LightFMSide, ids: pl.Series, width: int) -> d
     return {f"{name}_embeddings": vectors, f"{name}_biases": biases}
 
 
-def _learnt(
-    settings: "LightFMSettings",
-    problem: _Problem,
-    start: Mapping[str, np.ndarray] | None = None,
-    progress: Progress = no_progress,
-) -> Arrays:
-    """Return the vectors and biases that LightFM learns, from `start` where that is a number."""
+@dataclass(frozen=True)
+class _Course:
+    """How a fit begins, reports and stores itself.
+
+    Attributes:
+        start: by the name of an array, where to start from; NaN: as a new fit does.
+    """
+
+    start: Mapping[str, np.ndarray] = field(default_factory=dict)
+    progress: Progress = no_progress
+    partial: PartialFit = NothingStored()
+
+
+def _learnt(settings: "LightFMSettings", problem: _Problem, course: _Course) -> Arrays:
+    """Return the vectors and biases that LightFM learns."""
     from lightfm import LightFM
 
     model = LightFM(
@@ -175,11 +185,13 @@ def _learnt(
     try:
         with np.errstate(invalid="ignore", over="ignore"):
             learn(0)  # makes the arrays
-            for name, array in (start or {}).items():
+            for name, array in course.start.items():
                 getattr(model, name)[...] = np.where(np.isnan(array), getattr(model, name), array)
-            for epoch in range(settings.epochs):  # one by one they give what they give together
-                learn(1)
-                progress(epoch + 1, settings.epochs)
+            for epoch in range(resumed_after(model, course.partial.read()), settings.epochs):
+                learn(1)  # one by one they give what they give together
+                course.progress(epoch + 1, settings.epochs)
+                if (epoch + 1) % max(settings.epochs // _PARTS, 1) == 0 and epoch + 1 < settings.epochs:
+                    course.partial.write(state_after(model, epoch + 1))
     except ValueError as error:
         if "finite" not in str(error):
             raise
