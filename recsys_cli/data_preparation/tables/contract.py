@@ -8,8 +8,9 @@ from hashlib import sha256
 import numpy as np
 import polars as pl
 
-from recsys_cli.configs.data_sections import DataSettings
+from recsys_cli.configs.data_sections import DataSettings, TableSettings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.entities import read_entities
 from recsys_cli.data_preparation.tables.event_types import (
     ALIKE,
@@ -22,7 +23,6 @@ from recsys_cli.data_preparation.tables.interactions import read_interactions
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
 from recsys_cli.utils.columns import EVENT_TYPE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
-from recsys_cli.utils.storage.uris import shown_path
 
 _NEW_INDEX = "new_index"
 
@@ -136,7 +136,7 @@ def inspect_tables(
     data: DataSettings, workspace: InputFolder, day: date, timezone: str, exclude: str = ""
 ) -> tuple[Tables | None, list[Problem]]:
     """Read the tables and return their problems; tables are None if at least one problem is an error."""
-    cut = day_start(day, timezone)
+    cut, workspace = day_start(day, timezone), workspace.at(day, timezone)
     events, problems = read_interactions(data, workspace, cut, timezone)
     users, user_problems = read_entities(
         data.users, workspace, key=USER_ID, id_type=data.user_id_type, timezone=timezone
@@ -157,8 +157,8 @@ def inspect_tables(
         or items is None
     ):
         return None, problems
-    problems += _unknown_id_problems(events, users, USER_ID, workspace, data.users.path)
-    problems += _unknown_id_problems(events, items, ITEM_ID, workspace, data.items.path)
+    problems += _unknown_id_problems(events, users, USER_ID, workspace, data.users)
+    problems += _unknown_id_problems(events, items, ITEM_ID, workspace, data.items)
     events, users = assign_indices(events, users, USER_ID, USER)
     events, items = assign_indices(events, items, ITEM_ID, ITEM)
     rules = event_rules(data)
@@ -172,10 +172,10 @@ def inspect_tables(
 
 
 def _unknown_id_problems(
-    events: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: InputFolder, path: str
+    events: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: InputFolder, table: TableSettings
 ) -> list[Problem]:
     """Report users or items of the events that are missing in their own table, if there is one."""
-    if not path:
+    if not table.is_given:
         return []
     counts = events[key].value_counts().cast({key: pl.String})
     unknown = counts.join(entities.select(pl.col(key).cast(pl.String)), on=key, how="anti")
@@ -184,4 +184,4 @@ def _unknown_id_problems(
     share = unknown["count"].sum() / len(events)
     what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
-    return [Problem(shown_path(path, workspace.path), what, fix, "warning")]
+    return [Problem(shown_source(table, workspace.path), what, fix, "warning")]

@@ -15,6 +15,7 @@ from recsys_cli.data_preparation.readers.local_files import (
     source_schema,
 )
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.event_reading import (
     coded,
     has_no_meaning,
@@ -31,7 +32,6 @@ from recsys_cli.data_preparation.tables.problems import Problem, missing_column
 from recsys_cli.data_preparation.tables.times import instants, is_time
 from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.uris import shown_path
 
 _FIRST_PLAUSIBLE = datetime(1971, 1, 1)  # zeros and wrong units give dates in 1970
 _LARGEST_WEIGHT = 1e15  # so that sums and means stay finite
@@ -46,11 +46,11 @@ def read_interactions(
     types of events count for, the code of each follows as event_type; weights are still those of the source.
     """
     table = data.interactions
-    if not table.path:
+    if not table.is_given:
         return None, [
             Problem("interactions", "no path is set", "set data.interactions.path in settings/settings.toml")
         ]
-    where = shown_path(table.path, workspace.path)
+    where = shown_source(table, workspace.path)
     try:
         files = source_files(table, workspace)
         frame = scan_source(table, workspace, table.time_zone or timezone)
