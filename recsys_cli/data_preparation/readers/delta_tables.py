@@ -57,5 +57,5 @@ def _frames(table: "DeltaTable", folder: Path) -> Iterator[pl.DataFrame]:
 
 def _unreadable(folder: Path, error: Exception) -> InputError:
     return InputError(
-        f"the table of Delta Lake cannot be read: {first_line(error)}", where=str(folder), fix=_FIX
+        f"the table of Delta Lake cannot be read by its log: {first_line(error)}", where=str(folder), fix=_FIX
     )

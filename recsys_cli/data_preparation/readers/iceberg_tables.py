@@ -28,7 +28,7 @@ def iceberg_rows(metadata: Path, copies: str) -> RowSource:
     """
     if find_spec("pyiceberg") is None:
         raise SettingsError(
-            "a table of Iceberg needs the extra [iceberg], which is not installed",
+            "a table of Apache Iceberg needs the extra [iceberg], which is not installed",
             where=str(metadata),
             fix="pip install 'recsys-cli[iceberg]'",
         )
@@ -57,5 +57,5 @@ def _frames(table: "StaticTable", metadata: Path) -> Iterator[pl.DataFrame]:
 
 def _unreadable(metadata: Path, error: Exception) -> InputError:
     return InputError(
-        f"the table of Iceberg cannot be read: {first_line(error)}", where=str(metadata), fix=_FIX
+        f"the table of Apache Iceberg cannot be read by its log: {first_line(error)}", where=str(metadata), fix=_FIX
     )

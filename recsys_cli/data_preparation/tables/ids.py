@@ -21,6 +21,8 @@ def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool =
         whole_file: the frame has every row of one file, so that messages can give row numbers.
     """
     kind = frame.schema[key]
+    if kind == pl.Null and frame.is_empty():
+        return []
     if not _is_id_type(kind):
         return [
             Problem(
@@ -91,6 +93,8 @@ def cast_ids(
     Columns that `id_problems` refuses are not changed: a cast of bytes or times may fail.
     """
     kind = frame.schema[key]
+    if kind == pl.Null and frame.is_empty():
+        return frame.cast({key: pl.String if id_type == "text" else pl.Int64}), []
     if not _is_id_type(kind):
         return frame, []
     wants_text = id_type == "text" or (id_type == "auto" and not kind.is_numeric())

@@ -152,7 +152,7 @@ def _computed_problems(table: InteractionsSettings, schema: pl.Schema, where: st
     kinds = {
         name: _expression(table, name, schema)[1] for name in (WEIGHT, EVENT_TYPE) if table.columns.get(name)
     }
-    if WEIGHT in kinds and not kinds[WEIGHT].is_numeric():
+    if WEIGHT in kinds and not (kinds[WEIGHT].is_numeric() or kinds[WEIGHT] == pl.Null):
         what = f"the weight column {table.columns[WEIGHT]!r} holds {kinds[WEIGHT]}, not numbers"
         fix = 'map a numeric column; for CSV with decimal commas, set `decimal = ","` of the table'
         yield Problem(where, what, fix)

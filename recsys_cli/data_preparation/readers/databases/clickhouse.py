@@ -38,9 +38,12 @@ def read(query: Query) -> Iterator[pl.DataFrame]:
         if _ZONE in client.server_settings:
             settings[_ZONE] = query.zone
         given = {"date": f"{query.cut:%Y-%m-%d %H:%M:%S}"} if query.has_date else None
-        blocks = client.query_column_block_stream(query.marked(_DATE), given, settings)
-        with blocks:
-            names = blocks.source.column_names
+        text = query.marked(_DATE)
+        with client.query_column_block_stream(text, given, settings) as blocks:
+            names = blocks.source.column_names  # none where there is no row
+            if not names:
+                described = client.query(f"DESCRIBE TABLE ({text})", given, settings)
+                names = [row[0] for row in described.result_rows]
             check_names(names)
             yield column_frame(names, [[] for _ in names])
             for block in blocks:

@@ -59,10 +59,10 @@ def _session(query: Query) -> dict[str, str]:
 
 
 def _open_cursor(cursor: Any, query: Query) -> None:
-    """Open the cursor whose rows are fetched; a prepared statement is one statement."""
-    text = f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {query.marked('$1')}"
+    """Open the cursor whose rows are fetched; what can be prepared is one statement."""
+    text, given = query.marked("$1"), (query.local_cut,) if query.has_date else None
     cursor.adbc_prepare(text)
-    cursor.execute(text, (query.local_cut,) if query.has_date else None)
+    cursor.execute(f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {text}", given)
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

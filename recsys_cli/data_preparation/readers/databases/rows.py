@@ -37,7 +37,7 @@ _DRIVERS = {
 _OTHERS = _Driver("sqlalchemy_servers", "sqlalchemy")
 _FILES = ("sqlite", "duckdb")
 _STATUS = re.compile(r"^(?:\(\S+?\) )?(?:[A-Z_]+: )?(?:\[libpq\] )?")  # codes before a driver's own words
-_WRITES = re.compile(r"read.?only|not authorized", re.IGNORECASE)
+_WRITES = re.compile(r"read.?only|not authorized|data-modifying", re.IGNORECASE)
 _LOGIN = re.compile(r"password|authentication|access denied|no such user|role .* does not exist", re.IGNORECASE)
 _AWAY = re.compile(
     r"could not connect|connection .*(failed|refused|timed? ?out)|can't connect|name or service|unreachable"

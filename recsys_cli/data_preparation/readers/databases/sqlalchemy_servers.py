@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from recsys_cli.data_preparation.readers.databases.query import Query
 from recsys_cli.data_preparation.readers.databases.row_frames import row_frames
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, TextClause
 
 _PYMYSQL = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 _MYSQL_TIMESTAMP = 7  # the type of a column that holds an instant, shown in the session's zone
@@ -32,14 +35,23 @@ def read(query: Query) -> Iterator[pl.DataFrame]:
     text = _COLON.sub(r"\\:", query.marked(_PLACE)).replace(_PLACE, ":date")
     given = {"date": query.local_cut.replace(tzinfo=None)} if query.has_date else {}
     with engine.connect() as connection:
-        for statement in _mysql_session(query) if is_mysql else ():
-            connection.exec_driver_sql(statement)
-        streaming = connection.execution_options(stream_results=True)
-        result = streaming.execute(sa.text(text), given)
-        description = result.cursor.description if result.cursor is not None else ()
-        instants = [one[0] for one in description if is_mysql and one[1] == _MYSQL_TIMESTAMP]
-        for frame in row_frames([one[0] for one in description], result.fetchmany):
-            yield _with_instants(frame, instants, query)
+        try:
+            yield from _rows(connection, sa.text(text), given, query, is_mysql=is_mysql)
+        except BaseException:
+            connection.invalidate()  # the rest of its rows is not waited for
+            raise
+
+
+def _rows(
+    connection: "Connection", text: "TextClause", given: dict[str, datetime], query: Query, *, is_mysql: bool
+) -> Iterator[pl.DataFrame]:
+    for statement in _mysql_session(query) if is_mysql else ():
+        connection.exec_driver_sql(statement)
+    result = connection.execution_options(stream_results=True).execute(text, given)
+    description = result.cursor.description if result.cursor is not None else ()
+    instants = [one[0] for one in description if is_mysql and one[1] == _MYSQL_TIMESTAMP]
+    for frame in row_frames([one[0] for one in description], result.fetchmany):
+        yield _with_instants(frame, instants, query)
 
 
 def _time_outs(query: Query) -> dict[str, Any]:
