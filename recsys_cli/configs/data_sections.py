@@ -14,15 +14,24 @@ from recsys_cli.configs.event_sections import (
 )
 from recsys_cli.configs.fields import Days, Section, SqlText, known_timezone
 from recsys_cli.configs.source_sections import SourceSettings
+from recsys_cli.utils.query_text import DATE, problem_of_query
+from recsys_cli.utils.storage.uris import is_uri
 
-DAY_PLACE = "{date}"  # in a path: the day as 2026-11-23
+DAY_PLACE = DATE  # in a path: the day as 2026-11-23
 
 
 class TableSettings(Section):
-    """Path and format of a table, and how its own columns map to the contract."""
+    """Where a table lies, a path or a database's query, and how its own columns map to the contract."""
 
     path: str = Field(
         "", description="file, folder, glob or URI; relative to the workspace; empty: no such table"
+    )
+    connection: str = Field(
+        "", description="a database instead of `path`: postgresql://user@host/database, sqlite:///file"
+    )
+    password: str = Field("", description="of the connection's user; it belongs in .secrets.toml")
+    query: str = Field(
+        "", description="SQL for the connection, one SELECT; {date}: the first moment of the run's date"
     )
     format: Literal["auto", "parquet", "csv", "jsonl", "arrow"] = Field(
         "auto", description="auto: by the file's ending"
@@ -40,6 +49,33 @@ class TableSettings(Section):
     header: list[str] = Field([], description="CSV: the column names, if the file has no header line")
     filter: SqlText = Field("", description="SQL condition on the source's columns; other rows are dropped")
     columns: dict[str, str] = Field({}, description="contract name = the source's column")
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is such a table."""
+        return bool(self.path or self.connection)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.connection and self.path:
+            raise ValueError("path and connection are both set: a table has one of them")
+        if bool(self.connection) != bool(self.query):
+            needed, given = ("query", "connection") if self.connection else ("connection", "query")
+            raise ValueError(f"{given} needs {needed}, which is not set")
+        if self.password and not self.connection:
+            raise ValueError("password is that of a connection, which is not set")
+        if self.connection and self.format != "auto":
+            raise ValueError("format is that of files: leave it out beside connection")
+        if self.query and (problem := problem_of_query(self.query)):
+            raise ValueError(f"query {problem}")
+        return self
+
+    @field_validator("connection")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        if value and not is_uri(value):
+            raise ValueError("connection is no address such as postgresql://user@host/database")
+        return value
 
     @model_validator(mode="after")
     def _two_signs(self) -> Self:

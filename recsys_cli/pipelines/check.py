@@ -11,6 +11,7 @@ from recsys_cli.data_preparation.column_guessing.unused_columns import unused_ev
 from recsys_cli.data_preparation.features.day_features import features_without_rows, newest_event_age
 from recsys_cli.data_preparation.features.eligibility import eligibility_problems
 from recsys_cli.data_preparation.features.labels import label_cuts
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import index_external, inspect_external
 from recsys_cli.data_preparation.tables.freshness import freshness_problems
@@ -32,7 +33,6 @@ from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysE
 from recsys_cli.utils.storage.folder_checks import nearest_existing
 from recsys_cli.utils.storage.folder_exchange import check_replaceable
 from recsys_cli.utils.storage.replacement_journal import standing
-from recsys_cli.utils.storage.uris import shown_path
 
 _SECONDS_A_DAY = 86_400
 _SEVERITIES = ("error", "warning", "note")
@@ -89,7 +89,7 @@ def check_workspace(day: ScoringDay) -> CheckReport:
 
 def _unused_column_notes(day: ScoringDay) -> list[Problem]:
     """Return a note for each column of the events that is not used and may be a weight or a type."""
-    table, inputs = day.workspace.settings.data.interactions, day.workspace.inputs
+    table, inputs = day.workspace.settings.data.interactions, day.inputs
     where = "data.interactions.columns"
     try:
         hints = unused_event_columns(table, inputs)
@@ -97,7 +97,7 @@ def _unused_column_notes(day: ScoringDay) -> list[Problem]:
         return []  # it stands among the errors
     return [
         Problem(
-            shown_path(table.path, inputs.path),
+            shown_source(table, inputs.path),
             f"the column {hint.column!r} is not used; it {hint.reason}",
             f"set {where}.{hint.contract or 'weight'} if it is, see `recsys guide data`",
             "note",
@@ -136,7 +136,7 @@ def inspect_workspace(day: ScoringDay) -> Inspection:
         age_days = newest_event_age(tables).total_seconds() / _SECONDS_A_DAY
         problems += freshness_problems(age_days, settings.data, day.date)
         problems += eligibility_problems(
-            tables.items, day.date, shown_path(settings.data.items.path, workspace.root)
+            tables.items, day.date, shown_source(settings.data.items, workspace.root)
         )
     problems += _external_problems(day, tables)
     by_kind: dict[type[RecsysError], list[Problem]] = {

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_info
 
 from recsys_cli.configs.toml_files import LOCAL_FILE, MAIN_FILE, SECRETS_FILE
 from recsys_cli.data_preparation.readers.local_files import source_sizes
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.models.versions.registry import promoted_version
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import library_versions
@@ -19,7 +20,7 @@ from recsys_cli.utils.errors import RecsysError
 from recsys_cli.utils.storage.file_rights import OpenRight, open_rights
 from recsys_cli.utils.storage.folder_checks import may_be_made, nearest_existing
 from recsys_cli.utils.storage.result_store import Results
-from recsys_cli.utils.storage.uris import is_uri, shown
+from recsys_cli.utils.storage.uris import is_uri
 
 _SHOWN_RIGHTS = 5  # of each kind
 
@@ -126,8 +127,8 @@ def _inputs(workspace: Workspace) -> list[Finding]:
     tables = {"interactions": data.interactions, "users": data.users, "items": data.items}
     found = []
     for name, table in tables.items():
-        path = shown(table.path) if is_uri(table.path) else table.path
-        if not table.path:
+        path = shown_source(table, workspace.root) if is_uri(table.path or table.connection) else table.path
+        if not table.is_given:
             found.append(
                 Finding("inputs", name, "no such table", "" if name != "interactions" else "it is needed")
             )

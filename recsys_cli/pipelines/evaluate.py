@@ -10,6 +10,7 @@ from loguru import logger
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.features.labels import label_cuts
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.data_preparation.tables.problems import raise_errors
@@ -133,7 +134,7 @@ def read_holdout(workspace: Workspace, request: EvaluationRequest, run: Run) -> 
     if ground_truth.join(tables.events, on=USER, how="semi").is_empty():
         raise InputError(
             f"no user known before {request.day} has a relevant event in the {request.days} days from it on",
-            where=settings.data.interactions.path,
+            where=shown_source(settings.data.interactions, workspace.root),
             fix="give an earlier --date or more --days",
         )
     return HoldoutWindow(request, tables, ground_truth, covered)

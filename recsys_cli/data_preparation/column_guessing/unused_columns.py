@@ -20,7 +20,7 @@ def unused_event_columns(table: InteractionsSettings, workspace: InputFolder) ->
 
     Raises: InputError for a table that cannot be read.
     """
-    if not table.path:
+    if not table.is_given:
         return []
     files = source_files(table, workspace)
     frame = scan_source(table, workspace)

@@ -49,7 +49,12 @@ _FOREIGN = (
     _Foreign(
         re.compile(rb"SQLite format 3\0"),
         "an SQLite database",
-        "export its table: sqlite3 -header -csv FILE 'SELECT …' > events.csv",
+        'instead of `path` set `connection = "sqlite:///FILE"` and `query = "SELECT …"` of the table',
+    ),
+    _Foreign(
+        re.compile(rb".{8}DUCK", re.DOTALL),
+        "a DuckDB database",
+        'instead of `path` set `connection = "duckdb:///FILE"` and `query = "SELECT …"` of the table',
     ),
     _Foreign(
         re.compile(rb"PK\x03\x04"),
@@ -128,7 +133,8 @@ def _refuse_other(file: Path, kind: Kind) -> None:
     start = _start(file)
     for foreign in _FOREIGN:
         if foreign.start.match(start):
-            raise InputError(f"this is {foreign.name}", where=str(file), fix=foreign.fix)
+            fix = foreign.fix.replace("FILE", str(file))
+            raise InputError(f"this is {foreign.name}", where=str(file), fix=fix)
     if kind not in _TEXT and any(start.startswith(magic) for magic in _CODECS.values()):
         raise InputError(f"this is a compressed file, not {_SHOWN[kind]}", where=str(file), fix=_UNPACK)
     found = next((one for one, magic in _STARTS.items() if magic.match(start)), None)

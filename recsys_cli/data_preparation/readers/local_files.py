@@ -14,6 +14,8 @@ from recsys_cli.data_preparation.readers.file_kinds import kind_of_name, source_
 from recsys_cli.data_preparation.readers.polars_errors import as_input_error
 from recsys_cli.data_preparation.readers.read_errors import out_of_range, unreadable
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder, downloaded_files, remote_sizes
+from recsys_cli.data_preparation.readers.row_sources import row_source, shown_source
+from recsys_cli.data_preparation.readers.table_copies import copied_files, last_copy
 from recsys_cli.data_preparation.readers.table_folders import (
     folder_keys,
     log_files,
@@ -27,7 +29,7 @@ from recsys_cli.utils.sql_expressions import sql_condition
 from recsys_cli.utils.storage.regular_files import require_readable
 from recsys_cli.utils.storage.safe_paths import paths_matching
 from recsys_cli.utils.storage.table_files import scan_json_lines
-from recsys_cli.utils.storage.uris import WEB, bucket_and_key, copy_of, is_uri, scheme_of, shown_path
+from recsys_cli.utils.storage.uris import WEB, bucket_and_key, copy_of, is_uri, scheme_of
 
 _BATCH_ROWS = 65_536
 
@@ -35,19 +37,25 @@ _BATCH_ROWS = 65_536
 def source_files(table: TableSettings, workspace: InputFolder) -> list[Path]:
     """Return the source's files, sorted; hidden files of a folder are skipped. Those of a URI are downloaded.
 
-    Raises: InputError if there is none, it cannot be downloaded, or belongs to a table with a log of its own.
+    The rows of a database, or of a table with a log of its own, are copied first.
+
+    Raises: InputError if there is none, it cannot be read, or belongs to such a table without being its folder.
     """
     return _located(table, workspace)[1]
 
 
 def _located(table: TableSettings, workspace: InputFolder) -> tuple[Path, list[Path]]:
     """Return the source's own file or folder, of a glob the folder before its patterns, and its files."""
+    source = row_source(table, workspace)
+    if source is not None:
+        files = copied_files(source, workspace)
+        return files[0].parent, files
     is_table, base = _is_table(table), _base(table.path, workspace.path)
     if is_uri(table.path):
         files = downloaded_files(table.path, workspace, is_table)
     else:
         files = _local_files(table.path, workspace.path, is_table)
-    where = shown_path(table.path, workspace.path)
+    where = shown_source(table, workspace.path)
     if not files:
         is_folder = not is_uri(table.path) and (workspace.path / table.path).is_dir()
         raise InputError(
@@ -108,6 +116,8 @@ def source_sizes(table: TableSettings, workspace: InputFolder) -> list[int]:
 
     Raises: InputError as `source_files` does.
     """
+    if (source := row_source(table, workspace)) is not None:
+        return [file.stat().st_size for file in last_copy(source, workspace)]
     if is_uri(table.path):
         return remote_sizes(table.path, workspace.options, _is_table(table))
     return [file.stat().st_size for file in source_files(table, workspace)]
@@ -136,7 +146,7 @@ def scan_source(
         keys = [{name: value for name, value in one.items() if used(name)} for one in keys]
     frame = _one_table(table, dict(zip(files, keys, strict=True)), zone, used)
     if table.filter:
-        schema, where = source_schema(frame, files), f"the filter of {shown_path(table.path, workspace.path)}"
+        schema, where = source_schema(frame, files), f"the filter of {shown_source(table, workspace.path)}"
         frame = frame.filter(sql_condition(table.filter, schema, where=where))
     return frame
 

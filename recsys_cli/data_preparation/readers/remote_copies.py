@@ -5,7 +5,8 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,19 @@ class InputFolder:
     Attributes:
         path: the folder that relative paths start from, and that has the copies of remote sources.
         options: of the file system of each scheme, from the settings; they may be secrets.
+        day: the scoring day, whose first moment in `timezone` queries may ask for; None: there is none yet.
+        read: copies of tables that are no files, by their folder: a run reads each of them once.
     """
 
     path: Path
     options: StorageOptions = field(default_factory=dict, repr=False, hash=False)
+    day: date | None = None
+    timezone: str = "UTC"
+    read: dict[Path, list[Path]] = field(default_factory=dict, repr=False, hash=False, compare=False)
+
+    def at(self, day: date, timezone: str) -> "InputFolder":
+        """Return the folder for the tables of a day."""
+        return replace(self, day=day, timezone=timezone)
 
 
 @dataclass(frozen=True)

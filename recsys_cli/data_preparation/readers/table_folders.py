@@ -7,6 +7,7 @@ from typing import TypeVar
 from urllib.parse import unquote
 
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.storage.regular_files import open_regular
 from recsys_cli.utils.storage.uris import is_glob
 
 P = TypeVar("P", bound=PurePath)
@@ -18,6 +19,50 @@ _LOGS = {
     "Apache Iceberg": re.compile(r"(^|/)metadata/[^/]+\.metadata\.json$"),
     "Apache Hudi": re.compile(r"(^|/)\.hoodie/"),
 }
+
+_EXPORT = "export what it holds now as parquet, and name that file or folder"
+_FIXES = {
+    "Delta Lake": f"let `path` name the table's own folder, on a disk; or {_EXPORT}",
+    "Apache Iceberg": f"let `path` name the table's own folder, on a disk; or {_EXPORT}",
+    "Apache Hudi": _EXPORT,
+}
+_METADATA = re.compile(r"(?:v|0*)(\d+)(?:-[0-9a-f-]+)?(?:\.gz)?\.metadata\.json")  # v3…, 00003-<uuid>…
+
+
+def delta_folder(path: Path) -> Path | None:
+    """Return the folder if it is that of a table of Delta Lake."""
+    return path if (path / "_delta_log").is_dir() else None
+
+
+def iceberg_metadata(path: Path) -> Path | None:
+    """Return the current metadata file of a table of Iceberg, given that file or the table's folder.
+
+    Without a catalog it is the one that version-hint.text names, else the one with the highest number.
+
+    Raises: InputError where several have that number, or none has one.
+    """
+    if path.name.endswith(".metadata.json") and path.is_file():
+        return path
+    files = list((path / "metadata").glob("*.metadata.json"))
+    if not files:
+        return None
+    hint = path / "metadata" / "version-hint.text"
+    if hint.is_file() and (named := path / "metadata" / f"v{_hinted(hint)}.metadata.json").is_file():
+        return named
+    numbers = {file: int(found[1]) for file in files if (found := _METADATA.fullmatch(file.name))}
+    newest = [file for file in numbers if numbers[file] == max(numbers.values())]
+    if len(newest) != 1:
+        raise InputError(
+            f"which of the {len(files)} metadata files of this Iceberg table is the current one?",
+            where=str(path / "metadata"),
+            fix="let `path` name that file, as the table's catalog knows it",
+        )
+    return newest[0]
+
+
+def _hinted(hint: Path) -> str:
+    with open_regular(hint) as stream:
+        return stream.read(20).decode(errors="replace").strip()
 
 
 def folder_keys(file: Path, base: Path) -> dict[str, str | None]:
@@ -45,9 +90,7 @@ def refuse_table_format(names: Iterable[str], where: str) -> None:
         for table_format, log in _LOGS.items():
             if log.search(name):
                 raise InputError(
-                    f"this is a table of {table_format}: its log says which files count, and it is not read",
-                    where=where,
-                    fix="export what it holds now as parquet, and name that file or folder",
+                    f"this is a table of {table_format}: its log says which files count", where=where, fix=_FIXES[table_format]
                 )
 
 

@@ -8,8 +8,9 @@ from hashlib import sha256
 import numpy as np
 import polars as pl
 
-from recsys_cli.configs.data_sections import DataSettings
+from recsys_cli.configs.data_sections import DataSettings, TableSettings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.entities import read_entities
 from recsys_cli.data_preparation.tables.event_types import (
     ALIKE,
@@ -17,12 +18,13 @@ from recsys_cli.data_preparation.tables.event_types import (
     EventRules,
     event_rules,
 )
-from recsys_cli.data_preparation.tables.ids import assign_indices
+from recsys_cli.data_preparation.tables.ids import ROWS, assign_indices
 from recsys_cli.data_preparation.tables.interactions import read_interactions
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
-from recsys_cli.utils.columns import EVENT_TYPE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
+from recsys_cli.data_preparation.tables.source_events import placed_events
+from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
-from recsys_cli.utils.storage.uris import shown_path
+from recsys_cli.utils.errors import InputError
 
 _NEW_INDEX = "new_index"
 
@@ -136,7 +138,7 @@ def inspect_tables(
     data: DataSettings, workspace: InputFolder, day: date, timezone: str, exclude: str = ""
 ) -> tuple[Tables | None, list[Problem]]:
     """Read the tables and return their problems; tables are None if at least one problem is an error."""
-    cut = day_start(day, timezone)
+    cut, workspace = day_start(day, timezone), workspace.at(day, timezone)
     events, problems = read_interactions(data, workspace, cut, timezone)
     users, user_problems = read_entities(
         data.users, workspace, key=USER_ID, id_type=data.user_id_type, timezone=timezone
@@ -157,31 +159,41 @@ def inspect_tables(
         or items is None
     ):
         return None, problems
-    problems += _unknown_id_problems(events, users, USER_ID, workspace, data.users.path)
-    problems += _unknown_id_problems(events, items, ITEM_ID, workspace, data.items.path)
-    events, users = assign_indices(events, users, USER_ID, USER)
-    events, items = assign_indices(events, items, ITEM_ID, ITEM)
+    problems += _unknown_id_problems(events.users, users, USER_ID, workspace, data.users)
+    problems += _unknown_id_problems(events.items, items, ITEM_ID, workspace, data.items)
+    user_ids, users = assign_indices(events.users, users, USER_ID, USER)
+    item_ids, items = assign_indices(events.items, items, ITEM_ID, ITEM)
     rules = event_rules(data)
-    columns = [USER, ITEM, TIMESTAMP, WEIGHT, *([EVENT_TYPE] if rules else [])]
-    events = events.select(columns).sort(columns)
-    tables = Tables(day, timezone, events, users, items, rules=rules)
+    try:
+        placed, repeated = placed_events(events, user_ids, item_ids, typed=bool(rules))
+    except InputError as error:
+        return None, [*problems, Problem(error.where or events.where, error.what, error.fix)]
+    problems += _repeat_problems(repeated, events.where)
+    tables = Tables(day, timezone, placed, users, items, rules=rules)
     if not rules:
         return tables, problems
-    delivered = events if rules.cancels else None
-    return replace(tables, events=rules.resolved(events), delivered=delivered), problems
+    delivered = placed if rules.cancels else None
+    return replace(tables, events=rules.resolved(placed), delivered=delivered), problems
+
+
+def _repeat_problems(repeated: int, where: str) -> list[Problem]:
+    if not repeated:
+        return []
+    what = f"{repeated:,} events repeat the user, item and timestamp of another event; each counts"
+    return [Problem(where, what, "remove them from the source if they are not real events", "warning")]
 
 
 def _unknown_id_problems(
-    events: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: InputFolder, path: str
+    ids: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: InputFolder, table: TableSettings
 ) -> list[Problem]:
     """Report users or items of the events that are missing in their own table, if there is one."""
-    if not path:
+    if not table.is_given:
         return []
-    counts = events[key].value_counts().cast({key: pl.String})
+    counts = ids.group_by(pl.col(key).cast(pl.String)).agg(pl.col(ROWS).sum())
     unknown = counts.join(entities.select(pl.col(key).cast(pl.String)), on=key, how="anti")
     if unknown.is_empty():
         return []
-    share = unknown["count"].sum() / len(events)
+    share = unknown[ROWS].sum() / ids[ROWS].sum()
     what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
-    return [Problem(shown_path(path, workspace.path), what, fix, "warning")]
+    return [Problem(shown_source(table, workspace.path), what, fix, "warning")]

@@ -17,6 +17,7 @@ from recsys_cli.data_preparation.readers.local_files import (
 )
 from recsys_cli.data_preparation.readers.number_styles import style_hint
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.ids import IdType, cast_ids, duplicate_problems, id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, missing_column
 from recsys_cli.data_preparation.tables.times import days
@@ -31,7 +32,6 @@ from recsys_cli.utils.columns import (
 )
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.sql_expressions import sql_condition
-from recsys_cli.utils.storage.uris import shown_path
 
 _OPTIONAL = {USER_ID: (), ITEM_ID: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
 _KINDS = {TITLE: pl.String, AVAILABLE_FROM: pl.Date, AVAILABLE_UNTIL: pl.Date}
@@ -50,9 +50,9 @@ def read_entities(
 
     A table without a path is empty: ids then come from the events.
     """
-    if not table.path:
+    if not table.is_given:
         return _empty(key, id_type), _exclude_problems(exclude)
-    where = shown_path(table.path, workspace.path)
+    where = shown_source(table, workspace.path)
     try:
         files = source_files(table, workspace)
         frame = scan_source(table, workspace, timezone)

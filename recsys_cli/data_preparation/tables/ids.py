@@ -11,6 +11,7 @@ IdType = Literal["auto", "text", "integer"]
 _SHOWN_ROWS = 3
 _CLOSE_IDS = 20_000  # ids that are compared for similarity
 _LAST_WHOLE = 2**53  # beyond it, a float does not hold every integer
+ROWS = "__rows"  # a column of frames with one row an id: how many rows of the source have it
 _FLOAT_ID = r"^(-?\d+)\.0+$"  # an integer that pandas wrote as a float
 
 
@@ -18,9 +19,12 @@ def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool =
     """Report null ids, and ids that are neither integers, whole floats nor text.
 
     Args:
+        frame: one row per row of the source; or one per id, with their number as `ROWS`.
         whole_file: the frame has every row of one file, so that messages can give row numbers.
     """
     kind = frame.schema[key]
+    if kind == pl.Null and frame.is_empty():
+        return []
     if not _is_id_type(kind):
         return [
             Problem(
@@ -28,11 +32,11 @@ def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool =
             )
         ]
     ids = frame[key].fill_nan(None) if kind.is_float() else frame[key]
-    problems = _fraction_problems(ids, where) + _space_problems(ids, where)
-    nulls = ids.null_count()
+    problems = _fraction_problems(ids, frame, where) + _space_problems(ids, frame, where)
+    nulls = _rows(frame, ids.is_null())
     if not nulls:
         return problems
-    what = f"{nulls:,} of {len(frame):,} rows have no {key}"
+    what = f"{nulls:,} of {_rows(frame, pl.lit(True)):,} rows have no {key}"
     if whole_file:
         rows = (1 + ids.is_null().arg_true().head(_SHOWN_ROWS)).to_list()
         what += f" (rows {', '.join(map(str, rows))}{' …' if nulls > _SHOWN_ROWS else ''})"
@@ -40,25 +44,33 @@ def id_problems(frame: pl.DataFrame, where: str, key: str, *, whole_file: bool =
     return [*problems, Problem(where, what, fix)]
 
 
-def _fraction_problems(ids: pl.Series, where: str) -> list[Problem]:
+def _rows(frame: pl.DataFrame, which: pl.Series | pl.Expr) -> int:
+    """Return how many rows of the source some of the frame's rows stand for."""
+    chosen = frame.filter(which)
+    return int(chosen[ROWS].sum()) if ROWS in chosen.columns else len(chosen)
+
+
+def _fraction_problems(ids: pl.Series, frame: pl.DataFrame, where: str) -> list[Problem]:
     """Report floats that are no integers, or too large to be sure."""
     if not ids.dtype.is_float():
         return []
-    wrong = ids.drop_nulls().filter(~is_whole(ids.drop_nulls()))
-    if wrong.is_empty():
+    wrong = (~is_whole(ids)).fill_null(False)
+    if not wrong.any():
         return []
-    what = f"{len(wrong):,} values of {ids.name} are no whole numbers up to 2^53: {wrong[0]!r}"
+    what = (
+        f"{_rows(frame, wrong):,} values of {ids.name} are no whole numbers up to 2^53: {ids.filter(wrong)[0]!r}"
+    )
     return [Problem(where, what, "store the ids as integers or text")]
 
 
-def _space_problems(ids: pl.Series, where: str) -> list[Problem]:
+def _space_problems(ids: pl.Series, frame: pl.DataFrame, where: str) -> list[Problem]:
     """Report ids with spaces around them: they would be other ids than those without."""
     if ids.dtype != pl.String:
         return []
-    spaced = ids.filter(ids.str.starts_with(" ") | ids.str.ends_with(" "))
-    if spaced.is_empty():
+    spaced = (ids.str.starts_with(" ") | ids.str.ends_with(" ")).fill_null(False)
+    if not spaced.any():
         return []
-    what = f"{len(spaced):,} values of {ids.name} have spaces around them: {spaced[0]!r}"
+    what = f"{_rows(frame, spaced):,} values of {ids.name} have spaces around them: {ids.filter(spaced)[0]!r}"
     fix = "remove them in the source, or for CSV set the table's `strip_spaces = true`"
     return [Problem(where, what, fix, "warning")]
 
@@ -91,6 +103,8 @@ def cast_ids(
     Columns that `id_problems` refuses are not changed: a cast of bytes or times may fail.
     """
     kind = frame.schema[key]
+    if kind == pl.Null and frame.is_empty():
+        return frame.cast({key: pl.String if id_type == "text" else pl.Int64}), []
     if not _is_id_type(kind):
         return frame, []
     wants_text = id_type == "text" or (id_type == "auto" and not kind.is_numeric())
@@ -98,29 +112,30 @@ def cast_ids(
         frame = frame.with_columns(pl.col(key).cast(pl.Int64, strict=False))
     if wants_text:
         frame = frame.cast({key: pl.String})
-        return frame, _float_text_problems(frame[key], where)
+        return frame, _float_text_problems(frame, key, where)
     plain = frame[key].cast(pl.String)
     if plain.str.contains(".", literal=True).any():
         plain = plain.str.replace(_FLOAT_ID, "${1}")
     cast = plain.cast(pl.Int64, strict=False)
-    unfit = frame[key].filter(frame[key].is_not_null() & (cast.cast(pl.String) != plain).fill_null(True))
-    if unfit.is_empty():
+    is_unfit = frame[key].is_not_null() & (cast.cast(pl.String) != plain).fill_null(True)
+    if not is_unfit.any():
         return frame.with_columns(cast), []
-    shown = ", ".join(repr(value) for value in unfit.head(3).to_list())
-    what = f"{len(unfit):,} values of {key} are not plain 64-bit integers: {shown} …"
+    shown = ", ".join(repr(value) for value in frame[key].filter(is_unfit).head(3).to_list())
+    what = f"{_rows(frame, is_unfit):,} values of {key} are not plain 64-bit integers: {shown} …"
     return frame.with_columns(cast), [
         Problem(where, what, f'set data.{key}_type = "text" in settings/settings.toml')
     ]
 
 
-def _float_text_problems(ids: pl.Series, where: str) -> list[Problem]:
+def _float_text_problems(frame: pl.DataFrame, key: str, where: str) -> list[Problem]:
     """Report ids as text such as 12644.0: another table may write 12644."""
-    floats = ids.filter(ids.str.ends_with(".0"))
-    floats = floats.filter(floats.str.contains(_FLOAT_ID))
-    if floats.is_empty():
+    ids = frame[key]
+    floats = (ids.str.ends_with(".0") & ids.str.contains(_FLOAT_ID)).fill_null(False)
+    if not floats.any():
         return []
-    what = f"{len(floats):,} values of {ids.name} look like integers written as floats: {floats[0]!r}"
-    fix = f'set data.{ids.name}_type = "integer" in settings/settings.toml if they are'
+    first = ids.filter(floats)[0]
+    what = f"{_rows(frame, floats):,} values of {key} look like integers written as floats: {first!r}"
+    fix = f'set data.{key}_type = "integer" in settings/settings.toml if they are'
     return [Problem(where, what, fix, "warning")]
 
 
@@ -134,15 +149,15 @@ def _is_id_type(kind: pl.DataType) -> bool:
 
 
 def assign_indices(
-    events: pl.DataFrame, entities: pl.DataFrame, key: str, index: str
+    ids: pl.DataFrame, entities: pl.DataFrame, key: str, index: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Number all ids of both frames in sorted order; return the events by index, and one entity per id."""
-    if events.schema[key] != entities.schema[key]:
-        events, entities = events.cast({key: pl.String}), entities.cast({key: pl.String})
-    ids = pl.concat([events[key].unique(), entities[key]]).unique().sort()
-    indices = pl.DataFrame([ids, pl.Series(index, range(len(ids)), dtype=pl.UInt32)])
-    events = events.join(indices, on=key, how="left").drop(key)
-    return events, indices.select(key).join(entities, on=key, how="left", maintain_order="left")
+    """Number all ids of both frames in sorted order; return `ids` with their index, and one entity per id."""
+    if ids.schema[key] != entities.schema[key]:
+        ids, entities = ids.cast({key: pl.String}), entities.cast({key: pl.String})
+    known = pl.concat([ids[key], entities[key]]).unique().sort()
+    indices = pl.DataFrame([known, pl.Series(index, range(len(known)), dtype=pl.UInt32)])
+    numbered = ids.join(indices, on=key, how="left", maintain_order="left")
+    return numbered, indices.select(key).join(entities, on=key, how="left", maintain_order="left")
 
 
 def index_of(ids: pl.Series, asked: str) -> int | None:

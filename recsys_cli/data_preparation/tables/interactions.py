@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -15,6 +16,7 @@ from recsys_cli.data_preparation.readers.local_files import (
     source_schema,
 )
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.event_reading import (
     coded,
     has_no_meaning,
@@ -28,29 +30,36 @@ from recsys_cli.data_preparation.tables.event_reading import (
 from recsys_cli.data_preparation.tables.event_types import event_rules
 from recsys_cli.data_preparation.tables.ids import cast_ids, id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, missing_column
+from recsys_cli.data_preparation.tables.source_events import (
+    FIRST_PLAUSIBLE,
+    LARGEST_WEIGHT,
+    EventFigures,
+    SourceEvents,
+    counted_again,
+    event_figures,
+    ids_of,
+)
 from recsys_cli.data_preparation.tables.times import instants, is_time
 from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
-from recsys_cli.utils.storage.uris import shown_path
 
-_FIRST_PLAUSIBLE = datetime(1971, 1, 1)  # zeros and wrong units give dates in 1970
-_LARGEST_WEIGHT = 1e15  # so that sums and means stay finite
 
 
 def read_interactions(
     data: DataSettings, workspace: InputFolder, cut: datetime, timezone: str
-) -> tuple[pl.DataFrame | None, list[Problem]]:
+) -> tuple[SourceEvents | None, list[Problem]]:
     """Return the events before `cut` as user_id, item_id, timestamp, weight, and all their problems.
 
+    Events without types are not held in memory: they are read again when they are placed in their table.
     Rows on or after the cut are dropped first: nothing below ever sees them. Where the settings say what
     types of events count for, the code of each follows as event_type; weights are still those of the source.
     """
     table = data.interactions
-    if not table.path:
+    if not table.is_given:
         return None, [
             Problem("interactions", "no path is set", "set data.interactions.path in settings/settings.toml")
         ]
-    where = shown_path(table.path, workspace.path)
+    where = shown_source(table, workspace.path)
     try:
         files = source_files(table, workspace)
         frame = scan_source(table, workspace, table.time_zone or timezone)
@@ -60,66 +69,68 @@ def read_interactions(
             return None, problems
         mapped = _mapped(frame, data, schema, timezone)
         known = mapped.filter(pl.col(TIMESTAMP).is_null() | (pl.col(TIMESTAMP) < cut))
-        events, problems = _typed_events(known, data, files, where)
+        known, problems = _typed_events(known, data, files, where)
+        if problems:
+            return None, problems + _timestamp_problems(event_figures(known, files), where)
+        return _checked_events(known, data, files, _Place(where, timezone, cut))
     except InputError as error:
         return None, [Problem(error.where or "interactions", error.what, error.fix)]
-    if problems:
-        return None, problems + _timestamp_problems(events, where)
-    events, problems = _checked_events(events, data, where, timezone)
-    if events.is_empty() and not any(problem.severity == "error" for problem in problems):
-        what = f"there is no event before {cut:%Y-%m-%d %H:%M} UTC"
-        fix = "choose a later --date, or correct the table's filter and timestamp settings"
-        problems.append(Problem(where, what, fix))
-    return events, problems + _repeat_problems(events, where)
 
 
 def _typed_events(
     known: pl.LazyFrame, data: DataSettings, files: list[Path], where: str
-) -> tuple[pl.DataFrame, list[Problem]]:
+) -> tuple[pl.LazyFrame, list[Problem]]:
     """Return the events with the codes of their types, if they have types; and types that have no meaning."""
     if not _has_types(data):
-        return collect_source(known, files), []
+        return known, []
     rules = event_rules(data)
     codes = type_codes(data, rules)
     events = collect_source(known.with_columns(coded(codes)).filter(is_not_ignored()), files)
     if events.select(has_no_meaning().any()).item():
         counts = known.filter(is_not_named(codes)).group_by(EVENT_TYPE).agg(pl.len().alias("count"))
-        return events, type_problems(collect_source(counts, files), where)
-    return (events if rules else events.drop(EVENT_TYPE)), []
+        return events.lazy(), type_problems(collect_source(counts, files), where)
+    return (events if rules else events.drop(EVENT_TYPE)).lazy(), []
 
 
 def _has_types(data: DataSettings) -> bool:
     return bool(data.events) or bool(data.interactions.columns.get(EVENT_TYPE))
 
 
+class _Place(NamedTuple):
+    """What the messages of events name, and the bounds of their days."""
+
+    where: str
+    timezone: str
+    cut: datetime
+
+
 def _checked_events(
-    events: pl.DataFrame, data: DataSettings, where: str, timezone: str
-) -> tuple[pl.DataFrame, list[Problem]]:
-    problems = _timestamp_problems(events, where)
-    problems += id_problems(events, where, USER_ID) + id_problems(events, where, ITEM_ID)
-    events, user_problems = cast_ids(events, USER_ID, data.user_id_type, where)
-    events, item_problems = cast_ids(events, ITEM_ID, data.item_id_type, where)
+    known: pl.LazyFrame, data: DataSettings, files: list[Path], place: _Place
+) -> tuple[SourceEvents | None, list[Problem]]:
+    where, rules = place.where, event_rules(data)
+    figures = event_figures(known, files, signed=bool(rules))
+    users, items = (ids_of(known, key, files) for key in (USER_ID, ITEM_ID))
+    problems = _timestamp_problems(figures, where)
+    problems += id_problems(users, where, USER_ID) + id_problems(items, where, ITEM_ID)
+    users, user_problems = cast_ids(users, USER_ID, data.user_id_type, where)
+    items, item_problems = cast_ids(items, ITEM_ID, data.item_id_type, where)
     problems += user_problems + item_problems
-    rules = event_rules(data)
-    if not rules:
-        return events, problems + _weight_problems(events, data.interactions, where)
-    problems += negative_problems(events, rules, where)
-    problems += _weight_problems(events.with_columns(pl.col(WEIGHT).abs()), data.interactions, where)
+    if rules:
+        events = known.collect()
+        problems += negative_problems(events, rules, where)
+    problems += _weight_problems(figures, data.interactions, where)
     if any(problem.severity == "error" for problem in problems):
-        return events, problems
-    events, surplus_problems = without_surplus(events, rules, timezone, where)
-    return events, problems + surplus_problems
-
-
-def _repeat_problems(events: pl.DataFrame, where: str) -> list[Problem]:
-    kind = [EVENT_TYPE] if EVENT_TYPE in events.columns else []
-    if events.is_empty():
-        return []
-    repeated = len(events) - events.n_unique(subset=[USER_ID, ITEM_ID, TIMESTAMP, *kind])
-    if not repeated:
-        return []
-    what = f"{repeated:,} events repeat the user, item and timestamp of another event; each counts"
-    return [Problem(where, what, "remove them from the source if they are not real events", "warning")]
+        return None, problems
+    if rules:
+        counting, surplus_problems = without_surplus(events, rules, place.timezone, where)
+        problems += surplus_problems
+        known, figures = counting.lazy(), event_figures(counting.lazy(), files)
+        users, items = (counted_again(ids, known, key) for ids, key in ((users, USER_ID), (items, ITEM_ID)))
+    if not figures.events:
+        what = f"there is no event before {place.cut:%Y-%m-%d %H:%M} UTC"
+        fix = "choose a later --date, or correct the table's filter and timestamp settings"
+        problems.append(Problem(where, what, fix))
+    return SourceEvents(known, files, where, users, items), problems
 
 
 def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str) -> list[Problem]:
@@ -152,7 +163,7 @@ def _computed_problems(table: InteractionsSettings, schema: pl.Schema, where: st
     kinds = {
         name: _expression(table, name, schema)[1] for name in (WEIGHT, EVENT_TYPE) if table.columns.get(name)
     }
-    if WEIGHT in kinds and not kinds[WEIGHT].is_numeric():
+    if WEIGHT in kinds and not (kinds[WEIGHT].is_numeric() or kinds[WEIGHT] == pl.Null):
         what = f"the weight column {table.columns[WEIGHT]!r} holds {kinds[WEIGHT]}, not numbers"
         fix = 'map a numeric column; for CSV with decimal commas, set `decimal = ","` of the table'
         yield Problem(where, what, fix)
@@ -175,8 +186,8 @@ def _mapped(frame: pl.LazyFrame, data: DataSettings, schema: pl.Schema, timezone
     source = table.columns.get(TIMESTAMP, TIMESTAMP)
     weight = _expression(table, WEIGHT, schema)[0] if table.columns.get(WEIGHT) else pl.lit(1.0)
     columns = [
-        pl.col(table.columns.get(USER_ID, USER_ID)).alias(USER_ID),
-        pl.col(table.columns.get(ITEM_ID, ITEM_ID)).alias(ITEM_ID),
+        _id(table.columns.get(USER_ID, USER_ID), schema).alias(USER_ID),
+        _id(table.columns.get(ITEM_ID, ITEM_ID), schema).alias(ITEM_ID),
         instants(pl.col(source), schema[source], table, timezone).alias(TIMESTAMP),
         weight.cast(pl.Float32).alias(WEIGHT),
     ]
@@ -187,33 +198,34 @@ def _mapped(frame: pl.LazyFrame, data: DataSettings, schema: pl.Schema, timezone
     return frame.select(columns)
 
 
+def _id(source: str, schema: pl.Schema) -> pl.Expr:
+    is_named = isinstance(schema[source], pl.Categorical | pl.Enum)
+    return pl.col(source).cast(pl.String) if is_named else pl.col(source)
+
+
 def _expression(table: InteractionsSettings, name: str, schema: pl.Schema) -> tuple[pl.Expr, pl.DataType]:
     where = f"data.interactions.columns.{name}"
     return column_expression(table.columns[name], schema, where=where)
 
 
-def _timestamp_problems(events: pl.DataFrame, where: str) -> list[Problem]:
-    missing = events[TIMESTAMP].null_count()
-    early = int((events[TIMESTAMP] < _FIRST_PLAUSIBLE).sum())
+def _timestamp_problems(figures: EventFigures, where: str) -> list[Problem]:
     problems = []
-    if missing:
-        what = f"{missing:,} of {len(events):,} events have no readable timestamp"
+    if figures.without_time:
+        what = f"{figures.without_time:,} of {figures.events:,} events have no readable timestamp"
         fix = "correct these rows, or set data.interactions.timestamp_format or a filter"
         problems.append(Problem(where, what, fix))
-    if early:
-        what = f"{early:,} of {len(events):,} events are before {_FIRST_PLAUSIBLE:%Y}"
+    if figures.early:
+        what = f"{figures.early:,} of {figures.events:,} events are before {FIRST_PLAUSIBLE:%Y}"
         fix = "check data.interactions.timestamp_unit and timestamp_format, or filter these rows out"
         problems.append(Problem(where, what, fix, "warning"))
     return problems
 
 
-def _weight_problems(events: pl.DataFrame, table: InteractionsSettings, where: str) -> list[Problem]:
-    valid = pl.col(WEIGHT).is_between(0, _LARGEST_WEIGHT).fill_null(False)
-    bad = events.select((~valid).sum()).item()
-    if not bad:
+def _weight_problems(figures: EventFigures, table: InteractionsSettings, where: str) -> list[Problem]:
+    if not figures.bad_weights:
         return []
     what = (
-        f"{bad:,} of {len(events):,} events have a weight that is negative, missing, not a number or above "
-        f"{_LARGEST_WEIGHT:.0e} (column {table.columns.get(WEIGHT, WEIGHT)!r})"
+        f"{figures.bad_weights:,} of {figures.events:,} events have a weight that is negative, missing, not a number or above "
+        f"{LARGEST_WEIGHT:.0e} (column {table.columns.get(WEIGHT, WEIGHT)!r})"
     )
     return [Problem(where, what, "filter them out, or write the weights in a coarser unit")]

@@ -25,8 +25,8 @@ _PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def is_time(kind: pl.DataType) -> bool:
-    """Return whether a column of this type can hold times: instants, days, numbers, text."""
-    return kind == pl.Date or isinstance(kind, pl.Datetime) or kind.is_numeric() or kind == pl.String
+    """Return whether a column of this type can hold times: instants, days, numbers, text; or it has no value."""
+    return kind in (pl.Date, pl.String, pl.Null) or isinstance(kind, pl.Datetime) or kind.is_numeric()
 
 
 def instants(time: pl.Expr, kind: pl.DataType, table: InteractionsSettings, timezone: str) -> pl.Expr:

@@ -19,6 +19,7 @@ from recsys_cli.data_preparation.features.partition import (
     StoredFeatures,
     write_features,
 )
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.entities import feature_names
 from recsys_cli.data_preparation.tables.freshness import check_freshness
@@ -169,7 +170,9 @@ def _require_same(day: ScoringDay, inputs: str) -> None:
         raise InputError(
             "the inputs have changed during the run: the run has read a mix of both versions",
             where=", ".join(
-                table.path for table in (data.interactions, data.users, data.items) if table.path
+                table.path or shown_source(table, day.workspace.root)
+                for table in (data.interactions, data.users, data.items)
+                if table.is_given
             ),
             fix="run it again once they are complete; deliver a file under another name, then rename it",
         )
@@ -241,7 +244,7 @@ def _names_all(day: ScoringDay, manifest: PartitionManifest) -> bool:
     """Return whether a manifest names the features that the settings declare."""
     data = day.workspace.settings.data
     sides = (data.users, manifest.user_features), (data.items, manifest.item_features)
-    return all(set(names) == set(feature_names(table) if table.path else ()) for table, names in sides)
+    return all(set(names) == set(feature_names(table) if table.is_given else ()) for table, names in sides)
 
 
 def _is_intact(folder: Path, manifest: PartitionManifest) -> bool:

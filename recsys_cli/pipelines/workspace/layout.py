@@ -96,7 +96,8 @@ class Workspace:
         if not mapping["events"]:
             del mapping["events"]  # features that were made before events had types stay
         for table in ("interactions", "users", "items"):
-            del mapping[table]["path"]  # what the files hold counts, not where they lie
+            for place in ("path", "connection", "password", "query"):
+                del mapping[table][place]  # what the tables hold counts, not where they lie
         features = settings.features.model_dump(mode="json")
         external = external_settings(settings.candidates)
         columns = external.columns if external.is_on() else None

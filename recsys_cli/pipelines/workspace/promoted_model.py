@@ -8,6 +8,7 @@ import polars as pl
 from recsys_cli.data_preparation.features.day_features import features_without_rows
 from recsys_cli.data_preparation.features.eligibility import eligibility_problems
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors
 from recsys_cli.models.two_stage import schema_mismatches, sources_without_proposals
@@ -18,7 +19,6 @@ from recsys_cli.pipelines.workspace.feature_store import FeatureCheck, Partition
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import ModelError
-from recsys_cli.utils.storage.uris import shown_path
 
 
 def open_bundle(day: ScoringDay, version: str | None = None) -> Bundle:
@@ -58,7 +58,7 @@ def open_fitting_features(
         InputError and OutputError as `open_features` does; InputError if no item may be recommended.
     """
     workspace = day.workspace
-    items_file = shown_path(workspace.settings.data.items.path, workspace.root)
+    items_file = shown_source(workspace.settings.data.items, workspace.root)
 
     def check(features: DayFeatures) -> None:
         _raise_schema_mismatches(
@@ -105,7 +105,7 @@ def lost_feature_problems(
     sides = ((encoders.users, users, data.users), (encoders.items, items, data.items))
     fix = "deliver the column again, or run `recsys train` with what there is now"
     return [
-        Problem(shown_path(table.path, workspace.root), line, fix, "warning")
+        Problem(shown_source(table, workspace.root), line, fix, "warning")
         for encoder, frame, table in sides
         for line in encoder.lost_features(frame)
     ]

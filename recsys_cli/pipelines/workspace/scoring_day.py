@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from recsys_cli.data_preparation.readers.local_files import source_files
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
@@ -83,14 +84,19 @@ class ScoringDay:
         """The lock file of whatever writes results of the day."""
         return self.workspace.lock(self.name)
 
+    @cached_property
+    def inputs(self) -> InputFolder:
+        """Where the day's inputs lie."""
+        return self.workspace.inputs.at(self.date, self.workspace.settings.timezone)
+
     def inputs_fingerprint(self) -> str:
         """Return a hash of the sources as files, as they are now, and of the settings that read them.
 
         Raises: InputError for files that are not there.
         """
         workspace, data = self.workspace, self.workspace.settings.data
-        tables = [table for table in (data.interactions, data.users, data.items) if table.path]
-        files = [file for table in tables for file in source_files(table, workspace.inputs)]
+        tables = [table for table in (data.interactions, data.users, data.items) if table.is_given]
+        files = [file for table in tables for file in source_files(table, self.inputs)]
         external = external_files(
             external_settings(workspace.settings.candidates), workspace.inputs, [self.date]
         )

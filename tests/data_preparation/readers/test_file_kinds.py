@@ -90,7 +90,7 @@ def test_a_database_is_recognised_whatever_its_name(tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / name) as database:
             database.execute("CREATE TABLE events (user_id)")
         error = error_of(tmp_path, name)
-        assert error.what == "this is an SQLite database" and "sqlite3 -header -csv" in error.fix
+        assert error.what == "this is an SQLite database" and f'"sqlite:///{tmp_path / name}"' in error.fix
 
 
 def test_compressed_parquet_and_json_arrays_name_the_way_out(tmp_path: Path) -> None:
