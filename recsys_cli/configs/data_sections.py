@@ -83,6 +83,14 @@ class FeatureTableSettings(TableSettings):
     )
 
 
+class ItemsSettings(FeatureTableSettings):
+    """Items, one row per id: what may be recommended, where there is such a table."""
+
+    only_listed: bool = Field(
+        True, description="items that are not in the items table are not recommended; without a table: all are"
+    )
+
+
 class DataSettings(Section):
     user_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
     item_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
@@ -93,7 +101,7 @@ class DataSettings(Section):
         {}, max_length=MOST_TYPES, description="the types of events, by their value in the source"
     )
     users: FeatureTableSettings = FeatureTableSettings()
-    items: FeatureTableSettings = FeatureTableSettings()
+    items: ItemsSettings = ItemsSettings()
 
     @model_validator(mode="after")
     def _types_fit_together(self) -> Self:

@@ -116,7 +116,7 @@ class Explanation:
         published: the user's rows of the published file.
         differences: how `recommendations` differs from them, and why; empty where it does not.
         events: the latest items, the newest first.
-        left_out: items that the user has had, that are not available, that a rule excludes.
+        left_out: items that the user has had, that are not listed, not available, or excluded by a rule.
         candidates: all of them, the best first; the list is the first of them.
         item: why the item that was asked for is in the list, or why not.
     """

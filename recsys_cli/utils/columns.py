@@ -11,8 +11,9 @@ TITLE: Final = "title"
 AVAILABLE_FROM: Final = "available_from"
 AVAILABLE_UNTIL: Final = "available_until"
 EXCLUDED: Final = "excluded"  # by scoring.exclude
+LISTED: Final = "in_items_table"  # a column only where some items are not
 ELIGIBLE: Final = "eligible"  # may be recommended on the day
-CONTRACT: Final = (USER_ID, ITEM_ID, TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED, ELIGIBLE)
+CONTRACT: Final = (USER_ID, ITEM_ID, TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED, LISTED, ELIGIBLE)
 
 USER: Final = "user"  # dense internal index of a user, u32
 ITEM: Final = "item"  # dense internal index of an item, u32

@@ -197,9 +197,8 @@ def _items(tables: Tables, settings: FeaturesSettings) -> pl.DataFrame:
     items = items.join(activity, on=ITEM, how="left", validate="1:1", maintain_order="left")
     items = items.drop(ITEM).with_columns(pl.col("^item_(events.*|users)$").fill_null(0.0))
     items = items.with_columns(pl.col(counts_of_types("item", tables.rules, settings)).fill_null(0.0))
-    return items.with_columns(
-        _trend(items.columns, settings), _item_age(tables.day), eligible(tables.day).alias(ELIGIBLE)
-    )
+    allowed = eligible(items, tables.day).alias(ELIGIBLE)
+    return items.with_columns(_trend(items.columns, settings), _item_age(tables.day), allowed)
 
 
 def _with_repeats(events: pl.DataFrame) -> pl.DataFrame:

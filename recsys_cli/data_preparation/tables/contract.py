@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 import polars as pl
 
-from recsys_cli.configs.data_sections import DataSettings
+from recsys_cli.configs.data_sections import DataSettings, FeatureTableSettings, ItemsSettings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.entities import read_entities
 from recsys_cli.data_preparation.tables.event_types import (
@@ -20,7 +20,7 @@ from recsys_cli.data_preparation.tables.event_types import (
 from recsys_cli.data_preparation.tables.ids import assign_indices
 from recsys_cli.data_preparation.tables.interactions import read_interactions
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
-from recsys_cli.utils.columns import EVENT_TYPE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
+from recsys_cli.utils.columns import EVENT_TYPE, ITEM, ITEM_ID, LISTED, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.storage.uris import shown_path
 
@@ -38,7 +38,7 @@ class Tables:
             event_type u8; sorted by all of them.
         users: one row per internal user index, in order: user_id and the declared features.
         items: one row per internal item index, in order: item_id, title, available_from, available_until,
-            excluded, and the declared features.
+            excluded, and the declared features; in_items_table where some items are kept out for that.
         external: day → the external candidates made for it, as in `read_external`; None: off.
         rules: what the types of events count for.
         delivered: the events and what cancels them, with the weights of the source; None: no type cancels.
@@ -157,10 +157,10 @@ def inspect_tables(
         or items is None
     ):
         return None, problems
-    problems += _unknown_id_problems(events, users, USER_ID, workspace, data.users.path)
-    problems += _unknown_id_problems(events, items, ITEM_ID, workspace, data.items.path)
+    problems += _unknown_id_problems(events, users, USER_ID, data.users, workspace)
+    problems += _unknown_id_problems(events, items, ITEM_ID, data.items, workspace)
     events, users = assign_indices(events, users, USER_ID, USER)
-    events, items = assign_indices(events, items, ITEM_ID, ITEM)
+    events, items = _all_items(events, items, data.items)
     rules = event_rules(data)
     columns = [USER, ITEM, TIMESTAMP, WEIGHT, *([EVENT_TYPE] if rules else [])]
     events = events.select(columns).sort(columns)
@@ -171,11 +171,24 @@ def inspect_tables(
     return replace(tables, events=rules.resolved(events), delivered=delivered), problems
 
 
+def _all_items(
+    events: pl.DataFrame, items: pl.DataFrame, table: ItemsSettings
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the events by index, and an item for each id; where some are not in the table, it says which."""
+    events, known = assign_indices(events, items.with_columns(pl.lit(True).alias(LISTED)), ITEM_ID, ITEM)
+    are_all = not table.path or not table.only_listed or len(known) == len(items)
+    return events, known.drop(LISTED) if are_all else known.with_columns(pl.col(LISTED).fill_null(False))
+
+
 def _unknown_id_problems(
-    events: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: InputFolder, path: str
+    events: pl.DataFrame,
+    entities: pl.DataFrame,
+    key: str,
+    table: FeatureTableSettings,
+    workspace: InputFolder,
 ) -> list[Problem]:
     """Report users or items of the events that are missing in their own table, if there is one."""
-    if not path:
+    if not table.path:
         return []
     counts = events[key].value_counts().cast({key: pl.String})
     unknown = counts.join(entities.select(pl.col(key).cast(pl.String)), on=key, how="anti")
@@ -184,4 +197,7 @@ def _unknown_id_problems(
     share = unknown["count"].sum() / len(events)
     what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
-    return [Problem(shown_path(path, workspace.path), what, fix, "warning")]
+    if isinstance(table, ItemsSettings) and table.only_listed:
+        what += ": they are not recommended"
+        fix += "; or set data.items.only_listed = false"
+    return [Problem(shown_path(table.path, workspace.path), what, fix, "warning")]
