@@ -9,9 +9,9 @@ import polars as pl
 from recsys_cli.configs.data_sections import DataSettings, InteractionsSettings
 from recsys_cli.data_preparation.readers.column_expressions import column_expression, is_expression
 from recsys_cli.data_preparation.readers.local_files import (
+    OpenSource,
     collect_source,
-    scan_source,
-    source_files,
+    open_source,
     source_schema,
 )
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
@@ -27,13 +27,14 @@ from recsys_cli.data_preparation.tables.event_reading import (
 )
 from recsys_cli.data_preparation.tables.event_types import event_rules
 from recsys_cli.data_preparation.tables.ids import cast_ids, id_problems
-from recsys_cli.data_preparation.tables.problems import Problem, missing_column
+from recsys_cli.data_preparation.tables.problems import Problem, filter_problem, missing_column
 from recsys_cli.data_preparation.tables.times import instants, is_time
 from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.storage.uris import shown_path
 
 _FIRST_PLAUSIBLE = datetime(1971, 1, 1)  # zeros and wrong units give dates in 1970
+_REQUIRED = (USER_ID, ITEM_ID, TIMESTAMP)
 _LARGEST_WEIGHT = 1e15  # so that sums and means stay finite
 
 
@@ -52,25 +53,37 @@ def read_interactions(
         ]
     where = shown_path(table.path, workspace.path)
     try:
-        files = source_files(table, workspace)
-        frame = scan_source(table, workspace, table.time_zone or timezone)
-        schema = source_schema(frame, files)
+        source = open_source(table, workspace, table.time_zone or timezone)
+        schema = source_schema(source.rows, source.files)
         problems = _schema_problems(table, schema, where)
         if problems:
             return None, problems
-        mapped = _mapped(frame, data, schema, timezone)
-        known = mapped.filter(pl.col(TIMESTAMP).is_null() | (pl.col(TIMESTAMP) < cut))
-        events, problems = _typed_events(known, data, files, where)
+        is_known = pl.col(TIMESTAMP).is_null() | (pl.col(TIMESTAMP) < cut)
+        known = _mapped(source.filtered(), data, schema, timezone).filter(is_known)
+        events, problems = _typed_events(known, data, source.files, where)
+        dropped = _mapped(source.unknown(), data, schema, timezone).filter(is_known)
+        doubts = _filter_problems(dropped, source, table, where)
     except InputError as error:
         return None, [Problem(error.where or "interactions", error.what, error.fix)]
     if problems:
         return None, problems + _timestamp_problems(events, where)
     events, problems = _checked_events(events, data, where, timezone)
+    problems = doubts + problems
     if events.is_empty() and not any(problem.severity == "error" for problem in problems):
         what = f"there is no event before {cut:%Y-%m-%d %H:%M} UTC"
         fix = "choose a later --date, or correct the table's filter and timestamp settings"
         problems.append(Problem(where, what, fix))
     return events, problems + _repeat_problems(events, where)
+
+
+def _filter_problems(
+    dropped: pl.LazyFrame, source: OpenSource, table: InteractionsSettings, where: str
+) -> list[Problem]:
+    """Return that the filter is unknown for some events before the cut."""
+    if not table.filter:
+        return []
+    count = collect_source(dropped.select(pl.len()), source.files).item()
+    return filter_problem(count, table.filter, where)
 
 
 def _typed_events(
@@ -123,35 +136,28 @@ def _repeat_problems(events: pl.DataFrame, where: str) -> list[Problem]:
 
 
 def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str) -> list[Problem]:
-    required = {name: table.columns.get(name, name) for name in (USER_ID, ITEM_ID, TIMESTAMP)}
-    computed = [name for name in (WEIGHT, EVENT_TYPE) if table.columns.get(name)]
-    named = [name for name in computed if not is_expression(table.columns[name], schema)]
-    required |= {name: table.columns[name] for name in named}
+    sources = {name: _text(table, name) for name in (*_REQUIRED, *_optional(table))}
     problems = [
         missing_column(where, name, source, schema.names())
-        for name, source in required.items()
-        if source not in schema
+        for name, source in sources.items()
+        if source not in schema and not is_expression(source, schema)
     ]
-    kind = schema.get(required[TIMESTAMP])
+    time = sources[TIMESTAMP]
+    has_time = time in schema or is_expression(time, schema)
+    kind = _expression(table, TIMESTAMP, schema)[1] if has_time else None
     if kind is not None and not is_time(kind):
-        problems.append(
-            _timestamp_problem(where, f"column {required[TIMESTAMP]!r} holds {kind}, not a timestamp")
-        )
+        problems.append(_timestamp_problem(where, f"column {time!r} holds {kind}, not a timestamp"))
     is_text_parquet = (
         kind == pl.String and not table.timestamp_format and where.lower().endswith((".parquet", ".pq"))
     )
-    if is_text_parquet:
-        problems.append(
-            _timestamp_problem(where, f"column {required[TIMESTAMP]!r} holds text, not a timestamp")
-        )
+    if is_text_parquet and time in schema:
+        problems.append(_timestamp_problem(where, f"column {time!r} holds text, not a timestamp"))
     return problems or list(_computed_problems(table, schema, where))
 
 
 def _computed_problems(table: InteractionsSettings, schema: pl.Schema, where: str) -> Iterator[Problem]:
     """Yield what is wrong with the types of the columns that may be SQL."""
-    kinds = {
-        name: _expression(table, name, schema)[1] for name in (WEIGHT, EVENT_TYPE) if table.columns.get(name)
-    }
+    kinds = {name: _expression(table, name, schema)[1] for name in _optional(table)}
     if WEIGHT in kinds and not kinds[WEIGHT].is_numeric():
         what = f"the weight column {table.columns[WEIGHT]!r} holds {kinds[WEIGHT]}, not numbers"
         fix = 'map a numeric column; for CSV with decimal commas, set `decimal = ","` of the table'
@@ -172,12 +178,11 @@ def _timestamp_problem(where: str, what: str) -> Problem:
 
 def _mapped(frame: pl.LazyFrame, data: DataSettings, schema: pl.Schema, timezone: str) -> pl.LazyFrame:
     table = data.interactions
-    source = table.columns.get(TIMESTAMP, TIMESTAMP)
+    time, kind = _expression(table, TIMESTAMP, schema)
     weight = _expression(table, WEIGHT, schema)[0] if table.columns.get(WEIGHT) else pl.lit(1.0)
     columns = [
-        pl.col(table.columns.get(USER_ID, USER_ID)).alias(USER_ID),
-        pl.col(table.columns.get(ITEM_ID, ITEM_ID)).alias(ITEM_ID),
-        instants(pl.col(source), schema[source], table, timezone).alias(TIMESTAMP),
+        *(_expression(table, name, schema)[0].alias(name) for name in (USER_ID, ITEM_ID)),
+        instants(time, kind, table, timezone).alias(TIMESTAMP),
         weight.cast(pl.Float32).alias(WEIGHT),
     ]
     if table.columns.get(EVENT_TYPE):
@@ -189,7 +194,16 @@ def _mapped(frame: pl.LazyFrame, data: DataSettings, schema: pl.Schema, timezone
 
 def _expression(table: InteractionsSettings, name: str, schema: pl.Schema) -> tuple[pl.Expr, pl.DataType]:
     where = f"data.interactions.columns.{name}"
-    return column_expression(table.columns[name], schema, where=where)
+    return column_expression(_text(table, name), schema, where=where)
+
+
+def _text(table: InteractionsSettings, name: str) -> str:
+    """Return what the settings say of a column of the contract: the source's column, or SQL."""
+    return table.columns.get(name) or name
+
+
+def _optional(table: InteractionsSettings) -> list[str]:
+    return [name for name in (WEIGHT, EVENT_TYPE) if table.columns.get(name)]
 
 
 def _timestamp_problems(events: pl.DataFrame, where: str) -> list[Problem]:

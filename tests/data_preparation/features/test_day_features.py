@@ -11,7 +11,7 @@ from recsys_cli.configs.sections import FeaturesSettings
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.data_preparation.tables.entities import EXCLUDED
+from recsys_cli.utils.columns import EXCLUDED
 
 DAY = date(2026, 3, 31)
 
