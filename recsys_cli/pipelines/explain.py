@@ -176,7 +176,8 @@ def _rank(opened: ExplainedDay, features: FeatureTables, threads: int) -> tuple[
     bound = open_items(model.stage, opened.partition.features, threads, opened.index).of_users(features)
     ranker = model.ranker.on(bound.tables.items)
     ranked = rank_users(ALONE, bound, ranker, opened.shortlist)
-    return bound, RankedUser(ranked.frame(bound), opened.top_k, model.ranker)
+    frame, encoders = ranked.frame(bound), model.stage.encoders
+    return bound, RankedUser(frame, opened.top_k, model.ranker, features, encoders)
 
 
 def _differences(
@@ -247,7 +248,7 @@ def _recommendations(ranked: RankedUser, features: FeatureTables) -> list[Recomm
             base_value=float(shap[-1]),
             contributions=dict(zip(names, shap[:-1].tolist(), strict=True)),
             against=dict(zip(names, (shap - usual)[:-1].tolist(), strict=True)),
-            features=plain({name: row[name] for name in names}),
+            features=ranked.feature_values(row),
         )
         for row, shap in zip(named.iter_rows(named=True), values, strict=False)
     ]

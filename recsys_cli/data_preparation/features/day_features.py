@@ -233,17 +233,24 @@ def _item_age(day: date) -> pl.Expr:
 
 def _affinity(pairs: pl.DataFrame, items: pl.DataFrame, max_categories: int) -> pl.DataFrame:
     names = [name for name in declared(items) if not items.schema[name].is_numeric()]
-    shares = [_category_shares(pairs, category_values(items, name, max_categories), name) for name in names]
+    most = {name: None if items.schema[name] == pl.String else max_categories for name in names}
+    shares = [_category_shares(pairs, category_values(items, name, most[name]), name) for name in names]
     schema = {USER: pl.UInt32, FEATURE: pl.String, VALUE: pl.String, SHARE: pl.Float32}
     return pl.concat([pl.DataFrame(schema=schema), *shares]).sort(USER, FEATURE, VALUE)
 
 
-def category_values(items: pl.DataFrame, name: str, max_categories: int) -> pl.DataFrame:
-    """Return item and value: one row for each of the item's values in the column, if it is a frequent one."""
+def category_values(items: pl.DataFrame, name: str, max_categories: int | None) -> pl.DataFrame:
+    """Return item and value: one row for each of the item's values in the column, if it is a frequent one.
+
+    Args:
+        max_categories: how many values are frequent; None: all.
+    """
     values = items.select(pl.col(name).alias(VALUE)).with_row_index(ITEM)
     if isinstance(items.schema[name], pl.List):
         values = values.explode(VALUE).unique(maintain_order=True)
     values = values.drop_nulls()
+    if max_categories is None:
+        return values
     frequent = (
         values[VALUE]
         .value_counts()

@@ -162,8 +162,8 @@ def _text_columns(table: TableSettings, known: Collection[str]) -> list[str]:
         names.append(EVENT_TYPE)
     categories = table.category_features if isinstance(table, FeatureTableSettings) else []
     computed = [table.columns.get(key, key) for key in (USER_ID, ITEM_ID)]
-    parts = (part for text in computed if text not in known for part in names_in(text))
-    return [*(table.columns.get(name, name) for name in names), *parts, *categories]
+    inside = (name for text in computed if text not in known for name in names_in(text))
+    return [*(table.columns.get(name, name) for name in names), *inside, *categories]
 
 
 def _scanned(table: TableSettings, file: Path) -> pl.LazyFrame:

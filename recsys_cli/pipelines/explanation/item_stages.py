@@ -19,6 +19,7 @@ from recsys_cli.data_preparation.features.feature_tables import (
 )
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs
+from recsys_cli.models.feature_encoding import Encoders
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.two_stage import BoundDay
 from recsys_cli.utils.columns import (
@@ -33,6 +34,7 @@ from recsys_cli.utils.columns import (
     RAW_SCORE,
     SCORE,
     TITLE,
+    USER,
 )
 from recsys_cli.utils.errors import UnknownItemError
 
@@ -61,6 +63,19 @@ class RankedUser:
     frame: pl.DataFrame
     top_k: int
     ranker: Ranker
+    features: FeatureTables
+    encoders: Encoders
+
+    def feature_values(self, row: FeatureValues) -> FeatureValues:
+        """Return the ranker's features in a row of the frame: categories by their values, NaN as None."""
+        values = {name: row[name] for name in self.ranker.columns}
+        for name in self.ranker.categories:
+            side, _, feature = name.partition("_")
+            is_user = side == USER
+            entities, place = (self.features.users, 0) if is_user else (self.features.items, row[ITEM])
+            encoder = self.encoders.users if is_user else self.encoders.items
+            values[name] = encoder.in_words(feature, entities[feature][place])
+        return plain(values)
 
     @cached_property
     def contributions(self) -> np.ndarray:
@@ -262,7 +277,7 @@ def _ranked(place: int, ranked: RankedUser) -> RankedItem:
         candidates=len(ranked.frame),
         base_value=float(pair[0, -1]),
         contributions=dict(zip(names, pair[0, :-1].tolist(), strict=True)),
-        features=plain({name: row[name] for name in names}),
+        features=ranked.feature_values(row),
         against=dict(zip(names, (pair[0, :-1] - pair[1, :-1]).tolist(), strict=True)),
     )
 

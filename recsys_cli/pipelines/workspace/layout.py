@@ -117,7 +117,7 @@ def checkpoints_beside(published: Path) -> Path:
 
 
 def _without_unused(table: dict[str, Any]) -> None:
-    """Leave out settings that shape nothing: features that were made before there were these settings stay."""
+    """Leave out settings that shape nothing: features that were made before them stay."""
     if not table["feature_expressions"]:
         del table["feature_expressions"]
     if not table["snapshots"]:
