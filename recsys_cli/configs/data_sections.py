@@ -12,11 +12,12 @@ from recsys_cli.configs.event_sections import (
     contradictions,
     event_meaning,
 )
-from recsys_cli.configs.fields import Days, Section, SqlText, known_timezone
+from recsys_cli.configs.fields import Days, Section, SqlExpressionText, SqlText, known_timezone
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.utils.query_text import DATE, problem_of_query
 from recsys_cli.utils.storage.uris import is_uri
 
+_MOST_EXPRESSIONS = 200
 DAY_PLACE = DATE  # in a path: the day as 2026-11-23
 
 
@@ -48,7 +49,9 @@ class TableSettings(Section):
     strip_spaces: bool = Field(False, description="CSV: remove spaces around column names and values")
     header: list[str] = Field([], description="CSV: the column names, if the file has no header line")
     filter: SqlText = Field("", description="SQL condition on the source's columns; other rows are dropped")
-    columns: dict[str, str] = Field({}, description="contract name = the source's column")
+    columns: dict[str, str] = Field(
+        {}, description="contract name = the source's column, or SQL over its columns"
+    )
 
     @property
     def is_given(self) -> bool:
@@ -105,6 +108,11 @@ class FeatureTableSettings(TableSettings):
     """Users or items, one row per id."""
 
     features: list[str] = Field([], description="the source's columns that are features")
+    feature_expressions: dict[str, SqlExpressionText] = Field(
+        {},
+        max_length=_MOST_EXPRESSIONS,
+        description="more features, by SQL over the source's columns: margin = 'price - cost'",
+    )
     list_separator: str = Field(
         "|", min_length=1, description="text between the values of a column in list_features"
     )
@@ -116,6 +124,23 @@ class FeatureTableSettings(TableSettings):
     )
     flag_features: dict[str, list[str]] = Field(
         {}, description="a list feature made of 0/1 columns: name = columns"
+    )
+    snapshots: bool = Field(
+        False,
+        description="the table holds a whole copy a day; the newest before a date counts. The day is "
+        "columns.snapshot_day, else the folders' key or the column date or day",
+    )
+    max_snapshot_age_days: Days = Field(
+        7, description="refuse to score when the newest snapshot is older; in training: a warning"
+    )
+
+
+class ItemsSettings(FeatureTableSettings):
+    """Items, one row per id: what may be recommended, where there is such a table."""
+
+    only_listed: bool = Field(
+        True,
+        description="items that are not in the items table are not recommended; without a table: all are",
     )
 
 
@@ -129,7 +154,7 @@ class DataSettings(Section):
         {}, max_length=MOST_TYPES, description="the types of events, by their value in the source"
     )
     users: FeatureTableSettings = FeatureTableSettings()
-    items: FeatureTableSettings = FeatureTableSettings()
+    items: ItemsSettings = ItemsSettings()
 
     @model_validator(mode="after")
     def _types_fit_together(self) -> Self:

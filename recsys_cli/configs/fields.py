@@ -23,6 +23,13 @@ def allowed_sql(text: str) -> str:
     return text
 
 
+def required_sql(text: str) -> str:
+    """Return a SQL expression as it is. Raises: ValueError if it is empty or not allowed."""
+    rewritten(text)
+    return text
+
+
+SqlExpressionText = Annotated[str, AfterValidator(required_sql)]
 SqlText = Annotated[str, AfterValidator(allowed_sql)]
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 BINS = 8  # per numeric feature
+_MOST_BESIDE_OTHER = 253  # with one code for missing and one for other values: as many as the ranker can hold
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class FeatureEncoder:
 
     Attributes:
         edges: ascending bin edges of each numeric feature.
-        values: known values of each text or list feature.
+        values: known values of each text or list feature, the most frequent ones.
+        wide: text features with more values than these; the others share a code.
     """
 
     edges: Mapping[str, tuple[float, ...]]
     values: Mapping[str, tuple[str, ...]]
+    wide: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,10 +59,21 @@ class FeatureEncoder:
         return sparse.csr_matrix((1.0 / counts[row_of], (row_of, column_of)), shape=shape, dtype=np.float32)
 
     def category_codes(self, entities: pl.DataFrame, name: str) -> pl.Series:
-        """Return the code of each row's value, from 1; 0 for a missing or unknown value."""
-        kind = pl.Enum(self.values[name])
-        codes = entities[name].cast(kind, strict=False).to_physical().cast(pl.Int32)
-        return (codes + 1).fill_null(0)
+        """Return the code of each row's value, from 1; 0 for a missing or unknown value.
+
+        The last code of a wide feature is for all values without a code of their own, also unknown ones.
+        """
+        known = self.values[name]
+        codes = entities[name].cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int32) + 1
+        if name in self.wide:
+            codes = codes.fill_null(entities[name].is_not_null().cast(pl.Int32) * (len(known) + 1))
+        return codes.fill_null(0)
+
+    def in_words(self, name: str, value: str | None) -> str | None:
+        """Return a value as a person would say it: with what the model makes of it, if it has no own code."""
+        if value is None or value in self.values[name]:
+            return value
+        return f"{value} (other)" if name in self.wide else f"{value} (not met in training)"
 
     def lost_features(self, entities: pl.LazyFrame) -> list[str]:
         """Return, one line each, the features that had values in training and have none of them now."""
@@ -118,8 +132,16 @@ def fit_encoder(entities: pl.DataFrame, names: tuple[str, ...], max_categories: 
     numeric = [name for name in names if entities.schema[name].is_numeric()]
     texts = [name for name in names if name not in numeric]
     edges = {name: _edges(entities[name]) for name in numeric}
-    values = {name: _frequent_values(entities[name], max_categories) for name in texts}
-    return FeatureEncoder(edges, values)
+    wide = frozenset(
+        name
+        for name in texts
+        if entities.schema[name] == pl.String and entities[name].drop_nulls().n_unique() > max_categories
+    )
+    most = {
+        name: min(max_categories, _MOST_BESIDE_OTHER) if name in wide else max_categories for name in texts
+    }
+    values = {name: _frequent_values(entities[name], most[name]) for name in texts}
+    return FeatureEncoder(edges, values, wide)
 
 
 def _edges(numbers: pl.Series) -> tuple[float, ...]:

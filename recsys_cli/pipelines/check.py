@@ -20,7 +20,7 @@ from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.models.two_stage import schema_mismatches, sources_without_proposals
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
-from recsys_cli.pipelines.workspace.inputs import with_external
+from recsys_cli.pipelines.workspace.inputs import with_days
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import (
     lost_feature_problems,
@@ -119,7 +119,7 @@ def check_before_run(day: ScoringDay) -> Tables:
             raise_errors(problems, kind, "that stop the run")
     raise_or_warn(problems)
     assert found.tables is not None
-    return with_external(found.tables, day.workspace, [day.date])
+    return with_days(found.tables, day.workspace, [day.date])
 
 
 def inspect_workspace(day: ScoringDay) -> Inspection:

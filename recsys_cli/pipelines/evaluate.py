@@ -109,7 +109,7 @@ def read_holdouts(
         candidates; UsageError for a source in `without` for which the tables have no data.
     """
     used = ablated(workspace, without)
-    days = sorted({day for request in requests for day in _external_days(request, used.settings)})
+    days = sorted({day for request in requests for day in _feature_days(request, used.settings)})
     external_files(external_settings(used.settings.candidates), workspace.inputs, days)
     holdouts = [read_holdout(used, request, run) for request in requests]
     check_left_out(workspace.settings, without, holdouts[0].tables)
@@ -125,7 +125,7 @@ def read_holdout(workspace: Workspace, request: EvaluationRequest, run: Run) -> 
     _check_length(request, settings)
     _check_calendar(request)
     with run.stages.stage("read"):
-        tables = read_inputs(workspace, request.day, external_days=_external_days(request, settings))
+        tables = read_inputs(workspace, request.day, feature_days=_feature_days(request, settings))
         window = _read_window(workspace, request)
         covered = _covered_days(window, request)
         known = Known(tables.users[USER_ID], tables.items[ITEM_ID], tables.events, tables.seen())
@@ -190,7 +190,7 @@ def _check_calendar(request: EvaluationRequest) -> None:
         )
 
 
-def _external_days(request: EvaluationRequest, settings: Settings) -> list[date]:
+def _feature_days(request: EvaluationRequest, settings: Settings) -> list[date]:
     """Return the days that features are built for: those that the models learn from, and the request's."""
     ranking = settings.ranker
     return [*label_cuts(request.day, ranking.label_days, ranking.label_windows), request.day]

@@ -116,7 +116,7 @@ class Explanation:
         published: the user's rows of the published file.
         differences: how `recommendations` differs from them, and why; empty where it does not.
         events: the latest items, the newest first.
-        left_out: items that the user has had, that are not available, that a rule excludes.
+        left_out: items that the user has had, that are not listed, not available, or excluded by a rule.
         candidates: all of them, the best first; the list is the first of them.
         item: why the item that was asked for is in the list, or why not.
     """
@@ -176,7 +176,8 @@ def _rank(opened: ExplainedDay, features: FeatureTables, threads: int) -> tuple[
     bound = open_items(model.stage, opened.partition.features, threads, opened.index).of_users(features)
     ranker = model.ranker.on(bound.tables.items)
     ranked = rank_users(ALONE, bound, ranker, opened.shortlist)
-    return bound, RankedUser(ranked.frame(bound), opened.top_k, model.ranker)
+    frame, encoders = ranked.frame(bound), model.stage.encoders
+    return bound, RankedUser(frame, opened.top_k, model.ranker, features, encoders)
 
 
 def _differences(
@@ -247,7 +248,7 @@ def _recommendations(ranked: RankedUser, features: FeatureTables) -> list[Recomm
             base_value=float(shap[-1]),
             contributions=dict(zip(names, shap[:-1].tolist(), strict=True)),
             against=dict(zip(names, (shap - usual)[:-1].tolist(), strict=True)),
-            features=plain({name: row[name] for name in names}),
+            features=ranked.feature_values(row),
         )
         for row, shap in zip(named.iter_rows(named=True), values, strict=False)
     ]

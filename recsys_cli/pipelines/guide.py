@@ -9,6 +9,7 @@ from recsys_cli.utils.errors import UsageError
 
 TOPICS: Final = (
     "data",
+    "catalogue",
     "settings",
     "commands",
     "sources",

@@ -28,7 +28,7 @@ from recsys_cli.models.versions.trained_settings import left_by_warm_start, warm
 from recsys_cli.pipelines.evaluation.summary import holdout_summary
 from recsys_cli.pipelines.training.context import resumable_context, training_key
 from recsys_cli.pipelines.training.memory import training_bounds
-from recsys_cli.pipelines.workspace.inputs import read_inputs, with_external
+from recsys_cli.pipelines.workspace.inputs import read_inputs, with_days
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import open_base
 from recsys_cli.pipelines.workspace.run_record import Run, library_versions
@@ -106,17 +106,17 @@ def _open_job(workspace: Workspace, day: date, run: Run) -> _Job:
     settings = workspace.settings
     with run.stages.stage("read"):
         cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
-        tables = read_inputs(workspace, day, external_days=cuts)
+        tables = read_inputs(workspace, day, feature_days=cuts)
     return _Job(workspace, run, settings, tables, None)
 
 
 def _open_warm_job(workspace: Workspace, day: date, run: Run) -> _Job:
     with run.stages.stage("read"):
-        tables = read_inputs(workspace, day, external_days=[])
+        tables = read_inputs(workspace, day, feature_days=[])
     base = open_base(workspace, tables)
     _log_waiting_settings(base, workspace.settings)
     settings = warm_start_settings(base, workspace.settings)
-    tables = with_external(tables, workspace, [base.model.trained_through])
+    tables = with_days(tables, workspace, [base.model.trained_through])
     return _Job(workspace, run, settings, tables, base)
 
 

@@ -11,8 +11,11 @@ TITLE: Final = "title"
 AVAILABLE_FROM: Final = "available_from"
 AVAILABLE_UNTIL: Final = "available_until"
 EXCLUDED: Final = "excluded"  # by scoring.exclude
+LISTED: Final = "in_items_table"  # a column only where some items are not
 ELIGIBLE: Final = "eligible"  # may be recommended on the day
-CONTRACT: Final = (USER_ID, ITEM_ID, TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED, ELIGIBLE)
+SNAPSHOT_DAY: Final = "snapshot_day"  # in `columns` alone: the day of a row of a table a day
+SNAPSHOT_NAMES: Final = ("date", "day")  # of the column or key that holds it, unless it is named
+CONTRACT: Final = (USER_ID, ITEM_ID, TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED, LISTED, ELIGIBLE)
 
 USER: Final = "user"  # dense internal index of a user, u32
 ITEM: Final = "item"  # dense internal index of an item, u32

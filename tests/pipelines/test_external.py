@@ -242,7 +242,7 @@ def test_a_training_frame_is_made_of_its_own_cuts_delivery_alone(workspace: Path
 
     def frame(cut: date) -> pl.DataFrame:
         there = opened(workspace)
-        tables = read_inputs(there, DAY, external_days=[*CUTS, DAY])
+        tables = read_inputs(there, DAY, feature_days=[*CUTS, DAY])
         context = TrainingContext(
             there.settings, 1, StageTimer(), StepCheckpoint(tmp_path / f"steps-{next(count)}")
         )

@@ -117,9 +117,10 @@ def _show_candidates(terminal: Terminal, explanation: "Explanation") -> None:
     ]
     names = ("source", "proposed", "of at most", "in the list")
     terminal.show_table(f"Sources: {len(explanation.candidates)} candidates together", names, rows)
-    viewed, unavailable, excluded = explanation.left_out.values()
+    viewed, unlisted, unavailable, excluded = explanation.left_out.values()
+    missing = f"{unlisted:,} not listed in the items table, " if unlisted else ""
     terminal.show_line(
-        f"Left out before: {viewed:,} items that the user has had, {unavailable:,} not available on "
+        f"Left out before: {viewed:,} items that the user has had, {missing}{unavailable:,} not available on "
         f"{explanation.day}, {excluded:,} excluded by scoring.exclude."
     )
 

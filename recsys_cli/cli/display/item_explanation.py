@@ -41,6 +41,7 @@ def _conclusion(explanation: "Explanation", item: "ItemExplanation") -> str:
     place = f"place {rank} of {candidates} candidates"
     conclusions = {
         "viewed": "left out, the user has had it: " f"{_times(events)}, the last {days_ago:.1f} days before",
+        "not listed": f"left out, it is not listed in the items table on {explanation.day}",
         "unavailable": f"left out, it is not available on the day: from {begin} until {end}",
         "excluded": "left out, scoring.exclude matches it",
         "not proposed": "no candidate: no source proposes it",

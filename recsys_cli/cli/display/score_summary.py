@@ -27,6 +27,7 @@ def show_score(terminal: Terminal, report: "ScoreReport", stages: list[tuple[str
         ("recommendations", f"{manifest.rows:,}"),
         ("share by source", f"{shares} (a row may have several)"),
         ("catalogue coverage", f"{manifest.catalogue_coverage:.1%} ({manifest.items:,} items)"),
+        *_unlisted_row(manifest),
         *_index_row(manifest),
         *_reuse_row(manifest),
         ("publish gates", _gates(manifest.gates)),
@@ -89,6 +90,12 @@ def _gates(figures: Mapping[str, int | float]) -> str:
     """Return the figures that the publish gates checked, as text."""
     named = {name.partition("_")[2].replace("_", " "): figure for name, figure in figures.items()}
     return "hold: " + ", ".join(f"{name} {figure:,.10g}" for name, figure in named.items())
+
+
+def _unlisted_row(manifest: "PublicationManifest") -> Rows:
+    if not manifest.unlisted_items:
+        return []
+    return [("unlisted items", f"{manifest.unlisted_items:,} of the events, not in the items table: left out")]
 
 
 def _index_row(manifest: "PublicationManifest") -> Rows:

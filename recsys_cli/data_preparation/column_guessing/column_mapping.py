@@ -13,6 +13,7 @@ from recsys_cli.configs.data_sections import (
     DataSettings,
     FeatureTableSettings,
     InteractionsSettings,
+    ItemsSettings,
     TableSettings,
 )
 from recsys_cli.configs.event_sections import EventTypeSettings
@@ -62,6 +63,11 @@ NAMES = {
         item_description product_description""",
     AVAILABLE_FROM: "available_from available_since valid_from",
     AVAILABLE_UNTIL: "available_until available_to valid_until valid_to",
+}
+_SETTINGS: Mapping[str, type[InteractionsSettings | FeatureTableSettings]] = {
+    INTERACTIONS: InteractionsSettings,
+    USERS: FeatureTableSettings,
+    ITEMS: ItemsSettings,
 }
 _OWN_KEY = {USERS: USER_ID, ITEMS: ITEM_ID}
 _REQUIRED = {INTERACTIONS: (USER_ID, ITEM_ID, TIMESTAMP), USERS: (USER_ID,), ITEMS: (ITEM_ID,)}
@@ -167,7 +173,7 @@ def _event_types(
 
 
 def _open(name: str, path: str, workspace: InputFolder, named: Sequence[tuple[str, str]]) -> _Source:
-    kind = InteractionsSettings if name == INTERACTIONS else FeatureTableSettings
+    kind = _SETTINGS[name]
     try:
         files = source_files(kind(path=path), workspace)
     except InputError as error:

@@ -14,7 +14,7 @@ from recsys_cli.utils.columns import CONTRACT, ITEM, USER
 from recsys_cli.utils.errors import InputError
 
 _MAX_CATEGORIES: Final = FeaturesSettings().max_categories
-_MIN_COVERAGE = 0.5  # of the filled rows, by the values that training uses
+_MIN_COVERAGE = 0.5  # of the values in lists, by those that training uses
 _MAX_NULLS = 0.99
 _LIST_SEPARATORS = ("|", ";", ", ", ",")
 _SHARE_OF_LISTS = 0.1
@@ -198,11 +198,7 @@ def _unfit_category(values: pl.Series) -> str | None:
         if different == rows:
             return "a different value in every row"
         return f"{different:,} values in {rows:,} filled rows hardly repeat"
-    counts = values.value_counts(sort=True)["count"]
-    coverage = counts.head(_MAX_CATEGORIES).sum() / rows
-    if coverage >= _MIN_COVERAGE:
-        return None
-    return f"{different:,} values, the {_MAX_CATEGORIES} most frequent cover {coverage:.0%} of filled rows"
+    return None
 
 
 def _text_lists(columns: Mapping[str, pl.Series]) -> tuple[str, Sequence[str]]:
@@ -219,4 +215,10 @@ def _is_list(values: pl.Series, separator: str) -> bool:
     if values.str.contains(separator, literal=True).sum() <= len(values) * _SHARE_OF_LISTS:
         return False
     elements = values.str.split(separator).explode().str.strip_chars()
-    return _unfit_category(elements) is None
+    return _unfit_category(elements) is None and _coverage(elements) >= _MIN_COVERAGE
+
+
+def _coverage(elements: pl.Series) -> float:
+    """Return the share of the values of lists that training uses: the most frequent ones."""
+    counts = elements.value_counts(sort=True)["count"]
+    return float(counts.head(_MAX_CATEGORIES).sum() / len(elements))

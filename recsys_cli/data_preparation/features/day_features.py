@@ -197,9 +197,8 @@ def _items(tables: Tables, settings: FeaturesSettings) -> pl.DataFrame:
     items = items.join(activity, on=ITEM, how="left", validate="1:1", maintain_order="left")
     items = items.drop(ITEM).with_columns(pl.col("^item_(events.*|users)$").fill_null(0.0))
     items = items.with_columns(pl.col(counts_of_types("item", tables.rules, settings)).fill_null(0.0))
-    return items.with_columns(
-        _trend(items.columns, settings), _item_age(tables.day), eligible(tables.day).alias(ELIGIBLE)
-    )
+    allowed = eligible(items, tables.day).alias(ELIGIBLE)
+    return items.with_columns(_trend(items.columns, settings), _item_age(tables.day), allowed)
 
 
 def _with_repeats(events: pl.DataFrame) -> pl.DataFrame:
@@ -234,17 +233,24 @@ def _item_age(day: date) -> pl.Expr:
 
 def _affinity(pairs: pl.DataFrame, items: pl.DataFrame, max_categories: int) -> pl.DataFrame:
     names = [name for name in declared(items) if not items.schema[name].is_numeric()]
-    shares = [_category_shares(pairs, category_values(items, name, max_categories), name) for name in names]
+    most = {name: None if items.schema[name] == pl.String else max_categories for name in names}
+    shares = [_category_shares(pairs, category_values(items, name, most[name]), name) for name in names]
     schema = {USER: pl.UInt32, FEATURE: pl.String, VALUE: pl.String, SHARE: pl.Float32}
     return pl.concat([pl.DataFrame(schema=schema), *shares]).sort(USER, FEATURE, VALUE)
 
 
-def category_values(items: pl.DataFrame, name: str, max_categories: int) -> pl.DataFrame:
-    """Return item and value: one row for each of the item's values in the column, if it is a frequent one."""
+def category_values(items: pl.DataFrame, name: str, max_categories: int | None) -> pl.DataFrame:
+    """Return item and value: one row for each of the item's values in the column, if it is a frequent one.
+
+    Args:
+        max_categories: how many values are frequent; None: all.
+    """
     values = items.select(pl.col(name).alias(VALUE)).with_row_index(ITEM)
     if isinstance(items.schema[name], pl.List):
         values = values.explode(VALUE).unique(maintain_order=True)
     values = values.drop_nulls()
+    if max_categories is None:
+        return values
     frequent = (
         values[VALUE]
         .value_counts()

@@ -5,12 +5,19 @@ from datetime import date
 import polars as pl
 
 from recsys_cli.data_preparation.tables.problems import Problem
-from recsys_cli.utils.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED
+from recsys_cli.utils.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED, LISTED
 
 
-def eligible(day: date) -> pl.Expr:
-    """Return whether an item may be recommended on `day`: available and not excluded."""
-    return available(day) & ~pl.col(EXCLUDED).fill_null(False)
+def eligible(items: pl.DataFrame, day: date) -> pl.Series:
+    """Return which items may be recommended on `day`: listed, available and not excluded."""
+    allowed = available(day) & ~pl.col(EXCLUDED).fill_null(False)
+    return items.select(allowed).to_series() & ~unlisted(items)
+
+
+def unlisted(items: pl.DataFrame) -> pl.Series:
+    """Return which items are kept out of lists because they are not in the items table."""
+    missing = ~pl.col(LISTED) if LISTED in items.columns else pl.repeat(False, pl.len())
+    return items.select(missing).to_series()
 
 
 def available(day: date) -> pl.Expr:
@@ -22,8 +29,8 @@ def available(day: date) -> pl.Expr:
 
 def eligibility_problems(items: pl.DataFrame, day: date, where: str) -> list[Problem]:
     """Report that no item may be recommended on `day`."""
-    if items.select(eligible(day).any()).item():
+    if eligible(items, day).any():
         return []
-    what = f"no item may be recommended on {day}: all are excluded or not available"
-    fix = "correct scoring.exclude, or the items' available_from and available_until"
+    what = f"no item may be recommended on {day}: all are excluded, not available or not in the items table"
+    fix = "correct the items table, its available_from and available_until, or scoring.exclude"
     return [Problem(where, what, fix)]

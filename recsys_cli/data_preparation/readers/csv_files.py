@@ -11,6 +11,7 @@ from recsys_cli.data_preparation.readers.polars_errors import as_input_error
 from recsys_cli.data_preparation.readers.text_files import text_of, utf8_source
 from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.sql_text import names_in
 
 _HEAD_ROWS = 10_000  # a column that is text in them is text
 _SPACES = ("\u00a0", "\u202f")  # between thousands, instead of a plain space
@@ -51,7 +52,7 @@ def with_types(cells: pl.LazyFrame, table: TableSettings, files: list[Path]) -> 
     """
     style = NumberStyle(table.decimal, table.thousands)
     with as_input_error(files):
-        casts = fitting_casts(cells, style, keep=_text_columns(table))
+        casts = fitting_casts(cells, style, keep=_text_columns(table, cells.collect_schema()))
         weight = table.columns.get(WEIGHT)
         if weight and weight in cells.collect_schema() and weight not in casts:
             casts |= _number_if_empty(cells, weight)
@@ -148,15 +149,21 @@ def _fits(text: pl.Expr, reading: pl.Expr, *, or_empty: bool) -> pl.Expr:
     return fits if or_empty else fits & is_read.any()
 
 
-def _text_columns(table: TableSettings) -> list[str]:
-    """Return the columns whose values are read as text: "007" stays "007"."""
+def _text_columns(table: TableSettings, known: Collection[str]) -> list[str]:
+    """Return the columns whose values are read as text, those of an id's SQL too: "007" stays "007".
+
+    Args:
+        known: the table's columns.
+    """
     names = [USER_ID, ITEM_ID]
     if isinstance(table, InteractionsSettings) and table.timestamp_format:
         names.append(TIMESTAMP)
     if table.columns.get(EVENT_TYPE):
         names.append(EVENT_TYPE)
     categories = table.category_features if isinstance(table, FeatureTableSettings) else []
-    return [*(table.columns.get(name, name) for name in names), *categories]
+    computed = [table.columns.get(key, key) for key in (USER_ID, ITEM_ID)]
+    inside = (name for text in computed if text not in known for name in names_in(text))
+    return [*(table.columns.get(name, name) for name in names), *inside, *categories]
 
 
 def _scanned(table: TableSettings, file: Path) -> pl.LazyFrame:

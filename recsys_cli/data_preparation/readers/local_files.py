@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -23,14 +24,25 @@ from recsys_cli.data_preparation.readers.table_folders import (
     refuse_table_format,
 )
 from recsys_cli.data_preparation.readers.text_files import utf8_source
-from recsys_cli.utils.columns import CONTRACT, ITEM_ID, RANK, SCORE, TIMESTAMP, USER_ID, WEIGHT
+from recsys_cli.utils.columns import (
+    CONTRACT,
+    ITEM_ID,
+    RANK,
+    SCORE,
+    SNAPSHOT_NAMES,
+    TIMESTAMP,
+    USER_ID,
+    WEIGHT,
+)
 from recsys_cli.utils.errors import InputError
 from recsys_cli.utils.sql_expressions import sql_condition
+from recsys_cli.utils.sql_text import names_in
 from recsys_cli.utils.storage.regular_files import require_readable
 from recsys_cli.utils.storage.safe_paths import paths_matching
 from recsys_cli.utils.storage.table_files import scan_json_lines
 from recsys_cli.utils.storage.uris import WEB, bucket_and_key, copy_of, is_uri, scheme_of
 
+Keys = Mapping[str, str | None]  # in the names of a file's folders: day=2026-11-23
 _BATCH_ROWS = 65_536
 
 
@@ -123,10 +135,55 @@ def source_sizes(table: TableSettings, workspace: InputFolder) -> list[int]:
     return [file.stat().st_size for file in source_files(table, workspace)]
 
 
+@dataclass(frozen=True)
+class OpenSource:
+    """A source as a lazy frame, under its own column names.
+
+    Attributes:
+        rows: all of them.
+        condition: the row filter; None: there is none.
+    """
+
+    rows: pl.LazyFrame
+    files: list[Path]
+    condition: pl.Expr | None = None
+
+    def filtered(self) -> pl.LazyFrame:
+        """Return the rows that the filter keeps: those for which it is true."""
+        return self.rows if self.condition is None else self.rows.filter(self.condition)
+
+    def unknown(self) -> pl.LazyFrame:
+        """Return the rows for which the filter is neither true nor false, because of a null."""
+        return self.rows.filter(pl.lit(False) if self.condition is None else self.condition.is_null())
+
+    def count_unknown(self) -> int:
+        """Return how many rows that are; the source is read again for it.
+
+        Raises: InputError that names the files if they cannot be read.
+        """
+        if self.condition is None:
+            return 0
+        return int(collect_source(self.unknown().select(pl.len()), self.files).item())
+
+
 def scan_source(
     table: TableSettings, workspace: InputFolder, zone: str = "UTC", is_used: IsUsed | None = None
 ) -> pl.LazyFrame:
     """Open the source as a lazy frame, under its own column names, with its row filter applied.
+
+    Raises: as `open_source` does.
+    """
+    return open_source(table, workspace, zone, is_used).filtered()
+
+
+def open_source(
+    table: TableSettings,
+    workspace: InputFolder,
+    zone: str = "UTC",
+    is_used: IsUsed | None = None,
+    wanted: Callable[[Keys], bool] | None = None,
+) -> OpenSource:
+    """Open the source under its own column names.
 
     Keys in the names of a folder's folders (day=2026-11-23) are columns. Ids of CSV files are read as text,
     so that "007" stays "007".
@@ -135,20 +192,22 @@ def scan_source(
         zone: of times without one, where other files of the source have one.
         is_used: whether a column is needed, given its name; None: as the table's settings say, and keys that
             they do not need are left out.
+        wanted: whether a file is opened, given the keys of its folders; None: all are.
 
     Raises: InputError for files that cannot be read, are of several kinds, or of types that do not fit;
         SettingsError for an invalid filter.
     """
     base, files = _located(table, workspace)
-    used = is_used or partial(_is_used, table)
-    keys = [folder_keys(file, base) for file in files]
+    used = is_used or partial(is_needed, table)
+    found = {file: folder_keys(file, base) for file in files}
+    keys: dict[Path, Keys] = {file: one for file, one in found.items() if wanted is None or wanted(one)}
     if is_used is None:
-        keys = [{name: value for name, value in one.items() if used(name)} for one in keys]
-    frame = _one_table(table, dict(zip(files, keys, strict=True)), zone, used)
-    if table.filter:
-        schema, where = source_schema(frame, files), f"the filter of {shown_source(table, workspace.path)}"
-        frame = frame.filter(sql_condition(table.filter, schema, where=where))
-    return frame
+        keys = {file: {k: v for k, v in one.items() if used(k)} for file, one in keys.items()}
+    frame, files = _one_table(table, keys, zone, used), list(keys)
+    if not table.filter:
+        return OpenSource(frame, files)
+    schema, where = source_schema(frame, files), f"the filter of {shown_source(table, workspace.path)}"
+    return OpenSource(frame, files, sql_condition(table.filter, schema, where=where))
 
 
 def key_names(table: TableSettings, workspace: InputFolder) -> set[str]:
@@ -156,8 +215,16 @@ def key_names(table: TableSettings, workspace: InputFolder) -> set[str]:
 
     Raises: as `source_files`.
     """
+    return {name for one in source_keys(table, workspace) for name in one}
+
+
+def source_keys(table: TableSettings, workspace: InputFolder) -> list[Keys]:
+    """Return the keys in the names of the folders of each of the source's files.
+
+    Raises: as `source_files`.
+    """
     base, files = _located(table, workspace)
-    return {name for file in files for name in folder_keys(file, base)}
+    return [folder_keys(file, base) for file in files]
 
 
 def _one_table(
@@ -182,13 +249,16 @@ def _one_table(
     return with_types(frame, table, files) if kind == "csv" else frame
 
 
-def _is_used(table: TableSettings, name: str) -> bool:
+def is_needed(table: TableSettings, name: str) -> bool:
     """Return whether the table's settings need a column."""
     contract = (USER_ID, ITEM_ID, TIMESTAMP, WEIGHT, SCORE, RANK, *CONTRACT)
     used = {table.columns.get(key, key) for key in contract} | set(table.columns.values())
+    texts = [table.filter, *table.columns.values()]
     if isinstance(table, FeatureTableSettings):
         used |= {*table.features, *(column for columns in table.flag_features.values() for column in columns)}
-    return name in used or any(name in text for text in (table.filter, *table.columns.values()))
+        texts += table.feature_expressions.values()
+        used |= set(SNAPSHOT_NAMES) if table.snapshots else set()
+    return name in used or any(name in text for text in texts)
 
 
 def source_schema(frame: pl.LazyFrame, files: list[Path]) -> pl.Schema:
@@ -253,8 +323,12 @@ _SCANS = {"parquet": _scan_parquet, "csv": _scan_csv, "jsonl": _scan_json_lines,
 
 def _possible_times(table: TableSettings) -> set[str]:
     """Return the columns of a source that may hold times, except ids: those are refused elsewhere."""
-    features = [*table.features, *table.list_features] if isinstance(table, FeatureTableSettings) else []
-    used = {TIMESTAMP, WEIGHT, *CONTRACT, *table.columns.values(), *features}
+    texts, features = list(table.columns.values()), list[str]()
+    if isinstance(table, FeatureTableSettings):
+        features = [*table.features, *table.list_features]
+        texts += table.feature_expressions.values()
+    computed = {name for text in texts for name in names_in(text)}
+    used = {TIMESTAMP, WEIGHT, *CONTRACT, *table.columns.values(), *features, *computed}
     return used - {table.columns.get(key, key) for key in (USER_ID, ITEM_ID)}
 
 

@@ -1,17 +1,17 @@
 """The contract's tables, read with the events before a cut alone; ids become dense internal indices."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from hashlib import sha256
 
 import numpy as np
 import polars as pl
 
-from recsys_cli.configs.data_sections import DataSettings, TableSettings
+from recsys_cli.configs.data_sections import DataSettings, FeatureTableSettings, ItemsSettings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.readers.row_sources import shown_source
-from recsys_cli.data_preparation.tables.entities import read_entities
+from recsys_cli.data_preparation.tables.entities import EntityTable, read_entities
 from recsys_cli.data_preparation.tables.event_types import (
     ALIKE,
     MICROSECONDS_A_DAY,
@@ -22,7 +22,7 @@ from recsys_cli.data_preparation.tables.ids import ROWS, assign_indices
 from recsys_cli.data_preparation.tables.interactions import read_interactions
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
 from recsys_cli.data_preparation.tables.source_events import placed_events
-from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
+from recsys_cli.utils.columns import ITEM, ITEM_ID, LISTED, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError
 
@@ -40,9 +40,12 @@ class Tables:
             event_type u8; sorted by all of them.
         users: one row per internal user index, in order: user_id and the declared features.
         items: one row per internal item index, in order: item_id, title, available_from, available_until,
-            excluded, and the declared features.
+            excluded, and the declared features; in_items_table where some items are kept out for that.
         external: day → the external candidates made for it, as in `read_external`; None: off.
         rules: what the types of events count for.
+        past_users, past_items: day → users or items as of it, where their tables are one a day; rows and
+            columns as in `users` and `items`.
+        vocabulary: the users and items that vocabularies are learnt from; None: those of the day.
         delivered: the events and what cancels them, with the weights of the source; None: no type cancels.
     """
 
@@ -54,6 +57,9 @@ class Tables:
     external: Mapping[date, pl.DataFrame] | None = None
     rules: EventRules = ALIKE
     delivered: pl.DataFrame | None = None
+    past_users: Mapping[date, pl.DataFrame] = field(default_factory=dict)
+    past_items: Mapping[date, pl.DataFrame] = field(default_factory=dict)
+    vocabulary: tuple[pl.DataFrame, pl.DataFrame] | None = None
 
     @property
     def cut(self) -> datetime:
@@ -63,10 +69,21 @@ class Tables:
     def as_of(self, day: date) -> "Tables":
         """Return the tables as they were at the start of an earlier `day`; indices stay the same."""
         before = pl.col(TIMESTAMP) < day_start(day, self.timezone)
+        past = self.with_entities_of(day)
         if self.delivered is None:
-            return replace(self, day=day, events=self.events.filter(before))
+            return replace(past, day=day, events=self.events.filter(before))
         delivered = self.delivered.filter(before)  # what was cancelled later had not been yet
-        return replace(self, day=day, events=self.rules.resolved(delivered), delivered=delivered)
+        return replace(past, day=day, events=self.rules.resolved(delivered), delivered=delivered)
+
+    def with_entities_of(self, day: date) -> "Tables":
+        """Return the tables with the users and items of an earlier day, where they were read.
+
+        All days of a training share one vocabulary: codes of categories must mean the same.
+        """
+        if day >= self.day or not (self.past_users or self.past_items):
+            return self
+        users, items = _as_of(self.past_users, day, self.users), _as_of(self.past_items, day, self.items)
+        return replace(self, users=users, items=items, vocabulary=self.vocabulary or (self.users, self.items))
 
     def age_days(self) -> pl.Expr:
         """Return each event's age at the cut, in days, f64."""
@@ -97,6 +114,7 @@ class Tables:
             events=_reindexed(self.events, indices),
             delivered=None if self.delivered is None else _reindexed(self.delivered, indices),
             users=self.users[users],
+            past_users={day: frame[users] for day, frame in self.past_users.items()},
             external=(
                 None
                 if self.external is None
@@ -110,9 +128,17 @@ class Tables:
         for column in [*self.events, *(self.delivered if self.delivered is not None else ())]:
             digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
         external = self.external or {}
-        for frame in (self.users, self.items, *(external[day] for day in sorted(external))):
+        past = [mapping[day] for mapping in (self.past_users, self.past_items) for day in sorted(mapping)]
+        for frame in (self.users, self.items, *(external[day] for day in sorted(external)), *past):
             digest.update(f"{frame.schema}\n{frame.write_ndjson()}".encode())
         return digest.hexdigest()
+
+
+def _as_of(past: Mapping[date, pl.DataFrame], day: date, now: pl.DataFrame) -> pl.DataFrame:
+    """Return the newest users or items that were read for a day up to this one, never for a later one."""
+    if not past:
+        return now
+    return past[max(one for one in past if one <= day)]
 
 
 def _reindexed(frame: pl.DataFrame, indices: pl.DataFrame) -> pl.DataFrame:
@@ -140,17 +166,8 @@ def inspect_tables(
     """Read the tables and return their problems; tables are None if at least one problem is an error."""
     cut, workspace = day_start(day, timezone), workspace.at(day, timezone)
     events, problems = read_interactions(data, workspace, cut, timezone)
-    users, user_problems = read_entities(
-        data.users, workspace, key=USER_ID, id_type=data.user_id_type, timezone=timezone
-    )
-    items, item_problems = read_entities(
-        data.items,
-        workspace,
-        key=ITEM_ID,
-        id_type=data.item_id_type,
-        timezone=timezone,
-        exclude=exclude,
-    )
+    users, user_problems = read_entities(users_table(data, timezone), workspace, day)
+    items, item_problems = read_entities(items_table(data, timezone, exclude), workspace, day)
     problems += user_problems + item_problems
     if (
         any(problem.severity == "error" for problem in problems)
@@ -162,7 +179,7 @@ def inspect_tables(
     problems += _unknown_id_problems(events.users, users, USER_ID, workspace, data.users)
     problems += _unknown_id_problems(events.items, items, ITEM_ID, workspace, data.items)
     user_ids, users = assign_indices(events.users, users, USER_ID, USER)
-    item_ids, items = assign_indices(events.items, items, ITEM_ID, ITEM)
+    item_ids, items = _all_items(events.items, items, data.items)
     rules = event_rules(data)
     try:
         placed, repeated = placed_events(events, user_ids, item_ids, typed=bool(rules))
@@ -183,8 +200,34 @@ def _repeat_problems(repeated: int, where: str) -> list[Problem]:
     return [Problem(where, what, "remove them from the source if they are not real events", "warning")]
 
 
+def users_table(data: DataSettings, timezone: str) -> EntityTable:
+    """Return the users table and how it is read."""
+    return EntityTable(data.users, USER_ID, data.user_id_type, timezone)
+
+
+def items_table(data: DataSettings, timezone: str, exclude: str) -> EntityTable:
+    """Return the items table and how it is read."""
+    return EntityTable(data.items, ITEM_ID, data.item_id_type, timezone, exclude)
+
+
+def _all_items(
+    ids: pl.DataFrame, items: pl.DataFrame, table: ItemsSettings
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the ids with their index, and an item for each; where some are not in the table, it says which."""
+    numbered, known = assign_indices(ids, items.with_columns(pl.lit(True).alias(LISTED)), ITEM_ID, ITEM)
+    return numbered, listed(known, table)
+
+
+def listed(known: pl.DataFrame, table: FeatureTableSettings) -> pl.DataFrame:
+    """Return users or items without the column `in_items_table`, unless it keeps some out of lists."""
+    only = isinstance(table, ItemsSettings) and table.only_listed and table.is_given
+    if not only or not known[LISTED].null_count():
+        return known.drop(LISTED)
+    return known.with_columns(pl.col(LISTED).fill_null(False))
+
+
 def _unknown_id_problems(
-    ids: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: InputFolder, table: TableSettings
+    ids: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: InputFolder, table: FeatureTableSettings
 ) -> list[Problem]:
     """Report users or items of the events that are missing in their own table, if there is one."""
     if not table.is_given:
@@ -196,4 +239,7 @@ def _unknown_id_problems(
     share = unknown[ROWS].sum() / ids[ROWS].sum()
     what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
+    if isinstance(table, ItemsSettings) and table.only_listed:
+        what += ": they are not recommended"
+        fix += "; or set data.items.only_listed = false"
     return [Problem(shown_source(table, workspace.path), what, fix, "warning")]

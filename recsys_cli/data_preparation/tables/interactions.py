@@ -10,9 +10,9 @@ import polars as pl
 from recsys_cli.configs.data_sections import DataSettings, InteractionsSettings
 from recsys_cli.data_preparation.readers.column_expressions import column_expression, is_expression
 from recsys_cli.data_preparation.readers.local_files import (
+    OpenSource,
     collect_source,
-    scan_source,
-    source_files,
+    open_source,
     source_schema,
 )
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
@@ -29,7 +29,7 @@ from recsys_cli.data_preparation.tables.event_reading import (
 )
 from recsys_cli.data_preparation.tables.event_types import event_rules
 from recsys_cli.data_preparation.tables.ids import cast_ids, id_problems
-from recsys_cli.data_preparation.tables.problems import Problem, missing_column
+from recsys_cli.data_preparation.tables.problems import Problem, filter_problem, missing_column
 from recsys_cli.data_preparation.tables.source_events import (
     FIRST_PLAUSIBLE,
     LARGEST_WEIGHT,
@@ -43,6 +43,7 @@ from recsys_cli.data_preparation.tables.times import instants, is_time
 from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
 
+_REQUIRED = (USER_ID, ITEM_ID, TIMESTAMP)
 
 
 def read_interactions(
@@ -61,20 +62,32 @@ def read_interactions(
         ]
     where = shown_source(table, workspace.path)
     try:
-        files = source_files(table, workspace)
-        frame = scan_source(table, workspace, table.time_zone or timezone)
-        schema = source_schema(frame, files)
+        source = open_source(table, workspace, table.time_zone or timezone)
+        schema = source_schema(source.rows, source.files)
         problems = _schema_problems(table, schema, where)
         if problems:
             return None, problems
-        mapped = _mapped(frame, data, schema, timezone)
-        known = mapped.filter(pl.col(TIMESTAMP).is_null() | (pl.col(TIMESTAMP) < cut))
-        known, problems = _typed_events(known, data, files, where)
+        is_known = pl.col(TIMESTAMP).is_null() | (pl.col(TIMESTAMP) < cut)
+        known = _mapped(source.filtered(), data, schema, timezone).filter(is_known)
+        known, problems = _typed_events(known, data, source.files, where)
         if problems:
-            return None, problems + _timestamp_problems(event_figures(known, files), where)
-        return _checked_events(known, data, files, _Place(where, timezone, cut))
+            return None, problems + _timestamp_problems(event_figures(known, source.files), where)
+        dropped = _mapped(source.unknown(), data, schema, timezone).filter(is_known)
+        doubts = _filter_problems(dropped, source, table, where)
+        events, problems = _checked_events(known, data, source.files, _Place(where, timezone, cut))
+        return events, doubts + problems
     except InputError as error:
         return None, [Problem(error.where or "interactions", error.what, error.fix)]
+
+
+def _filter_problems(
+    dropped: pl.LazyFrame, source: OpenSource, table: InteractionsSettings, where: str
+) -> list[Problem]:
+    """Return that the filter is unknown for some events before the cut."""
+    if not table.filter:
+        return []
+    count = collect_source(dropped.select(pl.len()), source.files).item()
+    return filter_problem(count, table.filter, where)
 
 
 def _typed_events(
@@ -134,35 +147,28 @@ def _checked_events(
 
 
 def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str) -> list[Problem]:
-    required = {name: table.columns.get(name, name) for name in (USER_ID, ITEM_ID, TIMESTAMP)}
-    computed = [name for name in (WEIGHT, EVENT_TYPE) if table.columns.get(name)]
-    named = [name for name in computed if not is_expression(table.columns[name], schema)]
-    required |= {name: table.columns[name] for name in named}
+    sources = {name: _text(table, name) for name in (*_REQUIRED, *_optional(table))}
     problems = [
         missing_column(where, name, source, schema.names())
-        for name, source in required.items()
-        if source not in schema
+        for name, source in sources.items()
+        if source not in schema and not is_expression(source, schema)
     ]
-    kind = schema.get(required[TIMESTAMP])
+    time = sources[TIMESTAMP]
+    has_time = time in schema or is_expression(time, schema)
+    kind = _expression(table, TIMESTAMP, schema)[1] if has_time else None
     if kind is not None and not is_time(kind):
-        problems.append(
-            _timestamp_problem(where, f"column {required[TIMESTAMP]!r} holds {kind}, not a timestamp")
-        )
+        problems.append(_timestamp_problem(where, f"column {time!r} holds {kind}, not a timestamp"))
     is_text_parquet = (
         kind == pl.String and not table.timestamp_format and where.lower().endswith((".parquet", ".pq"))
     )
-    if is_text_parquet:
-        problems.append(
-            _timestamp_problem(where, f"column {required[TIMESTAMP]!r} holds text, not a timestamp")
-        )
+    if is_text_parquet and time in schema:
+        problems.append(_timestamp_problem(where, f"column {time!r} holds text, not a timestamp"))
     return problems or list(_computed_problems(table, schema, where))
 
 
 def _computed_problems(table: InteractionsSettings, schema: pl.Schema, where: str) -> Iterator[Problem]:
     """Yield what is wrong with the types of the columns that may be SQL."""
-    kinds = {
-        name: _expression(table, name, schema)[1] for name in (WEIGHT, EVENT_TYPE) if table.columns.get(name)
-    }
+    kinds = {name: _expression(table, name, schema)[1] for name in _optional(table)}
     if WEIGHT in kinds and not (kinds[WEIGHT].is_numeric() or kinds[WEIGHT] == pl.Null):
         what = f"the weight column {table.columns[WEIGHT]!r} holds {kinds[WEIGHT]}, not numbers"
         fix = 'map a numeric column; for CSV with decimal commas, set `decimal = ","` of the table'
@@ -183,12 +189,11 @@ def _timestamp_problem(where: str, what: str) -> Problem:
 
 def _mapped(frame: pl.LazyFrame, data: DataSettings, schema: pl.Schema, timezone: str) -> pl.LazyFrame:
     table = data.interactions
-    source = table.columns.get(TIMESTAMP, TIMESTAMP)
+    time, kind = _expression(table, TIMESTAMP, schema)
     weight = _expression(table, WEIGHT, schema)[0] if table.columns.get(WEIGHT) else pl.lit(1.0)
     columns = [
-        _id(table.columns.get(USER_ID, USER_ID), schema).alias(USER_ID),
-        _id(table.columns.get(ITEM_ID, ITEM_ID), schema).alias(ITEM_ID),
-        instants(pl.col(source), schema[source], table, timezone).alias(TIMESTAMP),
+        *(_id(*_expression(table, name, schema)).alias(name) for name in (USER_ID, ITEM_ID)),
+        instants(time, kind, table, timezone).alias(TIMESTAMP),
         weight.cast(pl.Float32).alias(WEIGHT),
     ]
     if table.columns.get(EVENT_TYPE):
@@ -198,14 +203,22 @@ def _mapped(frame: pl.LazyFrame, data: DataSettings, schema: pl.Schema, timezone
     return frame.select(columns)
 
 
-def _id(source: str, schema: pl.Schema) -> pl.Expr:
-    is_named = isinstance(schema[source], pl.Categorical | pl.Enum)
-    return pl.col(source).cast(pl.String) if is_named else pl.col(source)
+def _id(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    return column.cast(pl.String) if isinstance(kind, pl.Categorical | pl.Enum) else column
 
 
 def _expression(table: InteractionsSettings, name: str, schema: pl.Schema) -> tuple[pl.Expr, pl.DataType]:
     where = f"data.interactions.columns.{name}"
-    return column_expression(table.columns[name], schema, where=where)
+    return column_expression(_text(table, name), schema, where=where)
+
+
+def _text(table: InteractionsSettings, name: str) -> str:
+    """Return what the settings say of a column of the contract: the source's column, or SQL."""
+    return table.columns.get(name) or name
+
+
+def _optional(table: InteractionsSettings) -> list[str]:
+    return [name for name in (WEIGHT, EVENT_TYPE) if table.columns.get(name)]
 
 
 def _timestamp_problems(figures: EventFigures, where: str) -> list[Problem]:

@@ -41,6 +41,18 @@ def _listed(columns: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
+def filter_problem(unknown: int, condition: str, where: str) -> list[Problem]:
+    """Return that a table's filter is neither true nor false for so many rows; none for 0."""
+    if not unknown:
+        return []
+    what = (
+        f"the filter {condition!r} is unknown for {unknown:,} rows, because values are missing: "
+        "they are dropped"
+    )
+    fix = "say what a missing value means: COALESCE(column, 0) > 300, or column IS NULL OR column > 300"
+    return [Problem(where, what, fix, "warning")]
+
+
 def raise_or_warn(problems: Sequence[Problem]) -> None:
     """Log every warning.
 

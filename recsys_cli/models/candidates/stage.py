@@ -56,10 +56,8 @@ class CandidateStage:
 
 def fit_encoders(tables: Tables, most: int) -> Encoders:
     """Learn the vocabularies of the declared features, at most so many values of each."""
-    return Encoders(
-        fit_encoder(tables.users, declared(tables.users), most),
-        fit_encoder(tables.items, declared(tables.items), most),
-    )
+    users, items = tables.vocabulary or (tables.users, tables.items)
+    return Encoders(fit_encoder(users, declared(users), most), fit_encoder(items, declared(items), most))
 
 
 def fit_candidate_stage(
@@ -131,14 +129,15 @@ def prepare_items(
     return definition.prepare(features, definition.section(candidates), threads)
 
 
-def prepare_items_once() -> Prepare:
-    """Return a `prepare_items` that works once for all days: items' own columns do not depend on the day."""
+def prepare_items_once(tables: Tables) -> Prepare:
+    """Return a `prepare_items` that works once for all days of a training whose items do not change."""
     made = Shared()
 
     def prepare(
         definition: Definition, features: DayFeatures, candidates: CandidatesSettings, threads: int
     ) -> Any:
-        return made.get(definition.name, lambda: prepare_items(definition, features, candidates, threads))
+        key = f"{definition.name} {features.day}" if tables.past_items else definition.name
+        return made.get(key, lambda: prepare_items(definition, features, candidates, threads))
 
     return prepare
 

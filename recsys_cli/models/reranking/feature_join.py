@@ -129,7 +129,8 @@ class ItemTables:
     """The tables of `RankerTables` that do not depend on users.
 
     Attributes:
-        values: name of an item feature → its frequent values, and (items, values), 1 if the item has it.
+        values: name of an item feature → its frequent values, of a wide one all; and (items, values), 1 if
+            the item has it.
     """
 
     items: pl.DataFrame
@@ -159,7 +160,10 @@ def item_tables(
     names = [name for name in features.item_features if name in encoders.items.values]
     return ItemTables(
         items=_side(features.items, encoders.items, ITEM),
-        values={name: _values(features.items, name, max_categories) for name in names},
+        values={
+            name: _values(features.items, name, None if name in encoders.items.wide else max_categories)
+            for name in names
+        },
         contrasts=tuple(name for name in features.item_features if name in encoders.items.edges),
         plugins=plugins,
     )
@@ -282,7 +286,9 @@ def _history_by_type(pairs: pl.DataFrame) -> pl.DataFrame:
     return pairs.select(columns).select(pl.all().cast(pl.Float32).fill_null(np.nan))
 
 
-def _values(items: pl.DataFrame, name: str, max_categories: int) -> tuple[pl.Series, sparse.csr_matrix]:
+def _values(
+    items: pl.DataFrame, name: str, max_categories: int | None
+) -> tuple[pl.Series, sparse.csr_matrix]:
     values = category_values(items, name, max_categories)
     known = values[VALUE].unique().sort()
     ones = np.ones(len(values), dtype=np.float32)

@@ -1,7 +1,7 @@
 """A label window: the state that scoring would have had on its first day, and the ranker's rows from it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -46,6 +46,7 @@ class TrainingTables:
     @classmethod
     def of(cls, tables: Tables, settings: Settings) -> "TrainingTables":
         """Draw the sample: all users, or `ranker.max_train_users` random ones, active or not."""
+        tables = replace(tables, vocabulary=None)  # as of their own day, also where that is an earlier one
         most, size = settings.ranker.max_train_users, len(tables.users)
         if size <= most:
             return cls(tables, tables)

@@ -70,7 +70,7 @@ def _without(tables: Tables, first_day: date) -> Tables:
     """Return the tables with only the events before `first_day`; deliberately not by `Tables.as_of`."""
     before = pl.col(TIMESTAMP) < day_start(first_day, tables.timezone)
     known = None if tables.external is None else {first_day: tables.external[first_day]}
-    past = replace(tables, day=first_day, external=known)
+    past = replace(tables.with_entities_of(first_day), day=first_day, external=known)
     if tables.delivered is None:
         return replace(past, events=tables.events.filter(before))
     delivered = tables.delivered.filter(before)

@@ -136,7 +136,7 @@ def _checked(tables: Tables, context: TrainingContext) -> tuple[TrainingTables, 
 def _until_holdout(
     known: TrainingTables, cuts: Sequence[date], context: TrainingContext, fits: LightFMFits
 ) -> HoldoutTraining:
-    prepare = prepare_items_once()
+    prepare = prepare_items_once(known.everybody)
     windows = [_rows(LabelWindow(cut, known, context, fits.result, prepare=prepare)) for cut in cuts[:-1]]
     last = LabelWindow(cuts[-1], known, context, fits.result, prepare=prepare)
     windows.append(_rows(last))

@@ -27,7 +27,8 @@ SIDES: Final = ("users", "items")
 
 def write_encoder(encoder: FeatureEncoder, path: Path) -> None:
     """Write a vocabulary as JSON."""
-    write_json(path, {"edges": encoder.edges, "values": encoder.values})
+    wide = {"wide": sorted(encoder.wide)} if encoder.wide else {}
+    write_json(path, {"edges": encoder.edges, "values": encoder.values, **wide})
 
 
 def read_encoder(path: Path) -> FeatureEncoder:
@@ -39,7 +40,10 @@ def read_encoder(path: Path) -> FeatureEncoder:
     encoder = FeatureEncoder(
         edges={feature: tuple(edges) for feature, edges in stored["edges"].items()},
         values={feature: tuple(values) for feature, values in stored["values"].items()},
+        wide=frozenset(stored.get("wide", ())),
     )
+    if not encoder.wide <= encoder.values.keys():
+        raise ValueError(f"{path.name} has wide features without values")
     if not all(_ascend(edges, (float, int)) and np.isfinite(edges).all() for edges in encoder.edges.values()):
         raise ValueError(f"{path.name} has edges that are no ascending numbers")
     if not all(_ascend(values, (str,)) for values in encoder.values.values()):

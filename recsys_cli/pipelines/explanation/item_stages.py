@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features.eligibility import available
+from recsys_cli.data_preparation.features.eligibility import available, unlisted
 from recsys_cli.data_preparation.features.feature_tables import (
     DAYS_AGO,
     EVENTS,
@@ -19,6 +19,7 @@ from recsys_cli.data_preparation.features.feature_tables import (
 )
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs
+from recsys_cli.models.feature_encoding import Encoders
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.two_stage import BoundDay
 from recsys_cli.utils.columns import (
@@ -28,10 +29,12 @@ from recsys_cli.utils.columns import (
     EXCLUDED,
     ITEM,
     ITEM_ID,
+    LISTED,
     RANK,
     RAW_SCORE,
     SCORE,
     TITLE,
+    USER,
 )
 from recsys_cli.utils.errors import UnknownItemError
 
@@ -44,6 +47,7 @@ class DecidingStage(StrEnum):
     """Where it was decided whether an item is in a list, in the order of the stages."""
 
     VIEWED = "viewed"
+    NOT_LISTED = "not listed"
     UNAVAILABLE = "unavailable"
     EXCLUDED = "excluded"
     NOT_PROPOSED = "not proposed"
@@ -59,6 +63,19 @@ class RankedUser:
     frame: pl.DataFrame
     top_k: int
     ranker: Ranker
+    features: FeatureTables
+    encoders: Encoders
+
+    def feature_values(self, row: FeatureValues) -> FeatureValues:
+        """Return the ranker's features in a row of the frame: categories by their values, NaN as None."""
+        values = {name: row[name] for name in self.ranker.columns}
+        for name in self.ranker.categories:
+            side, _, feature = name.partition("_")
+            is_user = side == USER
+            entities, place = (self.features.users, 0) if is_user else (self.features.items, row[ITEM])
+            encoder = self.encoders.users if is_user else self.encoders.items
+            values[name] = encoder.in_words(feature, entities[feature][place])
+        return plain(values)
 
     @cached_property
     def contributions(self) -> np.ndarray:
@@ -119,7 +136,7 @@ class ItemExplanation:
     """Why an item is in a list, or why not.
 
     Attributes:
-        stage: where it was decided; blocked_by: all of the first three stages that keep the item out.
+        stage: where it was decided; blocked_by: all of the first four stages that keep the item out.
         ranked: None where the item is no candidate.
     """
 
@@ -175,11 +192,17 @@ def left_out(features: FeatureTables, bound: BoundDay) -> dict[str, int]:
     if bound.filter_viewed:
         had = seen_pairs(features.pairs)[ITEM].to_numpy()
         viewed = pl.Series(values=np.isin(np.arange(len(items)), had))
-    unavailable = items.select(~available(day)).to_series() & ~viewed
-    excluded = items[EXCLUDED].fill_null(False) & ~viewed & ~unavailable
-    counts = (viewed.sum(), unavailable.sum(), excluded.sum())
-    stages = (DecidingStage.VIEWED, DecidingStage.UNAVAILABLE, DecidingStage.EXCLUDED)
-    return {str(stage): int(count) for stage, count in zip(stages, counts, strict=True)}
+    reasons = {
+        DecidingStage.VIEWED: viewed,
+        DecidingStage.NOT_LISTED: unlisted(items),
+        DecidingStage.UNAVAILABLE: items.select(~available(day)).to_series(),
+        DecidingStage.EXCLUDED: items[EXCLUDED].fill_null(False),
+    }
+    counts, counted = dict[str, int](), np.zeros(len(items), dtype=bool)
+    for stage, holds in reasons.items():
+        counts[str(stage)] = int((holds.to_numpy() & ~counted).sum())
+        counted |= holds.to_numpy()
+    return counts
 
 
 def _find(item_id: str, features: FeatureTables) -> int:
@@ -207,6 +230,7 @@ def _blocked_by(row: FeatureValues, day: date, *, is_viewed: bool) -> list[Decid
     is_available = item.select(available(day)).item()
     holds = {
         DecidingStage.VIEWED: is_viewed,
+        DecidingStage.NOT_LISTED: not row.get(LISTED, True),
         DecidingStage.UNAVAILABLE: not is_available,
         DecidingStage.EXCLUDED: bool(row[EXCLUDED]),
     }
@@ -253,7 +277,7 @@ def _ranked(place: int, ranked: RankedUser) -> RankedItem:
         candidates=len(ranked.frame),
         base_value=float(pair[0, -1]),
         contributions=dict(zip(names, pair[0, :-1].tolist(), strict=True)),
-        features=plain({name: row[name] for name in names}),
+        features=ranked.feature_values(row),
         against=dict(zip(names, (pair[0, :-1] - pair[1, :-1]).tolist(), strict=True)),
     )
 

@@ -159,7 +159,7 @@ def _open(day: ScoringDay, manifest: PublicationManifest) -> _Lists:
     partition = stored_partition(day, manifest.features_content_hash)
     features: DayFeatures
     if partition is None:
-        features = build_features(read_inputs(workspace, day.date, external_days=[]), settings.features)
+        features = build_features(read_inputs(workspace, day.date, feature_days=[]), settings.features)
     else:
         features = partition.features
     then = run_settings(workspace, manifest.run_id)

@@ -66,12 +66,14 @@ class ListFigures(JsonRecord):
 
     Attributes:
         index_recall: share of the exact lists that the index finds; unset where all items are looked at.
+        unlisted_items: of the events, kept out of lists as they are not in the items table; unset for none.
         fallback_rows: rows that popularity alone proposed.
         items: distinct items of the lists; top_item_lists: lists that hold the most frequent one.
     """
 
     reuse: ReuseFacts | None = Field(default=None, alias="carried")
     index_recall: Share | None = None
+    unlisted_items: Count | None = None
     users: Count
     warm_users: Count
     cold_users: Count

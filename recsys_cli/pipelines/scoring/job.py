@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recsys_cli.data_preparation.features.eligibility import unlisted
 from recsys_cli.data_preparation.tables.ids import close_ids, indices_of
 from recsys_cli.data_preparation.tables.problems import raise_or_warn
 from recsys_cli.models.versions.bundle import Bundle
@@ -111,7 +112,7 @@ class Job:
     def facts(self, counts: ScoreCounts) -> FileFacts:
         """Return the facts that are equal for every run of the same work."""
         features = self.partition.features
-        ids = features.user_ids
+        ids, items = features.user_ids, features.items
         return FileFacts.read(
             {
                 "schema_version": 1,
@@ -121,7 +122,7 @@ class Job:
                 "example_user": ids[counts.example or 0] if len(ids) else None,
                 **self.terms().as_json(),
                 **({} if self.reused is None else {"carried": self.reused.facts().as_json()}),
-                **counts.figures(int(features.items[ELIGIBLE].sum())).as_json(),
+                **counts.figures(int(items[ELIGIBLE].sum()), int(unlisted(items).sum())).as_json(),
             }
         )
 

@@ -49,7 +49,7 @@ class ScoreCounts:
         if self.example is None or figures.fitness > self.fitness:
             self.example, self.fitness = figures.example, figures.fitness
 
-    def figures(self, eligible_items: int) -> ListFigures:
+    def figures(self, eligible_items: int, unlisted_items: int = 0) -> ListFigures:
         """Return the figures for the manifest and the summary."""
         rows = max(self.recommendations, 1)
         figures = ListFigures(
@@ -67,9 +67,10 @@ class ScoreCounts:
             top_item_lists=max(self.by_item.values(), default=0),
             catalogue_coverage=round(len(self.by_item) / max(eligible_items, 1), 4),
         )
-        if self.index_recall is None:
-            return figures
-        return figures.model_copy(update={"index_recall": round(self.index_recall, 4)})
+        more: dict[str, float] = {"unlisted_items": unlisted_items} if unlisted_items else {}
+        if self.index_recall is not None:
+            more["index_recall"] = round(self.index_recall, 4)
+        return figures.model_copy(update=more)
 
     def _by_source(self) -> dict[str, int]:
         """Return how many rows each source proposed; a row may have several."""

@@ -55,7 +55,7 @@ def plan_training(workspace: Workspace, day: date, run: Run) -> TrainingPlan:
     with locked(workspace.lock("models"), "the models"):
         with run.stages.stage("read"):
             cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
-            tables = read_inputs(workspace, day, external_days=cuts)
+            tables = read_inputs(workspace, day, feature_days=cuts)
             bounds = training_bounds(tables, settings, threads, peak_bytes())
             key = training_key(workspace, tables, settings, bounds)
         opened = process_seconds()

@@ -103,7 +103,9 @@ def try_pieces(
     sizes = _timed(costs, "windows", lambda: [_size(LabelWindow(cut, known, context)) for cut in cuts])
     shares = [events / sizes[-1][1] for _, events in [*sizes, (0, len(known.everybody.events))]]
     lightfm = cast(LightFMModel, _lightfm_tried(known, cuts[-1], context, costs))
-    window = LabelWindow(cuts[-1], known, context, lambda *_: lightfm, prepare=prepare_items_once())
+    window = LabelWindow(
+        cuts[-1], known, context, lambda *_: lightfm, prepare=prepare_items_once(known.everybody)
+    )
     made, peak = _rows_tried(window, costs), peak_bytes()
     per_user = made.rows / min(sizes[-1][0], made.files * context.settings.scoring.chunk_users)
     rows = [min(context.window_rows, max(1, round(per_user * users))) for users, _ in sizes]

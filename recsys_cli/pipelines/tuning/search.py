@@ -28,7 +28,7 @@ from recsys_cli.pipelines.evaluation.summary import evaluation_summary
 from recsys_cli.pipelines.training.context import temporary_context
 from recsys_cli.pipelines.tuning.search_space import space_of, values_of
 from recsys_cli.pipelines.tuning.study import Search, open_search
-from recsys_cli.pipelines.workspace.inputs import with_external
+from recsys_cli.pipelines.workspace.inputs import with_days
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.errors import InputError, ModelError, UsageError
@@ -138,7 +138,7 @@ def plan_tuning(workspace: Workspace, request: TuneRequest, run: Run) -> TuningP
     holdouts = read_holdouts(workspace, requests_of_earlier_windows(latest, request.windows), run)
     last = holdouts[-1].tables  # read without anything from its day on
     cuts = label_cuts(last.day, length.days, settings.ranker.label_windows + request.windows - 1)
-    last = with_external(last, workspace, cuts)
+    last = with_days(last, workspace, cuts)
     known = [last.as_of(last.day - length * back) for back in range(request.windows)]
     folder = workspace.runs / "tune" / f"{request.day}-{_identity(settings, request, last)}"
     return TuningPlan(workspace, request, run, known, holdouts, folder)

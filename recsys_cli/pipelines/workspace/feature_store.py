@@ -21,7 +21,7 @@ from recsys_cli.data_preparation.features.partition import (
 )
 from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.data_preparation.tables.entities import feature_names
+from recsys_cli.data_preparation.tables.entity_problems import feature_names
 from recsys_cli.data_preparation.tables.freshness import check_freshness
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import MANIFEST
@@ -185,7 +185,7 @@ def _build(day: ScoringDay, inputs: str, check: FeatureCheck, read: ReadInputs |
     if read is not None and read.fingerprint == inputs:
         tables = read.tables
     else:
-        tables = read_inputs(day.workspace, day.date, external_days=[day.date])
+        tables = read_inputs(day.workspace, day.date, feature_days=[day.date])
     _require_same(day, inputs)
     age_days = round(newest_event_age(tables).total_seconds() / 86_400, 3)
     check_freshness(age_days, settings.data, day.date)

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.definition import feature_plugins
@@ -95,6 +96,10 @@ class Workspace:
             del mapping[freshness]
         if not mapping["events"]:
             del mapping["events"]  # features that were made before events had types stay
+        if not settings.data.items.is_given:
+            del mapping["items"]["only_listed"]
+        for table in ("users", "items"):
+            _without_unused(mapping[table])
         for table in ("interactions", "users", "items"):
             for place in ("path", "connection", "password", "query"):
                 del mapping[table][place]  # what the tables hold counts, not where they lie
@@ -110,3 +115,11 @@ class Workspace:
 def checkpoints_beside(published: Path) -> Path:
     """Return the folder of checkpoints beside that of published ones."""
     return published.parent / f".{published.name}.staged"
+
+
+def _without_unused(table: dict[str, Any]) -> None:
+    """Leave out settings that shape nothing: features that were made before them stay."""
+    if not table["feature_expressions"]:
+        del table["feature_expressions"]
+    if not table["snapshots"]:
+        del table["snapshots"], table["max_snapshot_age_days"]

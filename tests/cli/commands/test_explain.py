@@ -119,12 +119,12 @@ def test_a_list_that_differs_from_the_file_is_told_of_with_the_cause(
 
 
 def with_narrow_sources(workspace: Path) -> None:
-    """Let each stage decide: two items are not available, one is excluded, few are proposed."""
+    """Let each stage decide: two items are not available, one is excluded, one not listed, few are proposed."""
     items = pl.read_parquet(workspace / "data/items.parquet").with_columns(
         available_from=pl.when(pl.col("item_id") == 100).then(pl.date(2026, 3, 4)),
         available_until=pl.when(pl.col("item_id") == 101).then(pl.date(2026, 3, 2)),
     )
-    items.write_parquet(workspace / "data/items.parquet")
+    items.filter(pl.col("item_id") != 103).write_parquet(workspace / "data/items.parquet")
     settings = workspace / "settings/settings.toml"
     rules = "exclude = 'item_id = 102'\nshortlist = 10\ntop_k = 1"
     settings.write_text(f"{settings.read_text()}[default.scoring]\n{rules}\n")
@@ -158,6 +158,7 @@ def test_an_item_is_placed_where_the_stages_have_put_it(
             "viewed" if item in own
             else "unavailable" if item in (100, 101)
             else "excluded" if item == 102
+            else "not listed" if item == 103
             else "not proposed" if item not in candidates
             else "recommended" if item in listed
             else "not shortlisted" if candidates[item]["score"] is None
@@ -174,7 +175,7 @@ def test_an_item_is_placed_where_the_stages_have_put_it(
                 assert source["proposed"] == (places[name] is not None)
                 if places[name] is not None and not name.startswith("popular"):  # these have ties
                     assert source["rank"] == places[name] <= source["needed"]
-    assert len(met) == 7, met
+    assert len(met) == 8, met
 
 
 @pytest.mark.parametrize(("item", "close"), [("999", "close ids: "), ("U01", "close ids: ")])

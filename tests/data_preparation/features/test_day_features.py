@@ -1,5 +1,6 @@
 """Point-in-time features, by hand."""
 
+from dataclasses import replace
 from datetime import date, datetime
 
 import numpy as np
@@ -11,7 +12,7 @@ from recsys_cli.configs.sections import FeaturesSettings
 from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.data_preparation.tables.entities import EXCLUDED
+from recsys_cli.utils.columns import EXCLUDED
 
 DAY = date(2026, 3, 31)
 
@@ -83,6 +84,17 @@ def test_item_aggregates(built: FeatureTables) -> None:
 
 def test_items_are_eligible_from_their_first_to_their_last_day(built: FeatureTables) -> None:
     assert built.items["eligible"].to_list() == [True, True, False]
+
+
+def test_affinity_knows_every_value_of_a_column_and_the_frequent_ones_of_a_list() -> None:
+    known = tables(EVENTS)
+    known = replace(known, items=known.items.with_columns(brand=pl.Series(["x", "y", "x"])))
+    affinity = build_features(known, FeaturesSettings(windows_days=[7], max_categories=1)).affinity
+    assert affinity.select("feature", "value").unique().sort("feature", "value").rows() == [
+        ("brand", "x"),
+        ("brand", "y"),
+        ("genres", "love"),
+    ]
 
 
 def test_affinity_is_the_share_of_events_in_a_category(built: FeatureTables) -> None:
