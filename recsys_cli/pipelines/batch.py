@@ -35,17 +35,17 @@ def run_batch(
         `write_features` and `score_users` do.
     """
     day = ScoringDay(workspace, request.day)
-    inputs = _check(day, run)
-    features = write_features(day, run.stages, inputs)
+    inputs = _check(day, run, accept_inputs=request.accept_inputs)
+    features = write_features(day, run, inputs, accept_inputs=request.accept_inputs)
     del inputs  # scoring reads the features: the tables need not stay in memory
     return BatchReport(features, score_users(workspace, request, run, progress))
 
 
-def _check(day: ScoringDay, run: Run) -> ReadInputs | None:
+def _check(day: ScoringDay, run: Run, *, accept_inputs: bool) -> ReadInputs | None:
     """Return the day's inputs, read and checked; None if its features exist, whose inputs were checked."""
     with run.stages.stage("check"):
         with reraising_with_all_problems(day):
             if has_features(day):
                 return None
             fingerprint = day.inputs_fingerprint()
-        return ReadInputs(fingerprint, check_before_run(day))
+        return ReadInputs(fingerprint, check_before_run(day, accept_inputs=accept_inputs))

@@ -1,7 +1,7 @@
 """The contract's tables, read with the events before a cut alone; ids become dense internal indices."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from hashlib import sha256
 
@@ -28,6 +28,14 @@ _NEW_INDEX = "new_index"
 
 
 @dataclass(frozen=True)
+class Unknown:
+    """Ids of the events that are not in their own table: how many, and their share of the events."""
+
+    ids: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Tables:
     """Everything that is known before a cut.
 
@@ -42,6 +50,7 @@ class Tables:
         external: day → the external candidates made for it, as in `read_external`; None: off.
         rules: what the types of events count for.
         delivered: the events and what cancels them, with the weights of the source; None: no type cancels.
+        unknown: ids that are not in their own table, by the name of the id; no entry: there is no such table.
     """
 
     day: date
@@ -52,6 +61,7 @@ class Tables:
     external: Mapping[date, pl.DataFrame] | None = None
     rules: EventRules = ALIKE
     delivered: pl.DataFrame | None = None
+    unknown: Mapping[str, Unknown] = field(default_factory=dict)
 
     @property
     def cut(self) -> datetime:
@@ -157,31 +167,33 @@ def inspect_tables(
         or items is None
     ):
         return None, problems
-    problems += _unknown_id_problems(events, users, USER_ID, workspace, data.users.path)
-    problems += _unknown_id_problems(events, items, ITEM_ID, workspace, data.items.path)
+    sides = {USER_ID: (users, data.users.path), ITEM_ID: (items, data.items.path)}
+    unknown = {key: _unknown_ids(events, frame, key) for key, (frame, path) in sides.items() if path}
+    for key, found in unknown.items():
+        problems += _unknown_id_problems(found, key, shown_path(sides[key][1], workspace.path))
     events, users = assign_indices(events, users, USER_ID, USER)
     events, items = assign_indices(events, items, ITEM_ID, ITEM)
     rules = event_rules(data)
     columns = [USER, ITEM, TIMESTAMP, WEIGHT, *([EVENT_TYPE] if rules else [])]
     events = events.select(columns).sort(columns)
-    tables = Tables(day, timezone, events, users, items, rules=rules)
+    tables = Tables(day, timezone, events, users, items, rules=rules, unknown=unknown)
     if not rules:
         return tables, problems
     delivered = events if rules.cancels else None
     return replace(tables, events=rules.resolved(events), delivered=delivered), problems
 
 
-def _unknown_id_problems(
-    events: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: InputFolder, path: str
-) -> list[Problem]:
-    """Report users or items of the events that are missing in their own table, if there is one."""
-    if not path:
-        return []
+def _unknown_ids(events: pl.DataFrame, entities: pl.DataFrame, key: str) -> Unknown:
+    """Return the users or items of the events that are missing in their own table."""
     counts = events[key].value_counts().cast({key: pl.String})
     unknown = counts.join(entities.select(pl.col(key).cast(pl.String)), on=key, how="anti")
-    if unknown.is_empty():
+    return Unknown(len(unknown), float(unknown["count"].sum()) / len(events) if len(events) else 0.0)
+
+
+def _unknown_id_problems(unknown: Unknown, key: str, where: str) -> list[Problem]:
+    """Report ids of the events that are missing in their own table."""
+    if not unknown.ids:
         return []
-    share = unknown["count"].sum() / len(events)
-    what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
+    what = f"{unknown.ids:,} {key}s of the events, {unknown.share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
-    return [Problem(shown_path(path, workspace.path), what, fix, "warning")]
+    return [Problem(where, what, fix, "warning")]

@@ -70,7 +70,7 @@ def read_interactions(
         what = f"there is no event before {cut:%Y-%m-%d %H:%M} UTC"
         fix = "choose a later --date, or correct the table's filter and timestamp settings"
         problems.append(Problem(where, what, fix))
-    return events, problems + _repeat_problems(events, where)
+    return events, problems
 
 
 def _typed_events(
@@ -109,17 +109,6 @@ def _checked_events(
         return events, problems
     events, surplus_problems = without_surplus(events, rules, timezone, where)
     return events, problems + surplus_problems
-
-
-def _repeat_problems(events: pl.DataFrame, where: str) -> list[Problem]:
-    kind = [EVENT_TYPE] if EVENT_TYPE in events.columns else []
-    if events.is_empty():
-        return []
-    repeated = len(events) - events.n_unique(subset=[USER_ID, ITEM_ID, TIMESTAMP, *kind])
-    if not repeated:
-        return []
-    what = f"{repeated:,} events repeat the user, item and timestamp of another event; each counts"
-    return [Problem(where, what, "remove them from the source if they are not real events", "warning")]
 
 
 def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str) -> list[Problem]:

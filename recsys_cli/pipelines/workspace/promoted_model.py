@@ -15,6 +15,7 @@ from recsys_cli.models.versions.bundle import Bundle, read_bundle
 from recsys_cli.models.versions.registry import check_own, model_folder, promoted_version
 from recsys_cli.models.versions.trained_settings import without_effect
 from recsys_cli.pipelines.workspace.feature_store import FeatureCheck, Partition, accept, open_features
+from recsys_cli.pipelines.workspace.input_check import InputCheck
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import ModelError
@@ -48,11 +49,12 @@ def open_fitting_features(
     bundle: Bundle,
     also: FeatureCheck = accept,
     lock: AbstractContextManager[object] | None = None,
+    inputs: InputCheck | None = None,
 ) -> Partition:
     """Return the partition of `day`; features that the model or `also` refuses replace no stored ones.
 
     Args:
-        lock: as in `open_features`.
+        lock, inputs: as in `open_features`.
 
     Raises: ModelError that lists every difference between what the model was trained on and what there is;
         InputError and OutputError as `open_features` does; InputError if no item may be recommended.
@@ -67,7 +69,7 @@ def open_fitting_features(
         raise_errors(eligibility_problems(features.items, day.date, items_file))
         also(features)
 
-    return open_features(day, check, lock=lock)
+    return open_features(day, check, lock=lock, inputs=inputs)
 
 
 def open_base(workspace: Workspace, tables: Tables) -> Bundle:
