@@ -13,6 +13,7 @@ from recsys_cli.pipelines.workspace.feature_store import (
     has_features,
 )
 from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.promoted_model import without_unused_deliveries
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.progress import Progress, no_progress
@@ -34,11 +35,11 @@ def run_batch(
     Raises: InputError, ModelError or OutputError with every problem that the check found; then as
         `write_features` and `score_users` do.
     """
-    day = ScoringDay(workspace, request.day)
+    day = without_unused_deliveries(ScoringDay(workspace, request.day))
     inputs = _check(day, run, accept_inputs=request.accept_inputs)
     features = write_features(day, run, inputs, accept_inputs=request.accept_inputs)
     del inputs  # scoring reads the features: the tables need not stay in memory
-    return BatchReport(features, score_users(workspace, request, run, progress))
+    return BatchReport(features, score_users(day.workspace, request, run, progress))
 
 
 def _check(day: ScoringDay, run: Run, *, accept_inputs: bool) -> ReadInputs | None:

@@ -18,6 +18,7 @@ from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.models.two_stage import schema_mismatches, sources_without_proposals
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
+from recsys_cli.models.versions.trained_settings import other_rows
 from recsys_cli.pipelines.workspace.input_check import InputCheck, InputReport, read_figures
 from recsys_cli.pipelines.workspace.inputs import with_external
 from recsys_cli.pipelines.workspace.layout import Workspace
@@ -25,6 +26,7 @@ from recsys_cli.pipelines.workspace.promoted_model import (
     lost_feature_problems,
     open_bundle,
     trained_settings_problems,
+    without_unused_deliveries,
 )
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
@@ -145,6 +147,7 @@ def inspect_workspace(day: ScoringDay, *, accept_inputs: bool = False) -> Inspec
 
     Raises: SettingsError for an expression of the settings that does not parse.
     """
+    asked, day = day, without_unused_deliveries(day)
     workspace = day.workspace
     settings = workspace.settings
     tables, problems = inspect_tables(
@@ -157,7 +160,7 @@ def inspect_workspace(day: ScoringDay, *, accept_inputs: bool = False) -> Inspec
         problems += eligibility_problems(
             tables.items, day.date, shown_path(settings.data.items.path, workspace.root)
         )
-    problems += _external_problems(day, tables)
+    problems += _external_problems(day, tables) + _training_doubts(asked)
     by_kind: dict[type[RecsysError], list[Problem]] = {
         InputError: problems,
         ModelError: _model_problems(day, tables),
@@ -167,24 +170,29 @@ def inspect_workspace(day: ScoringDay, *, accept_inputs: bool = False) -> Inspec
 
 
 def _external_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
-    """Return what is wrong with the day's external candidates.
+    """Return what is wrong with the day's external candidates."""
+    inputs, settings = day.workspace.inputs, external_settings(day.workspace.settings.candidates)
+    if not settings.is_on():
+        return []
+    rows, problems = inspect_external(settings, inputs, [day.date])
+    if tables is not None:
+        problems += index_external(rows, tables.users[USER_ID], tables.items[ITEM_ID])[1]
+    return problems
 
-    Problems of the earlier days that a training would learn from are only warnings.
-    """
+
+def _training_doubts(day: ScoringDay) -> list[Problem]:
+    """Return warnings of external candidates of the earlier days that a training would learn from."""
     inputs, settings = day.workspace.inputs, external_settings(day.workspace.settings.candidates)
     ranking = day.workspace.settings.ranker
     if not settings.is_on():
         return []
-    rows, problems = inspect_external(settings, inputs, [day.date])
-    cuts = label_cuts(day.date, ranking.label_days, ranking.label_windows)
-    doubts = inspect_external(settings, inputs, cuts)[1]
-    problems += [
+    doubts = inspect_external(
+        settings, inputs, label_cuts(day.date, ranking.label_days, ranking.label_windows)
+    )[1]
+    return [
         replace(doubt, what=f"`train --date {day}` would stop: {doubt.what}", severity="warning")
         for doubt in doubts
     ]
-    if tables is not None:
-        problems += index_external(rows, tables.users[USER_ID], tables.items[ITEM_ID])[1]
-    return problems
 
 
 def _model_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
@@ -208,6 +216,7 @@ def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[
     features = features_without_rows(known, settings.features)
     viewed, meaning = settings.scoring.filter_viewed, settings.data.event_meaning
     wrong = schema_mismatches(bundle.model, features, filter_viewed=viewed, events=meaning)
+    wrong += other_rows(bundle, settings)
     wrong += sources_without_proposals(bundle.model, replace(features, items=tables.items))
     if not wrong:
         return lost_feature_problems(workspace, bundle, tables.users.lazy(), tables.items.lazy())

@@ -23,7 +23,11 @@ from recsys_cli.models.versions.manifest_schema import (
     TrainingFacts,
 )
 from recsys_cli.models.versions.registry import check_pointer, promote, shortfall
-from recsys_cli.models.versions.trained_settings import left_by_warm_start, warm_start_settings
+from recsys_cli.models.versions.trained_settings import (
+    left_by_warm_start,
+    row_settings,
+    warm_start_settings,
+)
 from recsys_cli.pipelines.evaluation.summary import holdout_summary
 from recsys_cli.pipelines.training.context import resumable_context, training_key
 from recsys_cli.pipelines.training.memory import training_bounds
@@ -179,6 +183,8 @@ def _training_facts(job: _Job, training: Training) -> TrainingFacts:
         warm_start_of=None if job.base is None else job.base.version,
         full_training=None if job.base is None else _full_training(job.base),
         settings=_recorded(job.settings, job.workspace.secrets),
+        own_item_auc=training.own_item_auc,
+        reading=row_settings(job.settings, job.workspace.secrets),
     )
 
 

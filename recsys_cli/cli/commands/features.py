@@ -22,18 +22,20 @@ def features(ctx: typer.Context, date: ScoringDate = None, accept_inputs: Accept
     day = chosen_day(session, date)
     with running(session, "features", day) as under_way:
         from recsys_cli.pipelines.features import write_features
+        from recsys_cli.pipelines.workspace.promoted_model import has_model_for
         from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 
         workspace, run = under_way.workspace, under_way.run
         with shown_stages(session.terminal, f"Features of {day}", run.stages, line_every=10, summary=False):
             partition = write_features(ScoringDay(workspace, day), run, accept_inputs=accept_inputs)
+        can_score = has_model_for(ScoringDay(workspace, day))
         under_way.facts.update(schema_version=1, date=str(day), **features_result(partition))
     if session.options.as_json:
         session.terminal.show_json(under_way.facts)
         return
     session.terminal.say(features_line(partition))
     session.terminal.say(f"→ {workspace.partitions.location_of(partition.folder.name)}")
-    session.terminal.say(f"next: recsys score --date {day}")
+    session.terminal.say(f"next: recsys {'score' if can_score else 'train'} --date {day}")
 
 
 def features_result(partition: "Partition") -> dict[str, object]:

@@ -65,7 +65,10 @@ def train(
         session.terminal.show_json(session.terminal.secrets.hide_in(found))
     elif not session.options.quiet:
         _show(session.terminal, report, stage_rows(under_way))
-        session.terminal.say(f"next: recsys score --date {day}")
+        if not report.shortfall:
+            version = report.version
+            command = f"score --date {day}" if report.promoted else f"models promote {version}"
+            session.terminal.say(f"next: recsys {command}")
     if report.shortfall:
         raise CheckFailedError(
             f"model {report.version} is stored but not promoted: {report.shortfall}",

@@ -142,7 +142,8 @@ def _repeats(figures: InputFigures, past: PastInputs, where: str) -> list[Proble
     """Return the warning of repeated events where there is nothing to compare them with: it is told once."""
     if not figures.repeated_events or past.known:
         return []
-    what = f"{figures.repeated_events:,} events repeat the user, item and timestamp of another event; each counts"
+    repeated = f"{figures.repeated_events:,} events repeat the user, item and timestamp of another event"
+    what = f"{repeated}; each counts"
     return [Problem(where, what, "remove them from the source if they are not real events", "warning")]
 
 
