@@ -60,11 +60,11 @@ def running(session: Session, command: str, day: date) -> Iterator[Running]:
             yield under_way
         except BaseException as error:
             shown = too_few_open_files(error) or error
-            facts = {**under_way.facts, "error": f"{type(shown).__name__}: {shown}"}
+            facts = {**run.facts, **under_way.facts, "error": f"{type(shown).__name__}: {shown}"}
             with suppress(OutputError):
                 end_run(run, "failed", settings, secrets.hide_in(facts))
             raise
-        end_run(run, "complete", settings, secrets.hide_in(under_way.facts))
+        end_run(run, "complete", settings, secrets.hide_in({**run.facts, **under_way.facts}))
 
 
 def stage_rows(under_way: Running) -> list[tuple[str, str, str]]:

@@ -22,6 +22,14 @@ ScoringDate = Annotated[
     ),
 ]
 
+AcceptInputs = Annotated[
+    bool,
+    typer.Option(
+        "--accept-inputs",
+        help="Let this run use inputs that are too old or too different from those of the last runs.",
+    ),
+]
+
 
 def chosen_day(session: Session, text: str | None) -> date:
     """Return the day of `--date`; without it, show and return today in the workspace's time zone."""

@@ -13,6 +13,7 @@ from recsys_cli.configs.event_sections import (
     event_meaning,
 )
 from recsys_cli.configs.fields import Days, Section, SqlExpressionText, SqlText, known_timezone
+from recsys_cli.configs.gate_sections import InputGatesSettings
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.utils.query_text import DATE, problem_of_query
 from recsys_cli.utils.storage.uris import is_uri
@@ -147,8 +148,9 @@ class ItemsSettings(FeatureTableSettings):
 class DataSettings(Section):
     user_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
     item_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
-    max_age_days: Days = Field(2, description="check and score warn when the newest event before D is older")
-    stale_after_days: Days = Field(3650, description="check and score refuse inputs older than this")
+    max_age_days: Days = Field(2, description="a run warns when the newest event before D is older")
+    stale_after_days: Days = Field(7, description="a run refuses inputs whose newest event is older")
+    gates: InputGatesSettings = InputGatesSettings()
     interactions: InteractionsSettings = InteractionsSettings()
     events: dict[TypeName, EventTypeSettings] = Field(
         {}, max_length=MOST_TYPES, description="the types of events, by their value in the source"

@@ -13,6 +13,7 @@ from recsys_cli.pipelines.workspace.feature_store import (
     has_features,
 )
 from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.promoted_model import without_unused_deliveries
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.progress import Progress, no_progress
@@ -34,18 +35,18 @@ def run_batch(
     Raises: InputError, ModelError or OutputError with every problem that the check found; then as
         `write_features` and `score_users` do.
     """
-    day = ScoringDay(workspace, request.day)
-    inputs = _check(day, run)
-    features = write_features(day, run.stages, inputs)
+    day = without_unused_deliveries(ScoringDay(workspace, request.day))
+    inputs = _check(day, run, accept_inputs=request.accept_inputs)
+    features = write_features(day, run, inputs, accept_inputs=request.accept_inputs)
     del inputs  # scoring reads the features: the tables need not stay in memory
-    return BatchReport(features, score_users(workspace, request, run, progress))
+    return BatchReport(features, score_users(day.workspace, request, run, progress))
 
 
-def _check(day: ScoringDay, run: Run) -> ReadInputs | None:
+def _check(day: ScoringDay, run: Run, *, accept_inputs: bool) -> ReadInputs | None:
     """Return the day's inputs, read and checked; None if its features exist, whose inputs were checked."""
     with run.stages.stage("check"):
         with reraising_with_all_problems(day):
             if has_features(day):
                 return None
             fingerprint = day.inputs_fingerprint()
-        return ReadInputs(fingerprint, check_before_run(day))
+        return ReadInputs(fingerprint, check_before_run(day, accept_inputs=accept_inputs))

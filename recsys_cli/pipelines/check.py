@@ -8,24 +8,26 @@ from pathlib import Path
 from typing import Literal
 
 from recsys_cli.data_preparation.column_guessing.unused_columns import unused_event_columns
-from recsys_cli.data_preparation.features.day_features import features_without_rows, newest_event_age
+from recsys_cli.data_preparation.features.day_features import features_without_rows
 from recsys_cli.data_preparation.features.eligibility import eligibility_problems
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import index_external, inspect_external
-from recsys_cli.data_preparation.tables.freshness import freshness_problems
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors, raise_or_warn
 from recsys_cli.models.candidates.registry import external_settings
 from recsys_cli.models.two_stage import schema_mismatches, sources_without_proposals
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
+from recsys_cli.models.versions.trained_settings import other_rows
+from recsys_cli.pipelines.workspace.input_check import InputCheck, InputReport, read_figures
 from recsys_cli.pipelines.workspace.inputs import with_days
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import (
     lost_feature_problems,
     open_bundle,
     trained_settings_problems,
+    without_unused_deliveries,
 )
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
@@ -34,16 +36,20 @@ from recsys_cli.utils.storage.folder_checks import nearest_existing
 from recsys_cli.utils.storage.folder_exchange import check_replaceable
 from recsys_cli.utils.storage.replacement_journal import standing
 
-_SECONDS_A_DAY = 86_400
 _SEVERITIES = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All problems of a workspace on a day: errors, warnings, then notes."""
+    """All problems of a workspace on a day: errors, warnings, then notes.
+
+    Attributes:
+        inputs: the figures of the inputs beside those of the last runs; None: they cannot be read.
+    """
 
     day: date
     problems: list[Problem]
+    inputs: InputReport | None = None
 
     @property
     def errors(self) -> int:
@@ -61,7 +67,11 @@ class CheckReport:
     def facts(self) -> dict[str, object]:
         """Return the report as a JSON object."""
         problems = [asdict(problem) for problem in self.problems]
-        return {"schema_version": 1, "date": str(self.day), "problems": problems}
+        facts = {"schema_version": 1, "date": str(self.day), "problems": problems}
+        if self.inputs is not None:
+            facts["inputs"] = self.inputs.figures.as_stored()
+            facts["gates"] = [gate.as_json() for gate in self.inputs.gates]
+        return facts
 
 
 @dataclass(frozen=True)
@@ -71,20 +81,27 @@ class Inspection:
     Attributes:
         tables: the inputs as read, without external candidates; None where they cannot be used.
         problems: all problems, by the error that a run would stop with.
+        inputs: the figures of the tables.
     """
 
     tables: Tables | None
     problems: Mapping[type[RecsysError], list[Problem]]
+    inputs: InputReport | None
 
 
-def check_workspace(day: ScoringDay) -> CheckReport:
+def check_workspace(day: ScoringDay, *, accept_inputs: bool = False) -> CheckReport:
     """Check the inputs, their age, the promoted model and the output folders, and collect all problems.
+
+    Args:
+        accept_inputs: as a run would be told: figures beyond their bounds are warnings.
 
     Raises: SettingsError for an expression of the settings that does not parse.
     """
-    found = inspect_workspace(day).problems.values()
-    problems = [problem for several in found for problem in several] + _unused_column_notes(day)
-    return CheckReport(day.date, sorted(problems, key=lambda problem: _SEVERITIES.index(problem.severity)))
+    found = inspect_workspace(day, accept_inputs=accept_inputs)
+    problems = [problem for several in found.problems.values() for problem in several]
+    problems += _unused_column_notes(day)
+    problems.sort(key=lambda problem: _SEVERITIES.index(problem.severity))
+    return CheckReport(day.date, problems, found.inputs)
 
 
 def _unused_column_notes(day: ScoringDay) -> list[Problem]:
@@ -106,13 +123,16 @@ def _unused_column_notes(day: ScoringDay) -> list[Problem]:
     ]
 
 
-def check_before_run(day: ScoringDay) -> Tables:
+def check_before_run(day: ScoringDay, *, accept_inputs: bool) -> Tables:
     """Return the day's tables, read once; log every warning.
+
+    Args:
+        accept_inputs: let inputs through whose figures miss their bounds.
 
     Raises: an InputError, ModelError or OutputError with every problem that would stop a run; SettingsError
         for an expression of the settings that does not parse.
     """
-    found = inspect_workspace(day)
+    found = inspect_workspace(day, accept_inputs=accept_inputs)
     problems = [problem for several in found.problems.values() for problem in several]
     for kind, several in found.problems.items():
         if any(problem.severity == "error" for problem in several):
@@ -122,50 +142,57 @@ def check_before_run(day: ScoringDay) -> Tables:
     return with_days(found.tables, day.workspace, [day.date])
 
 
-def inspect_workspace(day: ScoringDay) -> Inspection:
+def inspect_workspace(day: ScoringDay, *, accept_inputs: bool = False) -> Inspection:
     """Read the inputs and look at the model and the output folders.
 
     Raises: SettingsError for an expression of the settings that does not parse.
     """
+    asked, day = day, without_unused_deliveries(day)
     workspace = day.workspace
     settings = workspace.settings
     tables, problems = inspect_tables(
         settings.data, workspace.inputs, day.date, settings.timezone, settings.scoring.exclude
     )
+    inputs = None
     if tables is not None:
-        age_days = newest_event_age(tables).total_seconds() / _SECONDS_A_DAY
-        problems += freshness_problems(age_days, settings.data, day.date)
+        inputs = InputCheck(day).inspect(read_figures(workspace, tables))
+        problems += inputs.problems(accept=accept_inputs)
         problems += eligibility_problems(
             tables.items, day.date, shown_source(settings.data.items, workspace.root)
         )
-    problems += _external_problems(day, tables)
+    problems += _external_problems(day, tables) + _training_doubts(asked)
     by_kind: dict[type[RecsysError], list[Problem]] = {
         InputError: problems,
         ModelError: _model_problems(day, tables),
         OutputError: _output_problems(day),
     }
-    return Inspection(tables, by_kind)
+    return Inspection(tables, by_kind, inputs)
 
 
 def _external_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
-    """Return what is wrong with the day's external candidates.
+    """Return what is wrong with the day's external candidates."""
+    inputs, settings = day.workspace.inputs, external_settings(day.workspace.settings.candidates)
+    if not settings.is_on():
+        return []
+    rows, problems = inspect_external(settings, inputs, [day.date])
+    if tables is not None:
+        problems += index_external(rows, tables.users[USER_ID], tables.items[ITEM_ID])[1]
+    return problems
 
-    Problems of the earlier days that a training would learn from are only warnings.
-    """
+
+def _training_doubts(day: ScoringDay) -> list[Problem]:
+    """Return warnings of external candidates of the earlier days that a training would learn from."""
     inputs, settings = day.workspace.inputs, external_settings(day.workspace.settings.candidates)
     ranking = day.workspace.settings.ranker
     if not settings.is_on():
         return []
-    rows, problems = inspect_external(settings, inputs, [day.date])
-    cuts = label_cuts(day.date, ranking.label_days, ranking.label_windows)
-    doubts = inspect_external(settings, inputs, cuts)[1]
-    problems += [
+    doubts = inspect_external(
+        settings, inputs, label_cuts(day.date, ranking.label_days, ranking.label_windows)
+    )[1]
+    return [
         replace(doubt, what=f"`train --date {day}` would stop: {doubt.what}", severity="warning")
         for doubt in doubts
     ]
-    if tables is not None:
-        problems += index_external(rows, tables.users[USER_ID], tables.items[ITEM_ID])[1]
-    return problems
 
 
 def _model_problems(day: ScoringDay, tables: Tables | None) -> list[Problem]:
@@ -189,6 +216,7 @@ def _fit_problems(workspace: Workspace, bundle: Bundle, tables: Tables) -> list[
     features = features_without_rows(known, settings.features)
     viewed, meaning = settings.scoring.filter_viewed, settings.data.event_meaning
     wrong = schema_mismatches(bundle.model, features, filter_viewed=viewed, events=meaning)
+    wrong += other_rows(bundle, settings)
     wrong += sources_without_proposals(bundle.model, replace(features, items=tables.items))
     if not wrong:
         return lost_feature_problems(workspace, bundle, tables.users.lazy(), tables.items.lazy())

@@ -46,6 +46,8 @@ _LIST_FIGURES = (
     "eligible_items",
     "catalogue_coverage",
     "top_item_lists",
+    "newest_event_age_days",
+    "model_age_days",
 )
 
 

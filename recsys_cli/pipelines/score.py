@@ -32,6 +32,7 @@ from recsys_cli.pipelines.scoring.publish_gates import StagedLists, check_gates
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import check_unchanged
 from recsys_cli.pipelines.workspace.layout import Workspace
+from recsys_cli.pipelines.workspace.promoted_model import without_unused_deliveries
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import OutputError
@@ -78,7 +79,7 @@ def score_users(
 
     Raises: ModelError, InputError, OutputError, LockedError; the old file then stays as it was.
     """
-    day = ScoringDay(workspace, request.day)
+    day = without_unused_deliveries(ScoringDay(workspace, request.day))
     with reraising_with_all_problems(day):
         check_writable(day.recommendations)
         check_replaceable(day.recommendations)
@@ -112,10 +113,11 @@ def _rank_and_publish(
             check_same_lists(job.reused.lists)
         with run.stages.stage("gates"):
             check_file(checkpoint.staged, facts)
-            lists = StagedLists(day, checkpoint.staged, facts, ranking, job.users())
+            trained_auc = job.bundle.manifest.own_item_auc
+            lists = StagedLists(day, checkpoint.staged, facts, ranking, job.users(), trained_auc)
             gates = check_gates(lists, run.folder / "rejected.parquet")
         with run.stages.stage("publish"):
-            return publish(checkpoint.staged, day.workspace.published, facts, _run_facts(run, reuse, gates))
+            return publish(checkpoint.staged, day.workspace.published, facts, _run_facts(job, reuse, gates))
 
 
 def _is_complete(job: Job, manifest: PublicationManifest) -> bool:
@@ -211,9 +213,13 @@ def _refuse_to_replace_all_by_some(job: Job, before: PublicationManifest | None)
         )
 
 
-def _run_facts(run: Run, reuse: ReuseDecision | None, gates: dict[str, int | float]) -> RunFacts:
-    """Return what differs between two runs of the same work."""
-    started = run.started.isoformat(timespec="seconds")
-    if reuse is None:
-        return RunFacts(run_id=run.run_id, started=started, gates=gates)
-    return RunFacts(run_id=run.run_id, started=started, changed_since=reuse, gates=gates)
+def _run_facts(job: Job, reuse: ReuseDecision | None, gates: dict[str, int | float]) -> RunFacts:
+    """Return what differs between two runs of the same work, and how old what they worked with is."""
+    return RunFacts(
+        run_id=job.run.run_id,
+        started=job.run.started.isoformat(timespec="seconds"),
+        gates=gates,
+        newest_event_age_days=job.partition.newest_event_age_days,
+        model_age_days=(job.day.date - job.bundle.model.trained_through).days,
+        **({} if reuse is None else {"changed_since": reuse}),
+    )

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from loguru import logger
@@ -24,14 +23,20 @@ from recsys_cli.models.versions.manifest_schema import (
     TrainingFacts,
 )
 from recsys_cli.models.versions.registry import check_pointer, promote, shortfall
-from recsys_cli.models.versions.trained_settings import left_by_warm_start, warm_start_settings
+from recsys_cli.models.versions.trained_settings import (
+    left_by_warm_start,
+    row_settings,
+    warm_start_settings,
+)
 from recsys_cli.pipelines.evaluation.summary import holdout_summary
 from recsys_cli.pipelines.training.context import resumable_context, training_key
 from recsys_cli.pipelines.training.memory import training_bounds
+from recsys_cli.pipelines.workspace.input_check import InputCheck, read_figures
 from recsys_cli.pipelines.workspace.inputs import read_inputs, with_days
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import open_base
 from recsys_cli.pipelines.workspace.run_record import Run, library_versions
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.stage_timer import peak_bytes
 from recsys_cli.utils.storage.atomic_writes import staging_folder
 from recsys_cli.utils.storage.folder_checks import check_writable
@@ -75,20 +80,22 @@ class _Job:
 
 
 def train_model(
-    workspace: Workspace, day: date, run: Run, *, promoted: bool = True, warm: bool = False
+    day: ScoringDay, run: Run, *, promoted: bool = True, warm: bool = False, accept_inputs: bool = False
 ) -> TrainReport:
     """Learn both stages from everything before `day`, write the version and promote it if it is good enough.
 
     Args:
         warm: go on from the promoted model instead of starting again.
+        accept_inputs: let inputs through whose figures miss their bounds.
 
     Raises: InputError, ModelError, OutputError, LockedError; the promoted model then stays.
     """
+    workspace, inputs = day.workspace, InputCheck(day, run, accept_inputs)
     check_writable(workspace.models.folder)
     workspace.models.check_reachable()
     with locked(workspace.lock("models"), "the models"):
         check_pointer(workspace.models)
-        job = _open_warm_job(workspace, day, run) if warm else _open_job(workspace, day, run)
+        job = _open_warm_job(inputs, run) if warm else _open_job(inputs, run)
         bounds = training_bounds(job.tables, job.settings, workspace.threads, peak_bytes())
         key = training_key(workspace, job.tables, job.settings, bounds, job.base)
         context = resumable_context(workspace, run, key, bounds)
@@ -102,17 +109,21 @@ def train_model(
     return report
 
 
-def _open_job(workspace: Workspace, day: date, run: Run) -> _Job:
+def _open_job(inputs: InputCheck, run: Run) -> _Job:
+    workspace, day = inputs.day.workspace, inputs.day.date
     settings = workspace.settings
     with run.stages.stage("read"):
         cuts = label_cuts(day, settings.ranker.label_days, settings.ranker.label_windows)
         tables = read_inputs(workspace, day, feature_days=cuts)
+        inputs.let_through(read_figures(workspace, tables))
     return _Job(workspace, run, settings, tables, None)
 
 
-def _open_warm_job(workspace: Workspace, day: date, run: Run) -> _Job:
+def _open_warm_job(inputs: InputCheck, run: Run) -> _Job:
+    workspace = inputs.day.workspace
     with run.stages.stage("read"):
-        tables = read_inputs(workspace, day, feature_days=[])
+        tables = read_inputs(workspace, inputs.day.date, feature_days=[])
+        inputs.let_through(read_figures(workspace, tables))
     base = open_base(workspace, tables)
     _log_waiting_settings(base, workspace.settings)
     settings = warm_start_settings(base, workspace.settings)
@@ -172,6 +183,8 @@ def _training_facts(job: _Job, training: Training) -> TrainingFacts:
         warm_start_of=None if job.base is None else job.base.version,
         full_training=None if job.base is None else _full_training(job.base),
         settings=_recorded(job.settings, job.workspace.secrets),
+        own_item_auc=training.own_item_auc,
+        reading=row_settings(job.settings, job.workspace.secrets),
     )
 
 

@@ -194,7 +194,7 @@ def trained(retail: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace
         ranker=RankerSettings(iterations=60, depth=3, learning_rate=0.1, label_windows=2),
     )
     workspace = Workspace(root, settings)
-    version = train_model(workspace, DAY, begin_run(workspace, "train"), promoted=False).version
+    version = train_model(ScoringDay(workspace, DAY), begin_run(workspace, "train"), promoted=False).version
     promote(workspace.models, version, force=True)  # so few customers teach little
     return workspace
 

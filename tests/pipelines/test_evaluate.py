@@ -25,6 +25,7 @@ from recsys_cli.pipelines.scoring.job import ScoreRequest
 from recsys_cli.pipelines.train import train_model
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run, begin_run
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.errors import ExitCode, InputError, UsageError
 
@@ -150,7 +151,7 @@ def test_the_evaluated_lists_are_those_that_score_publishes(purchases: pl.DataFr
     holdout = read_holdout(workspace, REQUEST, run)
 
     summary = report_of([holdout], [evaluate_holdout(holdout, workspace, run)], []).summary
-    trained = train_model(workspace, DAY, run, promoted=False)
+    trained = train_model(ScoringDay(workspace, DAY), run, promoted=False)
     promote(workspace.models, trained.version, force=True)  # so few customers teach little
     published = pl.read_parquet(score_users(workspace, ScoreRequest(DAY, 10), run).path)
 

@@ -8,10 +8,10 @@ from recsys_cli.cli.display.score_summary import show_score
 from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.recorded_run import running, stage_rows
 from recsys_cli.cli.session import session_of
-from recsys_cli.cli.shared_options import ScoringDate, chosen_day
+from recsys_cli.cli.shared_options import AcceptInputs, ScoringDate, chosen_day
 
 
-def batch(ctx: typer.Context, date: ScoringDate = None) -> None:
+def batch(ctx: typer.Context, date: ScoringDate = None, accept_inputs: AcceptInputs = False) -> None:
     """Do all of a night's work: check the inputs, write the features, score and publish.
 
     With -q it is silent where all went well. Exit codes are those of the steps.
@@ -27,7 +27,7 @@ def batch(ctx: typer.Context, date: ScoringDate = None) -> None:
 
         workspace = under_way.workspace
         under_way.facts.update(date=str(day))
-        request = ScoreRequest(day, workspace.settings.scoring.top_k)
+        request = ScoreRequest(day, workspace.settings.scoring.top_k, accept_inputs=accept_inputs)
         with shown_stages(
             terminal, "Scoring users", under_way.run.stages, line_every=10, units="users"
         ) as progress:

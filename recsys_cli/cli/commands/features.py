@@ -7,13 +7,13 @@ import typer
 from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.recorded_run import running
 from recsys_cli.cli.session import session_of
-from recsys_cli.cli.shared_options import ScoringDate, chosen_day
+from recsys_cli.cli.shared_options import AcceptInputs, ScoringDate, chosen_day
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.workspace.feature_store import Partition
 
 
-def features(ctx: typer.Context, date: ScoringDate = None) -> None:
+def features(ctx: typer.Context, date: ScoringDate = None, accept_inputs: AcceptInputs = False) -> None:
     """Write the feature store's partition of the date from the events before it.
 
     Example: recsys features --date 2026-07-01
@@ -22,19 +22,20 @@ def features(ctx: typer.Context, date: ScoringDate = None) -> None:
     day = chosen_day(session, date)
     with running(session, "features", day) as under_way:
         from recsys_cli.pipelines.features import write_features
+        from recsys_cli.pipelines.workspace.promoted_model import has_model_for
         from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 
-        workspace = under_way.workspace
-        stages = under_way.run.stages
-        with shown_stages(session.terminal, f"Features of {day}", stages, line_every=10, summary=False):
-            partition = write_features(ScoringDay(workspace, day), stages)
+        workspace, run = under_way.workspace, under_way.run
+        with shown_stages(session.terminal, f"Features of {day}", run.stages, line_every=10, summary=False):
+            partition = write_features(ScoringDay(workspace, day), run, accept_inputs=accept_inputs)
+        can_score = has_model_for(ScoringDay(workspace, day))
         under_way.facts.update(schema_version=1, date=str(day), **features_result(partition))
     if session.options.as_json:
         session.terminal.show_json(under_way.facts)
         return
     session.terminal.say(features_line(partition))
     session.terminal.say(f"→ {workspace.partitions.location_of(partition.folder.name)}")
-    session.terminal.say(f"next: recsys score --date {day}")
+    session.terminal.say(f"next: recsys {'score' if can_score else 'train'} --date {day}")
 
 
 def features_result(partition: "Partition") -> dict[str, object]:

@@ -15,7 +15,7 @@ from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import Running, running, stage_rows
 from recsys_cli.cli.session import Session, session_of
-from recsys_cli.cli.shared_options import ScoringDate, chosen_day
+from recsys_cli.cli.shared_options import AcceptInputs, ScoringDate, chosen_day
 from recsys_cli.utils.columns import LONGEST_LIST
 from recsys_cli.utils.dates import parse_day, parse_duration
 from recsys_cli.utils.errors import UsageError
@@ -99,6 +99,7 @@ def score(
     changed_since: ChangedSince = None,
     engine: Engine = EngineName.LOCAL,
     address: Address = None,
+    accept_inputs: AcceptInputs = False,
 ) -> None:
     """Recommend items to every user and publish one parquet file.
 
@@ -115,7 +116,7 @@ def score(
 
         under_way.facts.update(date=str(day))
         wanted = top_k or under_way.workspace.settings.scoring.top_k
-        request = ScoreRequest(day, wanted, asked, force, wait, cluster, since)
+        request = ScoreRequest(day, wanted, asked, force, wait, cluster, since, accept_inputs)
         if plan:
             _plan(under_way, request, session)
             return

@@ -1,5 +1,6 @@
 """`recsys train`: a new model version."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import Running, running, stage_rows
 from recsys_cli.cli.session import Session, session_of
-from recsys_cli.cli.shared_options import ScoringDate, chosen_day
+from recsys_cli.cli.shared_options import AcceptInputs, ScoringDate, chosen_day
 from recsys_cli.utils.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def train(
     promote: Promote = True,
     warm_start: WarmStart = False,
     plan: Planned = False,
+    accept_inputs: AcceptInputs = False,
 ) -> None:
     """Train both stages on everything before the date: a new model version.
 
@@ -56,13 +58,17 @@ def train(
         if plan:
             _plan(session, under_way, day)
             return
-        report = _trained(session, under_way, day, promoted=promote, warm=warm_start)
+        wanted = {"promoted": promote, "warm": warm_start, "accept_inputs": accept_inputs}
+        report = _trained(session, under_way, day, wanted)
     if session.options.as_json:
         found = {**report.manifest.as_stored(), "promoted": report.promoted, "path": str(report.folder)}
         session.terminal.show_json(session.terminal.secrets.hide_in(found))
     elif not session.options.quiet:
         _show(session.terminal, report, stage_rows(under_way))
-        session.terminal.say(f"next: recsys score --date {day}")
+        if not report.shortfall:
+            version = report.version
+            command = f"score --date {day}" if report.promoted else f"models promote {version}"
+            session.terminal.say(f"next: recsys {command}")
     if report.shortfall:
         raise CheckFailedError(
             f"model {report.version} is stored but not promoted: {report.shortfall}",
@@ -84,10 +90,8 @@ def _plan(session: Session, under_way: Running, day: "Day") -> None:
         show_training_plan(session.terminal, plan, day)
 
 
-def _trained(
-    session: Session, under_way: Running, day: "Day", *, promoted: bool, warm: bool
-) -> "TrainReport":
-    """Train within a run, and compare what it took with its plan, where there is one."""
+def _trained(session: Session, under_way: Running, day: "Day", wanted: Mapping[str, bool]) -> "TrainReport":
+    """Train within a run as wanted, and compare what it took with its plan, where there is one."""
     from recsys_cli.pipelines.train import train_model
     from recsys_cli.pipelines.training.plan import stored_training_plan
     from recsys_cli.pipelines.workspace.plans import outcome_of
@@ -96,7 +100,7 @@ def _trained(
     workspace, run = under_way.workspace, under_way.run
     title = f"Training on events before {day}"
     with shown_stages(session.terminal, title, run.stages, verbosity=session.options.verbosity):
-        report = train_model(workspace, day, run, promoted=promoted, warm=warm)
+        report = train_model(ScoringDay(workspace, day), run, **wanted)
     under_way.facts.update(model_version=report.version, date=str(day))
     plan = stored_training_plan(ScoringDay(workspace, day), report.key)
     if plan is not None:

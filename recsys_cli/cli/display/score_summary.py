@@ -22,6 +22,7 @@ def show_score(terminal: Terminal, report: "ScoreReport", stages: list[tuple[str
     shares = ", ".join(f"{name} {share:.0%}" for name, share in manifest.share_by_source.items())
     rows = [
         ("model", manifest.model_version),
+        *_age_row(manifest),
         ("users", f"{manifest.users:,} ({manifest.warm_users:,} warm, {manifest.cold_users:,} cold)"),
         ("candidates", f"{manifest.candidates:,}"),
         ("recommendations", f"{manifest.rows:,}"),
@@ -36,7 +37,15 @@ def show_score(terminal: Terminal, report: "ScoreReport", stages: list[tuple[str
     terminal.show_table(f"Recommendations of {manifest.day}", ("what", "figure"), rows)
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
     terminal.say(f"→ {report.published}")
-    terminal.say(f"next: {explain_command(str(manifest.example_user), manifest.day)}")
+    if manifest.example_user is not None:
+        terminal.say(f"next: {explain_command(manifest.example_user, manifest.day)}")
+
+
+def _age_row(manifest: "PublicationManifest") -> Rows:
+    event, model = manifest.newest_event_age_days, manifest.model_age_days
+    if event is None or model is None:
+        return []
+    return [("age", f"newest event: {event:.1f} days, model: {model:,} days")]
 
 
 def _reuse_row(manifest: "PublicationManifest") -> Rows:
@@ -95,7 +104,9 @@ def _gates(figures: Mapping[str, int | float]) -> str:
 def _unlisted_row(manifest: "PublicationManifest") -> Rows:
     if not manifest.unlisted_items:
         return []
-    return [("unlisted items", f"{manifest.unlisted_items:,} of the events, not in the items table: left out")]
+    return [
+        ("unlisted items", f"{manifest.unlisted_items:,} of the events, not in the items table: left out")
+    ]
 
 
 def _index_row(manifest: "PublicationManifest") -> Rows:

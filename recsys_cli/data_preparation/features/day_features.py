@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 
@@ -33,7 +33,7 @@ from recsys_cli.data_preparation.features.type_features import (
     windows_of_types,
 )
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.utils.columns import AVAILABLE_FROM, CONTRACT, ELIGIBLE, ITEM, TIMESTAMP, USER, WEIGHT
+from recsys_cli.utils.columns import AVAILABLE_FROM, CONTRACT, ELIGIBLE, ITEM, USER, WEIGHT
 from recsys_cli.utils.errors import SettingsError
 
 _FIRST, _SECOND = "first", "second"
@@ -281,9 +281,3 @@ def _category_shares(pairs: pl.DataFrame, values: pl.DataFrame, feature: str) ->
 def _sum(name: str, *, is_count: bool) -> pl.Expr:
     """Return a sum; that of fractions does not depend on the order of the rows."""
     return pl.col(name).sum() if is_count else ordered_sum(pl.col(name))
-
-
-def newest_event_age(tables: Tables) -> timedelta:
-    """Return the age of the newest event at the cut."""
-    age: timedelta = tables.events.select(tables.cut - pl.col(TIMESTAMP).max()).item()
-    return age

@@ -17,9 +17,9 @@ from recsys_cli.data_preparation.readers.local_files import (
     source_schema,
 )
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.utils.columns import SNAPSHOT_DAY, SNAPSHOT_NAMES
 from recsys_cli.utils.errors import InputError
-from recsys_cli.data_preparation.readers.row_sources import shown_source
 
 _FORMATS = ("%Y-%m-%d", "%Y%m%d")
 

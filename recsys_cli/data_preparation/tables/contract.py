@@ -30,6 +30,14 @@ _NEW_INDEX = "new_index"
 
 
 @dataclass(frozen=True)
+class Unknown:
+    """Ids of the events that are not in their own table: how many, and their share of the events."""
+
+    ids: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Tables:
     """Everything that is known before a cut.
 
@@ -47,6 +55,7 @@ class Tables:
             columns as in `users` and `items`.
         vocabulary: the users and items that vocabularies are learnt from; None: those of the day.
         delivered: the events and what cancels them, with the weights of the source; None: no type cancels.
+        unknown: ids that are not in their own table, by the name of the id; no entry: there is no such table.
     """
 
     day: date
@@ -60,6 +69,7 @@ class Tables:
     past_users: Mapping[date, pl.DataFrame] = field(default_factory=dict)
     past_items: Mapping[date, pl.DataFrame] = field(default_factory=dict)
     vocabulary: tuple[pl.DataFrame, pl.DataFrame] | None = None
+    unknown: Mapping[str, Unknown] = field(default_factory=dict)
 
     @property
     def cut(self) -> datetime:
@@ -176,28 +186,24 @@ def inspect_tables(
         or items is None
     ):
         return None, problems
-    problems += _unknown_id_problems(events.users, users, USER_ID, workspace, data.users)
-    problems += _unknown_id_problems(events.items, items, ITEM_ID, workspace, data.items)
+    sides = {USER_ID: (events.users, users, data.users), ITEM_ID: (events.items, items, data.items)}
+    unknown = {
+        key: _unknown_ids(ids, frame, key) for key, (ids, frame, table) in sides.items() if table.is_given
+    }
+    for key, found in unknown.items():
+        problems += _unknown_id_problems(found, key, sides[key][2], workspace)
     user_ids, users = assign_indices(events.users, users, USER_ID, USER)
     item_ids, items = _all_items(events.items, items, data.items)
     rules = event_rules(data)
     try:
-        placed, repeated = placed_events(events, user_ids, item_ids, typed=bool(rules))
+        placed = placed_events(events, user_ids, item_ids, typed=bool(rules))
     except InputError as error:
         return None, [*problems, Problem(error.where or events.where, error.what, error.fix)]
-    problems += _repeat_problems(repeated, events.where)
-    tables = Tables(day, timezone, placed, users, items, rules=rules)
+    tables = Tables(day, timezone, placed, users, items, rules=rules, unknown=unknown)
     if not rules:
         return tables, problems
     delivered = placed if rules.cancels else None
     return replace(tables, events=rules.resolved(placed), delivered=delivered), problems
-
-
-def _repeat_problems(repeated: int, where: str) -> list[Problem]:
-    if not repeated:
-        return []
-    what = f"{repeated:,} events repeat the user, item and timestamp of another event; each counts"
-    return [Problem(where, what, "remove them from the source if they are not real events", "warning")]
 
 
 def users_table(data: DataSettings, timezone: str) -> EntityTable:
@@ -226,18 +232,21 @@ def listed(known: pl.DataFrame, table: FeatureTableSettings) -> pl.DataFrame:
     return known.with_columns(pl.col(LISTED).fill_null(False))
 
 
-def _unknown_id_problems(
-    ids: pl.DataFrame, entities: pl.DataFrame, key: str, workspace: InputFolder, table: FeatureTableSettings
-) -> list[Problem]:
-    """Report users or items of the events that are missing in their own table, if there is one."""
-    if not table.is_given:
-        return []
+def _unknown_ids(ids: pl.DataFrame, entities: pl.DataFrame, key: str) -> Unknown:
+    """Return the users or items of the events that are missing in their own table."""
     counts = ids.group_by(pl.col(key).cast(pl.String)).agg(pl.col(ROWS).sum())
     unknown = counts.join(entities.select(pl.col(key).cast(pl.String)), on=key, how="anti")
-    if unknown.is_empty():
+    events = int(ids[ROWS].sum())
+    return Unknown(len(unknown), float(unknown[ROWS].sum()) / events if events else 0.0)
+
+
+def _unknown_id_problems(
+    unknown: Unknown, key: str, table: FeatureTableSettings, workspace: InputFolder
+) -> list[Problem]:
+    """Report ids of the events that are missing in their own table."""
+    if not unknown.ids:
         return []
-    share = unknown[ROWS].sum() / ids[ROWS].sum()
-    what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
+    what = f"{unknown.ids:,} {key}s of the events, {unknown.share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
     if isinstance(table, ItemsSettings) and table.only_listed:
         what += ": they are not recommended"

@@ -17,7 +17,8 @@ def freshness_problems(age_days: float, settings: DataSettings, day: date) -> li
         Problem(
             f"data.{key}",
             f"the newest event before {day} is {age_days:.1f} days old, the limit is {limit}",
-            "deliver newer interactions, choose an earlier --date, or raise the limit",
+            "deliver newer interactions, choose an earlier --date, run once with --accept-inputs, or raise "
+            "the limit",
             "error" if refused else "warning",
         )
     ]

@@ -85,8 +85,8 @@ def counted_again(ids: pl.DataFrame, rows: pl.LazyFrame, key: str) -> pl.DataFra
 
 def placed_events(
     events: SourceEvents, users: pl.DataFrame, items: pl.DataFrame, *, typed: bool
-) -> tuple[pl.DataFrame, int]:
-    """Return the events by internal index, sorted by all columns, and how many repeat another's key.
+) -> pl.DataFrame:
+    """Return the events by internal index, sorted by all columns.
 
     Args:
         users, items: those of the events with the internal index of each id.
@@ -103,8 +103,8 @@ def placed_events(
                 raise _changed(events)
     if not table.is_full:
         raise _changed(events)
-    repeated = table.sort()
-    return table.frame(), repeated
+    table.sort()
+    return table.frame()
 
 
 def _indexed(
@@ -115,7 +115,9 @@ def _indexed(
     for key, index, ids in ((USER_ID, USER, users), (ITEM_ID, ITEM, items)):
         known = ids.select(pl.col(_SOURCE).alias(key), index)
         if known.schema[key].is_float():
-            known, rows = known.cast({key: pl.Int64}), rows.with_columns(pl.col(key).cast(pl.Int64, strict=False))
+            known, rows = known.cast({key: pl.Int64}), rows.with_columns(
+                pl.col(key).cast(pl.Int64, strict=False)
+            )
         rows = rows.join(known.lazy(), on=key, how="inner", build_side="force_right")
     yield from rows.select(names).collect_batches(
         chunk_size=_BATCH, maintain_order=False, lazy=True, engine="streaming"
@@ -176,17 +178,12 @@ class _Table:
             column[places] = _as_numbers(batch[name])
         return True
 
-    def sort(self) -> int:
-        """Sort the rows of each user; return how many repeat the user, item, time and type of another."""
-        repeated = 0
-        key = [name for name in self.names if name != WEIGHT]
+    def sort(self) -> None:
+        """Sort the rows of each user."""
         for begin, end in self._stretches():
             frame = self._frame(begin, end).sort(self.names)
             for name, column in self._columns.items():
                 column[begin:end] = _as_numbers(frame[name])
-            frame = frame.select(key)
-            repeated += len(frame) - frame.n_unique() if EVENT_TYPE in key else _adjacent(frame)
-        return repeated
 
     def frame(self) -> pl.DataFrame:
         """Return the table; it takes the columns over without a copy."""
@@ -203,12 +200,6 @@ class _Table:
             until = int(self._starts[min(after, len(self._starts) - 1)])
             yield begin, until
             begin = until
-
-
-def _adjacent(frame: pl.DataFrame) -> int:
-    """Return how many rows of a sorted frame are those before them."""
-    same = pl.all_horizontal((pl.all() == pl.all().shift()).fill_null(False))
-    return int(frame.select(same.sum()).item())
 
 
 def _as_numbers(column: pl.Series) -> np.ndarray:

@@ -14,6 +14,7 @@ from recsys_cli.models.evaluation.daily_evaluation import (
     EvaluationResult,
     evaluate_day,
 )
+from recsys_cli.models.evaluation.own_item_auc import own_item_auc
 from recsys_cli.models.reranking.calibration import Calibration, fit_calibration
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.training.checkpoint import FinishedStep
@@ -40,10 +41,12 @@ class Holdout:
 
     Attributes:
         ranker: the same ranker, calibrated.
+        own_item_auc: see `own_item_auc`; None: not defined there.
     """
 
     ranker: Ranker
     evaluation: EvaluationResult
+    own_item_auc: float | None
 
 
 def evaluate_on_holdout(ranker: Ranker, window: LabelWindow, context: TrainingContext) -> Holdout:
@@ -61,10 +64,12 @@ def evaluate_on_holdout(ranker: Ranker, window: LabelWindow, context: TrainingCo
             calibrated = replace(ranker, calibration=_fitted_calibration(ranker, window, context, progress))
         with context.stages.stage("holdout") as progress:
             evaluation = _evaluated(calibrated, window, context, progress)
-            return _write(folder, calibrated.calibration, evaluation)
+            facts = _write(folder, calibrated.calibration, evaluation)
+            return {**facts, "own_item_auc": own_item_auc(window.day)}
 
-    calibration, evaluation = _read(context.checkpoint.step(HOLDOUT, write))
-    return Holdout(replace(ranker, calibration=calibration), evaluation)
+    step = context.checkpoint.step(HOLDOUT, write)
+    calibration, evaluation = _read(step)
+    return Holdout(replace(ranker, calibration=calibration), evaluation, step.facts["own_item_auc"])
 
 
 def _fitted_calibration(

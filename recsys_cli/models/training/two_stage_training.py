@@ -47,13 +47,14 @@ class HoldoutTraining:
     Attributes:
         rows: the ranker's rows of all windows.
         ranker: a ranker that has not seen the last window.
-        evaluation: its evaluation there.
+        evaluation, own_item_auc: its evaluation there, and that of learnt vectors.
     """
 
     windows: list[WindowRows]
     rows: QuantisedRows
     ranker: Ranker
     evaluation: EvaluationResult
+    own_item_auc: float | None
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,14 @@ class Training:
     Attributes:
         evaluation: of a model that had not seen the last label window, in that window.
         importance: share of each feature of the ranker, in percent.
+        own_item_auc: of learnt vectors on the first day of that window; None: not defined there.
     """
 
     model: TwoStageModel
     windows: list[WindowRows]
     evaluation: EvaluationResult
     importance: Mapping[str, float]
+    own_item_auc: float | None
 
 
 def train_until_holdout(tables: Tables, context: TrainingContext) -> HoldoutTraining:
@@ -94,7 +97,7 @@ def train_two_stage(tables: Tables, context: TrainingContext) -> Training:
             ranker = refit_ranker(past.rows, past.ranker, context.fitting(progress))
         stage = fitted_stage(tables, context, fits.result)
     model = TwoStageModel(stage, ranker, tables.day)
-    return Training(model, past.windows, past.evaluation, ranker.importance())
+    return Training(model, past.windows, past.evaluation, ranker.importance(), past.own_item_auc)
 
 
 def feature_columns(
@@ -152,7 +155,7 @@ def _until_holdout(
     with context.stages.stage("ranker") as progress:
         ranker = fit_ranker(rows.first_windows(len(cuts) - 1), context.fitting(progress))
     holdout = evaluate_on_holdout(ranker, last, context)
-    return HoldoutTraining(windows, rows, holdout.ranker, holdout.evaluation)
+    return HoldoutTraining(windows, rows, holdout.ranker, holdout.evaluation, holdout.own_item_auc)
 
 
 def _rows(window: LabelWindow) -> WindowRows:

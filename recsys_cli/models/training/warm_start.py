@@ -46,7 +46,7 @@ def warm_start(base: TwoStageModel, tables: Tables, context: TrainingContext) ->
             base.stage, tables, context.settings, context.threads, since, progress
         )
     model = TwoStageModel(stage, ranker, tables.day)
-    return Training(model, [rows], holdout.evaluation, ranker.importance())
+    return Training(model, [rows], holdout.evaluation, ranker.importance(), holdout.own_item_auc)
 
 
 def _continued(rows: WindowRows, calibrated: Ranker, context: TrainingContext) -> Ranker:

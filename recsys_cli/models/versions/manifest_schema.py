@@ -94,7 +94,12 @@ class TrainedSettings(JsonRecord):
 
 
 class TrainingFacts(JsonRecord):
-    """What a training records of itself."""
+    """What a training records of itself.
+
+    Attributes:
+        own_item_auc: of learnt vectors in the holdout.
+        reading: what the rows of the tables were chosen and weighed by, by dotted key; None: not recorded.
+    """
 
     run_id: RunId
     created: MomentText
@@ -108,6 +113,8 @@ class TrainingFacts(JsonRecord):
     warm_start_of: Name | None
     full_training: FullTraining | None
     settings: TrainedSettings
+    own_item_auc: Figure | None = None
+    reading: dict[Word, str] | None = None
 
 
 class PluginManifest(JsonRecord):

@@ -14,6 +14,8 @@ from recsys_cli.utils.storage.result_store import Results
 
 POINTER = "promoted.json"
 
+_FEW_USERS = 30  # of a holdout: fewer decide nothing
+
 
 @dataclass(frozen=True)
 class DamagedVersion:
@@ -135,6 +137,12 @@ def shortfall(manifest: ModelManifest) -> str:
     duel = manifest.holdout.against_popularity
     if duel is None or duel.difference > 0:
         return ""
+    if manifest.holdout.users < _FEW_USERS:
+        return (
+            f"the {manifest.holdout.users:,} users of the days from {manifest.holdout.first_day} on are too "
+            f"few to judge whether it beats recent popularity: {duel.metric} {duel.difference:+.4f} against "
+            f"{duel.against}, at least {_FEW_USERS} users are needed"
+        )
     return (
         f"in the days from {manifest.holdout.first_day} on it does not beat recent popularity: "
         f"{duel.metric} {duel.difference:+.4f} against {duel.against} "

@@ -21,7 +21,32 @@ _AT_WARM_START: Final = {  # the new trees and their label window
     "ranker.max_train_users",
     "ranker.max_train_rows",
 }
+_EVENT_COLUMNS: Final = ("data.interactions.columns.weight", "data.interactions.columns.event_type")
 _DELIVERY: Final = ("candidates.external.path", "candidates.external.columns")  # where there is a delivery
+
+
+def row_settings(settings: Settings, secrets: Collection[str]) -> dict[str, str]:
+    """Return what the rows of the tables are chosen and weighed by, by dotted key; secrets are masked."""
+    data = settings.data
+    tables = {"interactions": data.interactions, "users": data.users, "items": data.items}
+    values = {f"data.{name}.filter": table.filter for name, table in tables.items()}
+    values |= {key: data.interactions.columns.get(key.rpartition(".")[2], "") for key in _EVENT_COLUMNS}
+    return {key: MASK if value and key in secrets else value for key, value in values.items()}
+
+
+def other_rows(bundle: Bundle, settings: Settings) -> list[str]:
+    """Return, a line each, what chooses or weighs rows otherwise than at the training.
+
+    Models that do not know it match.
+    """
+    trained, today = bundle.manifest.reading or {}, row_settings(settings, ())
+    meaning = settings.data.event_meaning.types or bundle.model.stage.events.types
+    apart = _EVENT_COLUMNS if meaning else ()  # differences of events' meaning name these columns
+    return [
+        f"{key}: trained with {value or 'nothing'!r}; now {today[key] or 'nothing'!r}"
+        for key, value in trained.items()
+        if key in today and value not in (today[key], MASK) and key not in apart
+    ]
 
 
 def without_effect(bundle: Bundle, settings: Settings) -> list[str]:

@@ -10,7 +10,11 @@ from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.pipelines.publication.manifest import PublicationManifest
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
 from recsys_cli.pipelines.workspace.feature_store import Partition, stored_partition
-from recsys_cli.pipelines.workspace.promoted_model import open_bundle, open_fitting_features
+from recsys_cli.pipelines.workspace.promoted_model import (
+    open_bundle,
+    open_fitting_features,
+    without_unused_deliveries,
+)
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
 from recsys_cli.utils.errors import UnknownUserError
@@ -75,6 +79,7 @@ def open_explained_day(day: ScoringDay, user_id: str) -> ExplainedDay:
     bundle = open_bundle(day, run.model_version if run else None)
     partition = stored_partition(day, run.features_content_hash) if run else None
     if partition is None:
+        day = without_unused_deliveries(day)
         lock = locked(day.lock, f"the features of {day}")
         partition = open_fitting_features(day, bundle, lambda found: _find(found, user_id, day), lock)
     settings = day.workspace.settings

@@ -128,12 +128,15 @@ class RunFacts(JsonRecord):
 
     Attributes:
         gates: figures of the publish gates, by the settings that bound them.
+        newest_event_age_days: at the first moment of the date; model_age_days: since the end of its training.
     """
 
     run_id: RunId | None
     started: MomentText | None
     changed_since: ReuseDecision | None = None
     gates: dict[Word, Figure] = Field(default_factory=dict)
+    newest_event_age_days: Figure | None = None
+    model_age_days: Count | None = None
 
 
 class PublicationManifest(RunFacts, FileFacts):

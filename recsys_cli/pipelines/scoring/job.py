@@ -19,6 +19,7 @@ from recsys_cli.pipelines.scoring.incremental import ReusedLists
 from recsys_cli.pipelines.scoring.local_engine import Limits, Ranking, open_ranking, within_memory
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import Partition
+from recsys_cli.pipelines.workspace.input_check import InputCheck
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.promoted_model import (
     lost_feature_problems,
@@ -44,6 +45,7 @@ class ScoreRequest:
         cluster: address of the Ray cluster that ranks; None: this process does.
         changed_since: earlier day whose lists are reused for users whose inputs have not changed; None: all
             users are ranked.
+        accept_inputs: let inputs through whose figures miss their bounds.
     """
 
     day: date
@@ -53,6 +55,7 @@ class ScoreRequest:
     lock_wait: int = 0
     cluster: str | None = None
     changed_since: date | None = None
+    accept_inputs: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,10 @@ def open_job(day: ScoringDay, request: ScoreRequest, run: Run) -> Job:
         bundle = open_bundle(day)
         raise_or_warn(trained_settings_problems(day.workspace, bundle))
     with run.stages.stage("features"):
-        partition = open_fitting_features(day, bundle, lambda found: _indices(found.user_ids, request))
+        inputs = InputCheck(day, run, request.accept_inputs)
+        partition = open_fitting_features(
+            day, bundle, lambda found: _indices(found.user_ids, request), inputs=inputs
+        )
         features = partition.features
         lost = lost_feature_problems(day.workspace, bundle, features.lazy("users"), features.items.lazy())
         raise_or_warn(lost)

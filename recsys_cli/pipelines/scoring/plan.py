@@ -11,6 +11,7 @@ from recsys_cli.pipelines.scoring.local_engine import SPAN, Chunk, Ranking
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.plans import read_plan
+from recsys_cli.pipelines.workspace.promoted_model import without_unused_deliveries
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.json_record import Count, JsonRecord, Seconds, Word
@@ -48,7 +49,7 @@ def plan_scoring(workspace: Workspace, request: ScoreRequest, run: Run) -> Scori
 
     Raises: as `score_users` does: it works under the same lock.
     """
-    day = ScoringDay(workspace, request.day)
+    day = without_unused_deliveries(ScoringDay(workspace, request.day))
     check_writable(day.recommendations)
     check_replaceable(day.recommendations)
     with locked(day.lock, f"the recommendations of {day}"):

@@ -18,6 +18,8 @@ from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import CheckFailedError
 from recsys_cli.utils.storage.atomic_writes import replacing
 
+_RANDOM_AUC, _LEAST_LIFT = 0.5, 0.02  # of random vectors; what a sample tells from them
+_UNKNOWN_AUC = 0.6  # of models that do not know what their training measured
 _COMPARED = 10_000  # users whose lists are compared with their last ones, or up to twice as many
 
 
@@ -49,13 +51,18 @@ def _in_digits(value: float) -> str:
 
 @dataclass(frozen=True)
 class StagedLists:
-    """A staged recommendations file with its facts, before the publish gates run, and what it comes from."""
+    """A staged recommendations file with its facts, before the publish gates run, and what it comes from.
+
+    Attributes:
+        trained_auc: how well learnt vectors ranked own items in the model's holdout; None: not known.
+    """
 
     day: ScoringDay
     file: Path
     facts: FileFacts
     ranking: Ranking
     users: np.ndarray
+    trained_auc: float | None
 
 
 def check_gates(lists: StagedLists, rejected: Path) -> dict[str, int | float]:
@@ -87,7 +94,7 @@ def _gates(lists: StagedLists) -> Iterator[Gate]:
     if facts.users >= settings.from_users and facts.rows:
         yield from _of_counts(facts, settings, _has_personal_source(lists.ranking))
         yield from _of_overlap(lists)
-        yield from _of_own_item_auc(lists, settings)
+        yield from _of_own_item_auc(lists, settings.min_own_item_auc)
 
 
 def _of_counts(facts: FileFacts, settings: GatesSettings, has_personal: bool) -> Iterator[Gate]:
@@ -117,13 +124,21 @@ def _of_overlap(lists: StagedLists) -> Iterator[Gate]:
             yield Gate("min_overlap", f"mean overlap with the lists of {last}", overlap, bound)
 
 
-def _of_own_item_auc(lists: StagedLists, settings: GatesSettings) -> Iterator[Gate]:
-    """Yield the gate of the first span of users for which the figure is defined."""
+def _of_own_item_auc(lists: StagedLists, share: float) -> Iterator[Gate]:
+    """Yield the gate of the first span of users for which the figure is defined.
+
+    Args:
+        share: of what the training measured, beyond the half that random vectors have.
+    """
+    trained = lists.trained_auc or _UNKNOWN_AUC
+    if trained < _RANDOM_AUC + _LEAST_LIFT:
+        return  # there is nothing that could be lost
+    bound = _RANDOM_AUC + share * (trained - _RANDOM_AUC) if share else 0.0
     for span in lists.ranking.spans(lists.users):
         auc = own_item_auc(span.day)
         if auc is not None:
             what = "area under the curve of lightfm, users' own items against others'"
-            yield Gate("min_own_item_auc", what, auc, settings.min_own_item_auc)
+            yield Gate("min_own_item_auc", what, auc, bound)
             return
 
 

@@ -23,7 +23,7 @@ from recsys_cli.utils.storage.folder_checks import refuse_planted
 from recsys_cli.utils.storage.hashing import sha256_of_json
 
 _WITHOUT_EFFECT = ("scoring.index", "scoring.min_index_recall", "scoring.chunk_users")
-_STEPS = 1  # grows when what a step keeps, or how it is made, changes
+_STEPS = 2  # grows when what a step keeps, or how it is made, changes
 
 
 def resumable_context(workspace: Workspace, run: Run, key: str, bounds: TrainingBounds) -> TrainingContext:

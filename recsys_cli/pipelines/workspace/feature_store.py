@@ -9,7 +9,7 @@ import polars as pl
 from loguru import logger
 from pydantic import Field
 
-from recsys_cli.data_preparation.features.day_features import build_features, newest_event_age
+from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.features.partition import (
     EXTERNAL,
@@ -23,6 +23,8 @@ from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.entity_problems import feature_names
 from recsys_cli.data_preparation.tables.freshness import check_freshness
+from recsys_cli.data_preparation.tables.input_figures import InputFigures
+from recsys_cli.pipelines.workspace.input_check import InputCheck, read_figures
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import MANIFEST
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
@@ -46,6 +48,7 @@ class PartitionManifest(JsonRecord):
     Attributes:
         inputs: the fingerprint of the inputs that it was built from.
         files: SHA-256 by name; content_hash: of all of them.
+        figures: of the inputs; accepted: those beyond their bounds that were let through.
     """
 
     schema_version: Count
@@ -59,6 +62,8 @@ class PartitionManifest(JsonRecord):
     items: Count
     events: Count
     newest_event_age_days: Figure
+    figures: InputFigures | None = None
+    accepted: list[Word] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Partition:
     folder: Path
     reused: bool
     events: int
+    newest_event_age_days: float
 
 
 @dataclass(frozen=True)
@@ -99,27 +105,30 @@ def open_features(
     check: FeatureCheck = accept,
     read: ReadInputs | None = None,
     lock: AbstractContextManager[object] | None = None,
+    inputs: InputCheck | None = None,
 ) -> Partition:
     """Return the partition of `day`, built from the events before it unless it is there for the same inputs.
 
     Args:
         read: inputs that were read before; None: they are read here.
         lock: of the day, to be taken where the partition must be built; None: the caller holds it.
+        inputs: how the inputs are compared with earlier ones; None: not at all.
 
-    Raises: InputError for inputs that cannot be used; OutputError if the partition cannot be written; what
-        `check` raises. The partition that lay there then stays.
+    Raises: InputError for inputs that cannot be used, or that `inputs` refuses; OutputError if the partition
+        cannot be written; what `check` raises. The partition that lay there then stays.
     """
-    inputs, folder = day.inputs_fingerprint(), day.features
-    manifest = _valid_manifest(day, folder, inputs)
+    fingerprint, folder = day.inputs_fingerprint(), day.features
+    manifest = _valid_manifest(day, folder, fingerprint)
     if manifest is None and lock is not None:
         with lock:
-            return open_features(day, check, read)
+            return open_features(day, check, read, inputs=inputs)
     if manifest is None:
-        manifest = _build(day, inputs, check, read)
+        manifest = _build(day, ReadInputs(fingerprint, _tables(day, fingerprint, read)), check, inputs)
         return _partition(folder, manifest, reused=False)
     logger.info("features of {} exist for the same inputs", day)
     remove_abandoned(folder.parent)
-    check_freshness(manifest.newest_event_age_days, day.workspace.settings.data, day.date)
+    if inputs is not None:
+        _check_again(inputs, manifest)
     partition = _partition(folder, manifest, reused=True)
     check(partition.features)
     return partition
@@ -178,17 +187,30 @@ def _require_same(day: ScoringDay, inputs: str) -> None:
         )
 
 
-def _build(day: ScoringDay, inputs: str, check: FeatureCheck, read: ReadInputs | None) -> PartitionManifest:
-    """Build the features of a day and write them as its partition."""
-    settings = day.workspace.settings
+def _check_again(inputs: InputCheck, manifest: PartitionManifest) -> None:
+    """Compare the inputs that a stored partition was built from; an older one has their age alone."""
+    if manifest.figures is not None:
+        inputs.let_through(manifest.figures, manifest.accepted)
+    elif not inputs.accept:
+        check_freshness(manifest.newest_event_age_days, inputs.day.workspace.settings.data, inputs.day.date)
+
+
+def _tables(day: ScoringDay, fingerprint: str, read: ReadInputs | None) -> Tables:
+    """Return the inputs that were read before, if they are the same, else as they are read now."""
     check_replaceable(day.features)
-    if read is not None and read.fingerprint == inputs:
-        tables = read.tables
-    else:
-        tables = read_inputs(day.workspace, day.date, feature_days=[day.date])
-    _require_same(day, inputs)
-    age_days = round(newest_event_age(tables).total_seconds() / 86_400, 3)
-    check_freshness(age_days, settings.data, day.date)
+    if read is not None and read.fingerprint == fingerprint:
+        return read.tables
+    return read_inputs(day.workspace, day.date, feature_days=[day.date])
+
+
+def _build(
+    day: ScoringDay, read: ReadInputs, check: FeatureCheck, inputs: InputCheck | None
+) -> PartitionManifest:
+    """Build the features of a day and write them as its partition."""
+    settings, tables = day.workspace.settings, read.tables
+    _require_same(day, read.fingerprint)
+    figures = read_figures(day.workspace, tables)
+    accepted = [] if inputs is None else inputs.let_through(figures)
     features = build_features(tables, settings.features)
     check(features)
     with staging_folder(day.features.parent) as staged:
@@ -196,7 +218,7 @@ def _build(day: ScoringDay, inputs: str, check: FeatureCheck, read: ReadInputs |
         manifest = PartitionManifest(
             schema_version=SCHEMA_VERSION,
             day=day.date,
-            inputs=inputs,
+            inputs=read.fingerprint,
             files=files,
             content_hash=sha256_of_json([files, str(day)]),
             user_features=list(features.user_features),
@@ -204,7 +226,9 @@ def _build(day: ScoringDay, inputs: str, check: FeatureCheck, read: ReadInputs |
             users=len(features.users),
             items=len(features.items),
             events=len(tables.events),
-            newest_event_age_days=age_days,
+            newest_event_age_days=figures.newest_event_age_days,
+            figures=figures,
+            accepted=accepted,
         )
         write_sealed_json(staged / MANIFEST, manifest.as_json())
         day.workspace.partitions.put(staged, day.name)
@@ -264,4 +288,6 @@ def _is_intact(folder: Path, manifest: PartitionManifest) -> bool:
 def _partition(folder: Path, manifest: PartitionManifest, *, reused: bool) -> Partition:
     names = tuple(manifest.user_features), tuple(manifest.item_features)
     features = StoredFeatures(folder, manifest.day, *names, f"{EXTERNAL}.parquet" in manifest.files)
-    return Partition(features, manifest.content_hash, folder, reused, manifest.events)
+    return Partition(
+        features, manifest.content_hash, folder, reused, manifest.events, manifest.newest_event_age_days
+    )

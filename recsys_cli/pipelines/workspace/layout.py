@@ -92,8 +92,8 @@ class Workspace:
         """Return a hash of the settings that shape a feature partition."""
         settings = self.settings
         mapping = settings.data.model_dump(mode="json")
-        for freshness in ("max_age_days", "stale_after_days"):
-            del mapping[freshness]
+        for bound in ("max_age_days", "stale_after_days", "gates"):
+            del mapping[bound]  # they shape nothing
         if not mapping["events"]:
             del mapping["events"]  # features that were made before events had types stay
         if not settings.data.items.is_given:

@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import polars as pl
+from loguru import logger
 
+from recsys_cli.configs.dotted_keys import with_values
 from recsys_cli.data_preparation.features.day_features import features_without_rows
 from recsys_cli.data_preparation.features.eligibility import eligibility_problems
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.problems import Problem, raise_errors
+from recsys_cli.models.candidates.registry import EXTERNAL, external_settings
 from recsys_cli.models.two_stage import schema_mismatches, sources_without_proposals
-from recsys_cli.models.versions.bundle import Bundle, read_bundle
+from recsys_cli.models.versions.bundle import Bundle, read_bundle, read_manifest
 from recsys_cli.models.versions.registry import check_own, model_folder, promoted_version
-from recsys_cli.models.versions.trained_settings import without_effect
+from recsys_cli.models.versions.trained_settings import other_rows, without_effect
 from recsys_cli.pipelines.workspace.feature_store import FeatureCheck, Partition, accept, open_features
+from recsys_cli.pipelines.workspace.input_check import InputCheck
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import ModelError
@@ -43,16 +48,46 @@ def open_bundle(day: ScoringDay, version: str | None = None) -> Bundle:
     return bundle
 
 
+def has_model_for(day: ScoringDay) -> bool:
+    """Return whether a model is promoted that has not seen the day."""
+    models = day.workspace.models
+    try:
+        return read_manifest(model_folder(models, promoted_version(models))).trained_through <= day.date
+    except ModelError:
+        return False
+
+
+def without_unused_deliveries(day: ScoringDay) -> ScoringDay:
+    """Return the day, with external candidates off where the promoted model was not trained with them."""
+    workspace = day.workspace
+    if not external_settings(workspace.settings.candidates).is_on():
+        return day
+    try:
+        manifest = read_manifest(model_folder(workspace.models, promoted_version(workspace.models)))
+    except ModelError:
+        return day  # it is told by what needs the model
+    trained = manifest.stage.sources.get(EXTERNAL, {})
+    if trained.get("path") and trained.get("num_candidates"):
+        return day
+    logger.warning(
+        "external candidates are not read: model {} was trained without them; `recsys train` uses them",
+        manifest.version,
+    )
+    settings = with_values(workspace.settings, {f"candidates.{EXTERNAL}.path": ""})
+    return replace(day, workspace=replace(workspace, settings=settings))
+
+
 def open_fitting_features(
     day: ScoringDay,
     bundle: Bundle,
     also: FeatureCheck = accept,
     lock: AbstractContextManager[object] | None = None,
+    inputs: InputCheck | None = None,
 ) -> Partition:
     """Return the partition of `day`; features that the model or `also` refuses replace no stored ones.
 
     Args:
-        lock: as in `open_features`.
+        lock, inputs: as in `open_features`.
 
     Raises: ModelError that lists every difference between what the model was trained on and what there is;
         InputError and OutputError as `open_features` does; InputError if no item may be recommended.
@@ -67,7 +102,7 @@ def open_fitting_features(
         raise_errors(eligibility_problems(features.items, day.date, items_file))
         also(features)
 
-    return open_features(day, check, lock=lock)
+    return open_features(day, check, lock=lock, inputs=inputs)
 
 
 def open_base(workspace: Workspace, tables: Tables) -> Bundle:
@@ -118,6 +153,7 @@ def _raise_schema_mismatches(
     viewed, meaning = settings.scoring.filter_viewed, settings.data.event_meaning
     wrong = [
         *schema_mismatches(bundle.model, features, filter_viewed=viewed, events=meaning),
+        *other_rows(bundle, settings),
         *more,
     ]
     if wrong:

@@ -4,17 +4,29 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC
+from dataclasses import dataclass, field
+from datetime import UTC, date
 from pathlib import Path
 
 import polars as pl
 
+from recsys_cli.data_preparation.tables.input_figures import InputFigures
 from recsys_cli.pipelines.workspace.layout import Workspace
-from recsys_cli.pipelines.workspace.run_record import RUN_FILE, STARTED, RunRecord, read_record, run_file
+from recsys_cli.pipelines.workspace.run_record import (
+    COMPLETE,
+    RUN_FILE,
+    STARTED,
+    RunInputs,
+    RunRecord,
+    read_record,
+    run_file,
+)
 from recsys_cli.utils.errors import UsageError
 from recsys_cli.utils.storage.atomic_writes import replacing
 
 KILLED = "killed"
+_LAST_RUNS, _RECENT_DAYS = 7, 31  # that inputs are compared with
+_MOST_RECORDS = 300  # that are looked through for them, the newest first
 SCHEMA = pl.Schema(
     {
         "run_id": pl.String(),
@@ -32,6 +44,60 @@ SCHEMA = pl.Schema(
         "error": pl.String(),
     }
 )
+
+
+@dataclass(frozen=True)
+class PastInputs:
+    """What the last good runs of earlier dates have read, one a date.
+
+    Attributes:
+        good: the newest first.
+        accepted: of the newest date whose inputs were let through by `--accept-inputs`.
+    """
+
+    good: list[InputFigures] = field(default_factory=list)
+    accepted: InputFigures | None = None
+
+    @property
+    def known(self) -> list[InputFigures]:
+        """All of them."""
+        return [*self.good, *([self.accepted] if self.accepted else [])]
+
+    @property
+    def newest(self) -> InputFigures | None:
+        """Those of the newest date."""
+        return max(self.known, key=lambda one: one.day, default=None)
+
+    def described(self) -> str:
+        """Return what they are, as text; empty where there are none."""
+        if len(self.good) > 1:
+            return f"median of the last {len(self.good)} runs"
+        return f"the run for {self.known[0].day}" if self.known else ""
+
+
+def past_inputs(workspace: Workspace, today: InputFigures) -> PastInputs:
+    """Return what the last seven good runs of earlier dates have read, read in the same way.
+
+    Those of the last 31 days count; where there are none, the newest one does.
+    """
+    by_day: dict[date, RunInputs] = {}
+    for record in _newest_records(workspace):
+        inputs = record.inputs
+        if inputs is not None and record.status == COMPLETE and inputs.figures.reading == today.reading:
+            by_day.setdefault(inputs.figures.day, inputs)
+    last = sorted((one for one in by_day if one < today.day), reverse=True)[:_LAST_RUNS]
+    last = [one for one in last if (today.day - one).days <= _RECENT_DAYS] or last[:1]
+    accepted = [by_day[one].figures for one in last if by_day[one].accepted]
+    good = [by_day[one].figures for one in last if not by_day[one].accepted]
+    return PastInputs(good, accepted[0] if accepted else None)
+
+
+def _newest_records(workspace: Workspace) -> Iterator[RunRecord]:
+    """Yield the records of the newest runs, the newest first; their ids begin with the time."""
+    files = sorted(workspace.runs.glob(f"*/{RUN_FILE}"), key=lambda file: file.parent.name, reverse=True)
+    for file in files[:_MOST_RECORDS]:
+        with suppress(OSError, ValueError):
+            yield read_record(file)
 
 
 def read_runs(workspace: Workspace) -> pl.DataFrame:

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, JsonValue
 
+from recsys_cli.data_preparation.tables.input_figures import InputFigures
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.utils.json_record import Count, Day, Figure, JsonRecord, Moment, RunId, Seconds, Sha256, Word
 from recsys_cli.utils.stage_timer import StageTimer
 from recsys_cli.utils.storage.json_files import read_json, write_json
 from recsys_cli.utils.storage.safe_paths import path_below
 
-STARTED = "started"
+STARTED, COMPLETE = "started", "complete"
 RUN_FILE = "run.json"
 _LIBRARIES = (
     "recsys-cli",
@@ -46,6 +48,17 @@ class StageFacts(JsonRecord):
     peak_bytes: Count
 
 
+class RunInputs(JsonRecord):
+    """What a run has read.
+
+    Attributes:
+        accepted: figures beyond their bounds that `--accept-inputs` let through.
+    """
+
+    figures: InputFigures
+    accepted: list[Word] = Field(default_factory=list)
+
+
 class RunRecord(JsonRecord):
     """The record of a run; the figures of its command stand beside these fields.
 
@@ -72,6 +85,7 @@ class RunRecord(JsonRecord):
     rows: Count | None = None
     catalogue_coverage: Figure | None = None
     sha256: Sha256 | None = None
+    inputs: RunInputs | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -86,13 +100,14 @@ class RunRecord(JsonRecord):
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one command: its id, its folder and its stages."""
+    """One run of one command: its id, its folder and its stages; `facts` go into its record."""
 
     run_id: str
     command: str
     folder: Path
     started: datetime
     stages: StageTimer = field(default_factory=StageTimer)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def begin_run(workspace: Workspace, command: str, day: date | None = None) -> Run:

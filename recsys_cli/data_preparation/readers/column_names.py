@@ -1,0 +1,34 @@
+"""The names of a source's columns as delivered, without reading its rows."""
+
+from pathlib import Path
+
+import polars as pl
+
+from recsys_cli.configs.data_sections import TableSettings
+from recsys_cli.data_preparation.readers.csv_files import csv_cells
+from recsys_cli.data_preparation.readers.file_kinds import source_kind
+from recsys_cli.data_preparation.readers.local_files import source_files
+from recsys_cli.data_preparation.readers.polars_errors import as_input_error
+from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+
+
+def column_names(table: TableSettings, workspace: InputFolder) -> list[str]:
+    """Return the columns of the source's last file; none where only reading all of it shows them.
+
+    Raises: InputError for files that cannot be read.
+    """
+    if not table.path:
+        return []
+    files = source_files(table, workspace)
+    with as_input_error(files):
+        return _names(table, files[-1], source_kind(table, files[-1:]))
+
+
+def _names(table: TableSettings, file: Path, kind: str) -> list[str]:
+    match kind:
+        case "parquet":
+            return list(pl.read_parquet_schema(file))
+        case "csv":
+            return csv_cells(table, file).collect_schema().names()
+        case _:
+            return []
