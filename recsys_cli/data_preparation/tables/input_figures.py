@@ -104,7 +104,7 @@ def figures_of(tables: Tables, reading: str, columns: Mapping[str, Sequence[str]
         warm_users=events[USER].n_unique(),
         active_items=events[ITEM].n_unique(),
         items=len(tables.items),
-        recommendable_items=int(tables.items.select(eligible(tables.items, tables.day).sum()).item()),
+        recommendable_items=int(eligible(tables.items, tables.day).sum()),
         newest_event_age_days=round(age.total_seconds() / _SECONDS_A_DAY, 3),
         repeated_events=int(_equals_last(events).sum()),
         repeats=_repeats(events),
