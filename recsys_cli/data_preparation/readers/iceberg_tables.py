@@ -57,5 +57,7 @@ def _frames(table: "StaticTable", metadata: Path) -> Iterator[pl.DataFrame]:
 
 def _unreadable(metadata: Path, error: Exception) -> InputError:
     return InputError(
-        f"the table of Apache Iceberg cannot be read by its log: {first_line(error)}", where=str(metadata), fix=_FIX
+        f"the table of Apache Iceberg cannot be read by its log: {first_line(error)}",
+        where=str(metadata),
+        fix=_FIX,
     )

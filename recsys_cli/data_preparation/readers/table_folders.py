@@ -90,7 +90,9 @@ def refuse_table_format(names: Iterable[str], where: str) -> None:
         for table_format, log in _LOGS.items():
             if log.search(name):
                 raise InputError(
-                    f"this is a table of {table_format}: its log says which files count", where=where, fix=_FIXES[table_format]
+                    f"this is a table of {table_format}: its log says which files count",
+                    where=where,
+                    fix=_FIXES[table_format],
                 )
 
 

@@ -56,9 +56,7 @@ def _fetch(
     _put(last, fetched, unwanted)
 
 
-def _put(
-    one: T | BaseException | None, fetched: "Queue[T | BaseException | None]", unwanted: Event
-) -> bool:
+def _put(one: T | BaseException | None, fetched: "Queue[T | BaseException | None]", unwanted: Event) -> bool:
     """Hand over a batch; return False if nobody wants it."""
     while not unwanted.is_set():
         try:

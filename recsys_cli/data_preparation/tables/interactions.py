@@ -44,7 +44,6 @@ from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WE
 from recsys_cli.utils.errors import InputError
 
 
-
 def read_interactions(
     data: DataSettings, workspace: InputFolder, cut: datetime, timezone: str
 ) -> tuple[SourceEvents | None, list[Problem]]:

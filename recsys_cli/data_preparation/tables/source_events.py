@@ -115,7 +115,9 @@ def _indexed(
     for key, index, ids in ((USER_ID, USER, users), (ITEM_ID, ITEM, items)):
         known = ids.select(pl.col(_SOURCE).alias(key), index)
         if known.schema[key].is_float():
-            known, rows = known.cast({key: pl.Int64}), rows.with_columns(pl.col(key).cast(pl.Int64, strict=False))
+            known, rows = known.cast({key: pl.Int64}), rows.with_columns(
+                pl.col(key).cast(pl.Int64, strict=False)
+            )
         rows = rows.join(known.lazy(), on=key, how="inner", build_side="force_right")
     yield from rows.select(names).collect_batches(
         chunk_size=_BATCH, maintain_order=False, lazy=True, engine="streaming"

@@ -22,7 +22,9 @@ OLD = pl.DataFrame(
     }
 )
 NEW = OLD.select("item_id", "user_id", "timestamp", "shop").with_columns(weight=pl.lit(2.5))
-EXPECTED = pl.concat([OLD.filter(pl.col("user_id") != 2), NEW], how="diagonal")  # 2 was deleted, then NEW came
+EXPECTED = pl.concat(
+    [OLD.filter(pl.col("user_id") != 2), NEW], how="diagonal"
+)  # 2 was deleted, then NEW came
 
 
 def read(folder: Path, path: str = "events") -> pl.DataFrame:

@@ -11,7 +11,9 @@ from recsys_cli.data_preparation.readers.databases.query import BATCH_ROWS
 from recsys_cli.data_preparation.readers.part_files import ColumnError, check_names
 
 
-def row_frames(names: Sequence[str], fetch: Callable[[int], Sequence[Sequence[Any]]]) -> Iterator[pl.DataFrame]:
+def row_frames(
+    names: Sequence[str], fetch: Callable[[int], Sequence[Sequence[Any]]]
+) -> Iterator[pl.DataFrame]:
     """Yield the rows as frames, at least one.
 
     Args:

@@ -38,7 +38,9 @@ _OTHERS = _Driver("sqlalchemy_servers", "sqlalchemy")
 _FILES = ("sqlite", "duckdb")
 _STATUS = re.compile(r"^(?:\(\S+?\) )?(?:[A-Z_]+: )?(?:\[libpq\] )?")  # codes before a driver's own words
 _WRITES = re.compile(r"read.?only|not authorized|data-modifying", re.IGNORECASE)
-_LOGIN = re.compile(r"password|authentication|access denied|no such user|role .* does not exist", re.IGNORECASE)
+_LOGIN = re.compile(
+    r"password|authentication|access denied|no such user|role .* does not exist", re.IGNORECASE
+)
 _AWAY = re.compile(
     r"could not connect|connection .*(failed|refused|timed? ?out)|can't connect|name or service|unreachable"
     r"|could not translate|unable to open|no route|max retries",
@@ -62,7 +64,9 @@ def query_rows(query: Query) -> Iterator[pl.DataFrame]:
     except StoreError as error:
         raise InputError(f"the database does not answer: {error}", where=query.where, fix=error.fix) from None
     except ColumnError as error:
-        raise InputError(f"the query cannot be a table: {error}", where=query.where, fix=_fix_of("")) from None
+        raise InputError(
+            f"the query cannot be a table: {error}", where=query.where, fix=_fix_of("")
+        ) from None
     except Exception as error:  # pylint: disable=broad-exception-caught
         _raise_input_error(error, query)
 

@@ -21,7 +21,9 @@ from tests.database_servers import PASSWORD, TABLES, Server, clickhouse, inserts
 
 DAY, ZONE = date(2026, 1, 20), "Europe/Berlin"
 START = datetime(2026, 1, 1, 3, 30)
-EVENTS = [(one % 7, f"i{one % 5}", START + timedelta(hours=12 * one), Decimal(one % 4) + 1) for one in range(60)]
+EVENTS = [
+    (one % 7, f"i{one % 5}", START + timedelta(hours=12 * one), Decimal(one % 4) + 1) for one in range(60)
+]
 ITEMS = [(f"i{one}", f"Tea nº {one}", Decimal("2.50") * one, date(2026, 2, 1)) for one in range(5)]
 ITEMS[3] = ("i3", None, None, None)
 COLUMNS = {"user_id": "who", "item_id": "what", "timestamp": "moment", "weight": "amount"}
@@ -75,8 +77,17 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     elif request.param == "duckdb":
         yield duckdb_file(tmp_path)
     elif request.param == "clickhouse":
-        tables = [f"{one.format(time='DateTime')} ENGINE = Memory".replace("date)", "Nullable(Date))") for one in TABLES]
-        tables = [one.replace("title varchar(40), price decimal(9, 2)", "title Nullable(String), price Nullable(Decimal(9, 2))") for one in tables]
+        tables = [
+            f"{one.format(time='DateTime')} ENGINE = Memory".replace("date)", "Nullable(Date))")
+            for one in TABLES
+        ]
+        tables = [
+            one.replace(
+                "title varchar(40), price decimal(9, 2)",
+                "title Nullable(String), price Nullable(Decimal(9, 2))",
+            )
+            for one in tables
+        ]
         zoned = [(*row[:2], row[2] - timedelta(hours=1), row[3]) for row in EVENTS]  # kept in UTC
         with clickhouse([*tables, *inserts(zoned, ITEMS)]) as found:
             yield found
@@ -186,7 +197,9 @@ def test_types_of_postgresql(postgres: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["timestamp", "timestamptz", "date"])
-def test_the_date_is_the_first_local_moment_for_every_type(postgres: Server, tmp_path: Path, kind: str) -> None:
+def test_the_date_is_the_first_local_moment_for_every_type(
+    postgres: Server, tmp_path: Path, kind: str
+) -> None:
     query = f"""SELECT * FROM (VALUES (1, timestamptz '2026-01-19 22:59:59+00'), (2, '2026-01-19 23:00:00+00'))
         AS t (n, at) WHERE at::{kind} < {{date}}"""
     assert rows(tmp_path, postgres, query)["n"].to_list() == [1]
@@ -251,7 +264,11 @@ def test_a_slow_database_is_not_waited_for_without_end(postgres: Server, tmp_pat
     began = time.monotonic()
     assert "max_seconds" in error_of(tmp_path, postgres, "SELECT pg_sleep(60) AS x", seconds=1).what
     with mute() as port:
-        for address in (f"postgresql://127.0.0.1:{port}/x", f"mysql://127.0.0.1:{port}/x", f"clickhouse://127.0.0.1:{port}/x"):
+        for address in (
+            f"postgresql://127.0.0.1:{port}/x",
+            f"mysql://127.0.0.1:{port}/x",
+            f"clickhouse://127.0.0.1:{port}/x",
+        ):
             error_of(tmp_path, Server(address), "SELECT 1 AS x", seconds=1)
     assert time.monotonic() - began < 30
 
