@@ -135,7 +135,8 @@ def _inputs(workspace: Workspace) -> list[Finding]:
             continue
         try:
             sizes = source_sizes(table, workspace.inputs)
-            found.append(Finding("inputs", name, f"{path}: {len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB"))
+            held = f"{len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB" if sizes else "not read yet"
+            found.append(Finding("inputs", name, f"{path}: {held}"))
         except RecsysError as error:
             found.append(Finding("inputs", name, path, error.what))
     return found
