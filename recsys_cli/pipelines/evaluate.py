@@ -26,6 +26,7 @@ from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
+from recsys_cli.utils.dates import days_before
 from recsys_cli.utils.errors import InputError, UsageError
 
 
@@ -80,11 +81,12 @@ class EvaluationReport:
 
 
 def requests_of_earlier_windows(request: EvaluationRequest, cuts: int) -> list[EvaluationRequest]:
-    """Return the request and those of the windows before it, the latest first."""
-    return [
-        EvaluationRequest(request.day - timedelta(days=request.days * back), request.days, request.k)
-        for back in range(cuts)
-    ]
+    """Return the request and those of the windows before it, the latest first.
+
+    Raises: UsageError where they reach beyond the calendar.
+    """
+    days = [days_before(request.day, request.days * back, "--date, --days, --cuts") for back in range(cuts)]
+    return [EvaluationRequest(day, request.days, request.k) for day in days]
 
 
 def ablated(workspace: Workspace, without: Sequence[str]) -> Workspace:
