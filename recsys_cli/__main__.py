@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 
 from recsys_cli.cli.memory_watch import watch_memory_limit
 from recsys_cli.cli.signals import (
@@ -15,7 +16,10 @@ from recsys_cli.utils.errors import ExitCode
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # all work is cut to it; the other threads would spin from numpy's import on
     "PYDANTIC_DISABLE_PLUGINS": "__all__",  # they would be looked for in every installed package
+    "MPLBACKEND": "agg",  # pictures are written, never shown
 }
+# The program alone sets up these libraries: their variables would stop them, or load other modules.
+_OF_LIBRARIES = re.compile(r"LOGURU_\w*|\w*DYNACONF\w*|MATPLOTLIBRC")
 _OBJECTS = 1_000_000  # new ones until Python looks for cycles; at its 700 that is a fifth of a short command
 
 
@@ -36,6 +40,8 @@ def main() -> int:
 def program() -> None:
     """Be the process: run `recsys` and end with its exit code."""
     gc.set_threshold(_OBJECTS)
+    for name in filter(_OF_LIBRARIES.fullmatch, list(os.environ)):
+        del os.environ[name]
     os.environ.update(_ENVIRONMENT)
     watch_memory_limit()
     end_process(main())

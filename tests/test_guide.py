@@ -94,7 +94,7 @@ def test_every_setting_exists(name: str) -> None:
             if key.partition(".")[0] in sections:
                 assert key in keys, text
         for section, key in re.findall(r"RECSYS_([A-Z]+)__([A-Z_]+)", text):
-            assert f"{section}.{key}".lower() in keys, text
+            assert f"{section}.{key}".replace("__", ".").lower() in keys, text
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -10,6 +10,8 @@ from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import RecsysError, UsageError
 
+_MOST_DAYS = 3_660  # ten years
+
 
 @dataclass(frozen=True)
 class ScoredDay:
@@ -22,11 +24,17 @@ class ScoredDay:
 def days_from(first: date, last: date) -> list[date]:
     """Return the days from the first to the last, both included.
 
-    Raises: UsageError where the last is before the first.
+    Raises: UsageError where the last is before the first, or they are so far apart that one is a slip.
     """
     if last < first:
         raise UsageError(
             f"the last date, {last}, is before the first, {first}", where="--from, --to", fix="swap them"
+        )
+    if (last - first).days >= _MOST_DAYS:
+        raise UsageError(
+            f"from {first} to {last} are more than {_MOST_DAYS:,} days",
+            where="--from, --to",
+            fix="correct the dates, or score the days in several runs",
         )
     return [first + timedelta(days=after) for after in range((last - first).days + 1)]
 

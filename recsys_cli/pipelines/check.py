@@ -93,7 +93,7 @@ def check_workspace(day: ScoringDay, *, accept_inputs: bool = False) -> CheckRep
     """Check the inputs, their age, the promoted model and the output folders, and collect all problems.
 
     Args:
-        accept_inputs: as a run would be told: figures beyond their bounds are warnings.
+        accept_inputs: as the option of a run does: figures beyond their bounds are warnings.
 
     Raises: SettingsError for an expression of the settings that does not parse.
     """

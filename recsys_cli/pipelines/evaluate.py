@@ -9,6 +9,7 @@ from loguru import logger
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.day_features import build_features
+from recsys_cli.data_preparation.features.eligibility import eligibility_problems
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
@@ -27,7 +28,9 @@ from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
+from recsys_cli.utils.dates import days_before
 from recsys_cli.utils.errors import InputError, UsageError
+from recsys_cli.utils.storage.uris import shown_path
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,12 @@ class EvaluationReport:
 
 
 def requests_of_earlier_windows(request: EvaluationRequest, cuts: int) -> list[EvaluationRequest]:
-    """Return the request and those of the windows before it, the latest first."""
-    return [
-        EvaluationRequest(request.day - timedelta(days=request.days * back), request.days, request.k)
-        for back in range(cuts)
-    ]
+    """Return the request and those of the windows before it, the latest first.
+
+    Raises: UsageError where they reach beyond the calendar.
+    """
+    days = [days_before(request.day, request.days * back, "--date, --days, --cuts") for back in range(cuts)]
+    return [EvaluationRequest(day, request.days, request.k) for day in days]
 
 
 def ablated(workspace: Workspace, without: Sequence[str]) -> Workspace:
@@ -119,13 +123,20 @@ def read_holdouts(
 def read_holdout(workspace: Workspace, request: EvaluationRequest, run: Run) -> HoldoutWindow:
     """Read what lies before the day and, apart from it, what users did in the window.
 
-    Raises: UsageError for `days` that cannot be evaluated; InputError where the window holds nothing.
+    Raises: UsageError for `days` that cannot be evaluated; InputError where the window holds nothing, or no
+        item may be recommended on the day.
     """
     settings = workspace.settings
     _check_length(request, settings)
     _check_calendar(request)
     with run.stages.stage("read"):
+<<<<<<< HEAD
         tables = read_inputs(workspace, request.day, feature_days=_feature_days(request, settings))
+=======
+        tables = read_inputs(workspace, request.day, external_days=_external_days(request, settings))
+        items_file = shown_path(settings.data.items.path, workspace.root)
+        raise_errors(eligibility_problems(tables.items, request.day, items_file))
+>>>>>>> mainnow
         window = _read_window(workspace, request)
         covered = _covered_days(window, request)
         known = Known(tables.users[USER_ID], tables.items[ITEM_ID], tables.events, tables.seen())

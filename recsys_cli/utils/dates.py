@@ -1,7 +1,7 @@
-"""Parse days and durations strictly, and find the start of a local day."""
+"""Parse days and durations strictly, count days, and find the start of a local day."""
 
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from recsys_cli.utils.errors import UsageError
@@ -49,6 +49,30 @@ def parse_instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
+def days_before(day: date, days: int, where: str) -> date:
+    """Return the day so many days earlier; `where` names the options and settings for the error.
+
+    Raises: UsageError where the calendar, which begins with the year 1, has no such day.
+    """
+    try:
+        return day - timedelta(days=days)
+    except OverflowError:
+        raise UsageError(
+            f"{days:,} days before {day} is beyond the calendar",
+            where=where,
+            fix="give a later --date, or fewer and shorter windows",
+        ) from None
+
+
 def day_start(day: date, timezone: str) -> datetime:
-    """Return the first instant of the local `day`, in UTC without a zone: the cut for all events."""
-    return datetime.combine(day, time.min, tzinfo=ZoneInfo(timezone)).astimezone(UTC).replace(tzinfo=None)
+    """Return the first instant of the local `day`, in UTC without a zone: the cut for all events.
+
+    Raises: UsageError for a day that begins before the year 1 in UTC.
+    """
+    try:
+        start = datetime.combine(day, time.min, tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+    except OverflowError:
+        raise UsageError(
+            f"{day} in {timezone} begins before the calendar does", where="--date", fix="give a later day"
+        ) from None
+    return start.replace(tzinfo=None)

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 
+from recsys_cli.utils.library_imports import in_folder_of
 from recsys_cli.utils.storage.folder_checks import private_folder
+
+with in_folder_of("numba"):
+    import numba
 
 CsrArrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # of a CSR matrix: indptr, indices, data
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
@@ -49,7 +52,8 @@ def _has_cache(function: Callable[..., Any]) -> bool:
     folder = private_folder("recsys-compiled")
     if folder is not None:
         os.environ[_CACHE_VARIABLE] = str(folder)
-        numba.config.reload_config()  # type: ignore[no-untyped-call]
+        with in_folder_of("numba"):
+            numba.config.reload_config()  # type: ignore[no-untyped-call]
     return folder is not None
 
 

@@ -48,6 +48,24 @@ def test_a_day_without_events_is_refused(
     assert words in refused(code, command, "--date", day)
 
 
+BEYOND = {
+    "train --date 0001-01-05": "days before 0001-01-05 is beyond the calendar",
+    "train --date 0001-01-05 --plan": "days before 0001-01-05 is beyond the calendar",
+    "evaluate --date 0001-01-05": "days before 0001-01-05 is beyond the calendar",
+    "evaluate --date 0001-01-05 --days 2 --cuts 9": "days before 0001-01-05 is beyond the calendar",
+    "evaluate --date 2026-02-23 --days 999999999999": "999999999999 days from 2026-02-23 on reach beyond",
+    "evaluate --date 2026-02-23 --days 999999999999 --cuts 2": "before 2026-02-23 is beyond the calendar",
+    "tune --date 0001-01-05": "the label windows before 0001-01-05 reach beyond the calendar",
+    "score --date 0001-01-01 --set timezone=Asia/Tokyo": "0001-01-01 in Asia/Tokyo begins before",
+    "backfill --from 0001-01-01 --to 9999-12-31": "from 0001-01-01 to 9999-12-31 are more than 3,660 days",
+}
+
+
+@pytest.mark.parametrize(("command", "words"), BEYOND.items(), ids=BEYOND)
+def test_days_beyond_the_calendar_are_refused(refused: Refused, command: str, words: str) -> None:
+    assert words in refused(ExitCode.USAGE, *command.split(" "))
+
+
 USERS: dict[str, tuple[ExitCode, str, tuple[str, ...]]] = {
     "explain U07": (ExitCode.INPUT, "user 'U07' is unknown before 2026-03-03", ("close ids: u07",)),
     "score --users u01,U07,nobody": (

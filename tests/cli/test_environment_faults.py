@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +143,47 @@ def test_address_space_too_small_for_the_libraries_is_no_bug(tmp_path: Path, kil
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == ExitCode.OUTPUT, done.stderr
     assert "ulimit -v" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LOGURU_LEVEL", "loud"),
+        ("LOGURU_DEBUG_NO", "many"),
+        ("LOADERS_FOR_DYNACONF", "nothing"),
+        ("MATPLOTLIBRC", "/dev/zero"),
+        ("MPLBACKEND", "paper"),
+    ],
+)
+def test_variables_that_set_up_a_library_do_not_count(workspace: Path, name: str, value: str) -> None:
+    command = ["report", "--html", "report.html", "-q"]
+    done = program(*command, folder=workspace, variables={name: value})
+    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (".numba_config.yaml", b"[1"),
+        (".numba_config.yaml", b"disable_jit: 1\n"),
+        ("matplotlibrc", b"\xff"),
+        ("matplotlibrc", None),
+    ],
+)
+def test_files_that_set_up_a_library_do_not_count(workspace: Path, name: str, content: bytes | None) -> None:
+    if content is None:
+        os.mkfifo(workspace / name)
+    else:
+        (workspace / name).write_bytes(content)
+    for command in ("score --date 2026-03-02 --force", "report --html report.html"):
+        done = program(*command.split(" "), "-q", folder=workspace)
+        assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+
+
+def program(
+    *args: str, folder: Path, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | dict(variables or {})
+    return subprocess.run(
+        [*PROGRAM, *args], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=300
+    )

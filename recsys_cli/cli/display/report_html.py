@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recsys_cli.cli.display.phrases import in_digits
 from recsys_cli.cli.display.safe_text import escaped
+from recsys_cli.utils.library_imports import in_folder_of
 from recsys_cli.utils.storage.atomic_writes import replacing
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def write_page(report: "Report", target: Path) -> None:
     Raises: OutputError.
     """
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # on a home that it cannot write
-    from recsys_cli.cli.display.report_plots import plots_of
+    with in_folder_of("matplotlib", "mpl-data"):  # its own settings lie there
+        from recsys_cli.cli.display.report_plots import plots_of
 
     pages = Environment(
         loader=PackageLoader("recsys_cli.cli", "pages"),

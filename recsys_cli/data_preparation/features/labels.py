@@ -6,13 +6,25 @@ import polars as pl
 
 from recsys_cli.data_preparation.features.feature_tables import ordered_sum
 from recsys_cli.data_preparation.tables.contract import Tables
+
+<<<<<<< HEAD
 from recsys_cli.utils.columns import GAIN, ITEM, TIMESTAMP, USER, WEIGHT
 from recsys_cli.utils.dates import day_start
 
+=======
+from recsys_cli.utils.columns import ITEM, TIMESTAMP, USER
+from recsys_cli.utils.dates import day_start, days_before
+
+>>>>>>> mainnow
+
 
 def label_cuts(day: date, label_days: int, label_windows: int) -> list[date]:
-    """Return the first days of the consecutive label windows before `day`, the earliest first."""
-    return [day - timedelta(days=label_days * window) for window in range(label_windows, 0, -1)]
+    """Return the first days of the consecutive label windows before `day`, the earliest first.
+
+    Raises: UsageError where they reach beyond the calendar.
+    """
+    where = "--date, ranker.label_days, ranker.label_windows"
+    return [days_before(day, label_days * window, where) for window in range(label_windows, 0, -1)]
 
 
 def window_pairs(tables: Tables, start: date, days: int) -> pl.DataFrame:

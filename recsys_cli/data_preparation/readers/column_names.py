@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import polars as pl
-
 from recsys_cli.configs.data_sections import TableSettings
 from recsys_cli.data_preparation.readers.csv_files import csv_cells
 from recsys_cli.data_preparation.readers.file_kinds import source_kind
 from recsys_cli.data_preparation.readers.local_files import source_files
 from recsys_cli.data_preparation.readers.polars_errors import as_input_error
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.utils.storage.table_files import scan_parquet_file
 
 
 def column_names(table: TableSettings, workspace: InputFolder) -> list[str]:
@@ -27,7 +26,7 @@ def column_names(table: TableSettings, workspace: InputFolder) -> list[str]:
 def _names(table: TableSettings, file: Path, kind: str) -> list[str]:
     match kind:
         case "parquet":
-            return list(pl.read_parquet_schema(file))
+            return scan_parquet_file(file).collect_schema().names()
         case "csv":
             return csv_cells(table, file).collect_schema().names()
         case _:

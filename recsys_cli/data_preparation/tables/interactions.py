@@ -45,6 +45,7 @@ from recsys_cli.utils.errors import InputError
 
 _REQUIRED = (USER_ID, ITEM_ID, TIMESTAMP)
 
+
 def read_interactions(
     data: DataSettings, workspace: InputFolder, cut: datetime, timezone: str
 ) -> tuple[SourceEvents | None, list[Problem]]:

@@ -83,7 +83,7 @@ def counted_again(ids: pl.DataFrame, rows: pl.LazyFrame, key: str) -> pl.DataFra
     return ids.drop(ROWS).join(left, on=_SOURCE, how="inner", maintain_order="left")
 
 
-def placed_events(
+def events_by_index(
     events: SourceEvents, users: pl.DataFrame, items: pl.DataFrame, *, typed: bool
 ) -> pl.DataFrame:
     """Return the events by internal index, sorted by all columns.

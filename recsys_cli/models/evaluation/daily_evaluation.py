@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from recsys_cli.data_preparation.features.eligibility import eligibility_problems
 from recsys_cli.data_preparation.features.feature_tables import FeatureTables
+from recsys_cli.data_preparation.tables.problems import raise_errors
 from recsys_cli.models.candidates.sources.content import item_vectors
 from recsys_cli.models.evaluation.metrics import (
     PER_USER,
@@ -95,8 +97,10 @@ def evaluate_day(
     Args:
         ground_truth: distinct user, item of the days that follow, by internal index.
 
-    Raises: InputError if no user with an event before the day is in the ground truth.
+    Raises: InputError if no item may be recommended on the day, or no user with an event before it is in the
+        ground truth.
     """
+    raise_errors(eligibility_problems(features.items, features.day, "the items"))
     k, names = options.k, [generator.name for generator in day.generators]
     users = ground_truth[USER].unique().sort().to_numpy()
     segments = _segments(features, users)

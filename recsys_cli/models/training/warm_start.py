@@ -16,6 +16,7 @@ from recsys_cli.models.training.ranker_training import continue_ranker, nothing_
 from recsys_cli.models.training.two_stage_training import Training
 from recsys_cli.models.training.window_rows import WindowRows
 from recsys_cli.models.two_stage import TwoStageModel
+from recsys_cli.utils.dates import days_before
 from recsys_cli.utils.errors import ModelError
 
 
@@ -39,7 +40,7 @@ def warm_start(base: TwoStageModel, tables: Tables, context: TrainingContext) ->
     rows = window.rows()
     holdout = evaluate_on_holdout(base.ranker, window, context)
     ranker = _continued(rows, holdout.ranker, context)
-    since = base.trained_through - timedelta(days=context.settings.ranker.label_days)
+    since = days_before(base.trained_through, context.settings.ranker.label_days, "ranker.label_days")
     with context.stages.stage("candidate models") as progress:
         # include one label window of older events so that the model does not forget them
         stage = continue_candidate_stage(

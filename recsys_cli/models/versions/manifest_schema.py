@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from recsys_cli.models.evaluation.evaluation_summary import HoldoutSummary, Measures
 from recsys_cli.utils.dates import day_start
+from recsys_cli.utils.errors import UsageError
 from recsys_cli.utils.json_record import (
     Count,
     Day,
@@ -160,7 +161,7 @@ def _check_days(manifest: ModelManifest) -> None:
     """Raise: ValueError where the model has seen more than it says."""
     try:
         cut = day_start(manifest.trained_through, manifest.settings.timezone)
-    except OverflowError:
+    except UsageError:
         raise ValueError("trained_through: it lies beyond the calendar") from None
     if manifest.stage.newest_event >= cut:
         raise ValueError("stage.newest_event: it does not lie before trained_through")

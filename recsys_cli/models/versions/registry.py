@@ -140,7 +140,7 @@ def shortfall(manifest: ModelManifest) -> str:
     if manifest.holdout.users < _FEW_USERS:
         return (
             f"the {manifest.holdout.users:,} users of the days from {manifest.holdout.first_day} on are too "
-            f"few to judge whether it beats recent popularity: {duel.metric} {duel.difference:+.4f} against "
+            f"few to decide whether it beats recent popularity: {duel.metric} {duel.difference:+.4f} against "
             f"{duel.against}, at least {_FEW_USERS} users are needed"
         )
     return (

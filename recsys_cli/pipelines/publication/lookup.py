@@ -99,7 +99,7 @@ def example_user(day: ScoringDay) -> str:
 
 def recent_lists(day: ScoringDay) -> ScoringDay | None:
     """Return the newest day with complete lists of all users up to a day, 31 days earlier at most."""
-    for age in range(_RECENT_DAYS + 1):
+    for age in range(min(_RECENT_DAYS, (day.date - date.min).days) + 1):
         earlier = ScoringDay(day.workspace, day.date - timedelta(days=age))
         manifest = published_manifest(earlier)
         if manifest is not None and manifest.all_users:

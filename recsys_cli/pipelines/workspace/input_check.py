@@ -139,7 +139,7 @@ def _missed(gates: Sequence[InputGate], past: PastInputs, where: str) -> list[Fi
 
 
 def _repeats(figures: InputFigures, past: PastInputs, where: str) -> list[Problem]:
-    """Return the warning of repeated events where there is nothing to compare them with: it is told once."""
+    """Return the warning of repeated events where there is nothing to compare them with: once."""
     if not figures.repeated_events or past.known:
         return []
     repeated = f"{figures.repeated_events:,} events repeat the user, item and timestamp of another event"

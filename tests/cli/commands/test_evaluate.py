@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from recsys_cli.cli.app import main
@@ -140,3 +142,20 @@ def test_all_of_a_kind_left_out_is_refused(
     command = ["-q", "-C", str(workspace), "evaluate", "--date", "2026-02-23", *options]
     assert main(command) == ExitCode.USAGE
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "day"),
+    [("evaluate --date 2026-02-23", "2026-02-23"), ("train --warm-start --date 2026-03-04", "2026-03-02")],
+)
+def test_a_day_on_which_no_item_is_available_is_refused(
+    workspace: Path, refused: Refused, command: str, day: str
+) -> None:
+    items = workspace / "data/items.parquet"
+    gone = pl.lit(date(2026, 2, 22)).alias("available_until")
+    pl.read_parquet(items).with_columns(gone).write_parquet(items)
+    columns = '--set=data.items.columns={available_until="available_until"}'
+
+    message = refused(ExitCode.INPUT, *command.split(" "), columns)
+
+    assert f"no item may be recommended on {day}" in message

@@ -155,7 +155,11 @@ HEADER = b"user_id,item_id,timestamp"
             HEADER + b",item_id\n1,a,2026-01-01,b\n",
             "error: the header line has a column name twice\n",
         ),
-        ("events.csv.gz", gzip.compress(CSV.encode(), mtime=0)[:-4], "error: the table cannot be read: Truncated"),
+        (
+            "events.csv.gz",
+            gzip.compress(CSV.encode(), mtime=0)[:-4],
+            "error: the table cannot be read: Truncated",
+        ),
         ("events.csv", bz2.compress(CSV.encode()), "error: this is a bzip2 file\n"),
     ],
     ids=["no rows", "a column twice", "gz", "bz2"],

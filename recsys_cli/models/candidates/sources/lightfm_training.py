@@ -23,7 +23,12 @@ from recsys_cli.utils.progress import Progress, no_progress
 if TYPE_CHECKING:
     from recsys_cli.models.candidates.sources.lightfm import LightFMSettings
 
+<<<<<<< HEAD
 _PARTS = 6  # of a fit: it is stored after each
+=======
+_MICROSECONDS_A_DAY = 86_400_000_000
+_STORED_TIMES = 6  # how often a fit stores itself
+>>>>>>> mainnow
 _ARRAYS = ("user_embeddings", "user_biases", "item_embeddings", "item_biases")
 
 
@@ -190,7 +195,9 @@ def _learnt(settings: "LightFMSettings", problem: _Problem, course: _Course) -> 
             for epoch in range(resumed_after(model, course.partial.read()), settings.epochs):
                 learn(1)  # one by one they give what they give together
                 course.progress(epoch + 1, settings.epochs)
-                if (epoch + 1) % max(settings.epochs // _PARTS, 1) == 0 and epoch + 1 < settings.epochs:
+                if (epoch + 1) % max(
+                    settings.epochs // _STORED_TIMES, 1
+                ) == 0 and epoch + 1 < settings.epochs:
                     course.partial.write(state_after(model, epoch + 1))
     except ValueError as error:
         if "finite" not in str(error):
