@@ -30,7 +30,6 @@ from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.dates import days_before
 from recsys_cli.utils.errors import InputError, UsageError
-from recsys_cli.utils.storage.uris import shown_path
 
 
 @dataclass(frozen=True)
@@ -130,13 +129,9 @@ def read_holdout(workspace: Workspace, request: EvaluationRequest, run: Run) -> 
     _check_length(request, settings)
     _check_calendar(request)
     with run.stages.stage("read"):
-<<<<<<< HEAD
         tables = read_inputs(workspace, request.day, feature_days=_feature_days(request, settings))
-=======
-        tables = read_inputs(workspace, request.day, external_days=_external_days(request, settings))
-        items_file = shown_path(settings.data.items.path, workspace.root)
+        items_file = shown_source(settings.data.items, workspace.root)
         raise_errors(eligibility_problems(tables.items, request.day, items_file))
->>>>>>> mainnow
         window = _read_window(workspace, request)
         covered = _covered_days(window, request)
         known = Known(tables.users[USER_ID], tables.items[ITEM_ID], tables.events, tables.seen())

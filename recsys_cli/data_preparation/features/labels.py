@@ -6,16 +6,8 @@ import polars as pl
 
 from recsys_cli.data_preparation.features.feature_tables import ordered_sum
 from recsys_cli.data_preparation.tables.contract import Tables
-
-<<<<<<< HEAD
 from recsys_cli.utils.columns import GAIN, ITEM, TIMESTAMP, USER, WEIGHT
-from recsys_cli.utils.dates import day_start
-
-=======
-from recsys_cli.utils.columns import ITEM, TIMESTAMP, USER
 from recsys_cli.utils.dates import day_start, days_before
-
->>>>>>> mainnow
 
 
 def label_cuts(day: date, label_days: int, label_windows: int) -> list[date]:

@@ -23,12 +23,7 @@ from recsys_cli.utils.progress import Progress, no_progress
 if TYPE_CHECKING:
     from recsys_cli.models.candidates.sources.lightfm import LightFMSettings
 
-<<<<<<< HEAD
-_PARTS = 6  # of a fit: it is stored after each
-=======
-_MICROSECONDS_A_DAY = 86_400_000_000
 _STORED_TIMES = 6  # how often a fit stores itself
->>>>>>> mainnow
 _ARRAYS = ("user_embeddings", "user_biases", "item_embeddings", "item_biases")
 
 
