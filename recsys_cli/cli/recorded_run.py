@@ -1,6 +1,7 @@
 """What every run of a command has: its workspace, its threads, its record and its log."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -64,7 +65,26 @@ def running(session: Session, command: str, day: date) -> Iterator[Running]:
             with suppress(OutputError):
                 end_run(run, "failed", settings, secrets.hide_in(facts))
             raise
+        finally:
+            _show_held(session, under_way)
         end_run(run, "complete", settings, secrets.hide_in({**run.facts, **under_way.facts}))
+
+
+def _show_held(session: Session, under_way: Running) -> None:
+    """Show what a quiet run has warned of, once, without what the last good run of the command said, too."""
+    from recsys_cli.pipelines.workspace.run_history import last_warnings
+
+    terminal, run = session.terminal, under_way.run
+    if terminal.held:
+        said = [_without_numbers(text) for text in terminal.held]
+        run.facts["warnings"] = said
+        known = set(last_warnings(under_way.workspace, run.command))
+        old = [text for text, form in zip(terminal.held, said, strict=True) if form in known]
+        terminal.show_held(old, f"{run.run_id} ended, but:")
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\d[\d.,:]*", "#", text)
 
 
 def stage_rows(under_way: Running) -> list[tuple[str, str, str]]:

@@ -28,8 +28,8 @@ DAYS = [
     ("evaluate", "2020-01-01", ExitCode.INPUT, "there is no event before 2020-01-01 00:00 UTC"),
     ("score", "2020-01-01", ExitCode.MODEL, "has already seen 2020-01-01 and must not score it"),
     ("explain", "2020-01-01", ExitCode.USAGE, "nothing is published for 2020-01-01"),
-    ("features", "2999-01-01", ExitCode.INPUT, "days old, the limit is 3650"),
-    ("score", "9999-12-31", ExitCode.INPUT, "days old, the limit is 3650"),
+    ("features", "2999-01-01", ExitCode.INPUT, "days old, the limit is 7"),
+    ("score", "9999-12-31", ExitCode.INPUT, "days old, the limit is 7"),
     (
         "train",
         "2999-01-01",

@@ -14,7 +14,7 @@ from recsys_cli.cli.shared_options import AcceptInputs, ScoringDate, chosen_day
 def batch(ctx: typer.Context, date: ScoringDate = None, accept_inputs: AcceptInputs = False) -> None:
     """Do all of a night's work: check the inputs, write the features, score and publish.
 
-    With -q it is silent where all went well. Exit codes are those of the steps.
+    With -q it is silent where all went well and nothing new is warned of. Exit codes are those of the steps.
 
     Example: recsys batch --date 2026-07-01
     """

@@ -99,6 +99,7 @@ def _figures(found: "Report") -> list[tuple[str, str]]:
     lists, run = found.lists, found.run
     figures = [
         ("model", lists.model_version),
+        *_ages(lists),
         ("users", _users(lists)),
         ("lists that are short, empty", f"{lists.short_lists:,}, {lists.empty_lists:,}"),
         (
@@ -114,6 +115,13 @@ def _figures(found: "Report") -> list[tuple[str, str]]:
     stages = ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in slowest)
     memory = f", {run.peak_bytes / 1e9:.2f} GB" if run.peak_bytes else ""
     return [*figures, ("run", run.run_id), ("took", f"{run.seconds:.0f} s{memory}; {stages}")]
+
+
+def _ages(lists: "PublicationManifest") -> list[tuple[str, str]]:
+    event, model = lists.newest_event_age_days, lists.model_age_days
+    if event is None or model is None:
+        return []
+    return [("age", f"newest event: {event:.1f} days, model: {model:,} days")]
 
 
 def _users(lists: "PublicationManifest") -> str:

@@ -33,10 +33,10 @@ class _FromLibraries(logging.Handler):
 
 
 def log_to_terminal(terminal: Terminal, verbosity: int) -> None:
-    """Send records to stderr: warnings and above; -v information, -vv debugging, -q errors alone.
+    """Send records to stderr: warnings and above; -v information, -vv debugging.
 
-    The same warning is shown once, however many steps of the run log it. What the stage display logs it shows
-    itself.
+    With -q warnings are held back for the end of the run. The same warning is shown once, however many steps of
+    the run log it. What the stage display logs it shows itself.
     """
     warnings: set[str] = set()
 
@@ -49,10 +49,13 @@ def log_to_terminal(terminal: Terminal, verbosity: int) -> None:
             if text in warnings:
                 return
             warnings.add(text)
+            if terminal.quiet:
+                terminal.held.append(text)
+                return
         terminal.messages.print(f"{level.lower()}: {text}", style=_STYLES.get(level, "dim"), soft_wrap=True)
 
     logging.lastResort = _FromLibraries(logging.WARNING)
-    level = "ERROR" if terminal.quiet else ("WARNING", "INFO", "DEBUG")[min(verbosity, 2)]
+    level = "WARNING" if terminal.quiet else ("WARNING", "INFO", "DEBUG")[min(verbosity, 2)]
     logger.remove()
     logger.add(
         show,

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -54,6 +54,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self.quiet = False
+        self.held: list[str] = []  # warnings of a quiet run, to be shown at its end
         self.secrets = Secrets()
         self.data = PatientConsole(highlight=False, markup=False, emoji=False)
         self.messages = PatientConsole(stderr=True, highlight=False, markup=False, emoji=False)
@@ -87,6 +88,16 @@ class Terminal:
             if text:
                 block.append(f"\n  {label}: {self.fit_to_show(text)}")
         self._line(block)
+
+    def show_held(self, known: Collection[str], title: str) -> None:
+        """Show the warnings of a quiet run together, once, unless they are `known`; forget them all."""
+        new = [text for text in self.held if text not in known]
+        self.held.clear()
+        if new:
+            block = Text.assemble(("warning:", "yellow"), f" {escaped(title)}")
+            for text in new:
+                block.append(f"\n    {text}")
+            self._line(block)
 
     def redraws(self) -> bool:
         """Return whether messages go to a terminal on which a line can be drawn again."""

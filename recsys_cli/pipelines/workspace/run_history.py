@@ -92,6 +92,13 @@ def past_inputs(workspace: Workspace, today: InputFigures) -> PastInputs:
     return PastInputs(good, accepted[0] if accepted else None)
 
 
+def last_warnings(workspace: Workspace, command: str) -> list[str]:
+    """Return what the last good run of a command has warned of, without numbers."""
+    records = _newest_records(workspace)
+    good = (one for one in records if one.command == command and one.status == COMPLETE)
+    return next((one.warnings for one in good), [])
+
+
 def _newest_records(workspace: Workspace) -> Iterator[RunRecord]:
     """Yield the records of the newest runs, the newest first; their ids begin with the time."""
     files = sorted(workspace.runs.glob(f"*/{RUN_FILE}"), key=lambda file: file.parent.name, reverse=True)

@@ -66,6 +66,7 @@ class RunRecord(JsonRecord):
         process: unset once the run has ended.
         ended: unset while the run works, and of a killed run.
         settings: by dotted key, secrets masked.
+        warnings: of a quiet run, without their numbers.
     """
 
     schema_version: Count
@@ -86,6 +87,7 @@ class RunRecord(JsonRecord):
     catalogue_coverage: Figure | None = None
     sha256: Sha256 | None = None
     inputs: RunInputs | None = None
+    warnings: list[str] = Field(default_factory=list)
 
     @property
     def seconds(self) -> float | None:

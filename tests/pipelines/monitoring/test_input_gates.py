@@ -34,7 +34,7 @@ DATA = DataSettings.model_validate(
 
 @pytest.fixture(scope="module")
 def frames(retail: Path) -> Frames:
-    """The tables of every third customer; an event's type is made of its quantity, an item's price of events."""
+    """The tables of every third customer; types are made of quantities, an item's price of its events."""
     events = pl.read_parquet(retail / "interactions.parquet").filter(pl.col("user_id") % 3 == 0)
     kind = pl.when(pl.col("quantity") >= 12).then(pl.lit("many")).otherwise(pl.lit("few"))
     items = pl.read_parquet(retail / "items.parquet").select("item_id", range=pl.col("item_id").str.head(2))
