@@ -1,4 +1,4 @@
-"""ClickHouse's engine, chdb, behind as much of its HTTP interface as its driver needs. Run it as a program."""
+"""ClickHouse's engine, chdb, behind as much of its HTTP interface as its driver needs: a program."""
 
 import base64
 import sys

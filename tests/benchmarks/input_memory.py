@@ -1,8 +1,8 @@
 """Peak memory of reading events into the tables, against the size of the tables themselves.
 
 Usage: python -m tests.benchmarks.input_memory [--parquet 50000000] [--postgresql 10000000]
-Each is read by a process of its own. The peak is that of the whole process, less what it had after imports and
-a first small read.
+Each is read by a process of its own. The peak is that of the whole process, less what it had after a first
+small read.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -93,14 +94,14 @@ def _in_process(name: str, folder: Path, table: dict[str, str]) -> float:
     found = json.loads(done.stdout)
     ratio: float = found["peak"] / found["tables"]
     print(
-        f"{name}: tables {found['tables'] / 1e6:,.0f} MB, peak {found['peak'] / 1e6:,.0f} MB above the start, "
-        f"{ratio:.2f} times; {time.perf_counter() - began:.0f} s",
+        f"{name}: tables {found['tables'] / 1e6:,.0f} MB, peak {found['peak'] / 1e6:,.0f} MB above the "
+        f"start, {ratio:.2f} times; {time.perf_counter() - began:.0f} s",
         flush=True,
     )
     return ratio
 
 
-def measured(asked: dict[str, object]) -> dict[str, int]:
+def measured(asked: dict[str, Any]) -> dict[str, int]:
     """Read the tables; return their size and the peak above that of a small read, in bytes."""
     from recsys_cli.configs.data_sections import DataSettings
     from recsys_cli.data_preparation.readers.remote_copies import InputFolder
@@ -114,7 +115,8 @@ def measured(asked: dict[str, object]) -> dict[str, int]:
         read_tables(one, InputFolder(Path(warm)), _DAY, "UTC")
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
-    data = DataSettings.model_validate({"interactions": {**asked["table"], "columns": {"weight": "weight"}}})  # type: ignore[dict-item]
+    events = {**asked["table"], "columns": {"weight": "weight"}}
+    data = DataSettings.model_validate({"interactions": events})
     tables = read_tables(data, InputFolder(folder), _DAY, "UTC")
     size = sum(frame.estimated_size() for frame in (tables.events, tables.users, tables.items))
     return {"tables": size, "peak": _status("VmHWM") - before, "events": len(tables.events)}

@@ -1,4 +1,4 @@
-"""Delta Lake: the rows of a table's current version, without deleted ones, whatever files lie in its folder."""
+"""Delta Lake: the rows of a table's current version, whatever other files lie in its folder."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -51,7 +51,7 @@ def source_files(table: TableSettings, workspace: InputFolder) -> list[Path]:
 
     The rows of a database, or of a table with a log of its own, are copied first.
 
-    Raises: InputError if there is none, it cannot be read, or belongs to such a table without being its folder.
+    Raises: InputError if there is none, it cannot be read, or is a file of a table with a log of its own.
     """
     return _located(table, workspace)[1]
 

@@ -57,7 +57,8 @@ def _fraction_problems(ids: pl.Series, frame: pl.DataFrame, where: str) -> list[
     wrong = (~is_whole(ids)).fill_null(False)
     if not wrong.any():
         return []
-    what = f"{_rows(frame, wrong):,} values of {ids.name} are no whole numbers up to 2^53: {ids.filter(wrong)[0]!r}"
+    number, first = _rows(frame, wrong), ids.filter(wrong)[0]
+    what = f"{number:,} values of {ids.name} are no whole numbers up to 2^53: {first!r}"
     return [Problem(where, what, "store the ids as integers or text")]
 
 

@@ -25,7 +25,7 @@ _PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def is_time(kind: pl.DataType) -> bool:
-    """Return whether a column of this type can hold times: instants, days, numbers, text; or it has no value."""
+    """Return whether a column of this type can hold times: instants, days, numbers, text, or no value."""
     return kind in (pl.Date, pl.String, pl.Null) or isinstance(kind, pl.Datetime) or kind.is_numeric()
 
 

@@ -59,7 +59,7 @@ class Query:
 
     @property
     def file(self) -> Path:
-        """The file of a database that is one: sqlite:///shop.db starts from the workspace, //// from the root."""
+        """The file of a database that is one: sqlite:///shop.db lies in the workspace, //// is the root."""
         return self.folder / unquote(self.address.path.removeprefix("/"))
 
     @property

@@ -172,7 +172,8 @@ def test_types_of_postgresql(postgres: Server, tmp_path: Path) -> None:
     found = rows(
         tmp_path,
         postgres,
-        """SELECT 12::numeric AS whole, 2.5::numeric(9, 2) AS price, 'NaN'::numeric AS odd, 7::smallint AS small,
+        """SELECT 12::numeric AS whole, 2.5::numeric(9, 2) AS price, 'NaN'::numeric AS odd,
+        7::smallint AS small,
         '8a3e9a0e-5b1c-4b58-9b57-3f7f6b0f2c11'::uuid AS id, '{"a": 1}'::jsonb AS facts, 'x'::char(3) AS code,
         timestamptz '2026-01-19 23:30+00' AS instant, timestamp '2026-01-20 00:30' AS local,
         date '2026-01-20' AS day, ARRAY['p', NULL] AS tags, NULL AS nothing, {date} AS cut, true AS yes""",
@@ -200,7 +201,8 @@ def test_types_of_postgresql(postgres: Server, tmp_path: Path) -> None:
 def test_the_date_is_the_first_local_moment_for_every_type(
     postgres: Server, tmp_path: Path, kind: str
 ) -> None:
-    query = f"""SELECT * FROM (VALUES (1, timestamptz '2026-01-19 22:59:59+00'), (2, '2026-01-19 23:00:00+00'))
+    query = f"""SELECT * FROM (VALUES
+        (1, timestamptz '2026-01-19 22:59:59+00'), (2, '2026-01-19 23:00:00+00'))
         AS t (n, at) WHERE at::{kind} < {{date}}"""
     assert rows(tmp_path, postgres, query)["n"].to_list() == [1]
 
@@ -274,7 +276,8 @@ def test_a_slow_database_is_not_waited_for_without_end(postgres: Server, tmp_pat
 
 
 def test_a_connection_that_is_lost_leaves_the_copy_before(postgres: Server, tmp_path: Path) -> None:
-    query = """SELECT n, CASE WHEN n = 500000 AND {fails} THEN pg_terminate_backend(pg_backend_pid()) END AS gone
+    query = """SELECT n, CASE WHEN n = 500000 AND {fails}
+        THEN pg_terminate_backend(pg_backend_pid()) END AS gone
         FROM generate_series(1, 600000) AS n"""
     error = error_of(tmp_path, postgres, query.replace("{fails}", "true"))
     assert "terminat" in error.what or "clos" in error.what
