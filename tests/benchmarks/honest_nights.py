@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.honest_nights [--data FOLDER] [--first DATE] [--nights N]
 
-FOLDER has interactions.parquet, users.parquet and items.parquet; by default those of tests/data. Each night reads
-the events before its date, and is compared with the seven nights before it.
+FOLDER has interactions.parquet, users.parquet and items.parquet; by default those of tests/data. Each night
+reads the events before its date, and is compared with the seven nights before it.
 """
 
 import argparse

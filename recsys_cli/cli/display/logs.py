@@ -35,8 +35,8 @@ class _FromLibraries(logging.Handler):
 def log_to_terminal(terminal: Terminal, verbosity: int) -> None:
     """Send records to stderr: warnings and above; -v information, -vv debugging.
 
-    With -q warnings are held back for the end of the run. The same warning is shown once, however many steps of
-    the run log it. What the stage display logs it shows itself.
+    With -q warnings are held back for the end of the run. The same warning is shown once, however many steps
+    of the run log it. What the stage display logs it shows itself.
     """
     warnings: set[str] = set()
 
