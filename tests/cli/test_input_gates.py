@@ -65,7 +65,9 @@ def test_a_cut_history_is_stopped_on_the_second_night_and_may_be_accepted(
     assert run(shop, "features", "--date", SECOND, "--accept-inputs") == ExitCode.OK
     accepted = inputs_of_last_run(shop)["accepted"]
     assert isinstance(accepted, list) and "events" in accepted
-    assert run(shop, "features", "--date", SECOND) == ExitCode.OK  # what was accepted of the same inputs stays so
+    assert (
+        run(shop, "features", "--date", SECOND) == ExitCode.OK
+    )  # what was accepted of the same inputs stays so
     capsys.readouterr()
     assert run(shop, "features", "--date", THIRD) == ExitCode.OK  # and its figures are known by now
     assert "events repeat" not in capsys.readouterr().err

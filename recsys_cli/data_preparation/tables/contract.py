@@ -219,7 +219,7 @@ def items_table(data: DataSettings, timezone: str, exclude: str) -> EntityTable:
 def _all_items(
     ids: pl.DataFrame, items: pl.DataFrame, table: ItemsSettings
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the ids with their index, and an item for each; where some are not in the table, it says which."""
+    """Return the ids with their index, and an item for each; it says which are not in the table."""
     numbered, known = assign_indices(ids, items.with_columns(pl.lit(True).alias(LISTED)), ITEM_ID, ITEM)
     return numbered, listed(known, table)
 

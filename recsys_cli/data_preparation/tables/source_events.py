@@ -1,6 +1,6 @@
 """Events that stay in their source until they are placed in the table: nothing holds them twice.
 
-A first reading counts the events of each id, so the table has its full size from the start; a second one writes
+A first reading counts the events of each id: the table has its full size from the start. A second one writes
 each event to the place of its user.
 """
 

@@ -119,7 +119,7 @@ def test_a_list_that_differs_from_the_file_is_told_of_with_the_cause(
 
 
 def with_narrow_sources(workspace: Path) -> None:
-    """Let each stage decide: two items are not available, one is excluded, one not listed, few are proposed."""
+    """Let each stage decide: two items are not available, one is excluded, one not listed, few proposed."""
     items = pl.read_parquet(workspace / "data/items.parquet").with_columns(
         available_from=pl.when(pl.col("item_id") == 100).then(pl.date(2026, 3, 4)),
         available_until=pl.when(pl.col("item_id") == 101).then(pl.date(2026, 3, 2)),
