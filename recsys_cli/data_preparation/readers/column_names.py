@@ -9,14 +9,15 @@ from recsys_cli.data_preparation.readers.local_files import source_files
 from recsys_cli.data_preparation.readers.polars_errors import as_input_error
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.utils.storage.table_files import scan_parquet_file
+from recsys_cli.utils.storage.uris import is_uri
 
 
 def column_names(table: TableSettings, workspace: InputFolder) -> list[str]:
-    """Return the columns of the source's last file; none where only reading all of it shows them.
+    """Return the columns of the source's last file; none where only reading or asking again shows them.
 
     Raises: InputError for files that cannot be read.
     """
-    if not table.path:
+    if not table.path or is_uri(table.path):
         return []
     files = source_files(table, workspace)
     with as_input_error(files):

@@ -21,6 +21,7 @@ SAMPLE: Final = 16  # events of a day, those with the smallest hashes
 ALL_TYPES: Final = ""  # where events have no types
 _AGO = "days_ago"
 _SECONDS_A_DAY = 86_400
+_MOST_NAMES, _LONGEST_NAME = 1_000, 500  # of columns, in a record
 _HASH_BITS = 11  # are dropped: every reader of JSON keeps the others
 _QUARTILES = (0.25, 0.5, 0.75)
 
@@ -121,7 +122,9 @@ def figures_of(tables: Tables, reading: str, columns: Mapping[str, Sequence[str]
         unknown={key: round(found.share, 6) for key, found in tables.unknown.items()},
         nulls={name: round(_null_share(values), 6) for name, values in _features(sides)},
         quartiles={name: found for name, values in _features(sides) if len(found := _quartiles(values)) == 3},
-        columns={table: list(names) for table, names in columns.items()},
+        columns={
+            table: [name[:_LONGEST_NAME] for name in names[:_MOST_NAMES]] for table, names in columns.items()
+        },
     )
 
 
