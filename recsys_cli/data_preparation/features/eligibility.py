@@ -22,8 +22,11 @@ def available(day: date) -> pl.Expr:
 
 def eligibility_problems(items: pl.DataFrame, day: date, where: str) -> list[Problem]:
     """Report that no item may be recommended on `day`."""
-    if items.select(eligible(day).any()).item():
-        return []
+    return [] if items.select(eligible(day).any()).item() else [nothing_eligible(day, where)]
+
+
+def nothing_eligible(day: date, where: str) -> Problem:
+    """Return the problem that no item may be recommended on `day`."""
     what = f"no item may be recommended on {day}: all are excluded or not available"
     fix = "correct scoring.exclude, or the items' available_from and available_until"
-    return [Problem(where, what, fix)]
+    return Problem(where, what, fix)
