@@ -22,7 +22,7 @@ from typing import Final
 from tests.benchmarks.workspaces import FOLDER
 
 SAMPLE: Final = Path(__file__).parents[1] / "data" / "online-retail-2009"
-PEERS: Final = ("rectools[lightfm,catboost]==0.19.0",)
+PEERS: Final = ("rectools[lightfm,catboost]==0.19.0", "pyarrow<22")
 MODES: Final = {"new": "new items", "repeats": "repeats allowed"}
 MEASURES: Final = ("NDCG@10", "MAP@10")
 Measures = Mapping[str, Mapping[str, float]]  # of each model

@@ -29,8 +29,11 @@ def available(day: date) -> pl.Expr:
 
 def eligibility_problems(items: pl.DataFrame, day: date, where: str) -> list[Problem]:
     """Report that no item may be recommended on `day`."""
-    if eligible(items, day).any():
-        return []
+    return [] if eligible(items, day).any() else [nothing_eligible(day, where)]
+
+
+def nothing_eligible(day: date, where: str) -> Problem:
+    """Return the problem that no item may be recommended on `day`."""
     what = f"no item may be recommended on {day}: all are excluded, not available or not in the items table"
     fix = "correct the items table, its available_from and available_until, or scoring.exclude"
-    return [Problem(where, what, fix)]
+    return Problem(where, what, fix)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from recsys_cli.data_preparation.features.eligibility import eligibility_problems
+from recsys_cli.data_preparation.features.eligibility import nothing_eligible
 from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.data_preparation.tables.problems import raise_errors
 from recsys_cli.models.candidates.sources.content import item_vectors
@@ -100,7 +100,8 @@ def evaluate_day(
     Raises: InputError if no item may be recommended on the day, or no user with an event before it is in the
         ground truth.
     """
-    raise_errors(eligibility_problems(features.items, features.day, "the items"))
+    if not features.items[ELIGIBLE].any():
+        raise_errors([nothing_eligible(features.day, "the items")])
     k, names = options.k, [generator.name for generator in day.generators]
     users = ground_truth[USER].unique().sort().to_numpy()
     segments = _segments(features, users)
