@@ -21,7 +21,7 @@ from recsys_cli.data_preparation.tables.event_types import (
 from recsys_cli.data_preparation.tables.ids import ROWS, assign_indices
 from recsys_cli.data_preparation.tables.interactions import read_interactions
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
-from recsys_cli.data_preparation.tables.source_events import placed_events
+from recsys_cli.data_preparation.tables.source_events import event_table
 from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError
@@ -165,15 +165,15 @@ def inspect_tables(
     item_ids, items = assign_indices(events.items, items, ITEM_ID, ITEM)
     rules = event_rules(data)
     try:
-        placed, repeated = placed_events(events, user_ids, item_ids, typed=bool(rules))
+        table, repeated = event_table(events, user_ids, item_ids, typed=bool(rules))
     except InputError as error:
         return None, [*problems, Problem(error.where or events.where, error.what, error.fix)]
     problems += _repeat_problems(repeated, events.where)
-    tables = Tables(day, timezone, placed, users, items, rules=rules)
+    tables = Tables(day, timezone, table, users, items, rules=rules)
     if not rules:
         return tables, problems
-    delivered = placed if rules.cancels else None
-    return replace(tables, events=rules.resolved(placed), delivered=delivered), problems
+    delivered = table if rules.cancels else None
+    return replace(tables, events=rules.resolved(table), delivered=delivered), problems
 
 
 def _repeat_problems(repeated: int, where: str) -> list[Problem]:

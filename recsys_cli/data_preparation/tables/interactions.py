@@ -224,7 +224,7 @@ def _weight_problems(figures: EventFigures, table: InteractionsSettings, where: 
     if not figures.bad_weights:
         return []
     what = (
-        f"{figures.bad_weights:,} of {figures.events:,} events have a weight that is negative, missing, not a "
-        f"number or above {LARGEST_WEIGHT:.0e} (column {table.columns.get(WEIGHT, WEIGHT)!r})"
+        f"{figures.bad_weights:,} of {figures.events:,} events have a weight that is negative, missing, "
+        f"not a number or above {LARGEST_WEIGHT:.0e} (column {table.columns.get(WEIGHT, WEIGHT)!r})"
     )
     return [Problem(where, what, "filter them out, or write the weights in a coarser unit")]

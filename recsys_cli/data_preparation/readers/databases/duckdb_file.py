@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from recsys_cli.data_preparation.readers.databases.query import BATCH_ROWS, Query
-from recsys_cli.data_preparation.readers.part_files import check_names
+from recsys_cli.data_preparation.readers.row_files import check_names
 
 _CONFIG = {
     "enable_external_access": "false",

@@ -15,7 +15,7 @@ _FIRST_INTEGER, _LAST_INTEGER = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Parts:
+class RowFiles:
     """The files that were written.
 
     Attributes:
@@ -31,7 +31,7 @@ class ColumnError(ValueError):
     """Rows whose columns cannot be those of a table."""
 
 
-def write_parts(frames: Iterable[pl.DataFrame], folder: Path) -> Parts:
+def write_row_files(frames: Iterable[pl.DataFrame], folder: Path) -> RowFiles:
     """Write the rows; a new file begins where the types of a batch are others than before.
 
     Raises: ColumnError for rows without columns.
@@ -47,7 +47,7 @@ def write_parts(frames: Iterable[pl.DataFrame], folder: Path) -> Parts:
             writer.write_table(frame.to_arrow())
             rows += len(frame)
             sums = [(total + one) % _WRAP for total, one in zip(sums, _row_sums(frame), strict=True)]
-    return Parts(files, rows, sha256(f"{sums} {rows} {schema}".encode()).hexdigest())
+    return RowFiles(files, rows, sha256(f"{sums} {rows} {schema}".encode()).hexdigest())
 
 
 def check_names(names: Iterable[str]) -> None:
