@@ -193,7 +193,7 @@ def _unknown_id_problems(
     unknown = counts.join(entities.select(pl.col(key).cast(pl.String)), on=key, how="anti")
     if unknown.is_empty():
         return []
-    share = unknown[ROWS].sum() / ids[ROWS].sum()
+    share = int(unknown[ROWS].sum()) / int(ids[ROWS].sum())
     what = f"{len(unknown):,} {key}s of the events, {share:.1%} of the events, are not in the table"
     fix = f"add them to it, else they have no features; check that each {key} is written the same"
     return [Problem(shown_source(table, workspace.path), what, fix, "warning")]

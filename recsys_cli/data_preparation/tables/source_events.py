@@ -143,7 +143,7 @@ class _Table:
         self._starts = np.concatenate([[0], np.cumsum(counts)])
         self._next = self._starts[:-1].copy()
         size = int(self._starts[-1])
-        self._columns = {
+        self._columns: dict[str, np.ndarray] = {
             USER: np.empty(size, np.uint32),
             ITEM: np.empty(size, np.uint32),
             TIMESTAMP: np.empty(size, np.int64),
