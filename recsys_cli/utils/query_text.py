@@ -11,7 +11,7 @@ _READS = re.compile(r"[\s(]*(select|with|values|from|table)\b", re.IGNORECASE)
 
 
 def problem_of_query(text: str) -> str | None:
-    """Return why a text is no query for a table; None if it may be one. The database finds the rest."""
+    """Return why a text is no query for a table; None if it may be one. The database checks the rest."""
     if not _READS.match(_COMMENTS.sub(" ", text)):
         return "does not start with SELECT or WITH: a query that reads is needed"
     for skipped, _, semicolon in _TOKEN.findall(_without_end(text)):

@@ -12,7 +12,7 @@ import polars as pl
 from loguru import logger
 
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
-from recsys_cli.data_preparation.readers.written_copies import WrittenCopy, write_copy
+from recsys_cli.data_preparation.readers.row_files import RowFiles, write_row_files
 from recsys_cli.utils.storage.atomic_writes import staging_folder
 from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
@@ -93,14 +93,14 @@ def _copied(source: RowSource, folder: Path, before: _CopyRecord | None) -> _Cop
     logger.info("reading {}", source.where)
     with staging_folder(folder.parent) as staged:
         with closing(source.frames()) as frames:  # type: ignore[type-var]
-            written = write_copy(frames, staged)
-        logger.info("read {:,} rows of {}", written.rows, source.where)
-        files = {file.name: sha256_of(file) for file in written.files}
-        if before is not None and before.content == written.content:
+            made = write_row_files(frames, staged)
+        logger.info("read {:,} rows of {}", made.rows, source.where)
+        files = {file.name: sha256_of(file) for file in made.files}
+        if before is not None and before.content == made.content:
             files = before.files
         else:
-            _stamp(written)
-        record = _CopyRecord(source.version, written.content, files)
+            _stamp(made)
+        record = _CopyRecord(source.version, made.content, files)
         if files == (before and before.files):
             write_sealed_json(folder / _RECORD, asdict(record))
         else:
@@ -109,10 +109,10 @@ def _copied(source: RowSource, folder: Path, before: _CopyRecord | None) -> _Cop
     return record
 
 
-def _stamp(written: WrittenCopy) -> None:
+def _stamp(made: RowFiles) -> None:
     """Set the files' modification times from the rows: the same rows have the same time."""
-    seconds, rest = divmod(int(written.content[:16], 16), 10**9)
-    for file in written.files:
+    seconds, rest = divmod(int(made.content[:16], 16), 10**9)
+    for file in made.files:
         os.utime(file, ns=(0, (10**9 + seconds % _TIMES) * 10**9 + rest))
 
 

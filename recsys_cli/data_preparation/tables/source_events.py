@@ -1,7 +1,7 @@
 """Events that stay in their source until they are placed in the table: nothing holds them twice.
 
-A first reading counts the events of each id: the table has its full size from the start. A second one writes
-each event to the place of its user.
+A first reading counts the events of each id, so the table has its full size from the start; a second one
+writes each event to the place of its user.
 """
 
 from collections.abc import Iterator
@@ -83,7 +83,7 @@ def counted_again(ids: pl.DataFrame, rows: pl.LazyFrame, key: str) -> pl.DataFra
     return ids.drop(ROWS).join(left, on=_SOURCE, how="inner", maintain_order="left")
 
 
-def events_by_index(
+def event_table(
     events: SourceEvents, users: pl.DataFrame, items: pl.DataFrame, *, typed: bool
 ) -> pl.DataFrame:
     """Return the events by internal index, sorted by all columns.

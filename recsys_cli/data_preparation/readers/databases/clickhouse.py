@@ -6,7 +6,7 @@ import polars as pl
 
 from recsys_cli.data_preparation.readers.databases.query import Query
 from recsys_cli.data_preparation.readers.databases.row_frames import column_frame
-from recsys_cli.data_preparation.readers.written_copies import check_names
+from recsys_cli.data_preparation.readers.row_files import check_names
 
 _READ_ONLY = 2  # reads, and settings of the session
 _PORTS = {True: 8443, False: 8123}

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import polars as pl
 
 from recsys_cli.data_preparation.readers.databases.query import BATCH_ROWS, Query
-from recsys_cli.data_preparation.readers.written_copies import check_names
+from recsys_cli.data_preparation.readers.row_files import check_names
 
-_CONFIG = {
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",

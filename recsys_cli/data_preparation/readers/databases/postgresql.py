@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from recsys_cli.data_preparation.readers.databases.query import BATCH_ROWS, Query
-from recsys_cli.data_preparation.readers.written_copies import ColumnError, check_names
+from recsys_cli.data_preparation.readers.row_files import ColumnError, check_names
 
 _ROWS = 4 * BATCH_ROWS
 _FIXED = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"

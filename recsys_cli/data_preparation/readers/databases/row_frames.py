@@ -8,7 +8,7 @@ from uuid import UUID
 import polars as pl
 
 from recsys_cli.data_preparation.readers.databases.query import BATCH_ROWS
-from recsys_cli.data_preparation.readers.written_copies import ColumnError, check_names
+from recsys_cli.data_preparation.readers.row_files import ColumnError, check_names
 
 
 def row_frames(
