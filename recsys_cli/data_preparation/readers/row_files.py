@@ -15,11 +15,7 @@ _FIRST_INTEGER, _LAST_INTEGER = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True)
-<<<<<<<< HEAD:recsys_cli/data_preparation/readers/written_copies.py
-class WrittenCopy:
-========
 class RowFiles:
->>>>>>>> h-sql:recsys_cli/data_preparation/readers/row_files.py
     """The files that were written.
 
     Attributes:
@@ -35,11 +31,7 @@ class ColumnError(ValueError):
     """Rows whose columns cannot be those of a table."""
 
 
-<<<<<<<< HEAD:recsys_cli/data_preparation/readers/written_copies.py
-def write_copy(frames: Iterable[pl.DataFrame], folder: Path) -> WrittenCopy:
-========
 def write_row_files(frames: Iterable[pl.DataFrame], folder: Path) -> RowFiles:
->>>>>>>> h-sql:recsys_cli/data_preparation/readers/row_files.py
     """Write the rows; a new file begins where the types of a batch are others than before.
 
     Raises: ColumnError for rows without columns.
@@ -55,11 +47,7 @@ def write_row_files(frames: Iterable[pl.DataFrame], folder: Path) -> RowFiles:
             writer.write_table(frame.to_arrow())
             rows += len(frame)
             sums = [(total + one) % _WRAP for total, one in zip(sums, _row_sums(frame), strict=True)]
-<<<<<<<< HEAD:recsys_cli/data_preparation/readers/written_copies.py
-    return WrittenCopy(files, rows, sha256(f"{sums} {rows} {schema}".encode()).hexdigest())
-========
     return RowFiles(files, rows, sha256(f"{sums} {rows} {schema}".encode()).hexdigest())
->>>>>>>> h-sql:recsys_cli/data_preparation/readers/row_files.py
 
 
 def check_names(names: Iterable[str]) -> None:

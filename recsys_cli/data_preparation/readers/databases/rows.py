@@ -13,7 +13,6 @@ import polars as pl
 from recsys_cli.data_preparation.readers.databases.query import Query
 from recsys_cli.data_preparation.readers.row_files import ColumnError
 from recsys_cli.data_preparation.readers.timely_batches import in_time
-from recsys_cli.data_preparation.readers.written_copies import ColumnError
 from recsys_cli.utils.errors import InputError, RecsysError, SettingsError, first_line
 from recsys_cli.utils.storage.network_limits import StoreError
 
