@@ -55,7 +55,7 @@ def test_too_few_users_of_a_holdout_decide_nothing(workspace: Path) -> None:
 
     found["exam"]["users"] = 8
     assert "the 8 users of the days from" in shortfall(ModelManifest.read(found))
-    assert "too few to judge whether it beats recent popularity" in shortfall(ModelManifest.read(found))
+    assert "too few to decide whether it beats recent popularity" in shortfall(ModelManifest.read(found))
     found["exam"]["users"] = 30
     assert "it does not beat recent popularity" in shortfall(ModelManifest.read(found))
 

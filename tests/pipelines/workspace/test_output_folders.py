@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recsys_cli.cli.app import main
-from recsys_cli.configs.data_sections import DataSettings, FeatureTableSettings, InteractionsSettings
+from recsys_cli.configs.data_sections import DataSettings, InteractionsSettings, ItemsSettings
 from recsys_cli.configs.sections import OutputSettings
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.pipelines.workspace.layout import Workspace
@@ -20,7 +20,7 @@ def workspace_of(root: Path, external: str = "", items: str = "", **output: str)
     settings = settings_tree()(
         data=DataSettings(
             interactions=InteractionsSettings(path="data/events.parquet"),
-            items=FeatureTableSettings(path=items),
+            items=ItemsSettings(path=items),
         ),
         candidates={"external": {"path": external}},
         output=OutputSettings(**output),
