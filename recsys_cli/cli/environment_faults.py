@@ -26,6 +26,7 @@ _NO_THREAD: Final = re.compile(
 )
 _NO_TEMPORARY_FOLDER: Final = "No usable temporary directory"
 _LIBRARY_VARIABLES: Final = ("POLARS_", "NUMBA_")
+_HARMLESS: Final = {"NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"}  # checked, or set here
 
 
 def environment_error(error: BaseException) -> RecsysError | None:
@@ -98,7 +99,7 @@ def _out_of_memory() -> OutputError:
 def _of_library_variables(error: BaseException, text: str) -> UsageError | None:
     """Return the error of a library that stops while variables in the environment change how it works."""
     library = type(error).__module__.partition(".")[0]
-    named = {name for name in os.environ if name.startswith(_LIBRARY_VARIABLES)} - {"NUMBA_CACHE_DIR"}
+    named = {name for name in os.environ if name.startswith(_LIBRARY_VARIABLES)} - _HARMLESS
     if library not in ("pyo3_runtime", "numba") or not named:
         return None
     return UsageError(
