@@ -420,3 +420,20 @@ def test_names_that_stand_for_several_columns_are_left_out(tmp_path: Path) -> No
     ]
     with pytest.raises(UsageError, match="no table has a column"):
         guessed(tmp_path, ("user_id", "*"), interactions=EVENTS, users=users)
+
+
+@pytest.mark.parametrize(
+    ("newest", "day"),
+    [
+        (datetime(9999, 12, 30), date(9999, 12, 31)),
+        (datetime(9999, 12, 31), None),
+        (pl.datetime(9999, 1, 1).dt.offset_by("9999y"), None),
+    ],
+)
+def test_the_day_after_the_calendars_last_is_none(
+    tmp_path: Path, newest: datetime | pl.Expr, day: date | None
+) -> None:
+    EVENTS.with_columns(timestamp=newest if isinstance(newest, pl.Expr) else pl.lit(newest)).write_parquet(
+        tmp_path / "events.parquet"
+    )
+    assert day_after(InteractionsSettings(path="events.parquet"), InputFolder(tmp_path)) == day
