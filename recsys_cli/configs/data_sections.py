@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator
 
-from recsys_cli.configs.fields import Days, Section, SqlText, known_timezone
+from recsys_cli.configs.fields import Days, Section, SqlText, known_timezone, refuse_patterns
 from recsys_cli.configs.source_sections import SourceSettings
 
 DAY_PLACE = "{date}"  # in a path: the day as 2026-11-23
@@ -22,6 +22,12 @@ class TableSettings(Section):
     header: list[str] = Field([], description="CSV: the column names, if the file has no header line")
     filter: SqlText = Field("", description="SQL condition on the source's columns; other rows are dropped")
     columns: dict[str, str] = Field({}, description="contract name = the source's column")
+
+    @field_validator("columns")
+    @classmethod
+    def _plain_columns(cls, value: dict[str, str]) -> dict[str, str]:
+        refuse_patterns(value.values())
+        return value
 
 
 class InteractionsSettings(TableSettings):
@@ -54,6 +60,18 @@ class FeatureTableSettings(TableSettings):
         {}, description="a list feature made of 0/1 columns: name = columns"
     )
 
+    @field_validator("features", "list_features")
+    @classmethod
+    def _plain_features(cls, value: list[str]) -> list[str]:
+        refuse_patterns(value)
+        return value
+
+    @field_validator("flag_features")
+    @classmethod
+    def _plain_flags(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        refuse_patterns([*value, *(column for columns in value.values() for column in columns)])
+        return value
+
 
 class DataSettings(Section):
     user_id_type: Literal["auto", "text", "integer"] = Field("auto", description="auto: as stored; CSV: text")
@@ -80,6 +98,7 @@ class ExternalSettings(SourceSettings):
     @field_validator("columns")
     @classmethod
     def _a_column_each(cls, value: dict[str, str]) -> dict[str, str]:
+        refuse_patterns(value.values())
         named: dict[str, str] = {}
         for name in ("user_id", "item_id", "score", "rank"):
             source = value.get(name, name)

@@ -15,7 +15,8 @@ from recsys_cli.configs.data_sections import (
     InteractionsSettings,
     TableSettings,
 )
-from recsys_cli.data_preparation.column_guessing.feature_columns import FeatureGuess, guess_features
+from recsys_cli.configs.fields import is_pattern
+from recsys_cli.data_preparation.column_guessing.feature_columns import RENAME, FeatureGuess, guess_features
 from recsys_cli.data_preparation.column_guessing.timestamps import guess_timestamp, is_day
 from recsys_cli.data_preparation.readers.csv_dialect import sniff_dialect
 from recsys_cli.data_preparation.readers.local_files import (
@@ -98,12 +99,17 @@ class GuessedData(NamedTuple):
 
 @dataclass(frozen=True)
 class _Source:
-    """A table under its own column names."""
+    """A table under its own column names.
+
+    Attributes:
+        sample: the first rows, without the columns in `patterns`: their names stand for several columns.
+    """
 
     name: str
     table: TableSettings
     sample: pl.DataFrame
     is_csv: bool
+    patterns: list[str]
 
 
 def guess_data(
@@ -148,7 +154,9 @@ def _open(name: str, path: str, workspace: InputFolder) -> _Source:
             where=shown_path(path, workspace.path),
             fix=f"deliver it with its rows, or correct the path after --{name}",
         )
-    return _Source(name, table, sample, is_csv)
+    patterns = [column for column in sample.columns if is_pattern(column)]
+    plain = [column for column in sample.get_columns() if column.name not in patterns]
+    return _Source(name, table, pl.DataFrame(plain), is_csv, patterns)
 
 
 def _require_known(named: Sequence[tuple[str, str]], sources: Sequence[_Source]) -> None:
@@ -184,6 +192,10 @@ def _mapped(source: _Source, named: Sequence[tuple[str, str]]) -> tuple[TableSet
     else:
         guess = guess_features(spare, f"data.{source.name}")
         more, unused = guess.settings, _unused_of_entities(source, guess)
+    unused += [
+        UnusedColumn(source.name, column, "the name stands for several columns", RENAME)
+        for column in source.patterns
+    ]
     return source.table.model_copy(update={"columns": columns, **more}), unused
 
 

@@ -31,7 +31,7 @@ _USELESS_NAMES = {
 _NAME_IT = "name it in {section}.features to use it anyway"
 _NAME_CATEGORY = "name it in {section}.features and category_features to use it anyway"
 _WAIT = "name it in {section}.features once its values differ"
-_RENAME = "rename it in the source to use it"
+RENAME: Final = "rename it in the source to use it"
 _STORE = "store it as text, a number or a list of texts to use it"
 _COUNT_DAYS = "turn it into a number in the source, such as an age in days, to use it"
 
@@ -112,7 +112,7 @@ def _unusable(name: str, values: pl.Series, rows: int) -> Unfit | None:
 
 def _unfit_name(name: str, kind: pl.DataType) -> Unfit | None:
     if name in (*CONTRACT, USER, ITEM):
-        return Unfit("the name is reserved", _RENAME)
+        return Unfit("the name is reserved", RENAME)
     if kind != pl.Boolean:
         for meaning, names in _USELESS_NAMES.items():
             if names.search(name):

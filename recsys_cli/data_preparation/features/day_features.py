@@ -101,6 +101,13 @@ def _aggregates(side: str, settings: FeaturesSettings) -> set[str]:
     return windows | {f"{side}_{name}" for name in (*other, "repeat_share")}
 
 
+def _counts(side: str, settings: FeaturesSettings) -> list[str]:
+    """Return the names of the built-in features that are 0 for a user or an item without events."""
+    other = f"{ITEM}s" if side == USER else f"{USER}s"
+    windows = (f"events_{days}d" for days in settings.windows_days)
+    return [f"{side}_{name}" for name in ("events", other, *windows)]
+
+
 def _pairs(events: pl.DataFrame, half_life_days: float) -> pl.DataFrame:
     ago = pl.col(DAYS_AGO)
     return (
@@ -152,7 +159,7 @@ def _users(
     users = tables.users.with_row_index(USER)
     for frame in (activity, variety, means):
         users = users.join(frame, on=USER, how="left", validate="1:1", maintain_order="left")
-    return users.drop(USER).with_columns(pl.col("^user_(events.*|items)$").fill_null(0.0))
+    return users.drop(USER).with_columns(pl.col(_counts(USER, settings)).fill_null(0.0))
 
 
 def _mean_item_features(pairs: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
@@ -175,7 +182,7 @@ def _items(tables: Tables, settings: FeaturesSettings) -> pl.DataFrame:
     activity = _with_repeats(_aged(tables)).group_by(ITEM).agg(*_windows("item", settings), *_reach())
     items = tables.items.with_row_index(ITEM)
     items = items.join(activity, on=ITEM, how="left", validate="1:1", maintain_order="left")
-    items = items.drop(ITEM).with_columns(pl.col("^item_(events.*|users)$").fill_null(0.0))
+    items = items.drop(ITEM).with_columns(pl.col(_counts(ITEM, settings)).fill_null(0.0))
     return items.with_columns(_trend(settings), _item_age(tables.day), eligible(tables.day).alias(ELIGIBLE))
 
 

@@ -1,12 +1,12 @@
 """Labels from the window after a cut, and sampled negatives."""
 
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.utils.columns import ITEM, TIMESTAMP, USER
-from recsys_cli.utils.dates import day_start, days_before
+from recsys_cli.utils.dates import day_start, days_after, days_before
 
 
 def label_cuts(day: date, label_days: int, label_windows: int) -> list[date]:
@@ -20,7 +20,7 @@ def label_cuts(day: date, label_days: int, label_windows: int) -> list[date]:
 
 def window_pairs(tables: Tables, start: date, days: int) -> pl.DataFrame:
     """Return the distinct user, item of the events in [start, start + days), sorted."""
-    first, end = (day_start(start + timedelta(days=offset), tables.timezone) for offset in (0, days))
+    first, end = (day_start(day, tables.timezone) for day in (start, days_after(start, days)))
     inside = tables.events.filter((pl.col(TIMESTAMP) >= first) & (pl.col(TIMESTAMP) < end))
     return inside.select(USER, ITEM).unique().sort(USER, ITEM)
 

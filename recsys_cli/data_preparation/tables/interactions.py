@@ -167,13 +167,18 @@ def _from_text(time: pl.Expr, timestamp_format: str) -> pl.Expr:
 
 def _timestamp_problems(events: pl.DataFrame, where: str) -> list[Problem]:
     missing = events[TIMESTAMP].null_count()
+    impossible = int((events[TIMESTAMP] < datetime.min).sum())
     early = int((events[TIMESTAMP] < _FIRST_PLAUSIBLE).sum())
     problems = []
     if missing:
         what = f"{missing:,} of {len(events):,} events have no readable timestamp"
         fix = "correct these rows, or set data.interactions.timestamp_format or a filter"
         problems.append(Problem(where, what, fix))
-    if early:
+    if impossible:
+        what = f"{impossible:,} of {len(events):,} events are before the year 1"
+        fix = "correct data.interactions.timestamp_unit or timestamp_format, or filter these rows out"
+        problems.append(Problem(where, what, fix))
+    elif early:
         what = f"{early:,} of {len(events):,} events are before {_FIRST_PLAUSIBLE:%Y}"
         fix = "check data.interactions.timestamp_unit and timestamp_format, or filter these rows out"
         problems.append(Problem(where, what, fix, "warning"))
