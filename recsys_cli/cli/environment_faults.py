@@ -12,6 +12,7 @@ from typing import Final
 from recsys_cli.utils.errors import OutputError, RecsysError, UsageError, first_line
 from recsys_cli.utils.memory_limit import address_space_limit, memory_limit
 from recsys_cli.utils.stage_timer import peak_bytes
+from recsys_cli.utils.storage.safe_paths import UnsafeNameError, name_too_long
 
 _OUT_OF_MEMORY: Final = re.compile(
     r"bad[ _]?alloc|out of memory|cannot allocate memory|memory allocation|failed to allocate"
@@ -25,6 +26,7 @@ _NO_THREAD: Final = re.compile(
 )
 _NO_TEMPORARY_FOLDER: Final = "No usable temporary directory"
 _LIBRARY_VARIABLES: Final = ("POLARS_", "NUMBA_")
+_HARMLESS: Final = {"NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"}  # checked, or set here
 
 
 def environment_error(error: BaseException) -> RecsysError | None:
@@ -35,10 +37,8 @@ def environment_error(error: BaseException) -> RecsysError | None:
     text = str(error) if isinstance(error, RecsysError) else first_line(error)
     if _is_out_of_memory(error, text):
         return _out_of_memory()
-    if isinstance(error, FileNotFoundError) and not _has_current_folder():
-        return UsageError(
-            "the current folder no longer exists", where="the current folder", fix="cd to one that does"
-        )
+    if (of_a_path := _of_a_path(error)) is not None:
+        return of_a_path
     if _NO_THREAD.search(text) and not isinstance(error, BlockingIOError):  # a full pipe
         return OutputError(
             f"no thread or process can be started: {first_line(error)}",
@@ -52,6 +52,21 @@ def environment_error(error: BaseException) -> RecsysError | None:
             fix="make room there, or set TMPDIR to a folder that can be written",
         )
     return _of_library_variables(error, text)
+
+
+def _of_a_path(error: BaseException) -> UsageError | None:
+    """Return the error of a path that there cannot be; None for any other."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return name_too_long(str(error.filename or ""))
+    if isinstance(error, UnsafeNameError):
+        return UsageError(
+            str(error), where="the settings and options that name a path", fix="give a shorter one"
+        )
+    if isinstance(error, FileNotFoundError) and not _has_current_folder():
+        return UsageError(
+            "the current folder no longer exists", where="the current folder", fix="cd to one that does"
+        )
+    return None
 
 
 def _is_out_of_memory(error: BaseException, text: str) -> bool:
@@ -84,7 +99,7 @@ def _out_of_memory() -> OutputError:
 def _of_library_variables(error: BaseException, text: str) -> UsageError | None:
     """Return the error of a library that stops while variables in the environment change how it works."""
     library = type(error).__module__.partition(".")[0]
-    named = {name for name in os.environ if name.startswith(_LIBRARY_VARIABLES)} - {"NUMBA_CACHE_DIR"}
+    named = {name for name in os.environ if name.startswith(_LIBRARY_VARIABLES)} - _HARMLESS
     if library not in ("pyo3_runtime", "numba") or not named:
         return None
     return UsageError(

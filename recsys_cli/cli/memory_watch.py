@@ -7,12 +7,11 @@ parent waits for it, passes signals on and ends as it does.
 import os
 import resource
 import signal
-from types import FrameType
 
 from recsys_cli.utils.errors import ExitCode
 
 _CRASHES = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGTRAP, signal.SIGILL}
-_PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
+_PASSED_ON = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 
@@ -20,6 +19,7 @@ def watch_memory_limit() -> None:
     """Return in the process that is to work; the one that waits for it never returns."""
     if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
         return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored nobody learns how the child ends
     parent = os.getpid()
     child = os.fork()
     if child:
@@ -33,23 +33,31 @@ def watch_memory_limit() -> None:
 
 def _watched(child: int) -> int:
     """Wait for the child and return the exit code."""
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        os.kill(child, number)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to both
-    for number in _PASSED_ON:
-        signal.signal(number, pass_on)
-    _, status, used = os.wait4(child, 0)
+    status, used = _ended(child)
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return code
     if -code not in _CRASHES:
         signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.kill(os.getpid(), -code)
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     os.write(2, _message(-code, used.ru_maxrss, limit).encode())
     return ExitCode.OUTPUT
+
+
+def _ended(child: int) -> tuple[int, resource.struct_rusage]:
+    """Pass signals on until the child has ended; return its status and what it used."""
+    expected = {signal.SIGCHLD, *_PASSED_ON}
+    signal.pthread_sigmask(signal.SIG_BLOCK, expected)
+    while True:
+        number, status, used = os.wait4(child, os.WNOHANG)
+        if number:
+            return status, used
+        came = signal.sigwaitinfo(expected)
+        is_from_terminal = came.si_signo == signal.SIGINT and came.si_code > 0  # which sends it to both
+        if came.si_signo in _PASSED_ON and not is_from_terminal:
+            os.kill(child, came.si_signo)
 
 
 def _message(number: int, resident: int, limit: int) -> str:

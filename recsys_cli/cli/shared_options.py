@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recsys_cli.cli.display.safe_text import readable
 from recsys_cli.cli.session import Session
 from recsys_cli.utils.dates import parse_day
 from recsys_cli.utils.errors import UsageError
@@ -46,6 +47,7 @@ def refuse_target(workspace: "Workspace", path: Path, where: str) -> None:
 
     Raises: UsageError.
     """
+    readable(str(path), where)
     results = workspace.published, workspace.models, workspace.partitions
     own = (workspace.runs, workspace.root / COPIES, *(one.folder for one in results))
     above = Path(os.path.realpath(path)).parents  # unlike Path.resolve, it takes a link to itself

@@ -2,8 +2,6 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
-
 from recsys_cli.configs.event_sections import (
     MOST_TYPES,
     EventMeaning,
@@ -12,7 +10,14 @@ from recsys_cli.configs.event_sections import (
     contradictions,
     event_meaning,
 )
-from recsys_cli.configs.fields import Days, Section, SqlExpressionText, SqlText, known_timezone
+from recsys_cli.configs.fields import (
+    Days,
+    Section,
+    SqlExpressionText,
+    SqlText,
+    known_timezone,
+    refuse_patterns,
+)
 from recsys_cli.configs.gate_sections import InputGatesSettings
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.utils.query_text import DATE, problem_of_query
@@ -87,6 +92,12 @@ class TableSettings(Section):
             raise ValueError(f"decimal and thousands are both {self.decimal!r}: they must differ")
         return self
 
+    @field_validator("columns")
+    @classmethod
+    def _plain_columns(cls, value: dict[str, str]) -> dict[str, str]:
+        refuse_patterns(value.values())
+        return value
+
 
 class InteractionsSettings(TableSettings):
     """Events: user_id, item_id, timestamp and, optionally, weight and event_type."""
@@ -134,6 +145,18 @@ class FeatureTableSettings(TableSettings):
     max_snapshot_age_days: Days = Field(
         7, description="refuse to score when the newest snapshot is older; in training: a warning"
     )
+
+    @field_validator("features", "list_features")
+    @classmethod
+    def _plain_features(cls, value: list[str]) -> list[str]:
+        refuse_patterns(value)
+        return value
+
+    @field_validator("flag_features")
+    @classmethod
+    def _plain_flags(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        refuse_patterns([*value, *(column for columns in value.values() for column in columns)])
+        return value
 
 
 class ItemsSettings(FeatureTableSettings):
@@ -186,6 +209,7 @@ class ExternalSettings(SourceSettings):
     @field_validator("columns")
     @classmethod
     def _a_column_each(cls, value: dict[str, str]) -> dict[str, str]:
+        refuse_patterns(value.values())
         named: dict[str, str] = {}
         for name in ("user_id", "item_id", "score", "rank"):
             source = value.get(name, name)

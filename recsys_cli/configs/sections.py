@@ -5,13 +5,14 @@ from datetime import date, datetime
 from typing import Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from recsys_cli.configs.data_sections import DataSettings
 from recsys_cli.configs.fields import (
     LONGEST_HALF_LIFE,
     SHORTEST_HALF_LIFE,
     Bound,
+    Count,
     Days,
     ListLength,
     Section,
@@ -81,7 +82,7 @@ class RankerSettings(Section):
         description="models with different seeds; the ranker is their mean: steadier, but slower to score",
     )
     rsm: float = Field(0.3, ge=0.001, le=1.0, description="share of the columns that a tree sees")
-    early_stopping_rounds: PositiveInt = 30
+    early_stopping_rounds: Count = 30
     label_days: int = Field(14, ge=1, le=366, description="length of a label window")
     label_windows: int = Field(
         4,
@@ -92,17 +93,20 @@ class RankerSettings(Section):
     feature_groups: list[FeatureGroup] = Field(
         list(get_args(FeatureGroup)), min_length=1, description="groups of features that the ranker uses"
     )
-    n_negatives: PositiveInt = Field(120, description="negatives per user and window")
+    n_negatives: Count = Field(120, description="negatives per user and window")
     validation_share: float = Field(
         0.15, ge=0.01, le=0.9, description="share of users held out for early stopping"
     )
-    max_train_users: PositiveInt = Field(
+    max_train_users: Count = Field(
         100_000,
         description="users of label windows, holdout and calibration, a random sample; popularity, "
         "similarities and the final LightFM use all users",
     )
     max_train_rows: int = Field(
-        1_000_000, ge=1_000, description="rows that the ranker is trained on, all label windows together"
+        1_000_000,
+        ge=1_000,
+        le=2**31 - 1,
+        description="rows that the ranker is trained on, all label windows together",
     )
     random_state: Seed = 42
 
@@ -110,7 +114,7 @@ class RankerSettings(Section):
 class WarmStartSettings(Section):
     """How much `train --warm-start` learns on top of the promoted model."""
 
-    epochs: PositiveInt = Field(5, description="epochs of LightFM on recent events")
+    epochs: Count = Field(5, description="epochs of LightFM on recent events")
     iterations: int = Field(60, ge=1, le=100_000, description="trees that are added to the ranker")
 
 
@@ -127,7 +131,7 @@ class ScoringSettings(Section):
         description="candidates per user that the whole ranker scores, chosen by its first trees; at least "
         "ten per item of the list; 0: all",
     )
-    chunk_users: PositiveInt = Field(1_024, description="users scored at a time; bounds the memory")
+    chunk_users: Count = Field(1_024, description="users scored at a time; bounds the memory")
     max_stale_lists: Bound = Field(
         0.01,
         description="score --changed-since: share of reused lists, in a sample, that may differ from those "
@@ -151,10 +155,10 @@ class ScoringSettings(Section):
 class GatesSettings(Section):
     """Publish gates: bounds that lists must keep; a minimum of 0 or a maximum of 1 switches a gate off."""
 
-    from_users: PositiveInt = Field(
+    from_users: Count = Field(
         100, description="runs over fewer users are checked against min_users alone: their shares mean little"
     )
-    min_users: int = Field(1, ge=0, description="users of a run over all users")
+    min_users: int = Field(1, ge=0, le=2**31 - 1, description="users of a run over all users")
     min_full_lists: Bound = Field(0.5, description="share of users whose list has top_k items")
     max_fallback_rows: Bound = Field(0.95, description="share of rows that only popularity proposed")
     min_catalogue_coverage: Bound = Field(

@@ -64,6 +64,11 @@ def days_before(day: date, days: int, where: str) -> date:
         ) from None
 
 
+def days_after(day: date, days: int) -> date:
+    """Return the day so many days later, or the last one of the calendar."""
+    return day + timedelta(days=min(days, (date.max - day).days))
+
+
 def day_start(day: date, timezone: str) -> datetime:
     """Return the first instant of the local `day`, in UTC without a zone: the cut for all events.
 

@@ -14,7 +14,11 @@ def in_folder_of(library: str, below: str = "") -> Iterator[None]:
     numba reads `.numba_config.yaml` of the current folder, matplotlib `matplotlibrc`: what lies there, or a
     pipe of that name, would change the work, stop it or be waited for.
     """
-    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:  # nobody can read what lies there
+        yield
+        return
     try:
         os.chdir(_folder_of(library) / below)
         yield

@@ -53,8 +53,8 @@ BEYOND = {
     "train --date 0001-01-05 --plan": "days before 0001-01-05 is beyond the calendar",
     "evaluate --date 0001-01-05": "days before 0001-01-05 is beyond the calendar",
     "evaluate --date 0001-01-05 --days 2 --cuts 9": "days before 0001-01-05 is beyond the calendar",
-    "evaluate --date 2026-02-23 --days 999999999999": "999999999999 days from 2026-02-23 on reach beyond",
-    "evaluate --date 2026-02-23 --days 999999999999 --cuts 2": "before 2026-02-23 is beyond the calendar",
+    "evaluate --date 9999-02-23 --days 999": "999 days from 9999-02-23 on reach beyond",
+    "evaluate --date 2026-02-23 --days 36500 --cuts 52": "before 2026-02-23 is beyond the calendar",
     "tune --date 0001-01-05": "the label windows before 0001-01-05 reach beyond the calendar",
     "score --date 0001-01-01 --set timezone=Asia/Tokyo": "0001-01-01 in Asia/Tokyo begins before",
     "backfill --from 0001-01-01 --to 9999-12-31": "from 0001-01-01 to 9999-12-31 are more than 3,660 days",
@@ -64,6 +64,33 @@ BEYOND = {
 @pytest.mark.parametrize(("command", "words"), BEYOND.items(), ids=BEYOND)
 def test_days_beyond_the_calendar_are_refused(refused: Refused, command: str, words: str) -> None:
     assert words in refused(ExitCode.USAGE, *command.split(" "))
+
+
+LONG = "x" * 300
+DEEP = "/tmp/" + "y/" * 2_100
+TOO_LONG = [
+    f"verify {LONG}",
+    f"diff {LONG} {DAY}",
+    f"report --html {LONG}",
+    f"runs list --to {DEEP}",
+    f"check --date {DAY} --set data.users.path={LONG}",
+    f"score --date {DAY} --set output.recommendations={LONG}",
+    f"score --date {DAY} --set output.runs={LONG}",
+    f"score --date {DAY} --set output.runs={DEEP}",
+    f"features --date {DAY} --set output.features={DEEP}",
+]
+
+
+@pytest.mark.parametrize("command", TOO_LONG, ids=[one[:40] for one in TOO_LONG])
+def test_names_that_are_too_long_are_named_as_such(refused: Refused, command: str) -> None:
+    message = refused(ExitCode.USAGE, *command.split(" "))
+    assert "too long" in message and "give a shorter one" in message and len(message) < 1_000
+
+
+@pytest.mark.parametrize("option", ["report --html", "runs list --to"])
+def test_a_result_has_a_name_in_utf8(refused: Refused, option: str) -> None:
+    message = refused(ExitCode.USAGE, *option.split(" "), "\udcff")
+    assert f"'\\udcff' is not UTF-8 text\n  where: {option.split()[-1]}" in message
 
 
 USERS: dict[str, tuple[ExitCode, str, tuple[str, ...]]] = {

@@ -3,9 +3,12 @@
 import errno
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +146,36 @@ def test_address_space_too_small_for_the_libraries_is_no_bug(tmp_path: Path, kil
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == ExitCode.OUTPUT, done.stderr
     assert "ulimit -v" in done.stderr
+
+
+LIMITED = """
+import os, resource, signal, sys
+resource.setrlimit(resource.RLIMIT_AS, (20 << 30, 20 << 30))
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # as some supervisors start their programs
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+UNDER_A_LIMIT = (sys.executable, "-c", LIMITED, "-m", "recsys_cli")
+
+
+def test_interrupt_of_one_process_under_a_limit_of_address_space_ends_the_run(workspace: Path) -> None:
+    command = [*UNDER_A_LIMIT, "-C", str(workspace), "score", "--date", "2026-03-02", "--lock-wait", "5m"]
+    lock = workspace / "runs/.locks/date=2026-03-02.lock"
+    lock.parent.mkdir(parents=True)
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with lock.open("w") as held:
+        flock(held, LOCK_EX)
+        with subprocess.Popen(command, env=environ) as run:
+            while not list((workspace / "runs").glob("*/log.jsonl")):
+                time.sleep(0.1)
+            run.send_signal(signal.SIGINT)
+            assert run.wait(timeout=200) == ExitCode.INTERRUPTED
+
+
+def test_limit_of_address_space_where_the_end_of_children_is_ignored() -> None:
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [*UNDER_A_LIMIT, "guide", "data"]
+    done = subprocess.run(command, env=environ, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (ExitCode.OK, b"")
 
 
 @pytest.mark.parametrize(

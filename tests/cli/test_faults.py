@@ -205,6 +205,11 @@ INPUTS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
         "score",
         ("column 'timestamp' holds dates or times that are out of range", "data/interactions.parquet"),
     ),
+    "events before the year 1": (
+        changed("interactions", lambda frame: frame.with_columns(pl.col("timestamp").dt.offset_by("-3000y"))),
+        "score",
+        ("events are before the year 1", "data/interactions.parquet", "timestamp_unit"),
+    ),
     "timestamp as text": (
         changed("interactions", lambda frame: frame.with_columns(timestamp=pl.lit("soon"))),
         "score",

@@ -75,3 +75,18 @@ def test_ids_come_back_exactly(
         own = published.filter(pl.col("user_id") == user).sort("rank")
         assert output["user_id"] == user
         assert [row["item_id"] for row in output["recommendations"]] == own["item_id"].to_list()
+
+
+def test_a_model_that_knows_no_item_of_today_leaves_the_lists_to_the_other_sources(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("interactions", "items"):
+        file = workspace / f"data/{name}.parquet"
+        pl.read_parquet(file).with_columns(pl.col("item_id") + 1_000).write_parquet(file)
+
+    command = ["-q", "-C", str(workspace), "score", "--date", DAY, "--force"]
+    assert main(command) == ExitCode.OK, capsys.readouterr().err
+
+    published = pl.read_parquet(workspace / f"recommendations/date={DAY}/recommendations.parquet")
+    assert published["user_id"].n_unique() == 60
+    assert not published["sources"].str.contains("bm25|cosine|ease").any()

@@ -47,6 +47,29 @@ def test_each_layer_wins_over_the_ones_below(workspace: Path, monkeypatch: pytes
     assert depth("demo", "ranker.depth=10", "RANKER.Depth=11") == (11, "--set")
 
 
+def test_every_number_has_an_upper_bound(workspace: Path) -> None:
+    loaded = load_settings(workspace, None, (), settings_tree())
+    huge = {int: "9" * 30, float: "1e300"}
+    numbers = {key: huge[type(value)] for key, value in loaded.masked_values().items() if type(value) in huge}
+    assert len(numbers) > 50
+    error = refusal(workspace, *(f"{key}={value}" for key, value in numbers.items()))
+    assert [key for key in numbers if f"\n{key} = " not in error.what] == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'data.users.features=["*"]',
+        'data.items.list_features=["^a.*$"]',
+        'data.items.flag_features={genres=["^g$"]}',
+        'data.interactions.columns={user_id="*"}',
+        'candidates.external.columns={user_id="^u$"}',
+    ],
+)
+def test_names_that_stand_for_several_columns_are_refused(workspace: Path, setting: str) -> None:
+    assert "stands for several columns: rename it in the source" in refusal(workspace, setting).what
+
+
 def test_tables_merge_key_by_key_and_lists_are_replaced(workspace: Path) -> None:
     write(
         workspace,

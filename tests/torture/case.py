@@ -22,6 +22,7 @@ class Family:
         cases: yields them; of a quick run a few of each kind.
         obstacle: returns why this machine cannot run them; empty where it can.
         alone: each case takes the whole machine.
+        waits: a case waits more than it works, so that several run on a core.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Family:
     cases: Callable[[Lab, bool], Iterator[Case]]
     obstacle: Callable[[], str] = lambda: ""
     alone: bool = False
+    waits: bool = False
 
 
 def some(cases: list[Case], quick: bool, few: int) -> list[Case]:

@@ -249,5 +249,6 @@ FAMILIES = (
         "a documented exit code in bounded time; old or new lists; the next run repairs",
         store_faults,
         obstacle=_obstacle,
+        waits=True,
     ),
 )

@@ -13,6 +13,8 @@ from tests.torture.case import Case, Family
 from tests.torture.lab import Kit, Lab, Programs, make_lab
 from tests.torture.report import Row
 
+_WAITING = 3  # cases of a worker at a time where they wait more than they work
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -25,9 +27,9 @@ class Workers:
     @classmethod
     @contextmanager
     def open(cls, root: Path, count: int) -> Iterator["Workers"]:
-        """Make the lab and `count` kits under `root` for a block."""
+        """Make the lab and the kits of `count` workers under `root` for a block."""
         kits: SimpleQueue[Kit] = SimpleQueue()
-        folders = [root / f"worker-{number}" for number in range(count)]
+        folders = [root / f"worker-{number}" for number in range(_WAITING * count)]
         opened = [Programs.open(folder / "said") for folder in folders]
         try:
             lab = make_lab(root / "lab", opened[0])
@@ -44,7 +46,8 @@ class Workers:
         if row.obstacle:
             return row
         started = time.monotonic()
-        with ThreadPoolExecutor(1 if family.alone else self.count) as pool:
+        at_once = 1 if family.alone else self.count * (_WAITING if family.waits else 1)
+        with ThreadPoolExecutor(at_once) as pool:
             for name, problems in pool.map(self._met, family.cases(self.lab, quick)):
                 row.cases += 1
                 if problems:

@@ -11,6 +11,7 @@ from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import Running, running, stage_rows
 from recsys_cli.cli.session import Session, session_of
+from recsys_cli.utils.columns import LONGEST_LIST
 from recsys_cli.utils.dates import parse_day
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ PastDate = Annotated[
     ),
 ]
 Days = Annotated[
-    int | None, typer.Option("--days", min=1, help="Length of the window, instead of evaluation.days.")
+    int | None,
+    typer.Option("--days", min=1, max=36_500, help="Length of the window, instead of evaluation.days."),
 ]
-K = Annotated[int | None, typer.Option("--k", min=1, help="Length of the lists, instead of evaluation.k.")]
+K = Annotated[
+    int | None,
+    typer.Option("--k", min=1, max=LONGEST_LIST, help="Length of the lists, instead of evaluation.k."),
+]
 
 
 Cuts = Annotated[

@@ -17,7 +17,7 @@ Target = Annotated[
     Path | None,
     typer.Option("--to", metavar="FILE", help="Write all of them, as parquet, for DuckDB or polars."),
 ]
-Most = Annotated[int, typer.Option("--most", min=1, help="Runs to show, the newest first.")]
+Most = Annotated[int, typer.Option("--most", min=1, max=1_000_000, help="Runs to show, the newest first.")]
 
 
 @runs.command("list")

@@ -17,8 +17,9 @@ from recsys_cli.configs.data_sections import (
     TableSettings,
 )
 from recsys_cli.configs.event_sections import EventTypeSettings
+from recsys_cli.configs.fields import is_pattern
 from recsys_cli.data_preparation.column_guessing.event_columns import guess_event_types, hint_of
-from recsys_cli.data_preparation.column_guessing.feature_columns import FeatureGuess, guess_features
+from recsys_cli.data_preparation.column_guessing.feature_columns import RENAME, FeatureGuess, guess_features
 from recsys_cli.data_preparation.column_guessing.timestamps import guess_timestamp, is_day, other_format
 from recsys_cli.data_preparation.readers.csv_dialect import sniff_dialect
 from recsys_cli.data_preparation.readers.csv_files import csv_cells
@@ -116,7 +117,11 @@ class GuessedData(NamedTuple):
 
 @dataclass(frozen=True)
 class _Source:
-    """A table under its own column names."""
+    """A table under its own column names.
+
+    Attributes:
+        sample: the first rows, without the columns in `patterns`: their names stand for several columns.
+    """
 
     name: str
     table: TableSettings
@@ -124,6 +129,7 @@ class _Source:
     has_text_ids: bool  # as CSV has: they may be integers
     doubts: Mapping[str, str]  # setting: what else fits as well
     keys: set[str]  # columns in the names of folders
+    patterns: list[str]
 
 
 def guess_data(
@@ -196,7 +202,13 @@ def _open(name: str, path: str, workspace: InputFolder, named: Sequence[tuple[st
             where=shown_path(path, workspace.path),
             fix=f"deliver it with its rows, or correct the path after --{name}",
         )
-    return _Source(name, table, sample, file_kind == "csv", doubts, key_names(table, workspace))
+    patterns = [column for column in sample.columns if is_pattern(column)]
+    keys = key_names(table, workspace)
+    return _Source(name, table, _without(sample, patterns), file_kind == "csv", doubts, keys, patterns)
+
+
+def _without(sample: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    return pl.DataFrame([column for column in sample.get_columns() if column.name not in names])
 
 
 def _with_styles(table: TableSettings, files: list[Path]) -> tuple[TableSettings, dict[str, str]]:
@@ -256,6 +268,10 @@ def _mapped(source: _Source, named: Sequence[tuple[str, str]]) -> tuple[TableSet
     else:
         guess = guess_features(spare, f"data.{source.name}")
         more, unused = guess.settings, _unused_of_entities(source, guess)
+    unused += [
+        UnusedColumn(source.name, column, "the name stands for several columns", RENAME)
+        for column in source.patterns
+    ]
     return source.table.model_copy(update={"columns": columns, **more}), unused
 
 

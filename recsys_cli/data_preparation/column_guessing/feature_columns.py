@@ -32,7 +32,7 @@ _ROW_NUMBERS = re.compile(r"(__index_level_\d+__|Unnamed: ?\d+(_level_\d+)?|leve
 _NAME_IT = "name it in {section}.features to use it anyway"
 _NAME_CATEGORY = "name it in {section}.features and category_features to use it anyway"
 _WAIT = "name it in {section}.features once its values differ"
-_RENAME = "rename it in the source to use it"
+RENAME: Final = "rename it in the source to use it"
 _STORE = "store it as text, a number or a list of texts to use it"
 _COUNT_DAYS = "turn it into a number in the source, such as an age in days, to use it"
 
@@ -113,7 +113,7 @@ def _unusable(name: str, values: pl.Series, rows: int) -> Unfit | None:
 
 def _unfit_name(name: str, kind: pl.DataType) -> Unfit | None:
     if name in (*CONTRACT, USER, ITEM):
-        return Unfit("the name is reserved", _RENAME)
+        return Unfit("the name is reserved", RENAME)
     if _ROW_NUMBERS.fullmatch(name) and (kind.is_integer() or kind == pl.Null):
         return Unfit("row numbers that pandas wrote, by the name")
     if kind != pl.Boolean:

@@ -1,6 +1,6 @@
 """Guess the unit or format of a column of times; find the day after the newest event."""
 
-from datetime import date
+from datetime import date, timedelta
 from itertools import product
 
 import polars as pl
@@ -88,15 +88,19 @@ def is_day(column: pl.Series) -> bool:
 def day_after(table: InteractionsSettings, workspace: InputFolder) -> date | None:
     """Return the day after the newest event: the first one that can be scored with all events known.
 
+    None where there is no event, or the calendar has no such day.
     Raises: InputError if the table cannot be read.
     """
     files = source_files(table, workspace)
     frame = scan_source(table, workspace)
     column = table.columns.get(TIMESTAMP, TIMESTAMP)
     kind = collect_source(frame.head(1), files).schema[column]
-    day = instants(pl.col(column), kind, table, "UTC").max().cast(pl.Date) + pl.duration(days=1)
-    newest: date | None = collect_source(frame.select(day), files).item()
-    return newest
+    newest = instants(pl.col(column), kind, table, "UTC").max().cast(pl.Date).cast(pl.Int32)
+    days: int | None = collect_source(frame.select(newest), files).item()
+    try:
+        return None if days is None else date(1970, 1, 1) + timedelta(days=days + 1)
+    except OverflowError:
+        return None
 
 
 def _best_formats(values: pl.Series) -> list[str]:

@@ -113,6 +113,13 @@ def _aggregates(side: str, tables: Tables, settings: FeaturesSettings) -> set[st
     return windows | {f"{side}_{name}" for name in (*other, "repeat_share")}
 
 
+def _counts(side: str, tables: Tables, settings: FeaturesSettings) -> list[str]:
+    """Return the names of the built-in features that are 0 for a user or an item without events."""
+    other = f"{ITEM}s" if side == USER else f"{USER}s"
+    windows = [f"{side}_events_{days}d" for days in settings.windows_days]
+    return [f"{side}_events", f"{side}_{other}", *windows, *counts_of_types(side, tables.rules, settings)]
+
+
 def _pairs(events: pl.DataFrame, tables: Tables, half_life_days: float) -> pl.DataFrame:
     ago = pl.col(DAYS_AGO)
     recency = pl.lit(0.5).pow(ago.sort().cast(pl.Float64) / half_life_days).sum().cast(pl.Float32)
@@ -165,8 +172,7 @@ def _users(
     users = tables.users.with_row_index(USER)
     for frame in (activity, variety, means):
         users = users.join(frame, on=USER, how="left", validate="1:1", maintain_order="left")
-    users = users.drop(USER).with_columns(pl.col("^user_(events.*|items)$").fill_null(0.0))
-    return users.with_columns(pl.col(counts_of_types("user", tables.rules, settings)).fill_null(0.0))
+    return users.drop(USER).with_columns(pl.col(_counts(USER, tables, settings)).fill_null(0.0))
 
 
 def _mean_item_features(pairs: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
@@ -195,8 +201,7 @@ def _items(tables: Tables, settings: FeaturesSettings) -> pl.DataFrame:
     activity = events.group_by(ITEM).agg(*_windows("item", tables, settings), *_reach())
     items = tables.items.with_row_index(ITEM)
     items = items.join(activity, on=ITEM, how="left", validate="1:1", maintain_order="left")
-    items = items.drop(ITEM).with_columns(pl.col("^item_(events.*|users)$").fill_null(0.0))
-    items = items.with_columns(pl.col(counts_of_types("item", tables.rules, settings)).fill_null(0.0))
+    items = items.drop(ITEM).with_columns(pl.col(_counts(ITEM, tables, settings)).fill_null(0.0))
     allowed = eligible(items, tables.day).alias(ELIGIBLE)
     return items.with_columns(_trend(items.columns, settings), _item_age(tables.day), allowed)
 

@@ -1,13 +1,13 @@
 """Labels from the window after a cut, and sampled negatives."""
 
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 
 from recsys_cli.data_preparation.features.feature_tables import ordered_sum
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.utils.columns import GAIN, ITEM, TIMESTAMP, USER, WEIGHT
-from recsys_cli.utils.dates import day_start, days_before
+from recsys_cli.utils.dates import day_start, days_after, days_before
 
 
 def label_cuts(day: date, label_days: int, label_windows: int) -> list[date]:
@@ -25,9 +25,10 @@ def window_pairs(tables: Tables, start: date, days: int) -> pl.DataFrame:
     What was cancelled before the window's end is no label. Where labels differ in their weights, `gain` is
     log2(1 + their sum), f64.
     """
-    first, end = (day_start(start + timedelta(days=offset), tables.timezone) for offset in (0, days))
+    after = days_after(start, days)
+    first, end = (day_start(day, tables.timezone) for day in (start, after))
     if tables.delivered is not None and end < tables.cut:
-        tables = tables.as_of(start + timedelta(days=days))
+        tables = tables.as_of(after)
     inside = tables.events.filter((pl.col(TIMESTAMP) >= first) & (pl.col(TIMESTAMP) < end))
     if not tables.rules:
         return inside.select(USER, ITEM).unique().sort(USER, ITEM)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from recsys_cli.data_preparation.readers.read_errors import out_of_range, unreadable
-from recsys_cli.data_preparation.readers.timestamp_range import is_beyond, limit_of
+from recsys_cli.data_preparation.readers.timestamp_range import is_beyond
 from recsys_cli.utils.storage.regular_files import open_regular
 
 _FILE = b"ARROW1"
@@ -26,8 +26,7 @@ def arrow_frame(file: Path, times: Collection[str]) -> pl.LazyFrame:
         for batch in _batches(file):
             batch.validate(full=True)
             for name in set(batch.schema.names) & set(times):
-                limit = limit_of(batch.schema.field(name).type)
-                if limit is not None and is_beyond(batch[name], limit):
+                if is_beyond(batch[name]):
                     raise out_of_range(name, [file])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable([file], error) from None

@@ -335,13 +335,18 @@ def _possible_times(table: TableSettings) -> set[str]:
 def _check_intact(file: Path) -> None:
     """Decode the file with Arrow's reader: damage gives an error there, while polars may abort the process.
 
-    Raises: InputError.
+    Raises: InputError, also for columns that polars cannot read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from recsys_cli.data_preparation.readers.timestamp_range import unreadable_column
+
     try:
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            found = unreadable_column(parquet.schema_arrow)
+            if found is not None:
+                raise InputError(found[0], where=str(file), fix=found[1])
             rows = sum(batch.num_rows for batch in parquet.iter_batches(_BATCH_ROWS))
             if rows != parquet.metadata.num_rows:
                 raise pa.ArrowInvalid(f"{rows:,} of {parquet.metadata.num_rows:,} rows can be read")

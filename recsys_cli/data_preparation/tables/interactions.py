@@ -227,7 +227,11 @@ def _timestamp_problems(figures: EventFigures, where: str) -> list[Problem]:
         what = f"{figures.without_time:,} of {figures.events:,} events have no readable timestamp"
         fix = "correct these rows, or set data.interactions.timestamp_format or a filter"
         problems.append(Problem(where, what, fix))
-    if figures.early:
+    if figures.impossible:
+        what = f"{figures.impossible:,} of {figures.events:,} events are before the year 1"
+        fix = "correct data.interactions.timestamp_unit or timestamp_format, or filter these rows out"
+        problems.append(Problem(where, what, fix))
+    elif figures.early:
         what = f"{figures.early:,} of {figures.events:,} events are before {FIRST_PLAUSIBLE:%Y}"
         fix = "check data.interactions.timestamp_unit and timestamp_format, or filter these rows out"
         problems.append(Problem(where, what, fix, "warning"))

@@ -46,6 +46,7 @@ class EventFigures(NamedTuple):
 
     events: int
     without_time: int
+    impossible: int  # before the year 1, which Python has no date for
     early: int
     bad_weights: int
 
@@ -60,7 +61,8 @@ def event_figures(rows: pl.LazyFrame, files: list[Path], *, signed: bool = False
     """
     time, weight = pl.col(TIMESTAMP), pl.col(WEIGHT).abs() if signed else pl.col(WEIGHT)
     fits = weight.is_between(0, LARGEST_WEIGHT).fill_null(False)
-    figures = [pl.len(), time.null_count(), (time < FIRST_PLAUSIBLE).sum(), (~fits).sum()]
+    firsts = (datetime.min, FIRST_PLAUSIBLE)
+    figures = [pl.len(), time.null_count(), *((time < first).sum() for first in firsts), (~fits).sum()]
     named = [one.alias(name) for name, one in zip(EventFigures._fields, figures, strict=True)]
     return EventFigures(*map(int, collect_source(rows.select(named), files).row(0)))
 

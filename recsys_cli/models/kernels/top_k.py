@@ -37,7 +37,9 @@ def best_cells(
     """
     users, width = scores.shape
     best = np.full((users, wanted), -1, dtype=np.int32)
-    stride = max(1, min(width, 8 * wanted))
+    if width == 0 or wanted == 0:
+        return best
+    stride = min(width, 8 * wanted)
     maxima, sizes = np.empty(stride, dtype=np.float32), np.empty(_BUCKETS, dtype=np.int64)
     keys = np.empty(width, dtype=np.uint64)
     for user in range(users):

@@ -50,5 +50,6 @@ def ground_truth_of(window: Tables, known: Known, day: date, days: int, *, new_o
 def covered_days(window: Tables, day: date, days: int) -> int:
     """Return how many of the days from `day` on begin before the newest event."""
     newest: datetime | None = window.events.select(pl.col(TIMESTAMP).max()).item()
-    starts = [day_start(day + timedelta(days=n), window.timezone) for n in range(days)]
+    ahead = range(min(days, (date.max - day).days + 1))
+    starts = [day_start(day + timedelta(days=n), window.timezone) for n in ahead]
     return sum(newest is not None and start <= newest for start in starts)

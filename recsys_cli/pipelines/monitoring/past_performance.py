@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 
@@ -31,6 +31,7 @@ from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, USER, USER_ID
+from recsys_cli.utils.dates import days_after
 from recsys_cli.utils.storage.table_files import scan_parquet_file
 
 _WINDOW = re.compile(r"item_events_(\d+)d")
@@ -134,7 +135,7 @@ def past_performance(workspace: Workspace, published: Publications, window: Wind
     if not days:
         return []
     settings = workspace.settings
-    end = days[-1] + timedelta(days=min(window.days, (date.max - days[-1]).days))
+    end = days_after(days[-1], window.days)
     tables, problems = inspect_tables(settings.data, workspace.inputs, end, settings.timezone)
     raise_errors(problems)
     assert tables is not None

@@ -6,12 +6,14 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENAMETOOLONG
 from pathlib import Path
 from typing import Final
 
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.storage.file_locks import locked_file
 from recsys_cli.utils.storage.leftovers import names_in
+from recsys_cli.utils.storage.safe_paths import name_too_long
 from recsys_cli.utils.storage.temporary_files import TemporaryFile, temporary_file
 
 _TOKEN_BYTES: Final = 8
@@ -106,10 +108,12 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def as_output_error(target: Path) -> Iterator[None]:
-    """Turn an OSError of the block, which writes `target`, into an OutputError."""
+    """Turn an OSError of the block, which writes `target`, into an OutputError, or a UsageError."""
     try:
         yield
     except OSError as error:
+        if error.errno == ENAMETOOLONG:
+            raise name_too_long(str(_whole_name(error) or target)) from error
         raise OutputError(
             f"{target.name} cannot be written: {_reason_of(error)}",
             where=str(_whole_name(error) or target),

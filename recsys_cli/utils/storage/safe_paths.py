@@ -10,8 +10,11 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from recsys_cli.utils.errors import UsageError
+
 _LONGEST_NAME = 240  # bytes; file systems take 255, and the names of temporary files are longer than a file's
 _LONGEST_PATH = 4_000  # bytes; Linux takes 4,096
+_SHOWN = 60  # characters of each end of a long name in a message
 _LONGEST_ENDING = 20  # characters of `.parquet` and the like that a shortened name keeps
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\]")  # control characters, and what parts names elsewhere
 
@@ -33,6 +36,16 @@ def path_below(folder: Path, name: str) -> Path:
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise UnsafeNameError(f"the name {name[:80]!a}… is too long")
     return path
+
+
+def name_too_long(name: str) -> UsageError:
+    """Return the error for a path from an option or a setting that no file system takes."""
+    shown = name if len(name) <= 2 * _SHOWN else f"{name[:_SHOWN]}…{name[-_SHOWN:]}"
+    return UsageError(
+        "the name of a file or folder is too long for the file system",
+        where=shown,
+        fix="give a shorter one, in the option or the setting that it comes from",
+    )
 
 
 def plain_name(name: str, default: str = "file") -> str:

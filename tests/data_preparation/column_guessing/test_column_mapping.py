@@ -493,3 +493,34 @@ def test_a_missing_file_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         guess_data({"interactions": "nowhere.parquet"}, InputFolder(tmp_path))
     assert caught.value.fix == "correct the path after --interactions"
+
+
+def test_names_that_stand_for_several_columns_are_left_out(tmp_path: Path) -> None:
+    users = pl.DataFrame({"user_id": [1, 2], "*": [1.0, 2.0], "^user_id$": ["a", "b"]})
+
+    found = everything_guessed(tmp_path, interactions=EVENTS, users=users)
+
+    assert found.data.users.features == []
+    assert [(one.column, one.reason) for one in found.unused] == [
+        ("*", "the name stands for several columns"),
+        ("^user_id$", "the name stands for several columns"),
+    ]
+    with pytest.raises(UsageError, match="no table has a column"):
+        guessed(tmp_path, ("user_id", "*"), interactions=EVENTS, users=users)
+
+
+@pytest.mark.parametrize(
+    ("newest", "day"),
+    [
+        (datetime(9999, 12, 30), date(9999, 12, 31)),
+        (datetime(9999, 12, 31), None),
+        (pl.datetime(9999, 1, 1).dt.offset_by("9999y"), None),
+    ],
+)
+def test_the_day_after_the_calendars_last_is_none(
+    tmp_path: Path, newest: datetime | pl.Expr, day: date | None
+) -> None:
+    EVENTS.with_columns(timestamp=newest if isinstance(newest, pl.Expr) else pl.lit(newest)).write_parquet(
+        tmp_path / "events.parquet"
+    )
+    assert day_after(InteractionsSettings(path="events.parquet"), InputFolder(tmp_path)) == day

@@ -53,6 +53,20 @@ def built() -> FeatureTables:
     return build_features(tables(EVENTS), FeaturesSettings(windows_days=[7, 30]))
 
 
+def test_declared_features_named_like_a_count_keep_their_gaps() -> None:
+    known = tables(EVENTS)
+    users = known.users.with_columns(
+        pl.Series("user_events_note", ["a", None, None]), pl.Series("user_events_2025", [1.0, None, None])
+    )
+    items = known.items.with_columns(pl.Series("item_events_note", ["a", None, None]))
+
+    built = build_features(replace(known, users=users, items=items), FeaturesSettings())
+
+    assert built.users["user_events_note"].to_list() == ["a", None, None]
+    assert built.users["user_events_2025"].to_list() == [1.0, None, None]
+    assert built.items["item_events_note"].to_list() == ["a", None, None]
+
+
 def test_user_aggregates(built: FeatureTables) -> None:
     expected = {
         "user_events_7d": [1.0, 0.0, 0.0],

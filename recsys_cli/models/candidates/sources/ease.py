@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
+from recsys_cli.configs.fields import Count
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import Between, CatalogueSize, FitTask, SourceDefinition
@@ -31,8 +32,8 @@ _CELL_BYTES = 30  # of memory: two matrices of f64 at a time, f32 of two days; m
 class EASESettings(SourceSettings):
     """A linear model of each item from all others; its time grows with the cube of the catalogue."""
 
-    regularization: PositiveFloat = 500.0
-    max_items: PositiveInt = Field(6_000, description="off for catalogues with more items than this")
+    regularization: float = Field(500.0, gt=0.0, le=1e9)
+    max_items: Count = Field(6_000, description="off for catalogues with more items than this")
 
 
 class RecentEASESettings(SourceSettings):

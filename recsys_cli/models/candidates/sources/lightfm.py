@@ -6,9 +6,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, field_validator
 
-from recsys_cli.configs.fields import LONGEST_HALF_LIFE, SHORTEST_HALF_LIFE, Seed
+from recsys_cli.configs.fields import LONGEST_HALF_LIFE, SHORTEST_HALF_LIFE, Count, Seed
 from recsys_cli.configs.sections import WarmStartSettings
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.models.candidates.definition import (
@@ -32,11 +32,11 @@ _FLOAT = np.dtype(np.float32)
 class LightFMSettings(SourceSettings):
     no_components: int = Field(64, ge=1, le=1024)
     loss: Literal["warp", "bpr", "logistic"] = "warp"
-    learning_rate: PositiveFloat = 0.05
+    learning_rate: float = Field(0.05, gt=0.0, le=100.0)
     max_sampled: int = Field(10, ge=1, le=10_000)
-    epochs: PositiveInt = 18
-    user_alpha: float = Field(0.0, ge=0.0)
-    item_alpha: float = Field(0.0, ge=0.0)
+    epochs: Count = 18
+    user_alpha: float = Field(0.0, ge=0.0, le=1_000.0)
+    item_alpha: float = Field(0.0, ge=0.0, le=1_000.0)
     half_life_days: float = Field(
         60.0, ge=0.0, le=LONGEST_HALF_LIFE, description="age at which an event counts half; 0: no decay"
     )

@@ -195,6 +195,8 @@ class _DenseScores:
     columns: np.ndarray
 
     def of_pairs(self, pairs: Pairs) -> np.ndarray:
+        if self.sums.shape[1] == 0:  # none of the items was there at the training
+            return np.zeros(len(pairs), dtype=np.float32)
         columns = self.columns[pairs.items]
         return np.where(columns >= 0, self.sums[pairs.rows, columns], np.float32(0.0))
 
