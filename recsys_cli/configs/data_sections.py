@@ -2,6 +2,8 @@
 
 from typing import Literal, Self
 
+from pydantic import Field, field_validator, model_validator
+
 from recsys_cli.configs.event_sections import (
     MOST_TYPES,
     EventMeaning,
