@@ -16,8 +16,8 @@ def in_common(
     files: Sequence[Path],
     zone: str,
     is_used: IsUsed,
-) -> pl.LazyFrame:
-    """Return the rows of all files, in their order; a column that a file does not have is null there.
+) -> list[pl.LazyFrame]:
+    """Return the rows of each file under all columns; a column that a file does not have is null there.
 
     Columns whose types have nothing in common are left out.
 
@@ -33,12 +33,10 @@ def in_common(
         if kinds[name] is None and is_used(name):
             raise _different_types(name, schemas, files)
     known = {name: kind for name, kind in kinds.items() if kind is not None}
-    return pl.concat(
-        [
-            frame.select(_as_kind(name, schema.get(name), kind, zone) for name, kind in known.items())
-            for frame, schema in zip(frames, schemas, strict=True)
-        ]
-    )
+    return [
+        frame.select(_as_kind(name, schema.get(name), kind, zone) for name, kind in known.items())
+        for frame, schema in zip(frames, schemas, strict=True)
+    ]
 
 
 def literal_keys(keys: Sequence[Mapping[str, str | None]]) -> list[dict[str, pl.Expr]]:

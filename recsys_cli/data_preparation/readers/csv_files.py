@@ -44,8 +44,8 @@ def csv_cells(table: TableSettings, file: Path) -> pl.LazyFrame:
     return cells.rename(str.strip).with_columns(pl.when(stripped != "").then(stripped))
 
 
-def with_types(cells: pl.LazyFrame, table: TableSettings, files: list[Path]) -> pl.LazyFrame:
-    """Give each column the type that fits all of its cells: integers, numbers, booleans, else text.
+def column_types(cells: pl.LazyFrame, table: TableSettings, files: list[Path]) -> list[pl.Expr]:
+    """Return casts that give each column the type of all of its cells: integers, numbers, booleans, else text.
 
     Ids, categories, and times with a format stay text, so that "007" stays "007".
     Raises: InputError that names the files if they cannot be read.
@@ -56,7 +56,7 @@ def with_types(cells: pl.LazyFrame, table: TableSettings, files: list[Path]) -> 
         weight = table.columns.get(WEIGHT)
         if weight and weight in cells.collect_schema() and weight not in casts:
             casts |= _number_if_empty(cells, weight)
-    return cells.with_columns(casts.values())
+    return list(casts.values())
 
 
 def fitting_casts(

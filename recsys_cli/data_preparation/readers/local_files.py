@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -10,10 +10,10 @@ import polars as pl
 
 from recsys_cli.configs.data_sections import FeatureTableSettings, TableSettings
 from recsys_cli.data_preparation.readers.common_schema import IsUsed, in_common, literal_keys
-from recsys_cli.data_preparation.readers.csv_files import csv_cells, with_types
+from recsys_cli.data_preparation.readers.csv_files import column_types, csv_cells
 from recsys_cli.data_preparation.readers.file_kinds import kind_of_name, source_kind
+from recsys_cli.data_preparation.readers.parquet_files import parquet_frames, parquet_pieces
 from recsys_cli.data_preparation.readers.polars_errors import as_input_error
-from recsys_cli.data_preparation.readers.read_errors import out_of_range, unreadable
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder, downloaded_files, remote_sizes
 from recsys_cli.data_preparation.readers.row_sources import row_source, shown_source
 from recsys_cli.data_preparation.readers.table_copies import copied_files, last_copy
@@ -43,7 +43,6 @@ from recsys_cli.utils.storage.table_files import scan_json_lines
 from recsys_cli.utils.storage.uris import WEB, bucket_and_key, copy_of, is_uri, scheme_of
 
 Keys = Mapping[str, str | None]  # in the names of a file's folders: day=2026-11-23
-_BATCH_ROWS = 65_536
 
 
 def source_files(table: TableSettings, workspace: InputFolder) -> list[Path]:
@@ -141,16 +140,26 @@ class OpenSource:
 
     Attributes:
         rows: all of them.
+        pieces: the same, for a reader that holds one piece at a time: of parquet as many rows as fit in little
+            memory, of other formats a file each.
         condition: the row filter; None: there is none.
     """
 
     rows: pl.LazyFrame
+    pieces: list[pl.LazyFrame]
     files: list[Path]
     condition: pl.Expr | None = None
 
     def filtered(self) -> pl.LazyFrame:
         """Return the rows that the filter keeps: those for which it is true."""
-        return self.rows if self.condition is None else self.rows.filter(self.condition)
+        return self._kept(self.rows)
+
+    def filtered_pieces(self) -> list[pl.LazyFrame]:
+        """Return what the filter keeps of each piece."""
+        return [self._kept(piece) for piece in self.pieces]
+
+    def _kept(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows if self.condition is None else rows.filter(self.condition)
 
     def unknown(self) -> pl.LazyFrame:
         """Return the rows for which the filter is neither true nor false, because of a null."""
@@ -203,11 +212,12 @@ def open_source(
     keys: dict[Path, Keys] = {file: one for file, one in found.items() if wanted is None or wanted(one)}
     if is_used is None:
         keys = {file: {k: v for k, v in one.items() if used(k)} for file, one in keys.items()}
-    frame, files = _one_table(table, keys, zone, used), list(keys)
+    rows, pieces = _one_table(table, keys, zone, used)
+    source = OpenSource(rows, pieces, list(keys))
     if not table.filter:
-        return OpenSource(frame, files)
-    schema, where = source_schema(frame, files), f"the filter of {shown_source(table, workspace.path)}"
-    return OpenSource(frame, files, sql_condition(table.filter, schema, where=where))
+        return source
+    schema, where = source_schema(rows, source.files), f"the filter of {shown_source(table, workspace.path)}"
+    return replace(source, condition=sql_condition(table.filter, schema, where=where))
 
 
 def key_names(table: TableSettings, workspace: InputFolder) -> set[str]:
@@ -229,8 +239,8 @@ def source_keys(table: TableSettings, workspace: InputFolder) -> list[Keys]:
 
 def _one_table(
     table: TableSettings, keys: Mapping[Path, Mapping[str, str | None]], zone: str, is_used: IsUsed
-) -> pl.LazyFrame:
-    """Return the rows of the files that are named in `keys`, each with the keys of its folders."""
+) -> tuple[pl.LazyFrame, list[pl.LazyFrame]]:
+    """Return the rows of the files that are named in `keys`, each with the keys of its folders; and its pieces."""
     files = list(keys)
     kind = source_kind(table, files)
     frames = _SCANS[kind](table, files)
@@ -240,13 +250,17 @@ def _one_table(
     if any(more):
         frames = [frame.with_columns(**columns) for frame, columns in zip(frames, more, strict=True)]
         schemas = [frame.collect_schema() for frame in frames]
-    if any(list(schema.items()) != list(schemas[0].items()) for schema in schemas):
-        frame = in_common(frames, schemas, files, zone, is_used)
-    elif kind == "parquet" and not any(more):
-        frame = pl.scan_parquet(files, hive_partitioning=False, glob=False)
+    are_alike = all(list(schema.items()) == list(schemas[0].items()) for schema in schemas)
+    if not are_alike:
+        frames = in_common(frames, schemas, files, zone, is_used)
+    if kind == "parquet" and are_alike and not any(more):
+        rows = pl.scan_parquet(files, hive_partitioning=False, glob=False)
     else:
-        frame = pl.concat(frames)
-    return with_types(frame, table, files) if kind == "csv" else frame
+        rows = pl.concat(frames)
+    if kind == "csv":
+        types = column_types(rows, table, files)
+        rows, frames = rows.with_columns(types), [frame.with_columns(types) for frame in frames]
+    return rows, parquet_pieces(frames, files) if kind == "parquet" else frames
 
 
 def is_needed(table: TableSettings, name: str) -> bool:
@@ -292,14 +306,7 @@ def _is_hidden(file: Path, root: Path) -> bool:
 
 
 def _scan_parquet(table: TableSettings, files: list[Path]) -> list[pl.LazyFrame]:
-    from recsys_cli.data_preparation.readers.timestamp_range import out_of_range_column
-
-    for file in files:
-        _check_intact(file)
-    column = out_of_range_column(files, _possible_times(table))  # before polars prints a panic message
-    if column is not None:
-        raise out_of_range(column, files)
-    return [pl.scan_parquet(file, hive_partitioning=False, glob=False) for file in files]
+    return parquet_frames(files, _possible_times(table))
 
 
 def _scan_arrow(table: TableSettings, files: list[Path]) -> list[pl.LazyFrame]:
@@ -330,27 +337,3 @@ def _possible_times(table: TableSettings) -> set[str]:
     computed = {name for text in texts for name in names_in(text)}
     used = {TIMESTAMP, WEIGHT, *CONTRACT, *table.columns.values(), *features, *computed}
     return used - {table.columns.get(key, key) for key in (USER_ID, ITEM_ID)}
-
-
-def _check_intact(file: Path) -> None:
-    """Decode the file with Arrow's reader: damage gives an error there, while polars may abort the process.
-
-    Raises: InputError, also for columns that polars cannot read.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from recsys_cli.data_preparation.readers.timestamp_range import unreadable_column
-
-    try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            found = unreadable_column(parquet.schema_arrow)
-            if found is not None:
-                raise InputError(found[0], where=str(file), fix=found[1])
-            rows = sum(batch.num_rows for batch in parquet.iter_batches(_BATCH_ROWS))
-            if rows != parquet.metadata.num_rows:
-                raise pa.ArrowInvalid(f"{rows:,} of {parquet.metadata.num_rows:,} rows can be read")
-    except pa.ArrowNotImplementedError:
-        return  # a type that polars may support
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise unreadable([file], error) from None

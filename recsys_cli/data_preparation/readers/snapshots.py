@@ -62,7 +62,8 @@ def _by_column(
     day = _as_day(column, kind)
     days = collect_source(source.rows.select(day.unique()), source.files).to_series()
     newest = _newest(days, before, where)
-    return replace(source, rows=source.rows.filter(day == newest)), newest
+    rows, *pieces = (frame.filter(day == newest) for frame in (source.rows, *source.pieces))
+    return replace(source, rows=rows, pieces=pieces), newest
 
 
 def _as_day(column: pl.Expr, kind: pl.DataType) -> pl.Expr:

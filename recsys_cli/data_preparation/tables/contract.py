@@ -12,6 +12,7 @@ from recsys_cli.configs.data_sections import DataSettings, FeatureTableSettings,
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.tables.entities import EntityTable, read_entities
+from recsys_cli.data_preparation.tables.event_table import event_table
 from recsys_cli.data_preparation.tables.event_types import (
     ALIKE,
     MICROSECONDS_A_DAY,
@@ -21,7 +22,6 @@ from recsys_cli.data_preparation.tables.event_types import (
 from recsys_cli.data_preparation.tables.ids import ROWS, assign_indices
 from recsys_cli.data_preparation.tables.interactions import read_interactions
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
-from recsys_cli.data_preparation.tables.source_events import event_table
 from recsys_cli.utils.columns import ITEM, ITEM_ID, LISTED, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.errors import InputError
@@ -196,9 +196,9 @@ def inspect_tables(
     item_ids, items = _all_items(events.items, items, data.items)
     rules = event_rules(data)
     try:
-        indexed = event_table(events, user_ids, item_ids, typed=bool(rules))
+        indexed = event_table(events.source, user_ids, item_ids, rules, timezone)
     except InputError as error:
-        return None, [*problems, Problem(error.where or events.where, error.what, error.fix)]
+        return None, [*problems, Problem(error.where or events.source.where, error.what, error.fix)]
     tables = Tables(day, timezone, indexed, users, items, rules=rules, unknown=unknown)
     if not rules:
         return tables, problems

@@ -7,7 +7,7 @@ import polars as pl
 from recsys_cli.configs.data_sections import DataSettings
 from recsys_cli.data_preparation.tables.event_types import EventRules
 from recsys_cli.data_preparation.tables.problems import Problem
-from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
+from recsys_cli.utils.columns import EVENT_TYPE, ITEM, TIMESTAMP, USER
 
 UNKNOWN, IGNORED = 255, 254  # codes of types that are not named in the settings, and of those left out
 _SHOWN_TYPES = 10
@@ -75,12 +75,11 @@ def _key(name: str) -> str:
     return name if bare else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def negative_problems(events: pl.DataFrame, rules: EventRules, where: str) -> list[Problem]:
+def negative_problems(negative: int, events: int, where: str) -> list[Problem]:
     """Return the problem of negative weights of types that do not cancel others: they may be returns."""
-    negative = events.filter((pl.col(WEIGHT) < 0) & (pl.col(EVENT_TYPE) < len(rules.types)))
-    if negative.is_empty():
+    if not negative:
         return []
-    what = f"{len(negative):,} of {len(events):,} events have a negative weight, such as returns and refunds"
+    what = f"{negative:,} of {events:,} events have a negative weight, such as returns and refunds"
     fix = (
         f"name them as a type of their own, which takes events back: columns.event_type = {_BY_SIGN} and "
         '[default.data.events.return] with cancels = "purchase"; or leave them out by the table\'s `filter`'
@@ -88,32 +87,25 @@ def negative_problems(events: pl.DataFrame, rules: EventRules, where: str) -> li
     return [Problem(where, what, fix)]
 
 
-def without_surplus(
-    events: pl.DataFrame, rules: EventRules, timezone: str, where: str
-) -> tuple[pl.DataFrame, list[Problem]]:
-    """Return the events that count: those of weight 0 are none, and a day has no more than its cap.
+def weightless_problems(weightless: int, events: int, where: str) -> list[Problem]:
+    """Return the problem of events with a weight of 0, which do not count."""
+    if not weightless:
+        return []
+    what = f"{weightless:,} of {events:,} events have a weight of 0: they do not count"
+    fix = "leave them out by the table's `filter` if that is right, else correct their weight"
+    return [Problem(where, what, fix, "warning")]
 
-    What cancels others has a positive weight afterwards: how much it takes back.
+
+def within_caps(events: pl.DataFrame, rules: EventRules, timezone: str) -> pl.DataFrame:
+    """Return the first events of each user, item, type and local day, as many as the type's cap.
+
+    Args:
+        events: user, item, timestamp, weight, event_type; sorted by all of them.
     """
-    counting = events.with_columns(pl.col(WEIGHT).abs()).filter(pl.col(WEIGHT) > 0)
-    problems = []
-    if len(counting) < len(events):
-        what = (
-            f"{len(events) - len(counting):,} of {len(events):,} events have a weight of 0: they do not count"
-        )
-        fix = "leave them out by the table's `filter` if that is right, else correct their weight"
-        problems.append(Problem(where, what, fix, "warning"))
-    return _capped(counting, rules, timezone), problems
-
-
-def _capped(events: pl.DataFrame, rules: EventRules, timezone: str) -> pl.DataFrame:
-    """Return the first events of each user, item, type and local day, as many as the type's cap."""
     caps = {code: one.cap_per_day for code, one in enumerate(rules.types.values()) if one.cap_per_day}
     if not caps:
         return events
-    has_cap = pl.col(EVENT_TYPE).is_in(list(caps))
     local = pl.col(TIMESTAMP).dt.replace_time_zone("UTC").dt.convert_time_zone(timezone).dt.date().alias(_DAY)
-    number = pl.int_range(pl.len()).over(USER_ID, ITEM_ID, EVENT_TYPE, local)
-    most = pl.col(EVENT_TYPE).replace_strict(list(caps), list(caps.values()), return_dtype=pl.Int64)
-    kept = events.filter(has_cap).sort(TIMESTAMP, WEIGHT).filter(number < most)
-    return pl.concat([events.filter(~has_cap), kept])
+    number = pl.int_range(pl.len()).over(USER, ITEM, EVENT_TYPE, local)
+    most = pl.col(EVENT_TYPE).replace_strict(caps, default=None, return_dtype=pl.Int64)
+    return events.filter((number < most).fill_null(True))

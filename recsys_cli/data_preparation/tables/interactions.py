@@ -1,9 +1,8 @@
 """Read events: mapped to the contract, checked, and cut at the scoring day."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 
@@ -17,28 +16,27 @@ from recsys_cli.data_preparation.readers.local_files import (
 )
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.readers.row_sources import shown_source
+from recsys_cli.data_preparation.tables.event_counts import (
+    FIRST_PLAUSIBLE,
+    LARGEST_WEIGHT,
+    EventCounts,
+    EventFigures,
+    EventSource,
+    count_events,
+    with_weight,
+)
 from recsys_cli.data_preparation.tables.event_reading import (
     coded,
-    has_no_meaning,
     is_not_ignored,
     is_not_named,
     negative_problems,
     type_codes,
     type_problems,
-    without_surplus,
+    weightless_problems,
 )
 from recsys_cli.data_preparation.tables.event_types import event_rules
 from recsys_cli.data_preparation.tables.ids import cast_ids, id_problems
 from recsys_cli.data_preparation.tables.problems import Problem, filter_problem, missing_column
-from recsys_cli.data_preparation.tables.source_events import (
-    FIRST_PLAUSIBLE,
-    LARGEST_WEIGHT,
-    EventFigures,
-    SourceEvents,
-    counted_again,
-    event_figures,
-    ids_of,
-)
 from recsys_cli.data_preparation.tables.times import instants, is_time
 from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
@@ -46,14 +44,27 @@ from recsys_cli.utils.errors import InputError
 _REQUIRED = (USER_ID, ITEM_ID, TIMESTAMP)
 
 
+@dataclass(frozen=True)
+class ReadEvents:
+    """The checked events of a source, which stay there until they are placed in their table.
+
+    Attributes:
+        users, items: one row per id of the source: the id as it counts, and the number of its events.
+    """
+
+    source: EventSource
+    users: pl.DataFrame
+    items: pl.DataFrame
+
+
 def read_interactions(
     data: DataSettings, workspace: InputFolder, cut: datetime, timezone: str
-) -> tuple[SourceEvents | None, list[Problem]]:
+) -> tuple[ReadEvents | None, list[Problem]]:
     """Return the events before `cut` as user_id, item_id, timestamp, weight, and all their problems.
 
-    Events without types are not held in memory: they are read again when they are placed in their table.
-    Rows on or after the cut are dropped first: nothing below ever sees them. Where the settings say what
-    types of events count for, the code of each follows as event_type; weights are still those of the source.
+    They are counted, not held: they are read again when they are placed in their table. Rows on or after the cut
+    are dropped first: nothing below ever sees them. Where the settings say what types of events count for, the
+    code of each follows as event_type; weights are still those of the source.
     """
     table = data.interactions
     if not table.is_given:
@@ -67,15 +78,17 @@ def read_interactions(
         problems = _schema_problems(table, schema, where)
         if problems:
             return None, problems
-        is_known = pl.col(TIMESTAMP).is_null() | (pl.col(TIMESTAMP) < cut)
-        known = _mapped(source.filtered(), data, schema, timezone).filter(is_known)
-        known, problems = _typed_events(known, data, source.files, where)
-        if problems:
-            return None, problems + _timestamp_problems(event_figures(known, source.files), where)
-        dropped = _mapped(source.unknown(), data, schema, timezone).filter(is_known)
-        doubts = _filter_problems(dropped, source, table, where)
-        events, problems = _checked_events(known, data, source.files, _Place(where, timezone, cut))
-        return events, doubts + problems
+        mapping = _Mapping(data, schema, timezone, cut)
+        pieces = [mapping.coded(piece) for piece in source.filtered_pieces()]
+        events = EventSource(pieces, source.files, where)
+        counts = count_events(events, event_rules(data))
+        if counts.figures.without_meaning:
+            unknown = mapping.types_without_meaning(source.filtered())
+            problems = type_problems(collect_source(unknown, source.files), where)
+            return None, problems + _timestamp_problems(counts.figures, where)
+        doubts = _filter_problems(mapping.known(source.unknown()), source, table, where)
+        checked, problems = _checked_events(events, counts, data, cut)
+        return checked, doubts + problems
     except InputError as error:
         return None, [Problem(error.where or "interactions", error.what, error.fix)]
 
@@ -90,60 +103,30 @@ def _filter_problems(
     return filter_problem(count, table.filter, where)
 
 
-def _typed_events(
-    known: pl.LazyFrame, data: DataSettings, files: list[Path], where: str
-) -> tuple[pl.LazyFrame, list[Problem]]:
-    """Return the events with the codes of their types, if they have types; and types that have no meaning."""
-    if not _has_types(data):
-        return known, []
-    rules = event_rules(data)
-    codes = type_codes(data, rules)
-    events = collect_source(known.with_columns(coded(codes)).filter(is_not_ignored()), files)
-    if events.select(has_no_meaning().any()).item():
-        counts = known.filter(is_not_named(codes)).group_by(EVENT_TYPE).agg(pl.len().alias("count"))
-        return events.lazy(), type_problems(collect_source(counts, files), where)
-    return (events if rules else events.drop(EVENT_TYPE)).lazy(), []
-
-
-def _has_types(data: DataSettings) -> bool:
-    return bool(data.events) or bool(data.interactions.columns.get(EVENT_TYPE))
-
-
-class _Place(NamedTuple):
-    """What the messages of events name, and the bounds of their days."""
-
-    where: str
-    timezone: str
-    cut: datetime
-
-
 def _checked_events(
-    known: pl.LazyFrame, data: DataSettings, files: list[Path], place: _Place
-) -> tuple[SourceEvents | None, list[Problem]]:
-    where, rules = place.where, event_rules(data)
-    figures = event_figures(known, files, signed=bool(rules))
-    users, items = (ids_of(known, key, files) for key in (USER_ID, ITEM_ID))
+    events: EventSource, counts: EventCounts, data: DataSettings, cut: datetime
+) -> tuple[ReadEvents | None, list[Problem]]:
+    where, rules, figures = events.where, event_rules(data), counts.figures
+    users, items = counts.users, counts.items
     problems = _timestamp_problems(figures, where)
     problems += id_problems(users, where, USER_ID) + id_problems(items, where, ITEM_ID)
     users, user_problems = cast_ids(users, USER_ID, data.user_id_type, where)
     items, item_problems = cast_ids(items, ITEM_ID, data.item_id_type, where)
     problems += user_problems + item_problems
     if rules:
-        events = known.collect()
-        problems += negative_problems(events, rules, where)
+        problems += negative_problems(figures.negative, figures.events, where)
     problems += _weight_problems(figures, data.interactions, where)
     if any(problem.severity == "error" for problem in problems):
         return None, problems
+    counting = figures.events
     if rules:
-        counting, surplus_problems = without_surplus(events, rules, place.timezone, where)
-        problems += surplus_problems
-        known, figures = counting.lazy(), event_figures(counting.lazy(), files)
-        users, items = (counted_again(ids, known, key) for ids, key in ((users, USER_ID), (items, ITEM_ID)))
-    if not figures.events:
-        what = f"there is no event before {place.cut:%Y-%m-%d %H:%M} UTC"
+        problems += weightless_problems(figures.weightless, figures.events, where)
+        users, items, counting = with_weight(users), with_weight(items), counting - figures.weightless
+    if not counting:
+        what = f"there is no event before {cut:%Y-%m-%d %H:%M} UTC"
         fix = "choose a later --date, or correct the table's filter and timestamp settings"
         problems.append(Problem(where, what, fix))
-    return SourceEvents(known, files, where, users, items), problems
+    return ReadEvents(events, users, items), problems
 
 
 def _schema_problems(table: InteractionsSettings, schema: pl.Schema, where: str) -> list[Problem]:
@@ -187,20 +170,54 @@ def _timestamp_problem(where: str, what: str) -> Problem:
     return Problem(where, what, fix)
 
 
-def _mapped(frame: pl.LazyFrame, data: DataSettings, schema: pl.Schema, timezone: str) -> pl.LazyFrame:
-    table = data.interactions
-    time, kind = _expression(table, TIMESTAMP, schema)
-    weight = _expression(table, WEIGHT, schema)[0] if table.columns.get(WEIGHT) else pl.lit(1.0)
-    columns = [
-        *(_id(*_expression(table, name, schema)).alias(name) for name in (USER_ID, ITEM_ID)),
-        instants(time, kind, table, timezone).alias(TIMESTAMP),
-        weight.cast(pl.Float32).alias(WEIGHT),
-    ]
-    if table.columns.get(EVENT_TYPE):
-        columns.append(_expression(table, EVENT_TYPE, schema)[0].cast(pl.String).alias(EVENT_TYPE))
-    elif data.events:
-        columns.append(pl.lit(next(iter(data.events))).alias(EVENT_TYPE))
-    return frame.select(columns)
+@dataclass(frozen=True)
+class _Mapping:
+    """How the rows of a source become events.
+
+    Attributes:
+        schema: of the source.
+        cut: the events before it are known.
+    """
+
+    data: DataSettings
+    schema: pl.Schema
+    timezone: str
+    cut: datetime
+
+    def known(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the events before the cut, with the names of their types if they have types."""
+        table, schema = self.data.interactions, self.schema
+        time, kind = _expression(table, TIMESTAMP, schema)
+        weight = _expression(table, WEIGHT, schema)[0] if table.columns.get(WEIGHT) else pl.lit(1.0)
+        columns = [
+            *(_id(*_expression(table, name, schema)).alias(name) for name in (USER_ID, ITEM_ID)),
+            instants(time, kind, table, self.timezone).alias(TIMESTAMP),
+            weight.cast(pl.Float32).alias(WEIGHT),
+        ]
+        if table.columns.get(EVENT_TYPE):
+            columns.append(_expression(table, EVENT_TYPE, schema)[0].cast(pl.String).alias(EVENT_TYPE))
+        elif self.data.events:
+            columns.append(pl.lit(next(iter(self.data.events))).alias(EVENT_TYPE))
+        return rows.select(columns).filter(pl.col(TIMESTAMP).is_null() | (pl.col(TIMESTAMP) < self.cut))
+
+    def coded(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the same with the codes of the types; those that the settings leave out are gone."""
+        if not self._has_types:
+            return self.known(rows)
+        return self.known(rows).with_columns(coded(self._codes)).filter(is_not_ignored())
+
+    def types_without_meaning(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Return event_type and count of the types that the settings do not name."""
+        unknown = self.known(rows).filter(is_not_named(self._codes))
+        return unknown.group_by(EVENT_TYPE).agg(pl.len().alias("count"))
+
+    @property
+    def _has_types(self) -> bool:
+        return bool(self.data.events) or bool(self.data.interactions.columns.get(EVENT_TYPE))
+
+    @property
+    def _codes(self) -> Mapping[str, int]:
+        return type_codes(self.data, event_rules(self.data))
 
 
 def _id(column: pl.Expr, kind: pl.DataType) -> pl.Expr:

@@ -1,0 +1,147 @@
+"""The first reading of a source's events: their figures, and each id with the number of its events."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import polars as pl
+
+from recsys_cli.data_preparation.readers.polars_errors import as_input_error
+from recsys_cli.data_preparation.tables.event_reading import has_no_meaning
+from recsys_cli.data_preparation.tables.event_types import EventRules
+from recsys_cli.data_preparation.tables.ids import ROWS
+from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
+
+FIRST_PLAUSIBLE: Final = datetime(1971, 1, 1)  # zeros and wrong units give dates in 1970
+LARGEST_WEIGHT: Final = 1e15  # so that sums and means stay finite
+SOURCE_ID: Final = "__source_id"  # an id as the source has it
+BATCH: Final = 125_000  # events that are held at a time
+_WEIGHTY = "__weighty"  # how many events of an id have a weight other than 0
+_MOST_WAITING = 500_000  # counted ids of several batches that are added up together
+
+
+@dataclass(frozen=True)
+class EventSource:
+    """Events as their source has them, under the contract's names.
+
+    Attributes:
+        pieces: user_id, item_id, timestamp, weight, perhaps event_type as its code; to be read one by one.
+        where: what messages name.
+    """
+
+    pieces: Sequence[pl.LazyFrame]
+    files: list[Path]
+    where: str
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Yield all of them, at most `BATCH` at a time.
+
+        Raises: InputError that names the files if they cannot be read.
+        """
+        with as_input_error(self.files):
+            for piece in self.pieces:
+                yield from piece.collect_batches(
+                    chunk_size=BATCH, maintain_order=False, lazy=True, engine="streaming"
+                )
+
+
+class EventFigures(NamedTuple):
+    """How many events there are, and how many of them have something wrong."""
+
+    events: int
+    without_time: int
+    impossible: int  # before the year 1, which Python has no date for
+    early: int
+    bad_weights: int
+    negative: int  # weights of events that do not cancel others
+    weightless: int
+    without_meaning: int  # of a type that the settings do not name, or of none
+
+
+@dataclass(frozen=True)
+class EventCounts:
+    """What the first reading finds.
+
+    Attributes:
+        users, items: each id of the source once, sorted, with the number of its events as ROWS.
+    """
+
+    figures: EventFigures
+    users: pl.DataFrame
+    items: pl.DataFrame
+
+
+def count_events(source: EventSource, rules: EventRules) -> EventCounts:
+    """Read all events once, and count them.
+
+    Raises: InputError that names the files if they cannot be read.
+    """
+    kinds = source.pieces[0].collect_schema()
+    users, items = (_Ids(key, kinds[key], may_be_weightless=bool(rules)) for key in (USER_ID, ITEM_ID))
+    sums = [0] * len(EventFigures._fields)
+    figures = list(_figures(rules, EVENT_TYPE in kinds).values())
+    for batch in source.batches():
+        sums = [total + int(one or 0) for total, one in zip(sums, batch.select(figures).row(0), strict=True)]
+        users.add(batch)
+        items.add(batch)
+    return EventCounts(EventFigures(*sums), users.counted(), items.counted())
+
+
+def with_weight(ids: pl.DataFrame) -> pl.DataFrame:
+    """Return the ids that have an event with a weight other than 0, with the number of those."""
+    return ids.with_columns(pl.col(_WEIGHTY).alias(ROWS)).filter(pl.col(ROWS) > 0)
+
+
+def _figures(rules: EventRules, has_types: bool) -> dict[str, pl.Expr]:
+    """Return how the figures of a batch are counted, by their names."""
+    time, weight = pl.col(TIMESTAMP), pl.col(WEIGHT).abs() if rules else pl.col(WEIGHT)
+    negative = (pl.col(WEIGHT) < 0) & (pl.col(EVENT_TYPE) < len(rules.types)) if rules else pl.lit(False)
+    counted = {
+        "events": pl.len(),
+        "without_time": time.null_count(),
+        "impossible": (time < datetime.min).sum(),
+        "early": (time < FIRST_PLAUSIBLE).sum(),
+        "bad_weights": (~weight.is_between(0, LARGEST_WEIGHT).fill_null(False)).sum(),
+        "negative": negative.sum(),
+        "weightless": (weight == 0).sum(),
+        "without_meaning": has_no_meaning().sum() if has_types else pl.lit(0),
+    }
+    return {name: counted[name].alias(name) for name in EventFigures._fields}
+
+
+class _Ids:
+    """Counts the events of each id, batch by batch.
+
+    Args:
+        kind: of the ids; those that cannot be ids are not counted, for they are refused later.
+        may_be_weightless: count those with a weight other than 0, too.
+    """
+
+    def __init__(self, key: str, kind: pl.DataType, *, may_be_weightless: bool) -> None:
+        self._key = key
+        self._can_be_ids = kind != pl.Object and not kind.is_nested()
+        self._counts = {ROWS: pl.len()}
+        if may_be_weightless:
+            self._counts[_WEIGHTY] = (pl.col(WEIGHT) != 0).sum()
+        self._known = pl.DataFrame(schema={key: kind, **dict.fromkeys(self._counts, pl.UInt32)})
+        self._waiting: list[pl.DataFrame] = []
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """Count the events of a batch."""
+        if not self._can_be_ids:
+            return
+        self._waiting.append(batch.group_by(self._key).agg(**self._counts))
+        if sum(map(len, self._waiting)) > max(_MOST_WAITING, len(self._known)):
+            self._add_up()
+
+    def counted(self) -> pl.DataFrame:
+        """Return each id once, sorted, with its counts; the id as the source has it again as SOURCE_ID."""
+        self._add_up()
+        return self._known.sort(self._key).with_columns(pl.col(self._key).alias(SOURCE_ID))
+
+    def _add_up(self) -> None:
+        together = pl.concat([self._known, *self._waiting])
+        self._known = together.group_by(self._key).agg(pl.col(*self._counts).sum())
+        self._waiting = []
