@@ -25,7 +25,7 @@ def guessed_text(data: DataSettings) -> str:
     """Return settings for tables whose columns were guessed."""
     guessed: dict[str, Any] = {key: getattr(data, key) for key in ("user_id_type", "item_id_type")}
     for name in TABLES:
-        keys = getattr(data, name).model_dump(exclude_unset=True)
+        keys = getattr(data, name).model_dump(exclude_unset=True, exclude={"password"})
         given = {key: value for key, value in keys.items() if value}
         if given:
             guessed[name] = given

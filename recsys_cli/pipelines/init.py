@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
+from recsys_cli.configs.layers import PREFIX
 from recsys_cli.configs.toml_templates import guessed_text, preset_text
 from recsys_cli.data_preparation.column_guessing.column_mapping import Guess, UnusedColumn, guess_data
 from recsys_cli.data_preparation.column_guessing.timestamps import day_after
@@ -15,11 +16,12 @@ from recsys_cli.data_preparation.demo_data.catalogue import LAST_DAY
 from recsys_cli.data_preparation.demo_data.generate import DemoShape, foreign_tables, generate, has_demo
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.models.settings_tree import settings_tree
+from recsys_cli.utils.credentials import secrets_in
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.storage.atomic_writes import replacing
 from recsys_cli.utils.storage.regular_files import SETTINGS_BYTES, IrregularFileError, read_regular
-from recsys_cli.utils.storage.uris import is_uri
+from recsys_cli.utils.storage.uris import is_database, is_uri, shown
 
 SETTINGS = Path("settings/settings.toml")
 _ARCHIVES = {
@@ -75,19 +77,33 @@ def init_demo(workspace: Path, shape: DemoShape, progress: Progress = no_progres
 
 
 def init_generic(
-    workspace: Path, paths: Mapping[str, str], named: Sequence[tuple[str, str]] = ()
+    workspace: Path,
+    places: Mapping[str, str],
+    named: Sequence[tuple[str, str]] = (),
+    queries: Mapping[str, str] | None = None,
 ) -> InitReport:
     """Write settings for the user's own tables.
 
     Args:
         workspace: the new workspace's folder.
-        paths: table name = file, folder or glob, relative to the current folder or absolute.
+        places: by table, the file, folder or glob, relative to the current folder or absolute; or the address
+            of a database.
+        queries: by table, what a database is asked.
         named: contract column and source column, for what cannot be guessed.
 
-    Raises: UsageError if other settings are there; InputError for a table that cannot be mapped.
+    Raises: UsageError if other settings are there, or a query has no database or a database no query;
+        InputError for a table that cannot be mapped.
     """
-    inside = {name: _seen_from(workspace, path) for name, path in paths.items()}
-    data, guesses, unused = guess_data(inside, InputFolder(workspace), named)
+    asked = queries or {}
+    for name in asked:
+        if name not in places or not is_database(places[name]):
+            raise UsageError(
+                f"the query is for a database, and --{name} names none",
+                where=f"--query {name}=…",
+                fix=f"give its address after --{name}, such as postgresql://user@host/database",
+            )
+    tables = {name: _table(workspace, name, place, asked.get(name, "")) for name, place in places.items()}
+    data, guesses, unused = guess_data(tables, InputFolder(workspace), named)
     day = day_after(data.interactions, InputFolder(workspace))
     kept = _write_new(workspace, guessed_text(data))
     return InitReport(workspace, "generic", kept, "none", tuple(guesses), day, tuple(unused))
@@ -124,6 +140,27 @@ def _init_archive(workspace: Path, source: str, archives: Sequence[str]) -> Init
     settings = settings_tree().model_validate(tomllib.loads(text)["default"])
     day = day_after(settings.data.interactions, InputFolder(workspace))
     return InitReport(workspace, archive, _write_new(workspace, text), "none", (), day)
+
+
+def _table(workspace: Path, name: str, place: str, query: str) -> dict[str, str]:
+    """Return the settings that say where a table lies.
+
+    The password of a database is taken from the environment: it would stay in the shell's history, and in the
+    settings.
+    """
+    if not is_database(place):
+        return {"path": _seen_from(workspace, place)}
+    variable = f"{PREFIX}DATA__{name.upper()}__PASSWORD"
+    if not query:
+        fix = f"add --query '{name}=SELECT …'"
+        raise UsageError("a database needs a query", where=f"--{name} {shown(place)}", fix=fix)
+    if secrets_in(place):
+        raise UsageError(
+            "the address holds a password, and would be written to the settings",
+            where=f"--{name} {shown(place)}",
+            fix=f"leave it out there, and put it into the environment as {variable}",
+        )
+    return {"connection": place, "query": query, "password": os.environ.get(variable, "")}
 
 
 def _seen_from(workspace: Path, path: str) -> str:

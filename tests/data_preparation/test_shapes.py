@@ -149,6 +149,9 @@ SHAPES: dict[str, Write] = {
 }
 
 
+PATHS = {"interactions": "events", "items": "items"}
+
+
 def tables(folder: Path, write: Write | None) -> Tables:
     folder.mkdir()
     if write is not None:
@@ -157,7 +160,7 @@ def tables(folder: Path, write: Write | None) -> Tables:
         if not (folder / name).exists():
             (folder / name).mkdir()
             frame.write_parquet(folder / name / "a.parquet")
-    guess = guess_data({"interactions": "events", "items": "items"}, InputFolder(folder))
+    guess = guess_data({name: {"path": path} for name, path in PATHS.items()}, InputFolder(folder))
     return read_tables(guess.data, InputFolder(folder), date(2026, 2, 1), "UTC")
 
 

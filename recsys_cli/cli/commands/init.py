@@ -44,7 +44,16 @@ Chosen = Annotated[
 Interactions = Annotated[
     str | None,
     typer.Option(
-        metavar="PATH", help="Events: a file, folder, glob or URI; movielens and kion: the archive's folder."
+        metavar="PATH",
+        help="Events: a file, folder, glob, URI or database; movielens and kion: the archive's folder.",
+    ),
+]
+Queries = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--query",
+        metavar="NAME=SQL",
+        help="Generic: what a database is asked for interactions, users or items; may be repeated.",
     ),
 ]
 Users = Annotated[str | None, typer.Option(metavar="PATH|N", help="Table of users; demo: how many, 5000.")]
@@ -75,6 +84,7 @@ class Given:
     seed: int | None
     events_per_user: float | None
     mapping: tuple[str, ...]
+    queries: tuple[str, ...]
 
     def refuse_beyond(self, preset: Preset) -> None:
         """Refuse options that the preset does not use.
@@ -83,7 +93,7 @@ class Given:
         """
         sizes = {"--days": self.days, "--seed": self.seed, "--events-per-user": self.events_per_user}
         tables = {"--users": self.users, "--items": self.items}
-        mapping = {"--map": self.mapping or None}
+        mapping = {"--map": self.mapping or None, "--query": self.queries or None}
         beyond: dict[Preset, dict[str, object]] = {
             Preset.DEMO: {"--interactions": self.interactions, **mapping},
             Preset.RETAIL: {"--interactions": self.interactions, **mapping},
@@ -111,6 +121,7 @@ def init(
     seed: Seed = None,
     events_per_user: EventsPerUser = None,
     mapping: Mapping = None,
+    query: Queries = None,
 ) -> None:
     """Set up a workspace: settings, and for the demo a generated data set.
 
@@ -119,7 +130,9 @@ def init(
     session = session_of(ctx)
     workspace = directory or session.options.directory or Path(".")
     readable(str(workspace.absolute()), "the workspace's folder")
-    given = Given(interactions, users, items, days, seed, events_per_user, tuple(mapping or ()))
+    given = Given(
+        interactions, users, items, days, seed, events_per_user, tuple(mapping or ()), tuple(query or ())
+    )
     chosen = preset or (Preset.GENERIC if interactions else Preset.DEMO)
     given.refuse_beyond(chosen)
     if chosen in (Preset.DEMO, Preset.RETAIL):
@@ -155,9 +168,8 @@ def _init_generic(workspace: Path, given: Given) -> "InitReport":
     from recsys_cli.pipelines.init import init_generic
 
     paths = {"interactions": _required(given, "generic"), "users": given.users, "items": given.items}
-    return init_generic(
-        workspace, {name: path for name, path in paths.items() if path}, _pairs(given.mapping)
-    )
+    places = {name: path for name, path in paths.items() if path}
+    return init_generic(workspace, places, _pairs(given.mapping), _queries(given.queries))
 
 
 def _init_archive(preset: Preset, workspace: Path, given: Given) -> "InitReport":
@@ -199,6 +211,20 @@ def _pairs(mapping: Sequence[str]) -> list[tuple[str, str]]:
             )
         pairs.append((name, column))
     return pairs
+
+
+def _queries(asked: Sequence[str]) -> dict[str, str]:
+    queries = {}
+    for text in asked:
+        name, _, query = text.partition("=")
+        if name not in ("interactions", "users", "items") or not query.strip():
+            raise UsageError(
+                f"{name!r} is not interactions=SQL, users=SQL or items=SQL",
+                where="--query",
+                fix="write it as --query 'interactions=SELECT user_id, item_id, timestamp FROM orders'",
+            )
+        queries[name] = query.strip()
+    return queries
 
 
 def _show(session: Session, report: "InitReport") -> None:

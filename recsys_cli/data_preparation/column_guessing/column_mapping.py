@@ -32,6 +32,7 @@ from recsys_cli.data_preparation.readers.local_files import (
 )
 from recsys_cli.data_preparation.readers.number_styles import guess_style, settings_of
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
+from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.data_preparation.readers.text_files import common_encoding
 from recsys_cli.data_preparation.tables.ids import is_whole
 from recsys_cli.utils.columns import (
@@ -45,7 +46,6 @@ from recsys_cli.utils.columns import (
     WEIGHT,
 )
 from recsys_cli.utils.errors import InputError, UsageError
-from recsys_cli.utils.storage.uris import shown_path
 
 INTERACTIONS, USERS, ITEMS = "interactions", "users", "items"
 NAMES = {
@@ -133,19 +133,19 @@ class _Source:
 
 
 def guess_data(
-    paths: Mapping[str, str], workspace: InputFolder, named: Sequence[tuple[str, str]] = ()
+    tables: Mapping[str, Mapping[str, str]], workspace: InputFolder, named: Sequence[tuple[str, str]] = ()
 ) -> GuessedData:
     """Return settings for the tables, the guesses they are based on, and the columns that they do not use.
 
     Args:
-        paths: table name = file, folder or glob, relative to the workspace or absolute.
+        tables: by name, the settings that say where each lies: path, or connection, query and password.
         workspace: the folder that relative paths start from.
         named: pairs of a contract column and the source's column for it; they override guesses.
 
     Raises: InputError for a table that cannot be read or lacks a required column; UsageError for an
         unknown name in `named`.
     """
-    sources = [_open(name, path, workspace, named) for name, path in paths.items()]
+    sources = [_open(name, place, workspace, named) for name, place in tables.items()]
     _require_known(named, sources)
     mapped = {source.name: _mapped(source, named) for source in sources}
     tables = {name: table for name, (table, _) in mapped.items()}
@@ -178,29 +178,31 @@ def _event_types(
     return {} if source is None or column is None else guess_event_types(source.sample[column])
 
 
-def _open(name: str, path: str, workspace: InputFolder, named: Sequence[tuple[str, str]]) -> _Source:
+def _open(
+    name: str, place: Mapping[str, str], workspace: InputFolder, named: Sequence[tuple[str, str]]
+) -> _Source:
     kind = _SETTINGS[name]
+    table: TableSettings = kind.model_validate(place)
     try:
-        files = source_files(kind(path=path), workspace)
+        files = source_files(table, workspace)
     except InputError as error:
         fix = f"correct the path after --{name}" if "`path`" in error.fix else error.fix
         raise InputError(error.what, where=error.where, fix=fix) from None
-    table: TableSettings = kind(path=path)
     doubts: dict[str, str] = {}
     file_kind = source_kind(table, files)
     if file_kind == "csv":
         dialect = sniff_dialect(files[0])._asdict() | {"encoding": common_encoding(files)}
-        table, doubts = _with_styles(kind(path=path, **dialect), files)
+        table, doubts = _with_styles(kind.model_validate({**place, **dialect}), files)
     elif file_kind == "jsonl":
-        table = kind(path=path, encoding=common_encoding(files))
+        table = kind.model_validate({**place, "encoding": common_encoding(files)})
     chosen = {column for _, column in named}
     frame = scan_source(table, workspace, is_used=lambda name: name in chosen or _is_usual(name))
     sample = collect_source(frame.head(_SAMPLE_ROWS), files)
     if sample.is_empty():
         raise InputError(
             "the table has no rows",
-            where=shown_path(path, workspace.path),
-            fix=f"deliver it with its rows, or correct the path after --{name}",
+            where=shown_source(table, workspace.path),
+            fix=f"deliver it with its rows, or correct what follows --{name}",
         )
     patterns = [column for column in sample.columns if is_pattern(column)]
     keys = key_names(table, workspace)

@@ -45,7 +45,7 @@ def csv_cells(table: TableSettings, file: Path) -> pl.LazyFrame:
 
 
 def column_types(cells: pl.LazyFrame, table: TableSettings, files: list[Path]) -> list[pl.Expr]:
-    """Return casts that give each column the type of all of its cells: integers, numbers, booleans, else text.
+    """Return casts that give each column the type of all its cells: integers, numbers, booleans, else text.
 
     Ids, categories, and times with a format stay text, so that "007" stays "007".
     Raises: InputError that names the files if they cannot be read.

@@ -140,8 +140,7 @@ class OpenSource:
 
     Attributes:
         rows: all of them.
-        pieces: the same, for a reader that holds one piece at a time: of parquet as many rows as fit in little
-            memory, of other formats a file each.
+        pieces: the same, for a reader that holds one piece at a time: of parquet some rows, else a file each.
         condition: the row filter; None: there is none.
     """
 
@@ -240,7 +239,7 @@ def source_keys(table: TableSettings, workspace: InputFolder) -> list[Keys]:
 def _one_table(
     table: TableSettings, keys: Mapping[Path, Mapping[str, str | None]], zone: str, is_used: IsUsed
 ) -> tuple[pl.LazyFrame, list[pl.LazyFrame]]:
-    """Return the rows of the files that are named in `keys`, each with the keys of its folders; and its pieces."""
+    """Return the rows of the files in `keys`, each with the keys of its folders; and the same in pieces."""
     files = list(keys)
     kind = source_kind(table, files)
     frames = _SCANS[kind](table, files)

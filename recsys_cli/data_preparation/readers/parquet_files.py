@@ -32,14 +32,14 @@ def parquet_frames(files: list[Path], times: Collection[str]) -> list[pl.LazyFra
 
 
 def _give_back() -> None:
-    """Let go of what Arrow keeps for its next use: it has decoded whole columns, polars reads from here on."""
+    """Let go of what Arrow keeps for its next use: from here on polars reads."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
 
 
 def parquet_pieces(frames: Sequence[pl.LazyFrame], files: Sequence[Path]) -> list[pl.LazyFrame]:
-    """Return the rows of the files' frames in pieces, each of one row group; of no row: an empty piece a file."""
+    """Return the rows of the files' frames in pieces, each of one row group; an empty file has one, too."""
     return [
         frame.slice(first, rows)
         for frame, file in zip(frames, files, strict=True)

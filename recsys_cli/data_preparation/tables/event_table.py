@@ -19,10 +19,10 @@ from recsys_cli.utils.errors import InputError
 def event_table(
     source: EventSource, users: pl.DataFrame, items: pl.DataFrame, rules: EventRules, timezone: str
 ) -> pl.DataFrame:
-    """Return the events by internal index, sorted by all columns; with rules, event_type and those that count.
+    """Return the events by internal index, sorted by all columns.
 
-    Events of weight 0 are none, a day has no more of a type than its cap, and what cancels others has a positive
-    weight: how much it takes back.
+    With rules those that count, with event_type: not those of weight 0, nor what a day has beyond its type's
+    cap. What cancels others has a positive weight: how much it takes back.
 
     Args:
         users, items: the ids that were counted, with the internal index of each.

@@ -62,9 +62,9 @@ def read_interactions(
 ) -> tuple[ReadEvents | None, list[Problem]]:
     """Return the events before `cut` as user_id, item_id, timestamp, weight, and all their problems.
 
-    They are counted, not held: they are read again when they are placed in their table. Rows on or after the cut
-    are dropped first: nothing below ever sees them. Where the settings say what types of events count for, the
-    code of each follows as event_type; weights are still those of the source.
+    They are counted, not held: they are read again when they are placed in their table. Rows on or after the
+    cut are dropped first: nothing below ever sees them. Where the settings say what types of events count
+    for, the code of each follows as event_type; weights are still those of the source.
     """
     table = data.interactions
     if not table.is_given:

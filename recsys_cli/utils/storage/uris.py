@@ -24,6 +24,12 @@ def is_uri(path: str) -> bool:
     return _SCHEME.match(path) is not None
 
 
+def is_database(place: str) -> bool:
+    """Return whether a table's place is the address of a database, not a path or the URI of a file."""
+    found = _SCHEME.match(place)
+    return found is not None and found[1].lower() not in (*STORES, *WEB)
+
+
 def is_glob(path: str) -> bool:
     """Return whether a path is a pattern and not a single file or folder."""
     return any(sign in path for sign in "*?[")
@@ -40,7 +46,7 @@ def scheme_of(uri: str) -> str:
         raise SettingsError(
             f"the scheme {scheme!r} is unknown; there are {', '.join((*STORES, *WEB))}",
             where=shown(uri),
-            fix="correct the path in settings/settings.toml",
+            fix="correct the path in settings/settings.toml; a database has `connection` and `query` instead",
         )
     if scheme in STORES and _split(uri)[1]:
         raise SettingsError(

@@ -41,12 +41,13 @@ def everything_guessed(folder: Path, *named: tuple[str, str], **tables: pl.DataF
             (folder / paths[name]).write_text(table, encoding="utf-8")
         else:
             table.write_parquet(folder / paths[name])
-    return guess_data(paths, InputFolder(folder), named)
+    return guess_data({name: {"path": path} for name, path in paths.items()}, InputFolder(folder), named)
 
 
 def of_folder(folder: Path) -> GuessedData:
     return guess_data(
-        {name: f"{name}.parquet" for name in ("interactions", "users", "items")}, InputFolder(folder)
+        {name: {"path": f"{name}.parquet"} for name in ("interactions", "users", "items")},
+        InputFolder(folder),
     )
 
 
@@ -334,7 +335,9 @@ def test_a_key_of_folders_is_the_time_only_where_no_column_of_the_files_is(tmp_p
         folder.mkdir(parents=True)
         frame.write_parquet(folder / "a.parquet")
     times = {
-        name: guess_data({"interactions": name}, InputFolder(tmp_path)).data.interactions.columns["timestamp"]
+        name: guess_data({"interactions": {"path": name}}, InputFolder(tmp_path)).data.interactions.columns[
+            "timestamp"
+        ]
         for name in ("bare", "full")
     }
     assert times == {"bare": "date", "full": "created_at"}
@@ -491,7 +494,7 @@ def test_availability_is_mapped_where_it_holds_days(tmp_path: Path) -> None:
 
 def test_a_missing_file_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        guess_data({"interactions": "nowhere.parquet"}, InputFolder(tmp_path))
+        guess_data({"interactions": {"path": "nowhere.parquet"}}, InputFolder(tmp_path))
     assert caught.value.fix == "correct the path after --interactions"
 
 

@@ -75,7 +75,7 @@ def test_a_mapped_type_gets_its_sections(tmp_path: Path) -> None:
     ).write_parquet(tmp_path / "events.parquet")
 
     data, guesses, unused = guess_data(
-        {"interactions": "events.parquet"}, InputFolder(tmp_path), [("event_type", "kind")]
+        {"interactions": {"path": "events.parquet"}}, InputFolder(tmp_path), [("event_type", "kind")]
     )
 
     assert not unused and data.interactions.columns["event_type"] == "kind"
