@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from recsys_cli.configs.layers import PREFIX
+from recsys_cli.configs.secrets import is_secret_name
 from recsys_cli.configs.toml_templates import guessed_text, preset_text
 from recsys_cli.data_preparation.column_guessing.column_mapping import Guess, UnusedColumn, guess_data
 from recsys_cli.data_preparation.column_guessing.timestamps import day_after
@@ -16,7 +18,6 @@ from recsys_cli.data_preparation.demo_data.catalogue import LAST_DAY
 from recsys_cli.data_preparation.demo_data.generate import DemoShape, foreign_tables, generate, has_demo
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.models.settings_tree import settings_tree
-from recsys_cli.utils.credentials import secrets_in
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.progress import Progress, no_progress
 from recsys_cli.utils.storage.atomic_writes import replacing
@@ -154,7 +155,8 @@ def _table(workspace: Path, name: str, place: str, query: str) -> dict[str, str]
     if not query:
         fix = f"add --query '{name}=SELECT …'"
         raise UsageError("a database needs a query", where=f"--{name} {shown(place)}", fix=fix)
-    if secrets_in(place):
+    address = urlsplit(place)
+    if address.password or any(is_secret_name(name) for name, _ in parse_qsl(address.query)):
         raise UsageError(
             "the address holds a password, and would be written to the settings",
             where=f"--{name} {shown(place)}",

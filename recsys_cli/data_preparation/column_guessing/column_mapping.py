@@ -133,19 +133,19 @@ class _Source:
 
 
 def guess_data(
-    tables: Mapping[str, Mapping[str, str]], workspace: InputFolder, named: Sequence[tuple[str, str]] = ()
+    places: Mapping[str, Mapping[str, str]], workspace: InputFolder, named: Sequence[tuple[str, str]] = ()
 ) -> GuessedData:
     """Return settings for the tables, the guesses they are based on, and the columns that they do not use.
 
     Args:
-        tables: by name, the settings that say where each lies: path, or connection, query and password.
+        places: by table, the settings that say where each lies: path, or connection, query and password.
         workspace: the folder that relative paths start from.
         named: pairs of a contract column and the source's column for it; they override guesses.
 
     Raises: InputError for a table that cannot be read or lacks a required column; UsageError for an
         unknown name in `named`.
     """
-    sources = [_open(name, place, workspace, named) for name, place in tables.items()]
+    sources = [_open(name, place, workspace, named) for name, place in places.items()]
     _require_known(named, sources)
     mapped = {source.name: _mapped(source, named) for source in sources}
     tables = {name: table for name, (table, _) in mapped.items()}
