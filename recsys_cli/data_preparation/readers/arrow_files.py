@@ -35,7 +35,8 @@ def arrow_frame(file: Path, times: Collection[str]) -> pl.LazyFrame:
 
 def _stream(file: Path) -> pl.DataFrame:
     with pa.OSFile(str(file)) as source:
-        return pl.DataFrame(ipc.open_stream(source).read_all())
+        rows = ipc.open_stream(source).read_all()
+    return pl.DataFrame(rows.replace_schema_metadata(None))  # polars panics where that is no UTF-8
 
 
 def _batches(file: Path) -> Iterator[pa.RecordBatch]:
