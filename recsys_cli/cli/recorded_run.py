@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recsys_cli.cli.display.logs import log_to_file
 from recsys_cli.cli.session import Session
 from recsys_cli.utils.errors import OutputError
-from recsys_cli.utils.open_files import too_few_open_files
+from recsys_cli.utils.open_files import require_open_files, too_few_open_files
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.workspace.layout import Workspace
@@ -32,9 +32,11 @@ class Running:
 def open_workspace(session: Session) -> "Workspace":
     """Return the session's workspace, with its threads set before a library counts the cores.
 
-    Raises: SettingsError for invalid settings, or output folders that are not apart.
+    Raises: SettingsError for invalid settings, or output folders that are not apart; OSError where the limit
+        on open files stops any run.
     """
     loaded = session.loaded
+    require_open_files()
     if loaded.settings.runtime.threads:
         for name in _THREAD_VARIABLES:
             os.environ[name] = str(loaded.settings.runtime.threads)

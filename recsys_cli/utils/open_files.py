@@ -1,15 +1,27 @@
 """Too few open files: a limit of the process that any library meets, in its own words."""
 
+import os
 import resource
 from collections.abc import Iterator
 from errno import EMFILE, ENFILE
-from os import strerror
 from typing import Final
 
 from recsys_cli.utils.errors import OutputError
 
-_WORDS: Final = strerror(EMFILE)  # as libraries quote the system
+_WORDS: Final = os.strerror(EMFILE)  # as libraries quote the system
 _ENOUGH: Final = 1024
+_LEAST: Final = 16  # that a small run opens at a time
+
+
+def require_open_files() -> None:
+    """Raise OSError where the limit on open files stops any run: polars meets it with a printed panic."""
+    opened: list[int] = []
+    try:
+        for _ in range(_LEAST):
+            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    finally:
+        for one in opened:
+            os.close(one)
 
 
 def too_few_open_files(error: BaseException) -> OutputError | None:

@@ -136,6 +136,7 @@ def test_too_few_open_files_are_named_and_nothing_else_is_blamed(workspace: Path
     if ended.returncode == ExitCode.OUTPUT:
         assert f"error: too many open files: this process may open {allowed}\n" in ended.stderr
         assert "fix: run `ulimit -n 1024` first" in ended.stderr
+        assert "panicked" not in ended.stderr
     assert not found(workspace).problems and not found(workspace).sidecars
 
 

@@ -64,13 +64,15 @@ def _round(number: int, commands: list[Command], kit: Kit) -> list[str]:
     for command, run in zip(commands, runs, strict=True):
         codes = _codes(command) | ({-signal.SIGKILL} if run in victims else set())
         problems += [f"{said(command)}: {one}" for one in spoken(kit.forked.wait(run), codes)]
-    resumed = [one for one in (SCORE_NEXT, TRAIN) if _is_left(one, commands)]
+    promote = promotion(versions(kit.lab.ready)[0])
+    resumed = [one for one in (SCORE_NEXT, TRAIN, promote) if _is_left(one, commands)]
     return problems + settled(kit, workspace, *resumed)
 
 
 def _is_left(command: Command, commands: list[Command]) -> bool:
     """Return whether a killed run of the round may have left what this command resumes."""
-    return command in commands or command == SCORE_NEXT and _BACKFILL in commands
+    other = ROLLBACK if command[0] == ROLLBACK[0] else _BACKFILL if command == SCORE_NEXT else command
+    return command in commands or other in commands
 
 
 def _codes(command: Command) -> set[int]:

@@ -84,7 +84,8 @@ def _whole_lists(parquet: pq.ParquetFile) -> Iterator[pl.DataFrame]:
     """Yield the rows some at a time, all of a user together."""
     rest: list[pl.DataFrame] = []
     for batch in parquet.iter_batches(_ROWS):
-        frame = pl.concat([*rest, pl.DataFrame(pl.from_arrow(batch))])
+        plain = batch.replace_schema_metadata(None)  # polars panics where that is no UTF-8
+        frame = pl.concat([*rest, pl.DataFrame(pl.from_arrow(plain))])
         is_last = frame[USER_ID].eq_missing(frame[USER_ID][-1])
         rest = [frame.filter(is_last)]
         yield frame.filter(~is_last)

@@ -128,7 +128,8 @@ def begin_run(workspace: Workspace, command: str, day: date | None = None) -> Ru
         started=started.replace(microsecond=0),
         process=ProcessFacts(host=platform.node(), pid=os.getpid()),
     )
-    write_json(run_file(workspace, run_id), record.as_json())
+    file = run_file(workspace, run_id)
+    write_json(file, record.as_json(), beside=_written_first(file))
     return Run(run_id, command, workspace.runs / run_id, started)
 
 
@@ -150,7 +151,13 @@ def end_run(run: Run, status: str, settings: Mapping[str, JsonValue], figures: M
         libraries=library_versions(),
     )
     # Figures of lists that were there already are those of another run: this run's own values win.
-    write_json(run.folder / RUN_FILE, {**figures, **own.as_json()})
+    file = run.folder / RUN_FILE
+    write_json(file, {**figures, **own.as_json()}, beside=_written_first(file))
+
+
+def _written_first(file: Path) -> Path:
+    """Return where a record is written first: nobody comes back to a killed run's folder to clean it."""
+    return file.parent.parent / file.name
 
 
 def run_file(workspace: Workspace, run_id: str) -> Path:

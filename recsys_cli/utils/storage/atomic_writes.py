@@ -36,21 +36,25 @@ def replacing(target: Path) -> Iterator[Path]:
         yield made.path
 
 
-def replace_bytes(target: Path, content: bytes) -> None:
+def replace_bytes(target: Path, content: bytes, beside: Path | None = None) -> None:
     """Write a file that appears whole or not at all, as `replacing` does.
+
+    Args:
+        beside: its temporary file is a sibling of this one, in place of `target`: what a killed one leaves
+            there is removed by the next that names the same.
 
     Raises: OutputError if the folder cannot be written.
     """
-    with _made_for(target) as made:
+    with _made_for(target, beside) as made:
         made.write(content)
 
 
 @contextmanager
-def _made_for(target: Path) -> Iterator[TemporaryFile]:
+def _made_for(target: Path, beside: Path | None = None) -> Iterator[TemporaryFile]:
     """Yield a temporary file that becomes `target` on success."""
     with as_output_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_file(target) as made:
+        with temporary_file(beside or target) as made:
             try:
                 yield made
                 made.replace(target)

@@ -14,12 +14,12 @@ from recsys_cli.utils.storage.regular_files import RECORD_BYTES, read_regular
 _SEAL = "seal"
 
 
-def write_json(target: Path, value: Any) -> None:
-    """Write `value` atomically as indented JSON with sorted keys.
+def write_json(target: Path, value: Any, beside: Path | None = None) -> None:
+    """Write `value` atomically as indented JSON with sorted keys; `beside`: as `replace_bytes` takes it.
 
     Raises: OutputError if it cannot be written.
     """
-    replace_bytes(target, _json_bytes(value))
+    replace_bytes(target, _json_bytes(value), beside)
 
 
 def read_json(path: Path, most: int = RECORD_BYTES) -> Any:

@@ -13,6 +13,7 @@ from typing import Final
 _END: Final = ".part"
 _MAKE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _SHOWN: Final = 50  # characters of the target's name: with the rest it stays a valid name
 
 
@@ -35,15 +36,19 @@ class TemporaryFile:
             file.write(content)
 
     def replace(self, target: Path) -> None:
-        """Become `target`, a sibling; file and folder are synced to the disk.
+        """Become `target`; file and folder are synced to the disk.
 
         Raises: OSError, also where the name has meanwhile become another file or a link.
         """
         if not self._is_there():
             raise OSError(ESTALE, "somebody else has replaced its temporary file", str(target))
         os.fsync(self.descriptor)
-        os.replace(self.path.name, target.name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
-        os.fsync(self.folder)
+        home = os.open(target.parent, _FOLDER)
+        try:
+            os.replace(self.path.name, target.name, src_dir_fd=self.folder, dst_dir_fd=home)
+            os.fsync(home)
+        finally:
+            os.close(home)
 
     def remove(self) -> None:
         """Remove the file, unless it has become its target."""
@@ -64,7 +69,7 @@ def temporary_file(target: Path) -> Iterator[TemporaryFile]:
 
     Raises: OSError.
     """
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = os.open(target.parent, _FOLDER)
     try:
         _remove_forgotten(folder, _start(target))
         made = _made(folder, target)

@@ -37,6 +37,13 @@ def test_a_flipped_bit_anywhere_is_found(folder: Path, refused: Callable[..., st
         refused(ExitCode.CHECK, "verify", DAY)
 
 
+def test_metadata_that_are_no_text_are_found(folder: Path, refused: Callable[..., str]) -> None:
+    file = folder / "recommendations.parquet"
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b"ARROW:schema", b"\xc1RROW:schema"))
+    assert "sha256" in refused(ExitCode.CHECK, "verify", DAY)
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "_SUCCESS"])
 def test_a_lost_sidecar_is_found_and_written_again(
     workspace: Path, folder: Path, refused: Callable[..., str], name: str

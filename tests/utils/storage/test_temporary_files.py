@@ -10,6 +10,7 @@ import pytest
 from recsys_cli.utils.errors import OutputError
 from recsys_cli.utils.storage.atomic_writes import replace_bytes, replacing
 from recsys_cli.utils.storage.json_files import read_json, write_json
+from recsys_cli.utils.storage.leftovers import names_in
 
 _KILLED = """
 import os, sys
@@ -23,6 +24,22 @@ with replacing(Path(sys.argv[1])) as made:
 
 def killed_while_writing(target: Path) -> None:
     assert subprocess.run([sys.executable, "-c", _KILLED, str(target)], check=False).returncode == 1
+
+
+def test_what_a_killed_process_left_beside_another_file_goes_with_the_next_of_that_name(
+    tmp_path: Path,
+) -> None:
+    record, other = tmp_path / "runs/one/run.json", tmp_path / "runs/two/run.json"
+    (tmp_path / "runs").mkdir()
+    killed_while_writing(tmp_path / "runs/run.json")
+    assert len(names_in(tmp_path / "runs")) == 1
+
+    for file in (record, other):
+        write_json(file, {"a": 1}, beside=tmp_path / "runs/run.json")
+
+    assert names_in(tmp_path / "runs") == ["one", "two"]
+    assert names_in(record.parent) == names_in(other.parent) == ["run.json"]
+    assert read_json(record) == read_json(other) == {"a": 1}
 
 
 def test_a_link_at_the_old_name_of_temporary_files_is_not_followed(tmp_path: Path) -> None:
