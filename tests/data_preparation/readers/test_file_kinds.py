@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pyarrow import ipc
 
 from recsys_cli.configs.data_sections import InteractionsSettings
 from recsys_cli.data_preparation.readers.file_kinds import kind_of_name
@@ -108,6 +109,15 @@ def test_damaged_arrow_files_are_errors(tmp_path: Path) -> None:
         for cut in (20, len(content) // 2, len(content) - 9):
             (tmp_path / name).write_bytes(content[:cut])
             assert "cannot be read" in error_of(tmp_path, name).what
+
+
+@pytest.mark.parametrize("name", ["e.arrow", "e.arrows"])
+def test_metadata_that_are_no_text_do_no_harm(tmp_path: Path, name: str) -> None:
+    table = EVENTS.to_arrow().replace_schema_metadata({b"\xffkey": b"\xfe"})
+    new = ipc.new_stream if name.endswith("s") else ipc.new_file
+    with new(tmp_path / name, table.schema) as file:
+        file.write(table)
+    assert scan_source(InteractionsSettings(path=name), InputFolder(tmp_path)).collect().equals(EVENTS)
 
 
 def test_times_of_an_arrow_file_may_be_out_of_range(tmp_path: Path) -> None:
