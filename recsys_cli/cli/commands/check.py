@@ -49,7 +49,7 @@ def _show_figures(terminal: Terminal, report: "CheckReport") -> None:
     """Show the figures of the inputs beside what is usual."""
     if report.inputs is None or not report.inputs.gates:
         return
-    from recsys_cli.pipelines.monitoring.input_gates import in_digits
+    from recsys_cli.pipelines.monitoring.input_gate import in_digits
 
     rows = [
         (one.what, in_digits(one.usual), in_digits(one.today), one.bound, f"data.gates.{one.setting}")

@@ -10,7 +10,8 @@ from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.data_preparation.tables.freshness import freshness_problems
 from recsys_cli.data_preparation.tables.input_figures import InputFigures, figures_of
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
-from recsys_cli.pipelines.monitoring.input_gates import InputGate, in_digits, input_gates
+from recsys_cli.pipelines.monitoring.input_gate import InputGate, in_digits
+from recsys_cli.pipelines.monitoring.input_gates import input_gates
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_history import PastInputs, past_inputs
 from recsys_cli.pipelines.workspace.run_record import Run, RunInputs

@@ -13,7 +13,8 @@ from recsys_cli.configs.gate_sections import InputGatesSettings
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables
 from recsys_cli.data_preparation.tables.input_figures import InputFigures, figures_of
-from recsys_cli.pipelines.monitoring.input_gates import InputGate, input_gates
+from recsys_cli.pipelines.monitoring.input_gate import InputGate
+from recsys_cli.pipelines.monitoring.input_gates import input_gates
 
 DAY, LAST = date(2010, 11, 26), datetime(
     2010, 11, 26
