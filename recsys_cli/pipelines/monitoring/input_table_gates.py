@@ -23,8 +23,8 @@ _UNIFORM: Final = 0.02  # how far the logs of the quartiles' factors may be apar
 
 def table_gates(today: InputFigures, past: Past, settings: InputGatesSettings) -> Iterator[InputGate]:
     """Yield the gates of users and items, and of their features."""
-    yield from _of_items(today, past, settings)
     yield from _of_unknown_ids(today, past, settings)
+    yield from _of_items(today, past, settings)
     yield from _of_features(today, past, settings)
 
 
