@@ -1,7 +1,7 @@
 """Base class and value types of the settings' sections."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -12,6 +12,7 @@ from recsys_cli.utils.sql_text import rewritten
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Bound = Annotated[float, Field(ge=0.0, le=1.0)]  # bound of a share
 ListLength = Annotated[int, Field(ge=1, le=LONGEST_LIST)]
+IndexName = Literal["exact", "ivf", "hnsw"]
 Days = Annotated[int, Field(ge=1, le=36_500)]  # a century
 SHORTEST_HALF_LIFE, LONGEST_HALF_LIFE = 0.1, 1_000_000.0  # days; beyond them all weights become 0 or equal
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]  # the numbers that every library takes

@@ -14,6 +14,7 @@ from recsys_cli.configs.fields import (
     Bound,
     Count,
     Days,
+    IndexName,
     ListLength,
     Section,
     Seed,
@@ -138,7 +139,7 @@ class ScoringSettings(Section):
         "of a full run in items or order; beyond it all users are ranked",
     )
 
-    index: Literal["exact", "ivf", "hnsw"] = Field(
+    index: IndexName = Field(
         "exact",
         description="how LightFM's vectors are searched: all items, or some of a large catalogue's clusters "
         "or neighbours",

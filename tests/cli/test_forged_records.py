@@ -165,6 +165,15 @@ def test_a_publication_leads_to_no_record_outside_of_the_runs(workspace: Path, c
     assert main(["-q", "-C", str(workspace), "verify", DAY, "--repair"]) == ExitCode.OK
 
 
+@pytest.mark.parametrize("wrong", [{"index": "nowhere"}, {"top_k": 0}, {"top_k": 2**40}])
+def test_a_publication_whose_terms_no_run_has_is_not_explained(
+    workspace: Path, capsys: Capture, wrong: dict[str, Any]
+) -> None:
+    changed(workspace / f"recommendations/date={DAY}/manifest.json", **wrong)
+    assert main(["-C", str(workspace), "explain", "--date", DAY]) == ExitCode.USAGE
+    assert "this is a bug" not in capsys.readouterr().err
+
+
 def test_a_gate_that_nobody_knows_is_left_out_of_a_report(workspace: Path, capsys: Capture) -> None:
     manifest = workspace / f"recommendations/date={DAY}/manifest.json"
     changed(manifest, gates={"unheard_of": 1.0, "min_users": 60})

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from recsys_cli.configs.fields import IndexName, ListLength
 from recsys_cli.utils.json_record import (
     Count,
     Day,
@@ -43,8 +44,8 @@ class ScoringTerms(JsonRecord):
 
     model_version: Word
     all_users: bool
-    top_k: Count
-    index: Word
+    top_k: ListLength
+    index: IndexName
     shortlist: Count
 
 
