@@ -16,6 +16,7 @@ class InputGatesSettings(Section):
     from_events: int = Field(
         1_000,
         ge=0,
+        le=2**31 - 1,
         description="inputs with fewer events, now and in the last runs, are compared with nothing",
     )
     min_events: Least = Field(

@@ -30,12 +30,7 @@ DAYS = [
     ("explain", "2020-01-01", ExitCode.USAGE, "nothing is published for 2020-01-01"),
     ("features", "2999-01-01", ExitCode.INPUT, "days old, the limit is 7"),
     ("score", "9999-12-31", ExitCode.INPUT, "days old, the limit is 7"),
-    (
-        "train",
-        "2999-01-01",
-        ExitCode.INPUT,
-        "the label window from 2998-12-18 on has no relevant event",
-    ),
+    ("train", "2999-01-01", ExitCode.INPUT, "days old, the limit is 7"),
     ("evaluate", "2999-01-01", ExitCode.INPUT, "there is nothing to evaluate on"),
     ("explain", "2999-01-01", ExitCode.USAGE, "nothing is published for 2999-01-01"),
 ]

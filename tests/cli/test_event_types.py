@@ -135,7 +135,8 @@ def test_lists_of_users_without_new_events_are_reused(run: Run, retailer: Path) 
 
 
 def test_check_notes_columns_that_may_be_types_and_weights(run: Run, retailer: Path) -> None:
-    assert run("check", "--date", DAY) == (ExitCode.OK, "", f"check of {DAY}: no problems\n")
+    code, _, err = run("check", "--date", DAY)
+    assert (code, err) == (ExitCode.OK, f"check of {DAY}: no problems\n")
     path = 'path = "data/interactions.parquet"'
     (retailer / "settings/settings.toml").write_text(f"[default.data.interactions]\n{path}\n")
 

@@ -338,7 +338,7 @@ def test_a_store_that_refuses_is_told_with_its_uri_and_the_old_lists_stay(
         "candidates.external.num_candidates=7",
     )
     asked = [word for one in external for word in ("--set", one)]
-    assert run(published_workspace, *asked, "features", "--date", DAY) == ExitCode.INPUT
+    assert run(published_workspace, *asked, "train", "--date", DAY) == ExitCode.INPUT
     output = capsys.readouterr().err  # a server that is away is no day without a delivery
     assert "does not answer" in output and "there are no external candidates" not in output
     gone = ("--set", "output.recommendations=s3://no-such-bucket/lists")

@@ -15,7 +15,12 @@ from recsys_cli.utils.storage.json_files import read_sealed_json
 
 Refused = Callable[..., str]
 DAY = "2026-03-02"
-BLIND = ("--set", 'ranker.feature_groups=["users"]')  # knows the users alone: no item is better than another
+BLIND = (
+    "--set",
+    "ranker.label_days=14",
+    "--set",
+    'ranker.feature_groups=["users"]',
+)  # knows the users alone: no item is better than another
 
 
 def pointer(workspace: Path) -> dict[str, Any]:

@@ -11,7 +11,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys_cli.configs.data_sections import DataSettings, FeatureTableSettings, InteractionsSettings
+from recsys_cli.configs.data_sections import (
+    DataSettings,
+    FeatureTableSettings,
+    InteractionsSettings,
+    ItemsSettings,
+)
 from recsys_cli.configs.sections import RankerSettings
 from recsys_cli.data_preparation.tables.problems import Problem
 from recsys_cli.models.settings_tree import settings_tree
@@ -56,7 +61,7 @@ def workspace_of(frames: dict[str, pl.DataFrame], root: Path, **data: Any) -> Wo
     sources = DataSettings(
         interactions=InteractionsSettings(path="events.parquet"),
         users=FeatureTableSettings(path="users.parquet", features=["country"]),
-        items=FeatureTableSettings(path="items.parquet"),
+        items=ItemsSettings(path="items.parquet"),
         **data,
     )
     return Workspace(root, settings_tree()(data=sources))

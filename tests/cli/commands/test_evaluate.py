@@ -110,7 +110,7 @@ OFF = [
     ("segment", ("data.users.features=[]",), "'popular_segment' is off: no text column"),
     (
         "content",
-        ('data.items.columns={title="price"}', "data.items.filter=price < 0"),
+        ('data.items.columns={title="price"}', "data.items.filter=price < 0", "data.items.only_listed=false"),
         "'content' is off: items have",
     ),
 ]
