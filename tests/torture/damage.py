@@ -49,8 +49,8 @@ class Kind:
 _BUILD = ("features", "--date", DAY)
 _LISTS = (f"{PUBLISHED.parent}/*",)
 _KINDS = (
-    Kind("inputs", ("data/*.parquet",), _BUILD, frozenset({ExitCode.OK, ExitCode.INPUT})),
-    Kind("features", (f"features/date={DAY}/*",), _BUILD, frozenset({ExitCode.OK})),
+    Kind("inputs", ("data/*.parquet",), _BUILD, frozenset({ExitCode.OK, ExitCode.INPUT}), step=3),
+    Kind("features", (f"features/date={DAY}/*",), _BUILD, frozenset({ExitCode.OK}), step=3),
     Kind(
         "model",
         ("models/*/*", "models/promoted.json"),

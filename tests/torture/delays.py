@@ -37,6 +37,7 @@ _SCORE_AGAIN = (*SCORE, "--force")
 _UNWATCHED = re.compile(  # nobody else writes there, or nothing is there
     rf"/workspace/(data|settings|models/{DAY}-\w+|runs/2[^/]*|recommendations/date=2026-0[56]-\d\d)(/|$)"
 )
+_OWN = re.compile(r"\.part(/|$)|/\.recommendations\.staged/|/runs/\.locks$")  # a run's own
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,15 @@ def at_every_look(lab: Lab, quick: bool) -> Iterator[Case]:
 
 
 def _meetings(calls: list[Call], beside: tuple[Command, ...]) -> Iterator[tuple[Call, Command]]:
-    """Yield each call with the next of the commands; a call after a listing with all of them."""
+    """Yield each call with the next of the commands; a call after a listing of what others write with all."""
     turns = cycle(beside)
     for before, call in pairwise([calls[0], *calls]):
-        for other in list(dict.fromkeys(beside)) if before.kind == LIST else [next(turns)]:
+        for other in list(dict.fromkeys(beside)) if _is_shared_list(before) else [next(turns)]:
             yield call, other
+
+
+def _is_shared_list(call: Call) -> bool:
+    return call.kind == LIST and not _OWN.search(call.path)
 
 
 def _pairs(promote: Command) -> tuple[_Held, ...]:

@@ -87,5 +87,6 @@ FAMILIES = (
         "train, score, features, backfill, repair, promote, rollback, explain, report at once; random kills",
         "no hang; a documented exit code; lists stay whole; the next run mends",
         rounds,
+        waits=True,
     ),
 )

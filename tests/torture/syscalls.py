@@ -175,7 +175,10 @@ def _path(thread: int, descriptor: int | None, address: int | None) -> str:
             return os.readlink(here / "fd" / str(descriptor))
         with (here / "mem").open("rb", buffering=0) as memory:
             memory.seek(address)
-            told = _text(memory.read(_LONGEST_PATH - address % _LONGEST_PATH))
+            held = memory.read(
+                _LONGEST_PATH - address % _LONGEST_PATH
+            )  # to the page's end: the next may be none
+            told = _text(held if b"\0" in held else held + memory.read(_LONGEST_PATH))
         if told.startswith("/"):
             return told
         known = descriptor is not None and descriptor < 2**31
