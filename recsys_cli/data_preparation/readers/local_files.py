@@ -141,12 +141,14 @@ class OpenSource:
     Attributes:
         rows: all of them.
         pieces: the same, for a reader that holds one piece at a time: of parquet some rows, else a file each.
+        are_small: whether each piece fits in little memory.
         condition: the row filter; None: there is none.
     """
 
     rows: pl.LazyFrame
     pieces: list[pl.LazyFrame]
     files: list[Path]
+    are_small: bool = False
     condition: pl.Expr | None = None
 
     def filtered(self) -> pl.LazyFrame:
@@ -211,11 +213,13 @@ def open_source(
     keys: dict[Path, Keys] = {file: one for file, one in found.items() if wanted is None or wanted(one)}
     if is_used is None:
         keys = {file: {k: v for k, v in one.items() if used(k)} for file, one in keys.items()}
-    rows, pieces = _one_table(table, keys, zone, used)
-    source = OpenSource(rows, pieces, list(keys))
+    source = _one_table(table, keys, zone, used)
     if not table.filter:
         return source
-    schema, where = source_schema(rows, source.files), f"the filter of {shown_source(table, workspace.path)}"
+    schema, where = (
+        source_schema(source.rows, source.files),
+        f"the filter of {shown_source(table, workspace.path)}",
+    )
     return replace(source, condition=sql_condition(table.filter, schema, where=where))
 
 
@@ -238,8 +242,8 @@ def source_keys(table: TableSettings, workspace: InputFolder) -> list[Keys]:
 
 def _one_table(
     table: TableSettings, keys: Mapping[Path, Mapping[str, str | None]], zone: str, is_used: IsUsed
-) -> tuple[pl.LazyFrame, list[pl.LazyFrame]]:
-    """Return the rows of the files in `keys`, each with the keys of its folders; and the same in pieces."""
+) -> OpenSource:
+    """Return the rows of the files in `keys`, each with the keys of its folders."""
     files = list(keys)
     kind = source_kind(table, files)
     frames = _SCANS[kind](table, files)
@@ -259,7 +263,9 @@ def _one_table(
     if kind == "csv":
         types = column_types(rows, table, files)
         rows, frames = rows.with_columns(types), [frame.with_columns(types) for frame in frames]
-    return rows, parquet_pieces(frames, files) if kind == "parquet" else frames
+    if kind == "parquet":
+        return OpenSource(rows, parquet_pieces(frames, files), files, are_small=True)
+    return OpenSource(rows, frames, files)
 
 
 def is_needed(table: TableSettings, name: str) -> bool:

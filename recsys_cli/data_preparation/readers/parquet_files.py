@@ -9,7 +9,7 @@ from recsys_cli.data_preparation.readers.read_errors import out_of_range, unread
 from recsys_cli.utils.errors import InputError
 
 _BATCH_ROWS = 65_536
-_PIECE_ROWS = 125_000
+_PIECE_ROWS = 100_000
 
 
 def parquet_frames(files: list[Path], times: Collection[str]) -> list[pl.LazyFrame]:

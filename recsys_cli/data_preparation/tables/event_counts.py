@@ -12,14 +12,14 @@ from recsys_cli.data_preparation.readers.polars_errors import as_input_error
 from recsys_cli.data_preparation.tables.event_reading import has_no_meaning
 from recsys_cli.data_preparation.tables.event_types import EventRules
 from recsys_cli.data_preparation.tables.ids import ROWS
+from recsys_cli.data_preparation.tables.tally import Tally
 from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
 
 FIRST_PLAUSIBLE: Final = datetime(1971, 1, 1)  # zeros and wrong units give dates in 1970
 LARGEST_WEIGHT: Final = 1e15  # so that sums and means stay finite
 SOURCE_ID: Final = "__source_id"  # an id as the source has it
-BATCH: Final = 125_000  # events that are held at a time
+BATCH: Final = 100_000  # events that are held at a time
 _WEIGHTY = "__weighty"  # how many events of an id have a weight other than 0
-_MOST_WAITING = 500_000  # counted ids of several batches that are added up together
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,27 @@ class EventSource:
 
     Attributes:
         pieces: user_id, item_id, timestamp, weight, perhaps event_type as its code; to be read one by one.
+        are_small: whether each piece fits in little memory.
         where: what messages name.
     """
 
     pieces: Sequence[pl.LazyFrame]
     files: list[Path]
     where: str
+    are_small: bool = False
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        """Yield all of them, at most `BATCH` at a time.
+        """Yield all of them, some at a time.
 
         Raises: InputError that names the files if they cannot be read.
         """
         with as_input_error(self.files):
             for piece in self.pieces:
-                yield from piece.collect_batches(
-                    chunk_size=BATCH, maintain_order=False, lazy=True, engine="streaming"
-                )
+                yield from [piece.collect()] if self.are_small else _batches(piece)
+
+
+def _batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    return rows.collect_batches(chunk_size=BATCH, maintain_order=False, lazy=True, engine="streaming")
 
 
 class EventFigures(NamedTuple):
@@ -122,26 +126,21 @@ class _Ids:
     def __init__(self, key: str, kind: pl.DataType, *, may_be_weightless: bool) -> None:
         self._key = key
         self._can_be_ids = kind != pl.Object and not kind.is_nested()
-        self._counts = {ROWS: pl.len()}
-        if may_be_weightless:
-            self._counts[_WEIGHTY] = (pl.col(WEIGHT) != 0).sum()
-        self._known = pl.DataFrame(schema={key: kind, **dict.fromkeys(self._counts, pl.UInt32)})
-        self._waiting: list[pl.DataFrame] = []
+        self._all = Tally(kind)
+        self._weighty = Tally(kind) if may_be_weightless else None
 
     def add(self, batch: pl.DataFrame) -> None:
         """Count the events of a batch."""
         if not self._can_be_ids:
             return
-        self._waiting.append(batch.group_by(self._key).agg(**self._counts))
-        if sum(map(len, self._waiting)) > max(_MOST_WAITING, len(self._known)):
-            self._add_up()
+        self._all.add(batch[self._key])
+        if self._weighty is not None:
+            self._weighty.add(batch.filter(pl.col(WEIGHT) != 0)[self._key])
 
     def counted(self) -> pl.DataFrame:
         """Return each id once, sorted, with its counts; the id as the source has it again as SOURCE_ID."""
-        self._add_up()
-        return self._known.sort(self._key).with_columns(pl.col(self._key).alias(SOURCE_ID))
-
-    def _add_up(self) -> None:
-        together = pl.concat([self._known, *self._waiting])
-        self._known = together.group_by(self._key).agg(pl.col(*self._counts).sum())
-        self._waiting = []
+        ids = self._all.counted(self._key, ROWS)
+        if self._weighty is not None:
+            weighty = self._weighty.counted(self._key, _WEIGHTY)
+            ids = ids.join(weighty, on=self._key, how="left", maintain_order="left").fill_null(0)
+        return ids.with_columns(pl.col(self._key).alias(SOURCE_ID))

@@ -25,7 +25,7 @@ def event_table(
     cap. What cancels others has a positive weight: how much it takes back.
 
     Args:
-        users, items: the ids that were counted, with the internal index of each.
+        users, items: the ids that were counted, sorted, with the internal index of each.
 
     Raises: InputError if the source cannot be read, or has others than when they were counted.
     """
@@ -47,12 +47,10 @@ def _counting(batch: pl.DataFrame, rules: EventRules) -> pl.DataFrame:
 
 def _indexed(batch: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """Return the events with the internal indices of their ids; those of other ids are left out."""
-    for key, index, ids in ((USER_ID, USER, users), (ITEM_ID, ITEM, items)):
-        known = ids.select(pl.col(SOURCE_ID).alias(key), index)
-        if known.schema[key].is_float():
-            known = known.cast({key: pl.Int64})
-            batch = batch.with_columns(pl.col(key).cast(pl.Int64, strict=False))
-        batch = batch.join(known, on=key, how="inner")
+    for key, index, known in ((USER_ID, USER, users), (ITEM_ID, ITEM, items)):
+        places = known[SOURCE_ID].search_sorted(batch[key]).clip(upper_bound=len(known) - 1)
+        is_known = known[SOURCE_ID].gather(places) == batch[key]
+        batch = batch.with_columns(known[index].gather(places)).filter(is_known)
     return batch
 
 

@@ -80,7 +80,7 @@ def read_interactions(
             return None, problems
         mapping = _Mapping(data, schema, timezone, cut)
         pieces = [mapping.coded(piece) for piece in source.filtered_pieces()]
-        events = EventSource(pieces, source.files, where)
+        events = EventSource(pieces, source.files, where, source.are_small)
         counts = count_events(events, event_rules(data))
         if counts.figures.without_meaning:
             unknown = mapping.types_without_meaning(source.filtered())
