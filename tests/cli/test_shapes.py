@@ -196,6 +196,7 @@ SHAPES: dict[str, Write] = {
         .encode()
     ),
     "items, row numbers": items_as(ITEMS.with_row_index("Unnamed: 0").write_csv().encode()),
+    "items, row numbers without a name": items_as(ITEMS.with_row_index("").write_csv().encode()),
 }
 
 STATEMENTS = (

@@ -28,7 +28,10 @@ _USELESS_NAMES = {
     "contact details": re.compile(r"(^|[\W_])(phone|e?mail)$", re.IGNORECASE),
     "links": re.compile(r"(^|[\W_])(url|uri|link|image)$", re.IGNORECASE),
 }
-_ROW_NUMBERS = re.compile(r"(__index_level_\d+__|Unnamed: ?\d+(_level_\d+)?|level_\d+|index|)", re.IGNORECASE)
+# The index of a pandas table; in CSV its column has no name, which polars reads as column_0.
+_ROW_NUMBERS = re.compile(
+    r"(__index_level_\d+__|Unnamed: ?\d+(_level_\d+)?|level_\d+|index|column_0|)", re.IGNORECASE
+)
 _NAME_IT = "name it in {section}.features to use it anyway"
 _NAME_CATEGORY = "name it in {section}.features and category_features to use it anyway"
 _WAIT = "name it in {section}.features once its values differ"
