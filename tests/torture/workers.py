@@ -46,7 +46,8 @@ class Workers:
         if row.obstacle:
             return row
         started = time.monotonic()
-        at_once = 1 if family.alone else self.count * (_WAITING if family.waits else 1)
+        more = _WAITING if family.waits and not quick else 1  # each kit makes what its cases begin with
+        at_once = 1 if family.alone else self.count * more
         with ThreadPoolExecutor(at_once) as pool:
             for name, problems in pool.map(self._met, family.cases(self.lab, quick)):
                 row.cases += 1
