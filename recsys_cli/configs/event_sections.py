@@ -77,14 +77,14 @@ class EventMeaning(Section):
 
     def differences(self, trained: "EventMeaning") -> list[str]:
         """Return, a line each, how this differs from what a model was trained with."""
-        now, then = self._values(), trained._values()
+        now, then = self.values(), trained.values()
         return [
             f"{key}: trained with {_shown(then.get(key))}; now {_shown(now.get(key))}"
             for key in dict.fromkeys([*then, *now])
             if now.get(key) != then.get(key)
         ]
 
-    def _values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """Return what is set, by dotted key."""
         columns = {"event_type": self.event_type, "weight": self.weight}
         values: dict[str, Any] = {

@@ -94,8 +94,8 @@ def test_a_value_that_training_did_not_meet_is_shown_as_such() -> None:
 
 def test_a_feature_that_lost_its_values_is_named() -> None:
     encoder = fit_encoder(FRAME, ("sex", "genres", "age"), max_categories=10)
-    assert encoder.lost_features(FRAME.lazy()) == []
-    assert encoder.lost_features(FRAME.clear().lazy()) == []
+    assert not encoder.lost_features(FRAME.lazy())
+    assert not encoder.lost_features(FRAME.clear().lazy())
     empty = FRAME.with_columns(age=pl.lit(None, pl.Float32), sex=pl.lit(None, pl.String))
     assert encoder.lost_features(empty.lazy()) == [
         "feature age had values in training, and is missing in all 4 rows now",
@@ -107,10 +107,10 @@ def test_a_feature_that_lost_its_values_is_named() -> None:
         "feature sex has no value that was met in training",
     ]
     one_left = FRAME.with_columns(sex=pl.Series(["x", "y", None, "f"]))
-    assert encoder.lost_features(one_left.lazy()) == []
+    assert not encoder.lost_features(one_left.lazy())
 
 
 def test_a_feature_that_never_had_values_has_lost_none() -> None:
     never = FRAME.with_columns(age=pl.lit(None, pl.Float32), sex=pl.lit(None, pl.String))
     encoder = fit_encoder(never, ("sex", "age"), max_categories=10)
-    assert encoder.lost_features(never.lazy()) == []
+    assert not encoder.lost_features(never.lazy())

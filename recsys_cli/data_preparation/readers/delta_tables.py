@@ -49,8 +49,6 @@ def _frames(table: "DeltaTable", folder: Path) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(schema=pl.Schema(table.schema().to_arrow()))
         for batch in batches:
             yield pl.DataFrame(batch)
-    except GeneratorExit:
-        raise
     except Exception as error:  # pylint: disable=broad-exception-caught
         raise _unreadable(folder, error) from None
 

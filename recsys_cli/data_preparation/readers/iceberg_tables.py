@@ -49,8 +49,6 @@ def _frames(table: "StaticTable", metadata: Path) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(batches.schema.empty_table())
         for batch in batches:
             yield pl.DataFrame(batch)
-    except GeneratorExit:
-        raise
     except Exception as error:  # pylint: disable=broad-exception-caught
         raise _unreadable(metadata, error) from None
 

@@ -20,7 +20,7 @@ from recsys_cli.data_preparation.tables.event_types import (
     event_rules,
 )
 from recsys_cli.data_preparation.tables.ids import ROWS, assign_indices
-from recsys_cli.data_preparation.tables.interactions import read_interactions
+from recsys_cli.data_preparation.tables.interactions import ReadEvents, read_interactions
 from recsys_cli.data_preparation.tables.problems import Problem, raise_or_warn
 from recsys_cli.utils.columns import ITEM, ITEM_ID, LISTED, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.dates import day_start
@@ -192,18 +192,30 @@ def inspect_tables(
     }
     for key, found in unknown.items():
         problems += _unknown_id_problems(found, key, sides[key][2], workspace)
+    try:
+        return _joined(events, users, items, data, day, timezone, unknown), problems
+    except InputError as error:
+        return None, [*problems, Problem(error.where or events.source.where, error.what, error.fix)]
+
+
+def _joined(
+    events: ReadEvents,
+    users: pl.DataFrame,
+    items: pl.DataFrame,
+    data: DataSettings,
+    day: date,
+    timezone: str,
+    unknown: Mapping[str, Unknown],
+) -> Tables:
+    """Return the tables by internal index. Raises: InputError if the events cannot be read again."""
     user_ids, users = assign_indices(events.users, users, USER_ID, USER)
     item_ids, items = _all_items(events.items, items, data.items)
     rules = event_rules(data)
-    try:
-        indexed = event_table(events.source, user_ids, item_ids, rules, timezone)
-    except InputError as error:
-        return None, [*problems, Problem(error.where or events.source.where, error.what, error.fix)]
+    indexed = event_table(events.source, user_ids, item_ids, rules, timezone)
     tables = Tables(day, timezone, indexed, users, items, rules=rules, unknown=unknown)
     if not rules:
-        return tables, problems
-    delivered = indexed if rules.cancels else None
-    return replace(tables, events=rules.resolved(indexed), delivered=delivered), problems
+        return tables
+    return replace(tables, events=rules.resolved(indexed), delivered=indexed if rules.cancels else None)
 
 
 def users_table(data: DataSettings, timezone: str) -> EntityTable:

@@ -114,7 +114,9 @@ class FitTask:
         from scipy import sparse
 
         if self.tables.rules:
-            return sparse.csr_matrix(self.counts.log1p() / np.log(2.0), dtype=np.float32)
+            counts = self.counts
+            gains = (np.log1p(counts.data) / np.log(2.0)).astype(np.float32)
+            return sparse.csr_matrix((gains, counts.indices, counts.indptr), shape=counts.shape)
         return sparse.csr_matrix(self.counts > 0, dtype=np.float32)
 
 

@@ -266,7 +266,7 @@ def test_features_of_other_types_are_read(tmp_path: Path, kind: Any) -> None:
 def test_availability_is_counted_in_the_days_of_the_workspace(tmp_path: Path) -> None:
     """26 February 00:00 in Tokyo is 25 February 15:00 UTC."""
     start = datetime(2024, 2, 25, 15)
-    zoned = pl.Series([start] * 4).dt.replace_time_zone("UTC")
+    zoned = pl.Series([start] * 4, dtype=pl.Datetime("us", "UTC"))
     for column in (zoned, zoned.dt.convert_time_zone("Asia/Tokyo"), zoned.dt.to_string("%Y-%m-%dT%H:%M:%SZ")):
         data = with_items(tmp_path, ITEMS.with_columns(available_from=column))
         days = read_tables(data, InputFolder(tmp_path), DAY, "Asia/Tokyo").items["available_from"]
