@@ -71,7 +71,7 @@ def _check_intact(file: Path) -> None:
     from recsys_cli.data_preparation.readers.timestamp_range import unreadable_column
 
     try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet:
             found = unreadable_column(parquet.schema_arrow)
             if found is not None:
                 raise InputError(found[0], where=str(file), fix=found[1])

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+_GROUP_ROWS = 65_536  # few, so that reading them takes little memory
 _SEEDS = (1, 2)
 _WRAP = 2**64
 _FIRST_INTEGER, _LAST_INTEGER = -(2**63), 2**63 - 1
@@ -44,7 +45,7 @@ def write_row_files(frames: Iterable[pl.DataFrame], folder: Path) -> RowFiles:
                 opened.close()
                 files.append(folder / f"part-{len(files):05}.parquet")
                 schema, writer = frame.schema, opened.enter_context(_writer(files[-1], frame))
-            writer.write_table(frame.to_arrow())
+            writer.write_table(frame.to_arrow(), row_group_size=_GROUP_ROWS)
             rows += len(frame)
             sums = [(total + one) % _WRAP for total, one in zip(sums, _row_sums(frame), strict=True)]
     return RowFiles(files, rows, sha256(f"{sums} {rows} {schema}".encode()).hexdigest())

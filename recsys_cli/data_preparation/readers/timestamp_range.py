@@ -50,7 +50,7 @@ def out_of_range_column(files: Sequence[Path], among: Collection[str] | None = N
     """
     for file in files:
         try:
-            with pq.ParquetFile(file) as parquet:
+            with pq.ParquetFile(file, pre_buffer=False) as parquet:
                 wanted = [
                     field.name
                     for field in parquet.schema_arrow

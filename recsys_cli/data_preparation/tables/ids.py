@@ -112,11 +112,7 @@ def cast_ids(
     if wants_text:
         frame = frame.cast({key: pl.String})
         return frame, _float_text_problems(frame, key, where)
-    plain = frame[key].cast(pl.String)
-    if plain.str.contains(".", literal=True).any():
-        plain = plain.str.replace(_FLOAT_ID, "${1}")
-    cast = plain.cast(pl.Int64, strict=False)
-    is_unfit = frame[key].is_not_null() & (cast.cast(pl.String) != plain).fill_null(True)
+    cast, is_unfit = _as_integers(frame[key])
     if not is_unfit.any():
         return frame.with_columns(cast), []
     shown = ", ".join(repr(value) for value in frame[key].filter(is_unfit).head(3).to_list())
@@ -124,6 +120,18 @@ def cast_ids(
     return frame.with_columns(cast), [
         Problem(where, what, f'set data.{key}_type = "text" in settings/settings.toml')
     ]
+
+
+def _as_integers(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return ids as i64, and which of them are no plain integers of that size."""
+    if ids.dtype.is_integer():
+        cast = ids.cast(pl.Int64, strict=False)
+        return cast, ids.is_not_null() & cast.is_null()
+    plain = ids.cast(pl.String)
+    if plain.str.contains(".", literal=True).any():
+        plain = plain.str.replace(_FLOAT_ID, "${1}")
+    cast = plain.cast(pl.Int64, strict=False)
+    return cast, ids.is_not_null() & (cast.cast(pl.String) != plain).fill_null(True)
 
 
 def _float_text_problems(frame: pl.DataFrame, key: str, where: str) -> list[Problem]:
@@ -153,10 +161,9 @@ def assign_indices(
     """Number all ids of both frames in sorted order; return `ids` with their index, and one entity per id."""
     if ids.schema[key] != entities.schema[key]:
         ids, entities = ids.cast({key: pl.String}), entities.cast({key: pl.String})
-    known = pl.concat([ids[key], entities[key]]).unique().sort()
-    indices = pl.DataFrame([known, pl.Series(index, range(len(known)), dtype=pl.UInt32)])
-    numbered = ids.join(indices, on=key, how="left", maintain_order="left")
-    return numbered, indices.select(key).join(entities, on=key, how="left", maintain_order="left")
+    known = pl.concat([ids[key], entities[key]]).sort().rle().struct.field("value").alias(key)
+    numbered = ids.with_columns(known.search_sorted(ids[key]).cast(pl.UInt32).alias(index))
+    return numbered, known.to_frame().join(entities, on=key, how="left", maintain_order="left")
 
 
 def index_of(ids: pl.Series, asked: str) -> int | None:
