@@ -6,6 +6,7 @@ A fork costs a third of a start-up. One server either forks or runs in place: th
 has worked do not survive a fork.
 """
 
+import gc
 import importlib
 import itertools
 import json
@@ -32,6 +33,8 @@ def main() -> None:
     """Serve until the socket is closed."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     _import_all()
+    gc.collect()
+    gc.freeze()  # a fork then copies fewer pages of memory
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
