@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from zoneinfo import available_timezones
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -103,8 +104,22 @@ def _leaves(column: pa.Array) -> Iterator[pa.Array]:
 
 def _leaf_is_beyond(column: pa.Array) -> bool:
     limit = _limit(column.type)
-    if limit is None:
+    if limit is None or column.null_count == len(column):
         return False
-    numbers = column.view(pa.int32() if pa.types.is_date32(column.type) else pa.int64())
-    values = numbers.drop_null().to_numpy()
-    return bool(len(values)) and bool(values.max() > limit or values.min() < -limit)
+    values = _numbers(column)
+    return bool(values.max() > limit or values.min() < -limit)
+
+
+def _numbers(column: pa.Array) -> np.ndarray:
+    """Return the days or times that are not null as integers.
+
+    They are looked at where they lie: Arrow's own functions take a third of a second to import.
+    """
+    is_valid, data = column.buffers()
+    kind = np.int32 if pa.types.is_date32(column.type) else np.int64
+    there = slice(column.offset, column.offset + len(column))
+    values: np.ndarray = np.frombuffer(data, kind)[there]
+    if not column.null_count:
+        return values
+    bits = np.unpackbits(np.frombuffer(is_valid, np.uint8), bitorder="little")
+    return np.asarray(values[bits[there].astype(bool)])

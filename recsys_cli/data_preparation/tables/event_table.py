@@ -4,6 +4,7 @@ The first reading has counted the events of each id, so the table has its full s
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,9 @@ from recsys_cli.data_preparation.tables.event_types import EventRules
 from recsys_cli.data_preparation.tables.ids import ROWS
 from recsys_cli.utils.columns import EVENT_TYPE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
 from recsys_cli.utils.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def event_table(
@@ -118,7 +122,10 @@ class _Table:
         return self._frame(0, len(self._columns[USER]))
 
     def _frame(self, begin: int, end: int) -> pl.DataFrame:
-        return pl.DataFrame([_as_series(name, column[begin:end]) for name, column in self._columns.items()])
+        import pyarrow as pa
+
+        arrays = [_as_arrow(name, column[begin:end]) for name, column in self._columns.items()]
+        return pl.DataFrame(pl.from_arrow(pa.RecordBatch.from_arrays(arrays, names=list(self._columns))))
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
         """Yield bounds of rows with whole users, about a batch each."""
@@ -134,9 +141,9 @@ def _as_numbers(column: pl.Series) -> np.ndarray:
     return column.to_physical().to_numpy()
 
 
-def _as_series(name: str, column: np.ndarray) -> pl.Series:
-    """Return an array as a column that shares its memory."""
+def _as_arrow(name: str, column: np.ndarray) -> "pa.Array":
+    """Return a column that shares the array's memory."""
     import pyarrow as pa
 
     kind = pa.timestamp("us") if name == TIMESTAMP else pa.from_numpy_dtype(column.dtype)
-    return pl.Series(name, pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)]))
+    return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
