@@ -20,11 +20,13 @@ from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.utils.errors import InputError, UsageError
 from recsys_cli.utils.progress import Progress, no_progress
+from recsys_cli.utils.query_text import problem_of_query
 from recsys_cli.utils.storage.atomic_writes import replacing
 from recsys_cli.utils.storage.regular_files import SETTINGS_BYTES, IrregularFileError, read_regular
 from recsys_cli.utils.storage.uris import is_database, is_uri, shown
 
 SETTINGS = Path("settings/settings.toml")
+_FILE_DATABASES = ("sqlite", "duckdb")
 _ARCHIVES = {
     "movielens-100k": ("u.data", "u.user", "u.item"),
     "movielens-1m": ("ratings.dat", "users.dat", "movies.dat"),
@@ -155,6 +157,9 @@ def _table(workspace: Path, name: str, place: str, query: str) -> dict[str, str]
     if not query:
         fix = f"add --query '{name}=SELECT …'"
         raise UsageError("a database needs a query", where=f"--{name} {shown(place)}", fix=fix)
+    if problem := problem_of_query(query):
+        fix = "ask for the rows of one table; {date} stands for the first moment of a run's date"
+        raise UsageError(f"the query {problem}", where=f"--query {name}=…", fix=fix)
     address = urlsplit(place)
     if address.password or any(is_secret_name(name) for name, _ in parse_qsl(address.query)):
         raise UsageError(
@@ -162,7 +167,16 @@ def _table(workspace: Path, name: str, place: str, query: str) -> dict[str, str]
             where=f"--{name} {shown(place)}",
             fix=f"leave it out there, and put it into the environment as {variable}",
         )
-    return {"connection": place, "query": query, "password": os.environ.get(variable, "")}
+    connection = _file_seen_from(workspace, place)
+    return {"connection": connection, "query": query, "password": os.environ.get(variable, "")}
+
+
+def _file_seen_from(workspace: Path, place: str) -> str:
+    """Return a database's address; of a file below the current folder, as it is seen from the workspace."""
+    scheme, _, path = place.partition(":///")
+    if scheme not in _FILE_DATABASES or not path or path.startswith("/"):
+        return place
+    return f"{scheme}:///{_seen_from(workspace, path)}"
 
 
 def _seen_from(workspace: Path, path: str) -> str:

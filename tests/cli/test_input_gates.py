@@ -59,7 +59,7 @@ def test_a_cut_history_is_stopped_on_the_second_night_and_may_be_accepted(
 
     error = capsys.readouterr().err
     now = len(newest.filter(pl.col("timestamp") < datetime(2010, 11, 25)))
-    assert f"events: {now:,}; the run for {FIRST}: " in error
+    assert f"events: {now:,}; expected from the run for {FIRST}: " in error
     assert "(data.gates.min_events)" in error and "--accept-inputs" in error
     assert not (shop / f"features/date={SECOND}").exists()
     assert run(shop, "features", "--date", SECOND, "--accept-inputs") == ExitCode.OK

@@ -1,6 +1,7 @@
 """One shop in many shapes: `init`, `check`, `train` and `score` give the lists that plain parquet gives."""
 
 import gzip
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -316,6 +317,17 @@ def test_a_database_in_the_place_of_a_file_is_refused_with_what_to_set(
     assert "SQLite" in outcome.err and "connection =" in outcome.err and "query =" in outcome.err
 
 
+def test_a_database_that_is_a_file_is_looked_for_where_a_file_is(program: Program, tmp_path: Path) -> None:
+    folder = written(tmp_path / "shop")
+    with database("sqlite", folder):
+        place = f"sqlite:///{os.path.relpath(folder / 'shop.db')}"
+        asked = ("--interactions", place, "--query", f"interactions={QUERY}")
+        outcome = program.run("init", str(folder / "workspace"), *asked)
+    assert outcome.code == 0, outcome.err
+    settings = (folder / "workspace/settings/settings.toml").read_text()
+    assert f'connection = "sqlite:///{folder}/shop.db"' in settings
+
+
 def test_what_init_needs_for_a_database(program: Program, tmp_path: Path) -> None:
     def refused(*tables: str) -> str:
         outcome = program.run("init", str(tmp_path / "workspace"), *tables)
@@ -328,5 +340,7 @@ def test_what_init_needs_for_a_database(program: Program, tmp_path: Path) -> Non
     assert "is for a database" in refused("--interactions", "a.csv", "--query", "interactions=SELECT 1")
     assert "is for a database" in refused(*place, "--query", "items=SELECT 1")
     assert "is not interactions=SQL" in refused(*place, "--query", "events=SELECT 1")
+    said = refused(*place, "--query", "interactions=DELETE FROM orders")
+    assert "the query does not start with SELECT or WITH" in said and "--query interactions" in said
     said = refused("--interactions", "postgresql://me:hush-hush@db/shop", "--query", "interactions=SELECT 1")
     assert "hush" not in said and "RECSYS_DATA__INTERACTIONS__PASSWORD" in said

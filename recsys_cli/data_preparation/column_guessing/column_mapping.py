@@ -251,7 +251,8 @@ def _require_known(named: Sequence[tuple[str, str]], sources: Sequence[_Source])
             raise UsageError(
                 f"no table has a column {column!r}",
                 where=f"--map {contract}={column}",
-                fix=f"choose one of the columns; {'; '.join(columns)}",
+                fix=f"choose one of the columns; {'; '.join(columns)}; SQL goes into columns.{contract} of "
+                "the settings that init writes",
             )
 
 

@@ -1,6 +1,7 @@
 """What columns of the events may be: a weight, or the type of an event; and what types may count for."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -67,9 +68,11 @@ def _values_of_types(column: pl.Series) -> list[str]:
 
 def guess_event_types(names: pl.Series) -> dict[str, EventTypeSettings]:
     """Return what each type of event may count for, by its name: looks are evidence, purchases are labels."""
-    values = sorted(names.drop_nulls().cast(pl.String).unique())
+    counts = Counter(names.drop_nulls().cast(pl.String).to_list())
+    values = sorted(counts)
     taken = [value for value in values if _meaning(value) is _TAKE]
-    guesses = dict(_guesses(values, taken[0] if len(taken) == 1 else ""))
+    is_one = len({value.strip().casefold() for value in taken}) == 1  # in one spelling or several
+    guesses = dict(_guesses(values, max(taken, key=lambda one: counts[one]) if is_one else ""))
     if any(one.counts and one.label for one in guesses.values()):
         return guesses
     return {value: EventTypeSettings() for value in values}

@@ -10,6 +10,10 @@ from recsys_cli.pipelines.monitoring.input_event_gates import event_gates
 from recsys_cli.pipelines.monitoring.input_gate import InputGate, Past
 from recsys_cli.pipelines.monitoring.input_table_gates import table_gates
 
+_ANY_SHARE = dict.fromkeys(
+    ("max_repeats", "max_user_share", "max_item_share"), 1.0
+)  # the accepted one is the bound
+
 
 def input_gates(
     today: InputFigures, past: Past, accepted: InputFigures | None, settings: InputGatesSettings
@@ -28,7 +32,7 @@ def input_gates(
     gates = list(_gates(today, past, settings))
     if accepted is None:
         return gates
-    others = {one.what: one for one in _gates(today, [accepted], settings)}
+    others = {one.what: one for one in _gates(today, [accepted], settings.model_copy(update=_ANY_SHARE))}
     if not past:
         return list(others.values())
     return [gate if gate.holds else _by_accepted(gate, others) for gate in gates]

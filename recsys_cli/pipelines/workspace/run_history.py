@@ -71,8 +71,8 @@ class PastInputs:
     def described(self) -> str:
         """Return what they are, as text; empty where there are none."""
         if len(self.good) > 1:
-            return f"median of the last {len(self.good)} runs"
-        return f"the run for {self.known[0].day}" if self.known else ""
+            return f"expected from the last {len(self.good)} runs"
+        return f"expected from the run for {self.known[0].day}" if self.known else ""
 
 
 def past_inputs(workspace: Workspace, today: InputFigures) -> PastInputs:

@@ -55,6 +55,10 @@ def test_hints(column: pl.Series, expected: Hint | None) -> None:
     [
         (["view", "cart", "purchase"], {"cart": INTEREST, "purchase": {}, "view": LOOK}),
         (["click", "order", "return"], {"click": LOOK, "order": {}, "return": {"cancels": "order"}}),
+        (
+            ["Purchase", "purchase", "purchase", " purchase", "return"],
+            {" purchase": {}, "Purchase": {}, "purchase": {}, "return": {"cancels": "purchase"}},
+        ),
         (["order", "sale", "refund"], {"order": {}, "refund": {"ignore": True}, "sale": {}}),
         (
             ["add_to_cart", "remove_from_cart", "buy"],

@@ -260,6 +260,16 @@ def test_accepted_figures_hold_for_the_nights_after_them(
     assert "events" in [one.what for one in input_gates(spoilt, past, accepted, settings) if not one.holds]
 
 
+def test_accepted_shares_are_the_bound_of_later_ones(nights: Callable[[int], InputFigures]) -> None:
+    twice = {"repeats": 0.999, "repeats_of_week": 0.999, "top_user": 0.4, "top_item": 0.7}
+    today, accepted = nights(1).model_copy(update=twice), nights(3).model_copy(update=twice)
+    past, settings = [nights(2), nights(4)], InputGatesSettings()
+
+    wrong = [gate.what for gate in input_gates(today, past, None, settings) if not gate.holds]
+    assert "share of events that are there more than once" in wrong
+    assert all(gate.holds for gate in input_gates(today, past, accepted, settings))
+
+
 def test_small_inputs_are_compared_with_nothing(
     frames: Frames, read: Callable[[Frames], Tables], nights: Callable[[int], InputFigures]
 ) -> None:
