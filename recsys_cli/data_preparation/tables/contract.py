@@ -193,9 +193,10 @@ def inspect_tables(
     for key, found in unknown.items():
         problems += _unknown_id_problems(found, key, sides[key][2], workspace)
     try:
-        return _joined(events, users, items, data, day, timezone, unknown), problems
+        tables = _joined(events, users, items, data, day, timezone)
     except InputError as error:
         return None, [*problems, Problem(error.where or events.source.where, error.what, error.fix)]
+    return replace(tables, unknown=unknown), problems
 
 
 def _joined(
@@ -205,14 +206,13 @@ def _joined(
     data: DataSettings,
     day: date,
     timezone: str,
-    unknown: Mapping[str, Unknown],
 ) -> Tables:
     """Return the tables by internal index. Raises: InputError if the events cannot be read again."""
     user_ids, users = assign_indices(events.users, users, USER_ID, USER)
     item_ids, items = _all_items(events.items, items, data.items)
     rules = event_rules(data)
     indexed = event_table(events.source, user_ids, item_ids, rules, timezone)
-    tables = Tables(day, timezone, indexed, users, items, rules=rules, unknown=unknown)
+    tables = Tables(day, timezone, indexed, users, items, rules=rules)
     if not rules:
         return tables
     return replace(tables, events=rules.resolved(indexed), delivered=indexed if rules.cancels else None)
