@@ -39,7 +39,7 @@ train: setup ## train both stages on all events before DATE (default: today)
 
 # A crontab calls `make -s -C FOLDER batch`: without -s make names the folder. Where recsys fails make ends with its
 # own exit code 2; the line that it adds has recsys's, as in `Error 3`.
-batch: ## what cron calls: checks, features and recommendations for DATE (default: today), silent on success
+batch: ## what cron calls: checks, features and recommendations for DATE (default: today), silent unless something is new or wrong
 	@sh .make/setup --check
 	@exec $(RECSYS) --quiet $(OPTIONS) batch $(DAY)
 

@@ -115,10 +115,6 @@ def evaluate_day(
     parted = _chunks(users, options.chunk_users, options.progress)
     chunks = list(map_in_threads(ranked_of, parted, options.threads))
     lists = {name: pl.concat(one.lists[name] for one in chunks) for name in chunks[0].lists}
-    vectors, catalogue = item_vectors(features), int(features.items[ELIGIBLE].sum())
-    history = features.lazy("pairs")
-    all_users = int(history.select(pl.col(USER).n_unique()).collect().item())
-    owners = history.group_by(ITEM).agg(pl.len().alias("users")).collect()
     return EvaluationResult(
         by_user={
             name: user_metrics(frame, ground_truth, k).join(
@@ -126,18 +122,29 @@ def evaluate_day(
             )
             for name, frame in lists.items()
         },
-        variety={
-            name: {
-                COVERAGE: catalogue_coverage(frame, k, catalogue),
-                NOVELTY: mean_inv_user_freq(frame, owners, all_users, k),
-                DIVERSITY: intra_list_diversity(frame, vectors, k),
-            }
-            for name, frame in lists.items()
-        },
+        variety=_variety(lists, features, k),
         budget=_budget(
             pl.concat(one.found for one in chunks), ground_truth.join(warm, on=USER, how="semi"), names, k
         ),
     )
+
+
+def _variety(
+    lists: Mapping[str, pl.DataFrame], features: FeatureTables, k: int
+) -> dict[str, dict[str, float]]:
+    """Return coverage, novelty and diversity of each contestant's lists."""
+    vectors, catalogue = item_vectors(features), int(features.items[ELIGIBLE].sum())
+    history = features.lazy("pairs")
+    all_users = int(history.select(pl.col(USER).n_unique()).collect().item())
+    owners = history.group_by(ITEM).agg(pl.len().alias("users")).collect()
+    return {
+        name: {
+            COVERAGE: catalogue_coverage(frame, k, catalogue),
+            NOVELTY: mean_inv_user_freq(frame, owners, all_users, k),
+            DIVERSITY: intra_list_diversity(frame, vectors, k),
+        }
+        for name, frame in lists.items()
+    }
 
 
 @dataclass(frozen=True)

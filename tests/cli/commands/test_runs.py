@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -59,6 +61,22 @@ def test_a_run_that_finds_its_date_complete_has_its_own_record(workspace: Path) 
     output = json.loads(record.read_text())
     assert output["run_id"] == record.parent.name and output["already_complete"]
     assert output["started"] <= output["ended"]
+
+
+KILLED = """
+import os, sys
+from recsys_cli.cli.app import main
+os.replace = lambda *_args, **_where: os._exit(9)  # the first to take its place is the record
+main(["-q", "-C", sys.argv[1], "features", "--date", sys.argv[2]])
+"""
+
+
+def test_what_a_killed_run_left_of_its_record_goes_with_the_next(workspace: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(workspace), DAYS[0]], check=False)
+    assert killed.returncode == 9
+    assert len(list((workspace / "runs").rglob(".run.json.*.part"))) == 1
+    assert main(["-q", "-C", str(workspace), "features", "--date", DAYS[0]]) == ExitCode.OK
+    assert not list((workspace / "runs").rglob("*.part"))
 
 
 def test_runs_are_listed_shown_and_written(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
