@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recsys_cli.cli.display.logs import log_to_file
 from recsys_cli.cli.session import Session
 from recsys_cli.utils.errors import OutputError
+from recsys_cli.utils.memory_limit import require_address_space
 from recsys_cli.utils.open_files import require_open_files, too_few_open_files
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ class Running:
 def open_workspace(session: Session) -> "Workspace":
     """Return the session's workspace, with its threads set before a library counts the cores.
 
-    Raises: SettingsError for invalid settings, or output folders that are not apart; OSError where the limit
-        on open files stops any run.
+    Raises: SettingsError for invalid settings, or output folders that are not apart; OSError or
+        OutputError where the limit on open files or on address space stops any run.
     """
     loaded = session.loaded
     require_open_files()
+    require_address_space()
     if loaded.settings.runtime.threads:
         for name in _THREAD_VARIABLES:
             os.environ[name] = str(loaded.settings.runtime.threads)

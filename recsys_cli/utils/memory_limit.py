@@ -11,6 +11,7 @@ from recsys_cli.utils.errors import OutputError
 
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _GROUP_FILES: Final = ("memory.max", "memory/memory.limit_in_bytes")  # version 2 and 1
+_LEAST_ADDRESS_SPACE: Final = 3_000_000_000  # bytes that the libraries reserve in the smallest run on two cores
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,22 @@ def address_space_limit() -> int | None:
     """Return the bytes of `ulimit -v`; None where it is unlimited."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def require_address_space() -> None:
+    """Check that the libraries find room to reserve: with less they end in any way, or never.
+
+    Raises: OutputError where `ulimit -v` stops any run.
+    """
+    limit = address_space_limit()
+    if limit is not None and limit < _LEAST_ADDRESS_SPACE:
+        raise OutputError(
+            f"a run needs at least {_LEAST_ADDRESS_SPACE / 1e9:.2f} GB of address space; "
+            f"{limit / 1e9:.2f} GB can be had",
+            where="ulimit -v",
+            fix="raise the limit: libraries reserve several times the memory that they use; "
+            "runtime.max_memory bounds what they use",
+        )
 
 
 def check_memory(needed: int, work: str, *, fix: str) -> None:

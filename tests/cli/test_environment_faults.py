@@ -138,7 +138,7 @@ def test_deleted_current_folder_is_named(tmp_path: Path, command: str) -> None:
     assert "the current folder no longer exists" in done.stderr
 
 
-@pytest.mark.parametrize("kilobytes", [100_000, 400_000])
+@pytest.mark.parametrize("kilobytes", [100_000, 400_000, 800_000, 2_900_000])
 def test_address_space_too_small_for_the_libraries_is_no_bug(tmp_path: Path, kilobytes: int) -> None:
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings/settings.toml").write_text("")
