@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     names = [family.name for family in FAMILIES]
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--list", action="store_true", help="only list the families")
-    parser.add_argument("--workers", type=int, default=2, help="cases at a time (default: 2)")
+    parser.add_argument("--workers", type=int, default=3, help="cases at a time (default: 3)")
     parser.add_argument("--result", type=Path, default=FOLDER / "torture.json", help="where the result goes")
     return parser
 

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 from numba.core.dispatcher import Dispatcher
@@ -27,6 +28,15 @@ from recsys_cli.__main__ import program
 from tests.torture.syscalls import be_watched, refuse_locks
 
 LARGEST = 1 << 20  # bytes of a message
+_LATE = (
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "catboost",
+    "faiss",
+    "concurrent.futures.thread",
+    "requests",
+    "s3fs",
+)
 
 
 def main() -> None:
@@ -158,8 +168,9 @@ def _import_all() -> None:
     for module in pkgutil.walk_packages(recsys_cli.__path__, "recsys_cli."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    for name in ("pyarrow.compute", "pyarrow.parquet", "catboost", "faiss", "concurrent.futures.thread"):
-        importlib.import_module(name)
+    for name in _LATE:
+        with suppress(ImportError):  # an extra
+            importlib.import_module(name)
     target = importlib.import_module("numba.core.registry").cpu_target
     target.typing_context.refresh()
     target.target_context.refresh()
