@@ -25,7 +25,17 @@ _HARMLESS = {
     "all closed": "exec {program} -q score --date {day} <&- >&- 2>&-",
     "a deleted current folder": "mkdir gone; cd gone; rmdir ../gone; exec {program} -q score --date {day}",
 }
-_LIMITS = (100_000, 200_000, 400_000, 800_000, 1_200_000, 1_600_000, 2_400_000, 3_200_000, 4_400_000)  # KiB of address space
+_LIMITS = (
+    100_000,
+    200_000,
+    400_000,
+    800_000,
+    1_200_000,
+    1_600_000,
+    2_400_000,
+    3_200_000,
+    4_400_000,
+)  # KiB of address space
 _BYTES = "$'\\xff\\xfe'"
 _REFUSED = {
     "a deleted current folder, relative": "mkdir gone; cd gone; rmdir ../gone; exec {relative} config",

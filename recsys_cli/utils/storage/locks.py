@@ -1,10 +1,12 @@
 """One run at a time: a file lock that the system releases when its holder ends."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from filelock import Timeout
 
@@ -13,6 +15,9 @@ from recsys_cli.utils.json_record import Count, JsonRecord, Moment
 from recsys_cli.utils.storage.file_locks import acquired_lock
 from recsys_cli.utils.storage.folder_checks import refuse_planted
 from recsys_cli.utils.storage.json_files import read_json, write_json
+
+_TRIES: Final = 20  # while the lock is held and no process is named: it was just taken, or is just released
+_PAUSE: Final = 0.05  # seconds between two of them
 
 
 class _Holder(JsonRecord):
@@ -46,14 +51,14 @@ def _acquired(path: Path, holder: Path, work: str, wait: int) -> AbstractContext
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         refuse_planted(path.parent)
-        lock = acquired_lock(path, wait)
+        lock = _free_lock(path, holder, wait)
+        if lock is None:
+            raise LockedError(
+                f"another run is busy with {work}{_holder_text(holder)}",
+                where=str(path),
+                fix="wait until it has ended, or stop that process",
+            )
         write_json(holder, {"pid": os.getpid(), "started": started})
-    except Timeout:
-        raise LockedError(
-            f"another run is busy with {work}{_holder_text(holder)}",
-            where=str(path),
-            fix="wait until it has ended, or stop that process",
-        ) from None
     except OSError as error:
         raise OutputError(
             f"the lock on {work} cannot be taken: {error.strerror or error}",
@@ -61,6 +66,18 @@ def _acquired(path: Path, holder: Path, work: str, wait: int) -> AbstractContext
             fix="let this user write there, or run the command as the user who made it",
         ) from None
     return lock
+
+
+def _free_lock(path: Path, holder: Path, wait: int) -> AbstractContextManager[object] | None:
+    """Return the acquired lock; None if another process holds it, as a rule one that `holder` names."""
+    for number in range(_TRIES):
+        try:
+            return acquired_lock(path, 0 if number else wait)
+        except Timeout:
+            if _holder_text(holder):
+                return None
+        time.sleep(_PAUSE)
+    return None
 
 
 def _holder_text(holder: Path) -> str:
