@@ -37,7 +37,7 @@ class Kind:
     command: tuple[str, ...]
     codes: frozenset[int]
     mends: bool = True
-    flips: int = 1_000
+    flips: int = 600
     step: int = 1
 
     def files(self, workspace: Path) -> list[str]:

@@ -112,7 +112,7 @@ def _delayed(command: Command, number: int, other: Command, kit: Kit) -> list[st
 
     def verdict(call: Call) -> int:
         if call.number == number:
-            beside.append(kit.forked.wait(kit.forked.start(*in_workspace(workspace, *other))))
+            beside.append(kit.in_place.run(*in_workspace(workspace, *other)))
         return 0
 
     workspace = kit.workspace(base(kit.lab, kit.in_place))

@@ -168,10 +168,11 @@ def promote(models: Results, version: str, *, force: bool = False) -> str | None
             where=models.location_of(version, MANIFEST),
             fix="look at `recsys models show`, improve data or settings and train again; or give --force",
         )
-    history = _history(models)
+    history, forced = _history(models), _forced(models)
     before = history[-1] if history else None
     if before != version:
-        _point(models, [*history, version], [*_forced(models), *([version] if missing else [])])
+        history, forced = [*history, version], [*forced, *([version] if missing else [])]
+    _point(models, history, forced)  # also where nothing changes: what a killed command left goes with it
     return before
 
 
