@@ -5,6 +5,7 @@ Pipes, devices, sockets, folders and sparse giants are refused; they are neither
 
 import os
 import stat
+from contextlib import suppress
 from errno import EFBIG, EINVAL
 from io import BufferedReader
 from pathlib import Path
@@ -40,7 +41,8 @@ def open_regular(path: Path, most: int | None = None) -> BufferedReader:
 
     Raises: IrregularFileError for anything else and for a longer file; OSError if it cannot be opened.
     """
-    require_regular(path, most)  # first: to open a device may do something
+    with suppress(FileNotFoundError):  # another process may be about to write it: opening it decides
+        require_regular(path, most)  # first: to open a device may do something
     file = open(os.open(path, _OPEN), "rb")  # pylint: disable=consider-using-with
     try:
         _check(os.fstat(file.fileno()), path, most)
