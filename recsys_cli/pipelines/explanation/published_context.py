@@ -6,6 +6,7 @@ import polars as pl
 
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
+from recsys_cli.models.two_stage import schema_mismatches
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.pipelines.publication.manifest import PublicationManifest
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
@@ -77,7 +78,7 @@ def open_explained_day(day: ScoringDay, user_id: str) -> ExplainedDay:
     """
     run = published_manifest(day)
     bundle = open_bundle(day, run.model_version if run else None)
-    partition = stored_partition(day, run.features_content_hash) if run else None
+    partition = _published_features(day, run, bundle) if run else None
     if partition is None:
         day = without_unused_deliveries(day)
         lock = locked(day.lock, f"the features of {day}")
@@ -102,6 +103,17 @@ def published_list(day: ScoringDay, user_id: str | int) -> list[PublishedRow]:
         return []  # the ids have become others than they were
     own = rows.filter(pl.col(USER_ID) == user_id).select(ITEM_ID, RANK, SCORE, SOURCES)
     return [PublishedRow(*row) for row in own.collect().sort(RANK).iter_rows()]
+
+
+def _published_features(day: ScoringDay, run: PublicationManifest, bundle: Bundle) -> Partition | None:
+    """Return the features that a run was made from; None if they are gone, or no longer those of its model."""
+    partition, stage = stored_partition(day, run.features_content_hash), bundle.model.stage
+    if partition is None:
+        return None
+    others = schema_mismatches(
+        bundle.model, partition.features, filter_viewed=stage.filter_viewed, events=stage.events
+    )
+    return None if others else partition
 
 
 def _find(features: DayFeatures, user_id: str, day: ScoringDay) -> int:
