@@ -106,7 +106,7 @@ def published_list(day: ScoringDay, user_id: str | int) -> list[PublishedRow]:
 
 
 def _published_features(day: ScoringDay, run: PublicationManifest, bundle: Bundle) -> Partition | None:
-    """Return the features that a run was made from; None if they are gone, or no longer those of its model."""
+    """Return the features that a run was made from; None: gone, or not those of its model."""
     partition, stage = stored_partition(day, run.features_content_hash), bundle.model.stage
     if partition is None:
         return None
