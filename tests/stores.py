@@ -1,15 +1,25 @@
 """An S3 server on loopback, for tests of object stores."""
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
-from moto.server import ThreadedMotoServer
 
 SECRET = "geheimer-schluessel"
+_SERVE = """
+import logging, sys
+from moto.server import ThreadedMotoServer
+logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs each request
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(*server.get_host_and_port(), flush=True)
+sys.stdin.read()  # until its end is wanted
+"""
 
 
 @dataclass(frozen=True)
@@ -56,11 +66,11 @@ class S3:
 
 @contextmanager
 def s3_server() -> Iterator[S3]:
-    """Run a server with an empty bucket for a block."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
+    """Run a server with an empty bucket for a block, as a process of its own: it keeps a core busy."""
+    command = [sys.executable, "-c", _SERVE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        host, port = server.stdout.readline().split()
         address = f"http://{host}:{port}"
         client = boto3.client(
             "s3",
@@ -70,6 +80,7 @@ def s3_server() -> Iterator[S3]:
             region_name="us-east-1",
         )
         client.create_bucket(Bucket=S3.bucket)
-        yield S3(address, client)
-    finally:
-        server.stop()
+        try:
+            yield S3(address, client)
+        finally:
+            server.kill()

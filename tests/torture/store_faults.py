@@ -2,7 +2,6 @@
 
 import atexit
 import json
-import logging
 import random
 import shutil
 import time
@@ -158,7 +157,6 @@ def _server() -> Any:
     """Start the server of all workers: all of a process share their objects."""
     from tests.stores import s3_server
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs each request
     return _RUNNING.enter_context(s3_server())
 
 

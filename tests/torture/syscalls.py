@@ -14,6 +14,7 @@ import platform
 import select
 import signal
 import struct
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,6 +126,7 @@ class Watcher:
     verdict: Verdict
     watched: str = WRITES
     calls: list[Call] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
 
     def watch(self, listener: int) -> None:
         """Judge until the process is gone."""
@@ -158,8 +160,8 @@ class Watcher:
         path = _path(thread, None if place is None else words[place], None if text is None else words[text])
         if not path.startswith(f"{self.folder}/") or path.endswith("/"):  # an open file's own stat
             return 0
-        nth = 1 + sum(call.kind == kind for call in self.calls)
-        call = Call(len(self.calls) + 1, nth, kind, path)
+        self.kinds[kind] += 1
+        call = Call(len(self.calls) + 1, self.kinds[kind], kind, path)
         self.calls.append(call)
         verdict = self.verdict(call)
         if verdict > 0:
