@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 WRITE, SYNC, RENAME, EXCHANGE, REMOVE = ("write", "sync", "rename", "exchange", "remove")
 LIST, STAT, OPEN = "list", "stat", "open"
@@ -114,6 +115,14 @@ class Call:
     path: str
 
 
+class _Notice(NamedTuple):
+    """A call that waits: its thread, its number and its arguments."""
+
+    thread: int
+    number: int
+    words: list[int]
+
+
 Verdict = Callable[[Call], int]  # a signal's number, negative: an error's number, 0: go on
 
 
@@ -133,12 +142,13 @@ class Watcher:
         poll = select.poll()
         poll.register(listener, select.POLLIN)
         try:
-            while not any(event & select.POLLHUP for _, event in poll.poll()):
-                self._judge_one(listener)
+            with open(f"/proc/{self.pid}/mem", "rb", buffering=0) as memory:
+                while not any(event & select.POLLHUP for _, event in poll.poll()):
+                    self._judge_one(listener, memory.fileno())
         finally:
             os.close(listener)
 
-    def _judge_one(self, listener: int) -> None:
+    def _judge_one(self, listener: int, memory: int) -> None:
         notice = bytearray(80)
         try:
             fcntl.ioctl(listener, _RECEIVE, notice)
@@ -147,17 +157,19 @@ class Watcher:
                 return
             raise
         ticket, thread, _, number, _, _, *words = struct.unpack("QIIiIQ6Q", notice)
-        answer = self._answer(thread, number, words)
+        answer = self._answer(_Notice(thread, number, words), memory)
         try:
             fcntl.ioctl(listener, _ANSWER, struct.pack("QqiI", ticket, 0, answer, 0 if answer else _GO_ON))
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
 
-    def _answer(self, thread: int, number: int, words: list[int]) -> int:
+    def _answer(self, notice: _Notice, memory: int) -> int:
         """Return a negative error number, or 0 where the call goes on."""
-        kind, place, text = _WATCHED[self.watched][number]
-        path = _path(thread, None if place is None else words[place], None if text is None else words[text])
+        kind, place, text = _WATCHED[self.watched][notice.number]
+        words = notice.words
+        descriptor = None if place is None else words[place]
+        path = _path(notice.thread, descriptor, None if text is None else _text_at(memory, words[text]))
         if not path.startswith(f"{self.folder}/") or path.endswith("/"):  # an open file's own stat
             return 0
         self.kinds[kind] += 1
@@ -169,25 +181,24 @@ class Watcher:
         return min(verdict, 0)
 
 
-def _path(thread: int, descriptor: int | None, address: int | None) -> str:
+def _path(thread: int, descriptor: int | None, told: str | None) -> str:
     """Return the file that a call is about; empty where it cannot be told."""
-    here = Path(f"/proc/{thread}")
+    if told is not None and told.startswith("/"):
+        return told
+    known = descriptor is not None and descriptor < 2**31
     try:
-        if address is None:
-            return os.readlink(here / "fd" / str(descriptor))
-        with (here / "mem").open("rb", buffering=0) as memory:
-            memory.seek(address)
-            held = memory.read(
-                _LONGEST_PATH - address % _LONGEST_PATH
-            )  # to the page's end: the next may be none
-            told = _text(held if b"\0" in held else held + memory.read(_LONGEST_PATH))
-        if told.startswith("/"):
-            return told
-        known = descriptor is not None and descriptor < 2**31
-        return f"{os.readlink(here / (f'fd/{descriptor}' if known else 'cwd'))}/{told}"
+        folder = os.readlink(f"/proc/{thread}/fd/{descriptor}" if known else f"/proc/{thread}/cwd")
     except OSError:
         return ""
+    return folder if told is None else f"{folder}/{told}"
 
 
-def _text(memory: bytes) -> str:
-    return memory.split(b"\0", 1)[0].decode(errors="replace")
+def _text_at(memory: int, address: int) -> str:
+    """Return the text that begins at an address of a process; empty where it cannot be read."""
+    try:
+        held = os.pread(memory, _LONGEST_PATH - address % _LONGEST_PATH, address)  # to its page's end
+        if b"\0" not in held:  # the next page may not be there
+            held += os.pread(memory, _LONGEST_PATH, address + len(held))
+    except OSError:
+        return ""
+    return held.split(b"\0", 1)[0].decode(errors="replace")
