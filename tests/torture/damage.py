@@ -37,8 +37,8 @@ class Kind:
     command: tuple[str, ...]
     codes: frozenset[int]
     mends: bool = True
-    flips: int = 600
-    step: int = 1
+    flips: int = 400
+    step: int = 2
 
     def files(self, workspace: Path) -> list[str]:
         """Return the files of this kind in a workspace, by name."""
@@ -49,8 +49,8 @@ class Kind:
 _BUILD = ("features", "--date", DAY)
 _LISTS = (f"{PUBLISHED.parent}/*",)
 _KINDS = (
-    Kind("inputs", ("data/*.parquet",), _BUILD, frozenset({ExitCode.OK, ExitCode.INPUT}), step=3),
-    Kind("features", (f"features/date={DAY}/*",), _BUILD, frozenset({ExitCode.OK}), step=3),
+    Kind("inputs", ("data/*.parquet",), _BUILD, frozenset({ExitCode.OK, ExitCode.INPUT}), step=6),
+    Kind("features", (f"features/date={DAY}/*",), _BUILD, frozenset({ExitCode.OK}), step=6),
     Kind(
         "model",
         ("models/*/*", "models/promoted.json"),
@@ -59,7 +59,7 @@ _KINDS = (
         mends=False,
     ),
     Kind("published", _LISTS, ("verify", DAY), frozenset({ExitCode.CHECK}), mends=False, step=8),
-    Kind("republished", _LISTS, SCORE, frozenset({ExitCode.OK}), flips=200, step=64),  # each scores
+    Kind("republished", _LISTS, SCORE, frozenset({ExitCode.OK}), flips=100, step=64),  # each scores
 )
 
 
