@@ -173,6 +173,6 @@ FAMILIES = tuple(
     for kind in _KINDS
     for family in (
         _family(kind, "flips", flips, "a bit flips"),
-        _family(kind, "cuts", truncations, "files cut, footers byte by byte"),
+        _family(kind, "cuts", truncations, "files cut, footers every few bytes"),
     )
 )

@@ -25,6 +25,7 @@ from numba.core.dispatcher import Dispatcher
 
 from recsys_cli.__main__ import main as recsys
 from recsys_cli.__main__ import program
+from recsys_cli.cli.signals import end_at_interrupt
 from tests.torture.syscalls import be_watched, refuse_locks
 
 LARGEST = 1 << 20  # bytes of a message
@@ -69,13 +70,17 @@ def _serve(channel: socket.socket, asked: dict[str, Any]) -> bool:
     if asked["in_place"]:
         _tell(channel, code=_in_place(asked))
         return False
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # one that comes early is for the program
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _tell(channel, pid=pid)
         return False
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_at_interrupt()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _redirect(asked)
     if crash := asked.get("crash"):
         _let_crash(*crash.split(":"))
