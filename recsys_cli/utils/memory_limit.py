@@ -11,9 +11,7 @@ from recsys_cli.utils.errors import OutputError
 
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _GROUP_FILES: Final = ("memory.max", "memory/memory.limit_in_bytes")  # version 2 and 1
-_LEAST_ADDRESS_SPACE: Final = (
-    3_000_000_000  # bytes that libraries reserve in a small run on two cores
-)
+_LEAST_ADDRESS_SPACE: Final = 3_000_000_000  # bytes; a small run on two cores reserves a little more
 
 
 @dataclass(frozen=True)

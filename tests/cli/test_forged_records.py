@@ -226,3 +226,14 @@ def test_secrets_that_are_a_link_to_nowhere_are_not_passed_over(workspace: Path,
     (workspace / "settings/.secrets.toml").symlink_to("nowhere")
     message = refused(ExitCode.USAGE, "models", "list")
     assert "the file cannot be read: No such file or directory" in message and ".secrets.toml" in message
+
+
+def test_features_that_name_fewer_columns_than_the_model_needs_are_built_again(
+    workspace: Path, capsys: Capture
+) -> None:
+    explained, _ = done(workspace, capsys, "explain", "u02", "--date", DAY)
+    changed(workspace / f"features/date={DAY}/manifest.json", item_features=["genre"])  # without price
+    again, _ = done(workspace, capsys, "explain", "u02", "--date", DAY)
+    assert again["recommendations"] == explained["recommendations"]
+    manifest = json.loads((workspace / f"features/date={DAY}/manifest.json").read_text())
+    assert manifest["item_features"] == ["price", "genre"]

@@ -145,3 +145,12 @@ def test_a_pointer_that_cannot_be_read_is_told_before_a_training(workspace: Path
     (workspace / "models/promoted.json").write_text("{}")
     message = refused(ExitCode.MODEL, "train", "--date", DAY, "--set", "ranker.depth=3")
     assert "the pointer to the promoted model cannot be read" in message
+
+
+def test_promoting_the_promoted_version_removes_what_a_killed_command_left(workspace: Path) -> None:
+    before = pointer(workspace)
+    left = workspace / "models/.promoted.json.0123456789abcdef.part"
+    left.touch()
+    assert run(workspace, "models", "promote", before["history"][-1], "--force") == ExitCode.OK
+    assert not left.exists()
+    assert pointer(workspace) == before
