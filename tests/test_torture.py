@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What the harness reports of each family."""
     result = tmp_path_factory.mktemp("torture") / "result.json"
-    command = [sys.executable, "-m", "tests.torture", "--quick", "--result", str(result)]
+    command = [sys.executable, "-m", "tests.torture", "--quick", "--workers", "2"]
+    command += ["--result", str(result)]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
     assert result.exists(), output.stderr
     return {row["name"]: row for row in json.loads(result.read_text())["rows"]}

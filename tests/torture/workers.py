@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import LifoQueue
 
 from tests.torture.case import Case, Family
 from tests.torture.lab import Kit, Lab, Programs, make_lab
@@ -21,14 +21,14 @@ class Workers:
     """Kits that are free, and the threads that take them."""
 
     lab: Lab
-    kits: "SimpleQueue[Kit]"
+    kits: "LifoQueue[Kit]"
     count: int
 
     @classmethod
     @contextmanager
     def open(cls, root: Path, count: int) -> Iterator["Workers"]:
         """Make the lab and the kits of `count` workers under `root` for a block."""
-        kits: SimpleQueue[Kit] = SimpleQueue()
+        kits: LifoQueue[Kit] = LifoQueue()  # the same few where few are needed: each starts two servers
         folders = [root / f"worker-{number}" for number in range(_WAITING * count)]
         opened = [Programs.open(folder / "said") for folder in folders]
         try:

@@ -38,7 +38,7 @@ def read(query: Query) -> Iterator[pl.DataFrame]:
         try:
             yield from _rows(connection, sa.text(text), given, query, is_mysql=is_mysql)
         except BaseException:
-            connection.invalidate()  # the rest of its rows is not waited for
+            _abandon(connection)
             raise
 
 
@@ -52,6 +52,14 @@ def _rows(
     instants = [one[0] for one in description if is_mysql and one[1] == _MYSQL_TIMESTAMP]
     for frame in row_frames([one[0] for one in description], result.fetchmany):
         yield _with_instants(frame, instants, query)
+
+
+def _abandon(connection: "Connection") -> None:
+    """Close a connection without waiting for the rest of its rows."""
+    unread = getattr(connection.connection.driver_connection, "_result", None)
+    if unread is not None:  # PyMySQL's destructor would read it from the closed socket, and print an error
+        unread.unbuffered_active = False
+    connection.invalidate()
 
 
 def _time_outs(query: Query) -> dict[str, Any]:

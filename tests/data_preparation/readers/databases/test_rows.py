@@ -138,6 +138,7 @@ def test_every_database_gives_the_tables_of_plain_parquet(server: Server, tmp_pa
     assert len(plain.events) == 38  # 03:30 and 15:30 of 19 days: the 20th does not count
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("server", SERVERS, indirect=True)
 def test_what_is_no_table_is_an_error_with_a_way_out(server: Server, tmp_path: Path) -> None:
     for query in (
