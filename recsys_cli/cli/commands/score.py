@@ -115,8 +115,8 @@ def score(
         from recsys_cli.pipelines.scoring.job import ScoreRequest
 
         under_way.facts.update(date=str(day))
-        wanted = top_k or under_way.workspace.settings.scoring.top_k
-        request = ScoreRequest(day, wanted, asked, force, wait, cluster, since, accept_inputs)
+        top_k = top_k or under_way.workspace.settings.scoring.top_k
+        request = ScoreRequest(day, top_k, asked, force, wait, cluster, since, accept_inputs)
         if plan:
             _plan(under_way, request, session)
             return
