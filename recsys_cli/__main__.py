@@ -13,10 +13,12 @@ from recsys_cli.cli.signals import (
 )
 from recsys_cli.utils.errors import ExitCode
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # all work is cut to it; the other threads would spin from numpy's import on
     "PYDANTIC_DISABLE_PLUGINS": "__all__",  # they would be looked for in every installed package
     "MPLBACKEND": "agg",  # pictures are written, never shown
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # its others keep what they have freed
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0",  # polars gives back what it frees, too
 }
 # The program alone sets up these libraries: their variables would stop them, or load other modules.
 _OF_LIBRARIES = re.compile(r"LOGURU_\w*|\w*DYNACONF\w*|MATPLOTLIBRC")
@@ -42,7 +44,7 @@ def program() -> None:
     gc.set_threshold(_OBJECTS)
     for name in filter(_OF_LIBRARIES.fullmatch, list(os.environ)):
         del os.environ[name]
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update(ENVIRONMENT)
     watch_memory_limit()
     end_process(main())
 

@@ -7,6 +7,7 @@ small read.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+
+from recsys_cli.__main__ import ENVIRONMENT
 
 MOST = 1.5  # times the tables' own size
 _PART = 1_000_000
@@ -36,6 +39,7 @@ def main() -> None:
     if asked.read:
         print(json.dumps(measured(json.loads(asked.read))))
         return
+    os.environ.update(ENVIRONMENT)  # the readers get it from their start on, like those of the program
     results = []
     with TemporaryDirectory(prefix="recsys-memory-") as made:
         folder = Path(made)

@@ -7,6 +7,7 @@ import polars as pl
 
 from recsys_cli.data_preparation.readers.read_errors import out_of_range, unreadable
 from recsys_cli.utils.errors import InputError
+from recsys_cli.utils.freed_memory import give_back
 
 _BATCH_ROWS = 65_536
 _PIECE_ROWS = 100_000
@@ -27,15 +28,8 @@ def parquet_frames(files: list[Path], times: Collection[str]) -> list[pl.LazyFra
     column = out_of_range_column(files, times)  # before polars prints a panic message
     if column is not None:
         raise out_of_range(column, files)
-    _give_back()
+    give_back()  # from here on polars reads
     return [pl.scan_parquet(file, hive_partitioning=False, glob=False) for file in files]
-
-
-def _give_back() -> None:
-    """Let go of what Arrow keeps for its next use: from here on polars reads."""
-    import pyarrow as pa
-
-    pa.default_memory_pool().release_unused()
 
 
 def parquet_pieces(frames: Sequence[pl.LazyFrame], files: Sequence[Path]) -> list[pl.LazyFrame]:

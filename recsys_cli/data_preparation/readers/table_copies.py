@@ -13,6 +13,7 @@ from loguru import logger
 
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.readers.row_files import RowFiles, write_row_files
+from recsys_cli.utils.freed_memory import give_back
 from recsys_cli.utils.storage.atomic_writes import staging_folder
 from recsys_cli.utils.storage.folder_exchange import replace_folder
 from recsys_cli.utils.storage.hashing import sha256_of
@@ -94,6 +95,7 @@ def _copied(source: RowSource, folder: Path, before: _CopyRecord | None) -> _Cop
     with staging_folder(folder.parent) as staged:
         with closing(source.frames()) as frames:  # type: ignore[type-var]
             made = write_row_files(frames, staged)
+        give_back()
         logger.info("read {:,} rows of {}", made.rows, source.where)
         files = {file.name: sha256_of(file) for file in made.files}
         if before is not None and before.content == made.content:

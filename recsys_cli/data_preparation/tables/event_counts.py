@@ -14,6 +14,7 @@ from recsys_cli.data_preparation.tables.event_types import EventRules
 from recsys_cli.data_preparation.tables.ids import ROWS
 from recsys_cli.data_preparation.tables.tally import Tally
 from recsys_cli.utils.columns import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, WEIGHT
+from recsys_cli.utils.freed_memory import give_back
 
 FIRST_PLAUSIBLE: Final = datetime(1971, 1, 1)  # zeros and wrong units give dates in 1970
 LARGEST_WEIGHT: Final = 1e15  # so that sums and means stay finite
@@ -90,7 +91,9 @@ def count_events(source: EventSource, rules: EventRules) -> EventCounts:
         sums = [total + int(one or 0) for total, one in zip(sums, batch.select(figures).row(0), strict=True)]
         users.add(batch)
         items.add(batch)
-    return EventCounts(EventFigures(*sums), users.counted(), items.counted())
+    counted = EventCounts(EventFigures(*sums), users.counted(), items.counted())
+    give_back()
+    return counted
 
 
 def with_weight(ids: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from recsys_cli.data_preparation.readers.databases.query import BATCH_ROWS, Query
 from recsys_cli.data_preparation.readers.row_files import ColumnError, check_names
 
-_ROWS = 4 * BATCH_ROWS
+_ROWS = BATCH_ROWS
 _FIXED = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _CURSOR = "recsys_rows"
 _AS_ROWS = {"adbc.postgresql.use_copy": "false"}  # FETCH is no statement that can be copied
