@@ -2,7 +2,7 @@
 
 
 def give_back() -> None:
-    """Let Arrow and the C library give it to the system: the next step is another library's, and needs its own.
+    """Let Arrow and the C library give it to the system: the next step is another library's work.
 
     The C library gives its own back with Arrow's pool "system", which the program chooses.
     """
