@@ -18,7 +18,6 @@ ENVIRONMENT = {
     "PYDANTIC_DISABLE_PLUGINS": "__all__",  # they would be looked for in every installed package
     "MPLBACKEND": "agg",  # pictures are written, never shown
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # its others keep what they have freed
-    "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0",  # polars gives back what it frees, too
 }
 # The program alone sets up these libraries: their variables would stop them, or load other modules.
 _OF_LIBRARIES = re.compile(r"LOGURU_\w*|\w*DYNACONF\w*|MATPLOTLIBRC")

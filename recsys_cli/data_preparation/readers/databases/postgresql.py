@@ -1,4 +1,8 @@
-"""PostgreSQL through ADBC: a cursor of one read-only snapshot, fetched as Arrow."""
+"""PostgreSQL through ADBC: a cursor of one read-only snapshot, fetched as Arrow.
+
+ADBC's own functions are called, not its DB-API, and parameters come from polars: the DB-API and Arrow's arrays
+of Python values import pandas, 50 MB.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,21 +24,38 @@ _NUMERIC = "arrow.opaque[storage_type=string, type_name=numeric"
 
 def read(query: Query) -> Iterator[pl.DataFrame]:
     """Yield the rows of a query."""
-    from adbc_driver_postgresql import dbapi
+    from adbc_driver_manager import AdbcConnection, AdbcStatement
+    from adbc_driver_postgresql import connect
 
-    with dbapi.connect(_uri(query)) as connection, connection.cursor() as cursor:
-        cursor.execute(_FIXED)
-        for name, value in _session(query).items():
-            cursor.execute("SELECT set_config($1, $2, true)", (name, value))
-            cursor.fetchall()
-        _open_cursor(cursor, query)
-        cursor.adbc_statement.set_options(**_AS_ROWS)
+    with connect(_uri(query)) as database, AdbcConnection(database) as connection:
+        connection.set_autocommit(False)
+        with AdbcStatement(connection) as statement:
+            _executed(statement, _FIXED)
+            for name, value in _session(query).items():
+                _executed(statement, "SELECT set_config($1, $2, true)", name, value)
+            _open_cursor(statement, query)
+        yield from _fetched(AdbcStatement(connection))
+
+
+def _fetched(statement: Any) -> Iterator[pl.DataFrame]:
+    """Yield the cursor's rows, some at a time."""
+    with statement:
+        statement.set_options(**_AS_ROWS)
         while True:
-            cursor.execute(f"FETCH FORWARD {_ROWS} FROM {_CURSOR}")
-            table = cursor.fetch_arrow_table()
+            table = _executed(statement, f"FETCH FORWARD {_ROWS} FROM {_CURSOR}")
             yield _frame(table)
             if table.num_rows < _ROWS:
                 return
+
+
+def _executed(statement: Any, text: str, *given: Any) -> pa.Table:
+    """Return the rows that a statement gives; its parameters are $1, $2, …"""
+    statement.set_sql_query(text)
+    statement.prepare()
+    if given:
+        statement.bind_stream(pl.DataFrame({str(place): [one] for place, one in enumerate(given)}))
+    rows, _ = statement.execute_query()
+    return pa.RecordBatchReader.from_stream(rows).read_all()
 
 
 def _uri(query: Query) -> str:
@@ -58,11 +79,12 @@ def _session(query: Query) -> dict[str, str]:
     }
 
 
-def _open_cursor(cursor: Any, query: Query) -> None:
+def _open_cursor(statement: Any, query: Query) -> None:
     """Open the cursor whose rows are fetched; what can be prepared is one statement."""
-    text, given = query.marked("$1"), (query.local_cut,) if query.has_date else None
-    cursor.adbc_prepare(text)
-    cursor.execute(f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {text}", given)
+    text, given = query.marked("$1"), (query.local_cut,) if query.has_date else ()
+    statement.set_sql_query(text)
+    statement.prepare()
+    _executed(statement, f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {text}", *given)
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:
