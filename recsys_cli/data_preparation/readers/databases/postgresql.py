@@ -1,7 +1,7 @@
 """PostgreSQL through ADBC: a cursor of one read-only snapshot, fetched as Arrow.
 
-ADBC's own functions are called, not its DB-API, and parameters come from polars: the DB-API and Arrow's arrays
-of Python values import pandas, 50 MB.
+ADBC's own functions are called, not its DB-API, and parameters come from polars: the DB-API, and Arrow for
+arrays of Python values, import pandas, which takes 50 MB.
 """
 
 from collections.abc import Iterator
