@@ -23,10 +23,10 @@ features = ["country"]
 path = "{data}/items.parquet"
 features = ["price", "range", "words"]
 [default.candidates.lightfm]
-epochs = 10
+epochs = 5
 no_components = 16
 [default.ranker]
-iterations = 80
+iterations = 50
 learning_rate = 0.1
 label_windows = 2
 """
