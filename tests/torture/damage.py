@@ -37,7 +37,7 @@ class Kind:
     command: tuple[str, ...]
     codes: frozenset[int]
     mends: bool = True
-    flips: int = 200
+    flips: int = 400
     step: int = 2
 
     def files(self, workspace: Path) -> list[str]:
