@@ -15,7 +15,6 @@ import pyarrow as pa
 from recsys_cli.data_preparation.readers.databases.query import BATCH_ROWS, Query
 from recsys_cli.data_preparation.readers.row_files import ColumnError, check_names
 
-_ROWS = BATCH_ROWS
 _FIXED = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _CURSOR = "recsys_rows"
 _AS_ROWS = {"adbc.postgresql.use_copy": "false"}  # FETCH is no statement that can be copied
@@ -27,24 +26,21 @@ def read(query: Query) -> Iterator[pl.DataFrame]:
     from adbc_driver_manager import AdbcConnection, AdbcStatement
     from adbc_driver_postgresql import connect
 
-    with connect(_uri(query)) as database, AdbcConnection(database) as connection:
+    with (
+        connect(_uri(query)) as database,
+        AdbcConnection(database) as connection,
+        AdbcStatement(connection) as statement,
+    ):
         connection.set_autocommit(False)
-        with AdbcStatement(connection) as statement:
-            _executed(statement, _FIXED)
-            for name, value in _session(query).items():
-                _executed(statement, "SELECT set_config($1, $2, true)", name, value)
-            _open_cursor(statement, query)
-        yield from _fetched(AdbcStatement(connection))
-
-
-def _fetched(statement: Any) -> Iterator[pl.DataFrame]:
-    """Yield the cursor's rows, some at a time."""
-    with statement:
+        _executed(statement, _FIXED)
+        for name, value in _session(query).items():
+            _executed(statement, "SELECT set_config($1, $2, true)", name, value)
+        _open_cursor(statement, query)
         statement.set_options(**_AS_ROWS)
         while True:
-            table = _executed(statement, f"FETCH FORWARD {_ROWS} FROM {_CURSOR}")
+            table = _executed(statement, f"FETCH FORWARD {BATCH_ROWS} FROM {_CURSOR}")
             yield _frame(table)
-            if table.num_rows < _ROWS:
+            if table.num_rows < BATCH_ROWS:
                 return
 
 

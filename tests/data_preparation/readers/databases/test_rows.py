@@ -1,6 +1,8 @@
 """Tables from databases: those of plain parquet, read once a run; nothing is written, no wait is endless."""
 
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -13,6 +15,7 @@ import polars as pl
 import pytest
 
 from recsys_cli.configs.data_sections import DataSettings, FeatureTableSettings, TableSettings
+from recsys_cli.data_preparation.readers.databases.query import BATCH_ROWS
 from recsys_cli.data_preparation.readers.local_files import scan_source, source_files
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.contract import Tables, read_tables
@@ -136,6 +139,27 @@ def test_every_database_gives_the_tables_of_plain_parquet(server: Server, tmp_pa
     found = tables_of(tmp_path, *(source(server, query) for query in QUERIES))
     assert found.content_hash() == plain.content_hash()
     assert len(plain.events) == 38  # 03:30 and 15:30 of 19 days: the 20th does not count
+
+
+@pytest.mark.parametrize("count", [2 * BATCH_ROWS, 2 * BATCH_ROWS + 1])
+def test_rows_of_several_fetches_come_whole_and_once(postgres: Server, tmp_path: Path, count: int) -> None:
+    found = rows(tmp_path, postgres, f"SELECT one FROM generate_series(1, {count}) AS one")
+    assert found["one"].to_list() == list(range(1, count + 1))
+
+
+def test_postgresql_is_read_without_pandas(postgres: Server, tmp_path: Path) -> None:
+    """It takes 50 MB, and nothing asks for it."""
+    inputs = f"InputFolder(Path({str(tmp_path)!r})).at(date(2026, 1, 20), {ZONE!r})"
+    program = (
+        "import sys; from datetime import date; from pathlib import Path\n"
+        "from recsys_cli.configs.data_sections import TableSettings\n"
+        "from recsys_cli.data_preparation.readers.local_files import scan_source\n"
+        "from recsys_cli.data_preparation.readers.remote_copies import InputFolder\n"
+        f"table = TableSettings.model_validate({source(postgres, QUERIES[0])!r})\n"
+        f"print(len(scan_source(table, {inputs}).collect()), 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == "38 False\n"
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
