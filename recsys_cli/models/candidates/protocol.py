@@ -83,3 +83,20 @@ class CandidateGenerator(Protocol):
 
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Score a chunk of users. A user's result does not depend on the other users of the chunk."""
+
+
+class CandidateRules(Protocol):
+    """What a day's rules make of candidates."""
+
+    def extra(self, chunk: UserChunk, lists: np.ndarray) -> np.ndarray:
+        """Return more candidates of each user: i32, (users, as many as are needed), -1 for none.
+
+        Args:
+            lists: (users, proposals of all sources) items, -1 for none.
+        """
+
+    def marks(self, users: np.ndarray, pairs: Pairs) -> np.ndarray:
+        """Return the rules that each pair meets, u64, a bit each."""
+
+    def allowed(self, marks: np.ndarray) -> np.ndarray:
+        """Return whether each pair may be in a list."""
