@@ -74,11 +74,17 @@ def propose_candidates(
     widths = [scores.lists.shape[1] for scores in scored]
     bits = np.repeat(1 << np.arange(len(scored), dtype=np.int64), widths)
     lists = np.concatenate([scores.lists for scores in scored], axis=1)
+    merged = merge_lists(lists, bits, chunk.size)
+    marks = None
     if rules is not None:
-        extra = rules.extra(chunk, lists)
-        lists = np.concatenate([lists, extra], axis=1)
-        bits = np.concatenate([bits, np.zeros(extra.shape[1], dtype=np.int64)])
-    indptr, items, sources, places = merge_lists(lists, bits, chunk.size)
+        pairs = Pairs(*merged[:2])
+        marks = rules.marks(chunk.users, pairs)
+        extra = rules.extra(chunk, pairs, marks)
+        if extra.size:
+            lists = np.concatenate([lists, extra], axis=1)
+            merged = merge_lists(lists, np.append(bits, np.zeros(extra.shape[1], np.int64)), chunk.size)
+            marks = rules.marks(chunk.users, Pairs(*merged[:2]))
+    indptr, items, sources, places = merged
     pairs = Pairs(indptr, items)
     columns: dict[str, np.ndarray] = {}
     for generator, scores, end in zip(generators, scored, np.cumsum(widths), strict=True):
@@ -88,11 +94,10 @@ def propose_candidates(
         columns[f"{generator.name}_score"] = values
         columns[f"{generator.name}_norm"] = normalised(values, indptr, own, generator.floor_is_last)
     names = tuple(one.name for one in generators)
-    if rules is None:
-        return Candidates(chunk.users, pairs, sources, columns, names)
-    marks = rules.marks(chunk.users, pairs)
-    merged = Candidates(chunk.users, pairs, sources, columns, names, marks)
-    return merged.some(np.flatnonzero(rules.allowed(marks)))
+    found = Candidates(chunk.users, pairs, sources, columns, names, marks)
+    if rules is None or marks is None:
+        return found
+    return found.some(np.flatnonzero(rules.allowed(marks)))
 
 
 def _sources_text(sources: np.ndarray, names: Sequence[str]) -> pl.Series:

@@ -88,15 +88,15 @@ class CandidateGenerator(Protocol):
 class CandidateRules(Protocol):
     """What a day's rules make of candidates."""
 
-    def extra(self, chunk: UserChunk, lists: np.ndarray) -> np.ndarray:
-        """Return more candidates of each user: i32, (users, as many as are needed), -1 for none.
-
-        Args:
-            lists: (users, proposals of all sources) items, -1 for none.
-        """
-
     def marks(self, users: np.ndarray, pairs: Pairs) -> np.ndarray:
         """Return the rules that each pair meets, u64, a bit each."""
 
     def allowed(self, marks: np.ndarray) -> np.ndarray:
         """Return whether each pair may be in a list."""
+
+    def extra(self, chunk: UserChunk, pairs: Pairs, marks: np.ndarray) -> np.ndarray:
+        """Return candidates of each user that are not among its pairs: i32, (users, most of them), -1 for none.
+
+        Args:
+            pairs: what the sources propose; marks: the rules that each of these pairs meets.
+        """
