@@ -104,16 +104,18 @@ def open_items(
     threads: int,
     index: str = EXACT,
     prepare: Prepare = prepare_items,
+    lists: DayLists | None = None,
 ) -> DayItems:
     """Bind a candidate stage to the items of a day.
 
     Args:
         index: how vectors are searched: candidates.index.
         prepare: gives what a source computes from the items' own columns.
+        lists: what comes behind the ranker; None: nothing.
     """
     more = pair_functions(stage.features)
     tables = item_tables(features, stage.encoders, stage.max_categories, more)
-    return DayItems(stage, open_sources(stage, features, threads, index, prepare), tables)
+    return DayItems(stage, open_sources(stage, features, threads, index, prepare), tables, lists)
 
 
 def open_day(

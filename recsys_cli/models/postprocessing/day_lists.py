@@ -6,17 +6,41 @@ from functools import cached_property
 
 import numpy as np
 
-from recsys_cli.data_preparation.features.feature_tables import FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures, FeatureTables
 from recsys_cli.models.candidates.merge import Candidates
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
+from recsys_cli.models.candidates.stage import CandidateStage
 from recsys_cli.models.kernels.top_k import top_k_rows
-from recsys_cli.models.postprocessing.exploration import Draws, draws
+from recsys_cli.models.postprocessing.exploration import Draws, draws, explored_places, pool_of
 from recsys_cli.models.postprocessing.extra_candidates import Wish, granted, keys_of, side_by_side
 from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
-from recsys_cli.models.postprocessing.list_settings import ListInputs, ListSettings
-from recsys_cli.models.postprocessing.rule_binding import BoundRules, DayRules
+from recsys_cli.models.postprocessing.list_settings import ListInputs, ListRequest, ListSettings
+from recsys_cli.models.postprocessing.rule_binding import BoundRules, DayRules, bind_rules
 from recsys_cli.models.postprocessing.rule_tables import RuleTables
+from recsys_cli.models.postprocessing.similarity_of_items import item_similarity
 from recsys_cli.models.postprocessing.turns import turns_of
+from recsys_cli.utils.columns import ELIGIBLE, ITEM
+
+def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures) -> "DayLists | None":
+    """Bind what is asked of lists to a day's items; None where nothing is.
+
+    Raises: SettingsError for rules that do not fit the tables, or a similarity that the model has not learnt.
+    """
+    settings, inputs = asked.settings, asked.inputs
+    if not settings.is_on:
+        return None
+    items = features.items
+    order = items.with_row_index(ITEM).filter(ELIGIBLE).sort("item_events", ITEM, descending=[True, False])
+    nothing = np.zeros(0, dtype=np.int32)
+    return DayLists(
+        settings,
+        inputs,
+        bind_rules(settings.rules, features, settings.top_k, inputs),
+        order[ITEM].to_numpy().astype(np.int32),
+        pool_of(items, settings.explore_items) if settings.explore else nothing,
+        item_similarity(settings.diversity_by, stage, features) if settings.diversity else None,
+    )
+
 
 _PINNED = 8  # candidates of a pin, at least: the ranker chooses among them
 
@@ -70,8 +94,9 @@ class UserLists:
 
     def draws(self, users: np.ndarray) -> Draws:
         """Return what exploration draws for users."""
-        top_k, share = self.day.settings.top_k, self.day.settings.explore
-        return draws(self.turns[users], self.day.pool, share, top_k)
+        top_k = self.day.settings.top_k
+        count = explored_places(self.day.settings.explore, top_k)
+        return draws(self.turns[users], self.day.pool, count, top_k)
 
     def marks(self, users: np.ndarray, pairs: Pairs) -> np.ndarray:
         """Return the rules that each pair meets, u64, a bit each."""

@@ -78,3 +78,11 @@ class ListInputs:
     users: int
     campaigns: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     resting: RestingItems | None = None
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """What is asked of the lists of a day, with what that reads."""
+
+    settings: ListSettings
+    inputs: ListInputs

@@ -27,6 +27,7 @@ from recsys_cli.pipelines.workspace.promoted_model import (
     open_fitting_features,
     trained_settings_problems,
 )
+from recsys_cli.pipelines.workspace.list_request import DayRequest, read_day_request
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID
@@ -64,6 +65,7 @@ class Job:
 
     Attributes:
         reused: lists of an earlier day that are reused; None: all users are ranked.
+        lists: what is asked of the lists behind the ranker; key: of all that decides it; empty: nothing is.
     """
 
     day: ScoringDay
@@ -71,6 +73,7 @@ class Job:
     run: Run
     bundle: Bundle
     partition: Partition
+    lists: DayRequest
     reused: ReusedLists | None = None
 
     @property
@@ -94,6 +97,7 @@ class Job:
             "candidates.index": settings.scoring.index,
             "scoring.shortlist": str(settings.scoring.shortlist_of(request.top_k)),
             **reuse,
+            **({"rules": self.lists.key} if self.lists.key else {}),
         }
 
     @property
@@ -138,7 +142,8 @@ class Job:
         workspace, features = self.workspace, self.partition.features
         with self.run.stages.stage("open items"):
             limits = Limits.of(workspace.settings, self.request.top_k)
-            ranking = open_ranking(self.bundle.model, features, limits, workspace.threads)
+            asked = self.lists.asked
+            ranking = open_ranking(self.bundle.model, features, limits, workspace.threads, asked)
         most = workspace.settings.runtime.max_memory_bytes
         return within_memory(ranking, most)
 
@@ -163,7 +168,8 @@ class Job:
     def writer(self, staged: Path) -> RecommendationsWriter:
         """Return a writer for the lists."""
         features = self.partition.features
-        return RecommendationsWriter(staged, features.user_ids, features.items[ITEM_ID], _metadata(self))
+        ids = features.user_ids, features.items[ITEM_ID]
+        return RecommendationsWriter(staged, *ids, _metadata(self), self.lists.columns)
 
 
 def open_job(day: ScoringDay, request: ScoreRequest, run: Run) -> Job:
@@ -182,7 +188,8 @@ def open_job(day: ScoringDay, request: ScoreRequest, run: Run) -> Job:
         features = partition.features
         lost = lost_feature_problems(day.workspace, bundle, features.lazy("users"), features.items.lazy())
         raise_or_warn(lost)
-    return Job(day, request, run, bundle, partition)
+        lists = read_day_request(day, partition, request.top_k, len(_indices(features.user_ids, request)))
+    return Job(day, request, run, bundle, partition, lists)
 
 
 def _indices(ids: pl.Series, request: ScoreRequest) -> np.ndarray:
