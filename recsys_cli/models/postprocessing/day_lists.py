@@ -76,12 +76,14 @@ class UserLists:
     Attributes:
         turns: hashes of the users' ids and the day, u64.
         fills: popular candidates that each user gets in any case.
+        off: bits of rules that do not count.
     """
 
     day: DayLists
     rules: BoundRules
     turns: np.ndarray
     fills: int = 0
+    off: np.uint64 = np.uint64(0)
 
     @property
     def tables(self) -> RuleTables:
@@ -100,7 +102,11 @@ class UserLists:
 
     def marks(self, users: np.ndarray, pairs: Pairs) -> np.ndarray:
         """Return the rules that each pair meets, u64, a bit each."""
-        return self.rules.marks(users, pairs)
+        return self.rules.marks(users, pairs) & ~self.off
+
+    def user_marks(self, users: np.ndarray) -> np.ndarray:
+        """Return the rules whose `when` each user meets, u64, a bit each."""
+        return self.rules.user_marks(users) & ~self.off
 
     def allowed(self, marks: np.ndarray) -> np.ndarray:
         """Return whether each pair may be in a list."""
@@ -122,7 +128,7 @@ class UserLists:
 
     def _wishes(self, users: np.ndarray, pairs: Pairs, marks: np.ndarray) -> Iterator[Wish]:
         """Yield what is wanted beside the pairs: by pins, by rules of a minimum, and to fill short lists."""
-        own = self.rules.user_marks(users)
+        own = self.user_marks(users)
         allowed = self.allowed(marks)
         for rule, count in self._counts:
             bit = np.uint64(1) << np.uint64(rule)
