@@ -289,7 +289,7 @@ def _recommendations(ranked: RankedUser, features: FeatureTables) -> list[Recomm
             score=row[SCORE],
             raw_score=row[RAW_SCORE],
             sources=row[SOURCES].split(","),
-            placed_by=why.origin,
+            placed_by=why.placed_by,
             rule=why.rule,
             propensity=why.propensity,
             base_value=float(shap[-1]),

@@ -28,7 +28,7 @@ SCORE: Final = "score"
 RAW_SCORE: Final = "raw_score"
 SOURCES: Final = "sources"
 RULE: Final = "rule"  # the name of the rule that gave an item its place; empty for none
-ORIGIN: Final = "placed_by"  # what gave an item its place
+PLACED_BY: Final = "placed_by"  # what gave an item its place
 PROPENSITY: Final = "propensity"  # the chance with which exploration drew the item, f32; null: not drawn
 MARKS: Final = "marks"  # the rules that a pair meets, u64
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
 from recsys_cli.models.postprocessing.day_lists import UserLists
-from recsys_cli.models.postprocessing.lists import ChosenLists, ListLimits, choose_lists
+from recsys_cli.models.postprocessing.lists import ListLimits, choose_lists, top_lists
 from recsys_cli.models.postprocessing.rule_tables import bits_of
 from recsys_cli.models.reranking.ranker import BoundRanker
 from recsys_cli.models.two_stage import BoundDay
-
-_SIZE = 2**32  # more than there are items
+from recsys_cli.utils.columns import ITEM, RANK, SCORE, USER
 
 
 @dataclass(frozen=True)
@@ -61,41 +61,29 @@ def effects_of_rules(users: np.ndarray, day: BoundDay, ranker: BoundRanker, limi
         users: internal indices, u32, ascending.
         day: with lists.
     """
-    assert day.lists is not None
-    now = _rows(choose_lists(users, day, ranker, limits))
-    plain = _rows(choose_lists(users, replace(day, lists=None), ranker, limits))
-    effects = []
-    for rule in range(len(day.lists.tables.names)):
-        without = replace(day, lists=_without(day.lists, rule))
-        effects.append(_effect(now, _rows(choose_lists(users, without, ranker, limits)), limits.top_k))
-    total = float(plain.scores.sum())
-    return Effects(len(users), len(plain.keys), total, tuple(effects), _effect(now, plain, limits.top_k))
+    lists = day.lists
+    assert lists is not None
+
+    def listed(lists: UserLists | None) -> pl.DataFrame:
+        chosen = choose_lists(users, replace(day, lists=lists), ranker, limits)
+        return top_lists(chosen, limits.top_k).select(USER, ITEM, RANK, SCORE)
+
+    now, plain = listed(lists), listed(None)
+    effects = [
+        _effect(now, listed(replace(lists, off=bits_of([rule])))) for rule in range(len(lists.tables.names))
+    ]
+    return Effects(len(users), len(plain), _takes(plain), tuple(effects), _effect(now, plain))
 
 
-def _without(lists: UserLists, rule: int) -> UserLists:
-    return replace(lists, off=bits_of([rule]))
+def _effect(now: pl.DataFrame, before: pl.DataFrame) -> Effect:
+    """Return how lists differ from those before, in items or ranks."""
+    cells = [USER, ITEM, RANK]
+    changed = pl.concat(
+        [now.join(before, on=cells, how="anti")[USER], before.join(now, on=cells, how="anti")[USER]]
+    )
+    rows = len(now.join(before, on=[USER, ITEM], how="anti"))
+    return Effect(changed.n_unique(), rows, _takes(now) - _takes(before))
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Rows of lists: user x 2^32 + item, ascending, and their scores and ranks."""
-
-    keys: np.ndarray
-    scores: np.ndarray
-    ranks: np.ndarray
-
-
-def _rows(pieces: list[ChosenLists]) -> _Rows:
-    frames = [piece.rows() for piece in pieces]
-    users, items, scores, ranks = (np.concatenate(columns) for columns in zip(*frames, strict=True))
-    keys = users.astype(np.int64) * _SIZE + items
-    order = np.argsort(keys)
-    return _Rows(keys[order], scores[order].astype(np.float64), ranks[order])
-
-
-def _effect(now: _Rows, before: _Rows, k: int) -> Effect:
-    """Return how the rows differ, in items or ranks."""
-    mine, theirs = (one.keys * k + one.ranks for one in (now, before))
-    changed = np.union1d(np.setdiff1d(mine, theirs), np.setdiff1d(theirs, mine)) // k // _SIZE
-    rows = len(np.setdiff1d(now.keys, before.keys))
-    return Effect(len(np.unique(changed)), rows, float(now.scores.sum() - before.scores.sum()))
+def _takes(lists: pl.DataFrame) -> float:
+    return float(lists[SCORE].cast(pl.Float64).sum())

@@ -10,7 +10,7 @@ MOST_RULES = 64  # bits of a pair's marks
 NO_RULE = -1
 
 
-class Origin(IntEnum):
+class PlacedBy(IntEnum):
     """What gave an item its place in a list, as its code in arrays."""
 
     SCORE = 0

@@ -8,8 +8,9 @@ import numpy as np
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.postprocessing.day_lists import UserLists
 from recsys_cli.models.postprocessing.lists import ChosenLists
-from recsys_cli.models.postprocessing.rule_tables import NO_RULE, Limit, Origin, RuleTables
+from recsys_cli.models.postprocessing.rule_tables import NO_RULE, Limit, PlacedBy, RuleTables
 from recsys_cli.models.two_stage import Ranked
+from recsys_cli.utils.columns import ITEM, PLACED_BY, PROPENSITY, RANK, RULE, SCORE
 
 ALONE = np.zeros(1, dtype=np.uint32)
 
@@ -24,7 +25,7 @@ class ListedRow:
     """
 
     item: int
-    origin: str
+    placed_by: str
     rule: str
     propensity: float | None
 
@@ -65,19 +66,15 @@ class UserRules:
 
     def listed(self) -> list[ListedRow]:
         """Return the rows of the list, in order."""
-        items = self.chosen.rows()[1].tolist()
-        if self.lists is None or self.chosen.chosen is None:
-            return [ListedRow(item, Origin.SCORE.name.lower(), "", None) for item in items]
-        chosen, names = self.chosen.chosen, self.lists.tables.names
+        top = self.chosen.top(self.top_k)
+        if self.lists is None:
+            return [ListedRow(item, PlacedBy.SCORE.name.lower(), "", None) for item in top[ITEM].to_list()]
+        names = {NO_RULE: "", **dict(enumerate(self.lists.tables.names))}
+        drawn = top[PROPENSITY].to_list() if PROPENSITY in top.columns else [None] * len(top)
         return [
-            ListedRow(
-                item,
-                Origin(int(origin)).name.lower(),
-                "" if rule == NO_RULE else names[rule],
-                None if np.isnan(chance) else float(chance),
-            )
-            for item, origin, rule, chance in zip(
-                items, chosen.origins.tolist(), chosen.rules.tolist(), chosen.chances.tolist(), strict=True
+            ListedRow(item, PlacedBy(code).name.lower(), names[rule], chance)
+            for item, code, rule, chance in zip(
+                top[ITEM].to_list(), top[PLACED_BY].to_list(), top[RULE].to_list(), drawn, strict=True
             )
         ]
 
@@ -87,7 +84,7 @@ class UserRules:
             return []
         now = {row.item: rank for rank, row in enumerate(self.listed(), start=1)}
         top = self.plain.top(self.top_k)
-        rows = zip(top["item"].to_list(), top["rank"].to_list(), top["score"].to_list(), strict=True)
+        rows = zip(*(top[name].to_list() for name in (ITEM, RANK, SCORE)), strict=True)
         return [
             EarlierRow(item, rank, score, now.get(item), "" if item in now else self.why_not(item))
             for item, rank, score in rows
@@ -111,7 +108,7 @@ class UserRules:
         tables, marks = lists.tables, int(self._marks([item])[0])
         full = next((tables.names[one.rule] for one in tables.limits if self._is_full(one, item, marks)), "")
         lowered = [r for r in range(len(tables.names)) if marks >> r & 1 and tables.factors[r] < 1]
-        taken = [row.rule or row.origin for row in self.listed() if row.origin != Origin.SCORE.name.lower()]
+        taken = [row.rule or row.placed_by for row in self.listed() if row.placed_by != PlacedBy.SCORE.name.lower()]
         return full or (tables.names[lowered[0]] if lowered else "") or (taken[-1] if taken else "")
 
     def _is_full(self, limit: Limit, item: int, marks: int) -> bool:

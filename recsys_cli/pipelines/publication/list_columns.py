@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
-from recsys_cli.models.postprocessing.rule_tables import NO_RULE, Origin
-from recsys_cli.utils.columns import ORIGIN, PROPENSITY, RULE
+from recsys_cli.models.postprocessing.rule_tables import NO_RULE, PlacedBy
+from recsys_cli.utils.columns import PLACED_BY, PROPENSITY, RULE
 
-OPTIONAL = {RULE: pa.string(), ORIGIN: pa.string(), PROPENSITY: pa.float32()}
-_ORIGINS = {int(origin): origin.name.lower() for origin in Origin}
+OPTIONAL = {RULE: pa.string(), PLACED_BY: pa.string(), PROPENSITY: pa.float32()}
+_PLACED_BY = {int(origin): origin.name.lower() for origin in PlacedBy}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ListColumns:
             RULE: pl.col(RULE).replace_strict(
                 {NO_RULE: "", **dict(enumerate(self.rules))}, return_dtype=pl.String
             ),
-            ORIGIN: pl.col(ORIGIN).replace_strict(_ORIGINS, return_dtype=pl.String),
+            PLACED_BY: pl.col(PLACED_BY).replace_strict(_PLACED_BY, return_dtype=pl.String),
             PROPENSITY: pl.col(PROPENSITY),
         }
         return [texts[name] for name in OPTIONAL if name in self.names]

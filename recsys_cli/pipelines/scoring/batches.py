@@ -45,7 +45,7 @@ class BatchFigures(JsonRecord):
 class RankedBatch:
     """The lists of consecutive users by internal index: user, item, rank, score, sources.
 
-    With rules also rule i8 (its number), placed_by u8 (a code of `Origin`) and, where it is on, propensity.
+    With rules also rule i8 (its number), placed_by u8 (a code of `PlacedBy`) and, where it is on, propensity.
     """
 
     figures: BatchFigures
