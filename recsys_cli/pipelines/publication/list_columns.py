@@ -1,5 +1,6 @@
 """Columns of the recommendations file beside those that it always has: what gave each item its place."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
@@ -30,6 +31,22 @@ class ListColumns:
             for name, kind in OPTIONAL.items()
             if name in self.names
         ]
+
+    def codes(self, present: Collection[str]) -> list[pl.Expr]:
+        """Return the codes that batches have, from the texts of a file; none where it lacks the column.
+
+        Args:
+            present: the columns of the file.
+        """
+        numbers = {"": NO_RULE, **{name: number for number, name in enumerate(self.rules)}}
+        origins = {text: code for code, text in _PLACED_BY.items()}
+        rule = pl.col(RULE).replace_strict(numbers, default=NO_RULE, return_dtype=pl.Int8)
+        placed_by = pl.col(PLACED_BY).replace_strict(origins, return_dtype=pl.UInt8)
+        codes = [
+            rule if RULE in present else pl.lit(NO_RULE, dtype=pl.Int8).alias(RULE),
+            placed_by if PLACED_BY in present else pl.lit(0, dtype=pl.UInt8).alias(PLACED_BY),
+        ]
+        return [*codes, pl.col(PROPENSITY)] if PROPENSITY in present else codes
 
     def expressions(self) -> list[pl.Expr]:
         """Return their values, from the codes that batches have."""

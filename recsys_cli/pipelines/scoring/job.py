@@ -17,6 +17,7 @@ from recsys_cli.pipelines.publication.recommendations_file import Recommendation
 from recsys_cli.pipelines.scoring.batches import RankedBatch, ranked_batches
 from recsys_cli.pipelines.scoring.incremental import ReusedLists
 from recsys_cli.pipelines.scoring.local_engine import Limits, Ranking, open_ranking, within_memory
+from recsys_cli.pipelines.scoring.rule_figures import rules_record
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import Partition
 from recsys_cli.pipelines.workspace.input_check import InputCheck
@@ -130,6 +131,7 @@ class Job:
                 **self.terms().as_json(),
                 **({} if self.reused is None else {"carried": self.reused.facts().as_json()}),
                 **counts.figures(int(items[ELIGIBLE].sum()), int(unlisted(items).sum())).as_json(),
+                **({} if self.lists.asked is None else {"lists": rules_record(self.lists, counts).as_json()}),
             }
         )
 

@@ -110,6 +110,13 @@ class Ranking:
                 day = self.items.of_users(self.features.span(first, last))
                 yield Chunk(users[start:end], first, day)
 
+    def some_spans(self, users: np.ndarray, count: int) -> Iterator[Chunk]:
+        """Yield so many spans of users, spread over all of them."""
+        spans = np.unique(users // SPAN)
+        chosen = spans[np.unique(np.linspace(0, len(spans) - 1, min(count, len(spans))).astype(int))]
+        for span in chosen:
+            yield from self.spans(users[users // SPAN == span])
+
     def ranked(self, chunks: Iterable[Chunk]) -> Iterator[RankedChunk]:
         """Yield the chunks' lists, in order."""
         return map_in_threads(self._rank, chunks, self.threads)
