@@ -141,7 +141,7 @@ def _with_reused_lists(job: Job, ranking: Ranking) -> tuple[Job, ReuseDecision |
         return job, None
     since = ScoringDay(job.workspace, job.request.changed_since)
     with job.run.stages.stage("what changed"):
-        lists = job.lists.differs_daily or earlier_lists(since, job.terms(), job.lists.key)
+        lists = job.lists.differs_daily or earlier_lists(since, job.terms(), job.lists.rules_key)
         if isinstance(lists, str):
             logger.warning("all users are ranked: {}", lists)
             return job, ReuseDecision(day=since.date, all_ranked_because=lists)

@@ -14,7 +14,7 @@ from recsys_cli.models.kernels.top_k import top_k_rows
 from recsys_cli.models.postprocessing.exploration import Draws, draws, explored_places, pool_of
 from recsys_cli.models.postprocessing.extra_candidates import Wish, granted, keys_of, side_by_side
 from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
-from recsys_cli.models.postprocessing.list_settings import ListInputs, ListRequest, ListSettings
+from recsys_cli.models.postprocessing.list_settings import ListRequest, ListSettings
 from recsys_cli.models.postprocessing.rule_binding import BoundRules, DayRules, bind_rules
 from recsys_cli.models.postprocessing.rule_tables import RuleTables
 from recsys_cli.models.postprocessing.similarity_of_items import item_similarity
@@ -33,8 +33,7 @@ def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures)
     order = items.with_row_index(ITEM).filter(ELIGIBLE).sort("item_events", ITEM, descending=[True, False])
     nothing = np.zeros(0, dtype=np.int32)
     return DayLists(
-        settings,
-        inputs,
+        asked,
         bind_rules(settings.rules, features, settings.top_k, inputs),
         order[ITEM].to_numpy().astype(np.int32),
         pool_of(items, settings.explore_items) if settings.explore else nothing,
@@ -54,18 +53,23 @@ class DayLists:
         pool: items that exploration draws from, i32; empty: it is off.
     """
 
-    settings: ListSettings
-    inputs: ListInputs
+    request: ListRequest
     rules: DayRules
     popular: np.ndarray
     pool: np.ndarray
     similarity: ItemSimilarity | None
 
+    @property
+    def settings(self) -> ListSettings:
+        """What is asked."""
+        return self.request.settings
+
     def of_users(self, features: FeatureTables) -> "UserLists":
         """Bind these users, whose internal indices start from 0, too."""
-        resting = None if self.inputs.resting is None else self.inputs.resting.of_span(features)
+        resting = self.request.inputs.resting
+        shown = None if resting is None else resting.of_span(features)
         return UserLists(
-            self, self.rules.of_users(features, resting), turns_of(features.user_ids, features.day)
+            self, self.rules.of_users(features, shown), turns_of(features.user_ids, features.day)
         )
 
 

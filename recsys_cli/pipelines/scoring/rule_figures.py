@@ -57,7 +57,7 @@ def rules_record(lists: DayRequest, counts: ScoreCounts) -> RulesRecord:
     drawn = counts.users * explored_places(settings.explore, settings.top_k)
     together = {} if effects is None else _shares(effects.together, effects)
     return RulesRecord(
-        key=lists.key,
+        key=lists.rules_key,
         rules=figures,
         sample=0 if effects is None else effects.users,
         cost=together.get("cost"),

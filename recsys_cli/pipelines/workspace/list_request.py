@@ -19,13 +19,15 @@ class DayRequest:
 
     Attributes:
         asked: None: lists are the first candidates of the ranker.
-        key: a hash of all that decides it; empty where nothing is asked.
+        key: a hash of all that decides it; rules_key: of the rules and campaigns alone, whatever users there
+            are and lists were shown; both empty where nothing is asked.
         columns: that the file has beside the usual ones.
         shown: published lists that cooldowns look at: their SHA-256 by date.
     """
 
     asked: ListRequest | None = None
     key: str = ""
+    rules_key: str = ""
     columns: ListColumns = ListColumns()
     shown: Mapping[str, str] = field(default_factory=dict)
 
@@ -59,9 +61,12 @@ def read_day_request(day: ScoringDay, partition: Partition, top_k: int, users: i
     campaigns = read_campaigns(paths, inputs, day.date, workspace.settings.timezone, ids)
     shown = read_shown_lists(day, settings.rules)
     names = settings.columns + ((PROPENSITY,) if settings.explore else ())
+    held = [rule.holds_on(day.date) for rule in settings.rules]
+    rules_key = sha256_of_json([settings.key, held, campaigns_key(paths, inputs)])
     return DayRequest(
         ListRequest(settings, ListInputs(users, campaigns, shown if shown.files else None)),
-        sha256_of_json([settings.key, users, campaigns_key(paths, inputs), shown.key]),
+        sha256_of_json([rules_key, users, shown.key]),
+        rules_key,
         ListColumns(names, tuple(rule.name for rule in settings.rules)),
         shown.record,
     )
