@@ -172,6 +172,12 @@ class GatesSettings(Section):
         description="mean over users of the items in both this list and the last published one, at most 31 "
         "days old, as a share of the shorter list",
     )
+    max_rule_cost: Bound = Field(
+        1.0,
+        description="what one rule takes away, as a share of the expected takes (the sum of the "
+        "probabilities) of lists without it",
+    )
+    max_cost_of_rules: Bound = Field(1.0, description="the same of all rules together")
     min_own_item_auc: Bound = Field(
         0.5,
         description="AUC of LightFM at ranking users' own items above other users', less the 0.5 of random "

@@ -126,7 +126,7 @@ class UserLists:
             yield _without(self.draws(chunk.users).items, known, chunk.size)
         for wish in self._wishes(chunk.users, pairs, marks):
             if wish.wanted.any():
-                found = granted(wish, chunk, self.rules, known)
+                found = granted(wish, chunk, self, known)
                 known = _with(known, found, chunk.size)
                 yield found
 

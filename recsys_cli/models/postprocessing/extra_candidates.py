@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_cli.models.candidates.protocol import Pairs, UserChunk
-from recsys_cli.models.postprocessing.rule_binding import BoundRules
+from recsys_cli.models.candidates.protocol import CandidateRules, Pairs, UserChunk
 
 _BLOCK, _LARGEST_BLOCK = 64, 4_096  # items that are tried at a time
 _PAIRS = 4_194_304  # pairs that are tried at a time, at most
@@ -27,7 +26,7 @@ class Wish:
     wanted: np.ndarray
 
 
-def granted(wish: Wish, chunk: UserChunk, rules: BoundRules, known: np.ndarray) -> np.ndarray:
+def granted(wish: Wish, chunk: UserChunk, rules: CandidateRules, known: np.ndarray) -> np.ndarray:
     """Return the most popular items that grant a wish: i32, (users, most that are wanted), -1 for none.
 
     They are allowed for the user, not viewed and none of `known`.
@@ -56,12 +55,12 @@ def granted(wish: Wish, chunk: UserChunk, rules: BoundRules, known: np.ndarray) 
 
 
 def _suitable(
-    chunk: UserChunk, places: np.ndarray, items: np.ndarray, rules: BoundRules, bit: np.uint64
+    chunk: UserChunk, places: np.ndarray, items: np.ndarray, rules: CandidateRules, bit: np.uint64
 ) -> np.ndarray:
     """Return whether each item, ascending, is allowed for each user and meets a rule: (users, items)."""
     indptr = np.arange(len(places) + 1, dtype=np.int64) * len(items)
     marks = rules.marks(chunk.users[places], Pairs(indptr, np.tile(items, len(places))))
-    suits = (marks & rules.tables.removing) == 0
+    suits = rules.allowed(marks)
     if bit:
         suits &= (marks & bit) != 0
     return np.asarray(suits.reshape(len(places), len(items)))
