@@ -214,7 +214,7 @@ class _DayBinding:
     def _add_condition(self, number: int, condition: Condition, *, negated: bool) -> None:
         if condition.users:
             items = self.items.select(condition.items)
-            codes = value_codes(items, condition.items)
+            codes = value_codes(self.items, condition.items)
             self.conditions.append((number, PairCondition(condition, items, codes, negated)))
             return
         met = condition.holds(pl.DataFrame(), self.items, len(self.items)) ^ negated
