@@ -80,10 +80,15 @@ class Token:
 
 
 _NOTHING: Final = Token("", "")
+_DOT: Final = Token("sign", ".")
 
 
-def rewritten(text: str) -> str:
+def rewritten(text: str, tables: Sequence[str] = ()) -> str:
     """Return a SQL expression as polars may parse it: without comments, its columns quoted.
+
+    Args:
+        tables: whose columns it may name, as in users.country; every column then gets its table's name in
+            front, and one without a table is of the first.
 
     Raises: ValueError, which says what is not allowed or which limit is passed.
     """
@@ -97,16 +102,40 @@ def rewritten(text: str) -> str:
     _check_order(tokens)
     _check_nesting(tokens)
     _check_operators(tokens)
-    return " ".join(token.text for token in tokens)
+    return " ".join(token.text for token in _with_tables(tokens, tables))
 
 
-def names_in(text: str) -> set[str]:
-    """Return the columns that a SQL expression uses; none if it cannot be read."""
+def names_in(text: str, tables: Sequence[str] = ()) -> set[str]:
+    """Return the columns that a SQL expression uses, named as by `rewritten`; none if it cannot be read."""
     try:
-        tokens = _understood(list(_raw_tokens(text)))
+        tokens = _with_tables(_understood(list(_raw_tokens(text))), tables)
     except ValueError:
         return set()
-    return {token.text[1:-1].replace('""', '"') for token in tokens if token.kind == "column"}
+    return {_name_of(token) for token in tokens if token.kind == "column"}
+
+
+def _with_tables(tokens: list[Token], tables: Sequence[str]) -> list[Token]:
+    """Return the tokens with `users.country` as one column of this name."""
+    named: list[Token] = []
+    rest = list(reversed(tokens)) if tables else []
+    while rest:
+        token = rest.pop()
+        if token.kind != "column" or named[-1:] == [_DOT]:  # the latter: a field of a column
+            named.append(token)
+        elif (table := _name_of(token).lower()) in tables and _is_field(rest[:-3:-1]):
+            _, column = rest.pop(), rest.pop()
+            named.append(_column(f"{table}.{_name_of(column)}"))
+        else:
+            named.append(_column(f"{tables[0]}.{_name_of(token)}"))
+    return named if tables else tokens
+
+
+def _is_field(tokens: Sequence[Token]) -> bool:
+    return len(tokens) == 2 and tokens[0] == _DOT and tokens[1].kind == "column"
+
+
+def _name_of(column: Token) -> str:
+    return column.text[1:-1].replace('""', '"')
 
 
 @cache
