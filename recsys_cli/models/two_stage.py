@@ -208,7 +208,8 @@ def rank_users(users: np.ndarray, day: BoundDay, ranker: BoundRanker, shortlist:
         shortlist: number of candidates per user that all trees score; 0: all.
     """
     candidates = candidates_of(users, day)
-    scored = ranker.scored(candidates, day.tables, shortlist, day.lists and day.lists.kept)
+    kept = None if day.lists is None else day.lists.keeps
+    scored = ranker.scored(candidates, day.tables, shortlist, kept)
     return Ranked(candidates, scored, ranker.scores(scored.raw))
 
 

@@ -34,7 +34,9 @@ def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures)
     nothing = np.zeros(0, dtype=np.int32)
     return DayLists(
         asked,
-        bind_rules(settings.rules, features, settings.top_k, inputs),
+        bind_rules(
+            settings.rules, features, inputs.users, inputs.campaigns, list_length=settings.top_k
+        ),
         order[ITEM].to_numpy().astype(np.int32),
         pool_of(items, settings.explore_items) if settings.explore else nothing,
         item_similarity(settings.diversity_by, stage, features) if settings.diversity else None,
@@ -151,10 +153,10 @@ class UserLists:
     @cached_property
     def _may_meet(self) -> dict[int, np.ndarray]:
         """Items that may meet each of these rules, the most popular first."""
-        popular = self.day.popular
-        return {rule: popular[self.rules.may_meet(rule)[popular]] for rule, _ in self._counts}
+        popular, of_items = self.day.popular, self.day.rules.of_items
+        return {rule: popular[(of_items[popular] >> np.uint64(rule)) & np.uint64(1) != 0] for rule, _ in self._counts}
 
-    def kept(self, candidates: Candidates, first: np.ndarray) -> np.ndarray:
+    def keeps(self, candidates: Candidates, first: np.ndarray) -> np.ndarray:
         """Return the candidates that must have a place on the shortlist: those that a rule may need."""
         assert candidates.marks is not None
         keeps = candidates.sources == 0
@@ -187,4 +189,5 @@ def _without(lists: np.ndarray, known: np.ndarray, size: int) -> np.ndarray:
 def _with(known: np.ndarray, lists: np.ndarray, size: int) -> np.ndarray:
     """Return the keys with those of lists, ascending."""
     rows, columns = np.nonzero(lists >= 0)
-    return np.union1d(known, rows.astype(np.int64) * size + lists[rows, columns])
+    keys: np.ndarray = rows.astype(np.int64) * size + lists[rows, columns]
+    return np.union1d(known, keys)

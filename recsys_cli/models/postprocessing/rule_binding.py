@@ -122,9 +122,7 @@ class DayRules:
                 continue
             pairs = empty
             if shown is not None:
-                often = shown.filter((pl.col(_RULE) == number) & (pl.col(_TIMES) >= cooldown.times))
-                taken = features.pairs.filter(pl.col(DAYS_AGO) <= cooldown.days)
-                pairs = often.join(taken.select(USER, ITEM), on=[USER, ITEM], how="anti")
+                pairs = shown.filter(pl.col(_RULE) == number).select(USER, ITEM)
             yield number, pair_set(pairs, nobody)
 
 

@@ -129,7 +129,7 @@ class UserRules:
 
 def _codes(limit: Limit, item: int) -> list[int]:
     groups = limit.groups
-    return groups.codes[groups.indptr[item] : groups.indptr[item + 1]].tolist()
+    return list(map(int, groups.codes[groups.indptr[item] : groups.indptr[item + 1]]))
 
 
 def _names(bits: int, tables: RuleTables) -> Iterator[str]:

@@ -28,7 +28,7 @@ from recsys_cli.pipelines.workspace.promoted_model import (
     open_fitting_features,
     trained_settings_problems,
 )
-from recsys_cli.pipelines.workspace.list_request import DayRequest, read_day_request
+from recsys_cli.pipelines.publication.list_request import DayRequest, read_day_request
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID

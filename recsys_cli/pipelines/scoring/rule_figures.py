@@ -10,7 +10,7 @@ from recsys_cli.models.postprocessing.rule_effects import Effect, Effects, effec
 from recsys_cli.pipelines.publication.manifest import RuleFigures, RulesRecord
 from recsys_cli.pipelines.scoring.local_engine import Chunk, Ranking
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
-from recsys_cli.pipelines.workspace.list_request import DayRequest
+from recsys_cli.pipelines.publication.list_request import DayRequest
 from recsys_cli.utils.parallel import chunks_of, map_in_threads
 
 _SPANS, _USERS = 4, 512  # that are looked at: spans of users, and users of each
@@ -37,7 +37,8 @@ def sampled_effects(ranking: Ranking, users: np.ndarray) -> Effects | None:
 
 
 def _spread(users: np.ndarray) -> np.ndarray:
-    return users[np.unique(np.linspace(0, len(users) - 1, min(len(users), _USERS)).astype(int))]
+    places = np.unique(np.linspace(0, len(users) - 1, min(len(users), _USERS)).astype(int))
+    return np.asarray(users[places])
 
 
 def rules_record(lists: DayRequest, counts: ScoreCounts) -> RulesRecord:

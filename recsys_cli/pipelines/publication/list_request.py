@@ -8,7 +8,7 @@ from recsys_cli.models.postprocessing.list_settings import ListInputs, ListReque
 from recsys_cli.pipelines.publication.list_columns import ListColumns
 from recsys_cli.pipelines.workspace.feature_store import Partition
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
-from recsys_cli.pipelines.workspace.shown_items import ShownLists, read_shown_lists
+from recsys_cli.pipelines.publication.shown_items import Cooldown, CountedItems, ShownLists
 from recsys_cli.utils.columns import ITEM_ID, PROPENSITY
 from recsys_cli.utils.storage.hashing import sha256_of_json
 
@@ -59,14 +59,23 @@ def read_day_request(day: ScoringDay, partition: Partition, top_k: int, users: i
     paths = [rule.pin.campaign for rule in settings.rules if rule.pin and rule.pin.campaign]
     ids = CampaignIds(features.user_ids, features.items[ITEM_ID])
     campaigns = read_campaigns(paths, inputs, day.date, workspace.settings.timezone, ids)
-    shown = read_shown_lists(day, settings.rules)
+    shown = ShownLists.read(day, _cooldowns(settings))
+    resting = CountedItems(shown, features) if shown.lists else None
     names = settings.columns + ((PROPENSITY,) if settings.explore else ())
     held = [rule.holds_on(day.date) for rule in settings.rules]
     rules_key = sha256_of_json([settings.key, held, campaigns_key(paths, inputs)])
     return DayRequest(
-        ListRequest(settings, ListInputs(users, campaigns, shown if shown.files else None)),
+        ListRequest(settings, ListInputs(users, campaigns, resting)),
         sha256_of_json([rules_key, users, shown.key]),
         rules_key,
         ListColumns(names, tuple(rule.name for rule in settings.rules)),
-        shown.record,
+        {str(date): sha256 for date, sha256 in shown.facts.lists.items()},
     )
+
+
+def _cooldowns(settings: ListSettings) -> list[Cooldown]:
+    return [
+        Cooldown(number, rule.cooldown.times, rule.cooldown.days)
+        for number, rule in enumerate(settings.rules)
+        if rule.cooldown is not None
+    ]
