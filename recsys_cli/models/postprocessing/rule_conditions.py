@@ -171,7 +171,7 @@ class PairSet:
     """A set of pairs.
 
     Attributes:
-        keys: user * width + item of each pair, ascending, i64; width: number of items.
+        keys: user * items + item of each pair, ascending, i64, where `items` is the number of items.
         everybody: bool an item: whether it is in the set with every user.
     """
 
@@ -181,14 +181,16 @@ class PairSet:
     def holds(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Return, bool, whether each pair is in the set."""
         found = self.everybody[items]
-        if len(self.keys):
+        if len(self.keys) and len(users):
             wanted = users.astype(np.int64) * len(self.everybody) + items
-            places = np.searchsorted(self.keys, wanted)
-            found = found | (self.keys[np.minimum(places, len(self.keys) - 1)] == wanted)
+            begin, end = np.searchsorted(self.keys, [wanted.min(), wanted.max() + 1])
+            near = self.keys[min(begin, len(self.keys) - 1) : end + 1]  # of these users, and never empty
+            places = np.searchsorted(near, wanted)
+            found = found | (near[np.minimum(places, len(near) - 1)] == wanted)
         return np.asarray(found)
 
 
 def pair_set(pairs: pl.DataFrame, everybody: np.ndarray) -> PairSet:
     """Return the pairs of a frame, user and item by internal index, and those of `everybody`, as a set."""
     keys = pairs["user"].to_numpy().astype(np.int64) * len(everybody) + pairs["item"].to_numpy()
-    return PairSet(np.unique(keys), everybody)
+    return PairSet(np.sort(keys), everybody)
