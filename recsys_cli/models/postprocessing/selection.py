@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_cli.models.kernels import list_selection as kernels
+from recsys_cli.models.kernels import selection_arrays as arrays
+from recsys_cli.models.kernels.list_selection import choose_lists
 from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
-from recsys_cli.models.postprocessing.rule_tables import ItemGroups, Limit, Quota, RuleTables, bits_of
+from recsys_cli.models.postprocessing.rule_tables import Limit, Quota, RuleTables, bits_of
 
 _NO_ROWS = (np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
 
@@ -117,16 +118,52 @@ def select_lists(
     Args:
         ledger: without it, quotas do not hold; with it, `ledger.left` falls with each row.
     """
-    users = len(shortlist.indptr) - 1
-    order = np.arange(users) if ledger is None else ledger.order
-    lists = kernels.choose_lists(
+    order = np.arange(len(shortlist.indptr) - 1) if ledger is None else ledger.order
+    work, lists = _empty_work(shortlist.indptr, k), _empty_lists(shortlist.indptr, k)
+    rules = _rules(tables, k, ledger)
+    choose_lists(
         _pairs(shortlist, explored),
-        _rules(tables, k, ledger),
+        rules,
         _similarity(diversity),
+        work,
+        lists,
         _array(order, np.int64),
-        k,
-        ledger is not None and len(tables.quotas) > 0,
     )
+    if ledger is not None:
+        left = rules.counted.left
+        ledger.left[:] = left[len(left) - len(ledger.left) :]
+    return _chosen(lists)
+
+
+def _empty_work(indptr: np.ndarray, k: int) -> arrays.Work:
+    longest = int(np.diff(indptr).max(initial=0))
+    return arrays.Work(
+        np.empty(max(longest, k), dtype=np.uint64),
+        np.empty(longest, dtype=arrays.PAIR),
+        np.empty(longest, dtype=arrays.PAIR),
+        np.empty(k, dtype=arrays.SLOT),
+        np.empty(longest, dtype=np.int64),
+    )
+
+
+def _empty_lists(indptr: np.ndarray, k: int) -> arrays.Lists:
+    sizes = np.minimum(np.diff(indptr), k)
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)])
+    rows = offsets[-1]
+    return arrays.Lists(
+        offsets,
+        np.full(rows, -1, dtype=np.int64),
+        np.zeros(rows, dtype=np.uint8),
+        np.full(rows, -1, dtype=np.int8),
+        np.zeros(len(sizes), dtype=np.uint64),
+        np.full(rows, -1, dtype=np.int64),
+        np.zeros(rows, dtype=np.uint16),
+        np.full(rows, -1, dtype=np.int8),
+    )
+
+
+def _chosen(lists: arrays.Lists) -> Chosen:
+    """Return the lists without the rows that stayed empty."""
     indptr = _lengths(lists.rows, lists.offsets)
     cut_indptr = _lengths(lists.cut_rows, lists.offsets)
     full, cut = lists.rows >= 0, lists.cut_rows >= 0
@@ -150,9 +187,9 @@ def _lengths(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(rows >= 0)])[offsets]
 
 
-def _pairs(shortlist: Shortlist, explored: Explored | None) -> kernels.Pairs:
+def _pairs(shortlist: Shortlist, explored: Explored | None) -> arrays.Pairs:
     none = np.full((len(shortlist.indptr) - 1, 0), -1, dtype=np.int64)
-    return kernels.Pairs(
+    return arrays.Pairs(
         _array(shortlist.indptr, np.int64),
         _array(shortlist.items, np.int32),
         _array(shortlist.scores, np.float32),
@@ -163,59 +200,53 @@ def _pairs(shortlist: Shortlist, explored: Explored | None) -> kernels.Pairs:
     )
 
 
-def _rules(tables: RuleTables, k: int, ledger: Ledger | None) -> kernels.Rules:
-    boosts = np.flatnonzero(tables.factors != 1.0)
-    need_rules = [need.rule for need in tables.needs]
+def _rules(tables: RuleTables, k: int, ledger: Ledger | None) -> arrays.Rules:
+    factors = [(rule, float(tables.factors[rule])) for rule in np.flatnonzero(tables.factors != 1.0)]
+    needs = [(need.rule, need.at_least, 0, 0) for need in tables.needs]
     pins = [(pin.rule, place) for pin in tables.pins for place in pin.places if place <= k]
-    pin_rules = [rule for rule, _ in pins]
-    quotas = tables.quotas if ledger is not None else ()
-    grouped = [*need_rules, *pin_rules, *(limit.rule for limit in tables.limits), *(one.rule for one in quotas)]
-    return kernels.Rules(
-        tables.boosting | bits_of(grouped),
-        _bits(boosts),
-        _array(tables.factors[boosts], np.float64),
-        _array(boosts, np.int64),
-        _bits(need_rules),
-        _array([need.at_least for need in tables.needs], np.int64),
-        _array(need_rules, np.int64),
-        _bits(pin_rules),
-        _array([place for _, place in pins], np.int64),
-        _array(pin_rules, np.int64),
-        _grouped(tables.limits),
-        _joined([np.full(len(limit.groups.names), limit.at_most) for limit in tables.limits], np.int64),
-        _grouped(quotas),
-        _array(ledger.prices if ledger else [], np.float32),
-        ledger.left if ledger else np.zeros(0, dtype=np.int64),
+    counted: list[Limit | Quota] = [*tables.limits, *(tables.quotas if ledger is not None else ())]
+    rules = [row[0] for row in (*factors, *needs, *pins)] + [one.rule for one in counted]
+    return arrays.Rules(
+        bits_of(rules),
+        _records(factors, arrays.FACTOR),
+        _records(needs, arrays.NEED),
+        _records(pins, arrays.PIN),
+        _counted(tables, counted, ledger),
+        len(tables.limits),
     )
 
 
-def _grouped(rules: Sequence[Limit | Quota]) -> kernels.Grouped:
-    """Return the groups of several rules in the arrays of one, codes numbered on from rule to rule."""
-    numbers = [rule.rule for rule in rules]
-    groups: list[ItemGroups] = [rule.groups for rule in rules]
+def _counted(tables: RuleTables, rules: list[Limit | Quota], ledger: Ledger | None) -> arrays.Counted:
+    """Return the groups of limits and quotas in the arrays of one, codes numbered on from rule to rule."""
+    groups = [rule.groups for rule in rules]
     starts = np.cumsum([0] + [len(one.codes) for one in groups])
     first_codes = np.cumsum([0] + [len(one.names) for one in groups])
     indptr = [one.indptr + start for one, start in zip(groups, starts, strict=False)]
     codes = [one.codes + first for one, first in zip(groups, first_codes, strict=False)]
-    return kernels.Grouped(
-        _bits(numbers),
-        _array(numbers, np.int64),
+    at_most = [np.full(len(limit.groups.names), limit.at_most) for limit in tables.limits]
+    no_prices = np.zeros(sum(len(one) for one in at_most))
+    return arrays.Counted(
+        _records([(rule.rule,) for rule in rules], arrays.COUNTED),
         _array(np.stack(indptr) if indptr else np.zeros((0, 1)), np.int64),
         _joined(codes, np.int32),
+        _joined([*at_most, *([ledger.left] if ledger is not None else [])], np.int64),
+        _joined([no_prices, *([ledger.prices] if ledger is not None else [])], np.float32),
     )
 
 
-def _similarity(diversity: Diversity | None) -> kernels.Similarity:
+def _similarity(diversity: Diversity | None) -> arrays.Similarity:
     if diversity is None or diversity.weight == 0.0:
-        return kernels.Similarity(0, 0.0, np.zeros((0, 0), dtype=np.float32), *_NO_ROWS, 0)
-    form = diversity.similarity
-    return kernels.Similarity(
-        int(form.form), float(diversity.weight), form.vectors, form.indptr, form.indices, form.data, form.width
+        return arrays.Similarity(0, 0.0, np.zeros((0, 0), dtype=np.float32), *_NO_ROWS, _NO_ROWS[2])
+    form, weight = diversity.similarity, float(diversity.weight)
+    scratch = np.zeros(form.width, dtype=np.float32)
+    return arrays.Similarity(
+        int(form.form), weight, form.vectors, form.indptr, form.indices, form.data, scratch
     )
 
 
-def _bits(rules: Sequence[int] | np.ndarray) -> np.ndarray:
-    return np.uint64(1) << _array(rules, np.uint64)
+def _records(rows: Sequence[tuple[float, ...]], dtype: np.dtype) -> np.ndarray:
+    """Return records of rules: their bits before the given values, the rule's number first."""
+    return np.array([(int(bits_of([int(row[0])])), *row) for row in rows], dtype=dtype)
 
 
 def _joined(arrays: Sequence[np.ndarray], dtype: type) -> np.ndarray:
