@@ -62,6 +62,16 @@ class ReuseFacts(JsonRecord):
     reused: Count = Field(alias="carried")
 
 
+class ShownFacts(JsonRecord):
+    """The earlier published lists that the rules of cooldown have read.
+
+    Attributes:
+        lists: the SHA-256 of the file of each date.
+    """
+
+    lists: dict[Day, Sha256]
+
+
 class ListFigures(JsonRecord):
     """Counts over all lists of a file.
 
