@@ -33,6 +33,8 @@ from recsys_cli.utils.progress import Progress, no_progress
 if TYPE_CHECKING:
     from scipy import sparse
 
+    from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
+
 EXACT = "exact"
 S = TypeVar("S", bound=SourceSettings)
 Made = TypeVar("Made")
@@ -244,6 +246,7 @@ class SourceDefinition(Generic[S]):
             fit is made anew.
         fitted_by: the section of another source, whose fit this one uses.
         store, read: what is stored of a fit, and the fit again.
+        item_similarity: how alike two of a day's items are, for lists of variety; None where it cannot say so.
         prepare: what comes from the items' own columns alone, and so is made once for all days of a training;
             None where there is nothing.
         no_data: why these tables give a training nothing for this source; empty where they do.
@@ -265,6 +268,7 @@ class SourceDefinition(Generic[S]):
     fitted_by: str = ""
     store: Callable[[Any], Stored] | None = None
     read: Callable[[StoredArrays], Any] | None = None
+    item_similarity: Callable[[SourceDay[S]], ItemSimilarity | None] | None = None
     prepare: Callable[[DayFeatures, S, int], Any] | None = None
     no_data: Callable[[Tables, S], str] = _nothing
     why_no_proposals: Callable[[DayFeatures, S], str] = _nothing
