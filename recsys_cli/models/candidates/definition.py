@@ -246,7 +246,7 @@ class SourceDefinition(Generic[S]):
             fit is made anew.
         fitted_by: the section of another source, whose fit this one uses.
         store, read: what is stored of a fit, and the fit again.
-        item_similarity: how alike two of a day's items are, for lists of variety; None where it cannot say so.
+        item_similarity: how alike two of a day's items are, for lists of variety; None where it cannot say.
         prepare: what comes from the items' own columns alone, and so is made once for all days of a training;
             None where there is nothing.
         no_data: why these tables give a training nothing for this source; empty where they do.

@@ -1,4 +1,6 @@
-"""Kernels that draw items and places for exploration: without replacement, each of the rest equally likely."""
+"""Kernels that draw items and places for exploration: without replacement, the rest equally likely."""
+
+# pylint: disable=consider-using-enumerate  # explicit loops: numba compiles them best
 
 import numpy as np
 
@@ -18,8 +20,8 @@ def drawn_rows(seeds: np.ndarray, count: int, draws: int) -> np.ndarray:
     Args:
         seeds: u64; draws: at most `count`.
 
-    Source: Durstenfeld (1964), Algorithm 235: Random permutation; Steele, Lea and Flood (2014), Fast Splittable
-        Pseudorandom Number Generators, for splitmix64.
+    Source: Durstenfeld (1964), Algorithm 235: Random permutation; Steele, Lea and Flood (2014), Fast
+        Splittable Pseudorandom Number Generators, for splitmix64.
     """
     drawn = np.empty((len(seeds), draws), dtype=np.int32)
     numbers = np.arange(count, dtype=np.int32)

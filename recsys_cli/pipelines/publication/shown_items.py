@@ -134,7 +134,7 @@ class ShownLists:
         return sha256_of_json(self.facts.as_json()) if self.cooldowns else ""
 
     def of_users(self, features: DayFeatures, first: int = 0, last: int | None = None) -> pl.DataFrame:
-        """Return rule i8, user u32, item u32, times u32: what rests for users in [first, last), by user and item.
+        """Return what rests for users in [first, last): rule i8, user u32, item u32, times u32, by user.
 
         Their internal indices then start from 0.
 
@@ -155,7 +155,7 @@ class ShownLists:
     def write(self, file: Path, features: DayFeatures) -> RestingItems:
         """Write what rests for all users; memory does not grow with users or dates.
 
-        Raises: OutputError if it cannot be written; InputError where lists were replaced while they were read.
+        Raises: OutputError if it cannot be written; InputError where lists were replaced meanwhile.
         """
         empty = pl.DataFrame(schema=_SCHEMA).to_arrow()
         with replacing(file) as written, as_output_error(file):

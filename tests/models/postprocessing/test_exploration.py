@@ -1,4 +1,4 @@
-"""Exploration draws each item of the pool with the chance that it names, alike for a user alone and in a batch."""
+"""Exploration draws each item with the chance that it names, alike for a user alone and in a batch."""
 
 import numpy as np
 import polars as pl

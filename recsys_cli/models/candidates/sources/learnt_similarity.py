@@ -23,8 +23,8 @@ def learnt_similarity(day: SourceDay[S]) -> ItemSimilarity | None:
     """Return the similarities of a day's items by their learnt weights; None where nothing was learnt.
 
     The larger weight of both directions counts. It is divided by the root of both items' own weights, or of
-    their largest ones where an item has no weight with itself: so it is the cosine, if the weights are products
-    of vectors, and 1 at most.
+    their largest ones where an item has no weight with itself: so it is the cosine, if the weights are
+    products of vectors, and 1 at most.
     """
     model: SimilarityModel | None = day.fitted
     if model is None:
@@ -36,7 +36,7 @@ def learnt_similarity(day: SourceDay[S]) -> ItemSimilarity | None:
 
 
 def _positive(weights: ItemWeights) -> sparse.csr_matrix:
-    """Return the weights above 0; of dense ones each item's largest, and others as large as the last of them."""
+    """Return the weights above 0; of dense ones each item's largest, ties with the last included."""
     from scipy import sparse
 
     if sparse.issparse(weights.weights):

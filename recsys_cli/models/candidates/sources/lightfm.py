@@ -25,6 +25,7 @@ from recsys_cli.models.candidates.definition import (
 
 if TYPE_CHECKING:
     from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel, LightFMSide
+    from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
 
 _FLOAT = np.dtype(np.float32)
 
