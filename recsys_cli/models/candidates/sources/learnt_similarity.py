@@ -44,7 +44,7 @@ def _positive(weights: ItemWeights) -> sparse.csr_matrix:
     dense = np.asarray(weights.weights)
     size = len(dense)
     if size == 0:
-        return sparse.csr_matrix((0, 0), dtype=np.float32)
+        return sparse.csr_matrix(dense)
     blocks = []
     for start in range(0, size, _ROWS):
         block = dense[start : start + _ROWS]
