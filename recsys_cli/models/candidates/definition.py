@@ -239,7 +239,7 @@ class SourceDefinition(Generic[S]):
         settings: the class of its section.
         bind: binds the source to a day's items; None where it has nothing to propose.
         is_popularity: whether it proposes what many had, whatever the user had.
-        has_user_vectors: whether it learns each user's vector from the user's own items: it ranks these first.
+        has_user_vectors: whether it learns each user's vector from the user's own items: they rank first.
         fit: what training learns; None where the tables give nothing to learn from.
         resume: how a warm start goes on from an earlier fit, with the events from a day on; by default the
             fit is made anew.

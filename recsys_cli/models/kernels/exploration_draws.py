@@ -40,6 +40,24 @@ def drawn_rows(seeds: np.ndarray, count: int, draws: int) -> np.ndarray:
 
 
 @kernel
+def rows_of_items(indptr: np.ndarray, items: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return (users, wanted) i64: the row of each wanted item among the user's pairs, -1 for none.
+
+    Args:
+        indptr, items: the pairs by user, as in a CSR matrix, in any order.
+        wanted: (users, wanted) items.
+    """
+    rows = np.full(wanted.shape, -1, dtype=np.int64)
+    for user in range(wanted.shape[0]):
+        for column in range(wanted.shape[1]):
+            for row in range(indptr[user], indptr[user + 1]):
+                if items[row] == wanted[user, column]:
+                    rows[user, column] = row
+                    break
+    return rows
+
+
+@kernel
 def _unit(state: np.uint64) -> float:
     """Return a state's number in [0, 1), of 53 bits."""
     mixed = (state ^ (state >> np.uint64(30))) * _FIRST
