@@ -1,4 +1,6 @@
-"""Kernels that draw items and places for exploration: without replacement, each of the rest equally likely."""
+"""Kernels that draw items and places for exploration: without replacement, the rest equally likely."""
+
+# pylint: disable=consider-using-enumerate  # explicit loops: numba compiles them best
 
 import numpy as np
 
@@ -18,8 +20,8 @@ def drawn_rows(seeds: np.ndarray, count: int, draws: int) -> np.ndarray:
     Args:
         seeds: u64; draws: at most `count`.
 
-    Source: Durstenfeld (1964), Algorithm 235: Random permutation; Steele, Lea and Flood (2014), Fast Splittable
-        Pseudorandom Number Generators, for splitmix64.
+    Source: Durstenfeld (1964), Algorithm 235: Random permutation; Steele, Lea and Flood (2014), Fast
+        Splittable Pseudorandom Number Generators, for splitmix64.
     """
     drawn = np.empty((len(seeds), draws), dtype=np.int32)
     numbers = np.arange(count, dtype=np.int32)
@@ -35,6 +37,24 @@ def drawn_rows(seeds: np.ndarray, count: int, draws: int) -> np.ndarray:
             other = swaps[slot]
             numbers[slot], numbers[other] = numbers[other], numbers[slot]
     return drawn
+
+
+@kernel
+def rows_of_items(indptr: np.ndarray, items: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return (users, wanted) i64: the row of each wanted item among the user's pairs, -1 for none.
+
+    Args:
+        indptr, items: the pairs by user, as in a CSR matrix, in any order.
+        wanted: (users, wanted) items.
+    """
+    rows = np.full(wanted.shape, -1, dtype=np.int64)
+    for user in range(wanted.shape[0]):
+        for column in range(wanted.shape[1]):
+            for row in range(indptr[user], indptr[user + 1]):
+                if items[row] == wanted[user, column]:
+                    rows[user, column] = row
+                    break
+    return rows
 
 
 @kernel

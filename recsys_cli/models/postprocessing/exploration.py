@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.kernels.exploration_draws import drawn_rows
+from recsys_cli.models.kernels.exploration_draws import drawn_rows, rows_of_items
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID
 from recsys_cli.utils.sql_expressions import sql_condition
 
@@ -30,6 +30,14 @@ class Draws:
     items: np.ndarray
     places: np.ndarray
     chances: np.ndarray
+
+    def rows(self, indptr: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return (users, draws) i64: the row of each draw among the users' pairs, -1 where it is not there.
+
+        Args:
+            indptr, items: the pairs by user, as in a CSR matrix: pairs that a user may not get left out.
+        """
+        return np.asarray(rows_of_items(indptr, items, self.items))
 
 
 def explored_places(explore: float, length: int) -> int:

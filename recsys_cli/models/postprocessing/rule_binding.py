@@ -26,7 +26,7 @@ from recsys_cli.models.postprocessing.rule_tables import RuleTables, bits_of
 from recsys_cli.models.postprocessing.user_columns import user_columns, user_schema
 from recsys_cli.utils.columns import ITEM, USER
 
-_RULE, _TIMES = "rule", "times"
+_RULE = "rule"
 
 
 class PairTest(Protocol):
@@ -95,8 +95,7 @@ class DayRules:
 
         Args:
             features: of these users, whose internal indices start from 0, and of the day's items.
-            shown: user, item, times u32 and rule i8: how often the lists of the days that a rule's cooldown
-                counts showed an item; None: never.
+            shown: rule i8, user u32, item u32: what rests for a user by the rule's cooldown; None: nothing.
         """
         used = {name for _, one in self.whens for name in one.users}
         used |= {name for _, one in self.conditions for name in one.condition.users}
@@ -114,11 +113,11 @@ class DayRules:
         )
 
     def _resting(self, features: FeatureTables, shown: pl.DataFrame | None) -> Iterator[tuple[int, PairSet]]:
-        """Yield the pairs that rest by each cooldown: shown often, and without an event in its days."""
+        """Yield the pairs that rest by each cooldown."""
         nobody = np.zeros(len(self.of_items), dtype=bool)
         empty = pl.DataFrame(schema={USER: pl.UInt32, ITEM: pl.UInt32})
         for number, rule in enumerate(self.rules):
-            if (cooldown := rule.cooldown) is None or not self.held & bits_of([number]):
+            if rule.cooldown is None or not self.held & bits_of([number]):
                 continue
             pairs = empty
             if shown is not None:

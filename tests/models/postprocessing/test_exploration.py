@@ -1,4 +1,4 @@
-"""Exploration draws each item of the pool with the chance that it names, alike for a user alone and in a batch."""
+"""Exploration draws each item with the chance that it names, alike for a user alone and in a batch."""
 
 import numpy as np
 import polars as pl
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_cli.models.postprocessing.exploration import draws, explored_places, pool_of
+from recsys_cli.models.postprocessing.exploration import Draws, draws, explored_places, pool_of
 from recsys_cli.utils.errors import SettingsError
 
 ITEMS = pl.DataFrame(
@@ -65,6 +65,12 @@ def test_a_user_alone_draws_as_in_the_batch() -> None:
         alone = draws(own[user : user + 1], pool, 3, 10)
         assert alone.items[0].tolist() == batch.items[user].tolist()
         assert alone.places[0].tolist() == batch.places[user].tolist()
+
+
+def test_draws_are_found_among_the_pairs_that_users_may_get() -> None:
+    found = Draws(np.array([[7, 5], [5, 9], [1, 2]], np.int32), np.ones((3, 2), np.uint16), np.ones(2))
+    indptr, items = np.array([0, 3, 5, 5]), np.array([5, 6, 7, 9, 8], np.int32)
+    assert found.rows(indptr, items).tolist() == [[2, 0], [-1, 3], [-1, -1]]
 
 
 def test_over_200_seeds_items_and_places_come_as_often_as_their_chances_say() -> None:
