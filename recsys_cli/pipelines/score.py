@@ -28,8 +28,8 @@ from recsys_cli.pipelines.scoring.incremental import (
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.scoring.local_engine import Ranking
 from recsys_cli.pipelines.scoring.preflight import reraising_with_all_problems
-from recsys_cli.pipelines.scoring.rule_figures import sampled_effects
 from recsys_cli.pipelines.scoring.publish_gates import StagedLists, check_gates
+from recsys_cli.pipelines.scoring.rule_figures import sampled_effects
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import check_unchanged
 from recsys_cli.pipelines.workspace.layout import Workspace

@@ -101,7 +101,9 @@ def _show(terminal: Terminal, explanation: "Explanation") -> None:
         return
     _show_list(terminal, explanation)
     listed = {one.item_id for one in explanation.recommendations}
-    last = next((one for one in explanation.candidates if one.item_id not in listed), explanation.candidates[-1])
+    last = next(
+        (one for one in explanation.candidates if one.item_id not in listed), explanation.candidates[-1]
+    )
     again = explain_command(explanation.user_id, explanation.day, last.item_id)
     terminal.say(f"next: {again}, or --json for all candidates")
 

@@ -32,7 +32,9 @@ def choose_lists(
         for column in range(shortlist.explored.shape[1]):
             explores |= shortlist.explored[user, column] >= 0
         if shortlist.user_marks[user] & rules.acting == _NONE and weight == 0.0 and not explores:
-            _take_best_scores(shortlist.scores, shortlist.items, first, last, work.keys, lists, out, len(slots))
+            _take_best_scores(
+                shortlist.scores, shortlist.items, first, last, work.keys, lists, out, len(slots)
+            )
             continue
         moved = _order_pairs(shortlist, user, rules, count, work)
         lists.unmet[user] = _fill(shortlist, user, rules, count, similarity, work)
@@ -165,7 +167,12 @@ def _fill(
 ) -> np.uint64:
     """Fill the slots of `work` with places in the order of pairs; return the bits of pins and needs unmet."""
     first, size = shortlist.indptr[user], shortlist.indptr[user + 1] - shortlist.indptr[user]
-    pairs, slots, sold_out, user_mark = work.pairs[:size], work.slots, work.sold_out, shortlist.user_marks[user]
+    pairs, slots, sold_out, user_mark = (
+        work.pairs[:size],
+        work.slots,
+        work.sold_out,
+        shortlist.user_marks[user],
+    )
     needs, counted, unmet = rules.needs, rules.counted, _NONE
     for slot in range(len(slots)):
         slots[slot].pair = -1
@@ -224,7 +231,9 @@ def _fill_free(
         wanted, lacking = _unmet_needs(pairs, free, needs, counted, count, sold_out)
         if 0 < free <= lacking:
             best = chosen
-            least = _bit_count(wanted) if free < lacking else 1  # too few places: a pair should count for several
+            least = (
+                _bit_count(wanted) if free < lacking else 1
+            )  # too few places: a pair should count for several
             chosen = _best_free(pairs, wanted, least, weight, counted, count, sold_out)
             while chosen < 0:
                 least -= 1
@@ -358,7 +367,9 @@ def _restore(pairs: np.ndarray, slots: np.ndarray, counted: Counted, limits: int
             pair = pairs[slots[slot].pair]
             for number in range(limits):
                 if pair.mark & counted.rules[number].bit != _NONE:
-                    for cell in range(counted.indptr[number, pair.item], counted.indptr[number, pair.item + 1]):
+                    for cell in range(
+                        counted.indptr[number, pair.item], counted.indptr[number, pair.item + 1]
+                    ):
                         counted.left[counted.codes[cell]] += 1
 
 
@@ -376,7 +387,12 @@ def _approach_vector(pairs: np.ndarray, item: int, vectors: np.ndarray) -> None:
 @kernel
 def _approach_row(pairs: np.ndarray, item: int, similarity: Similarity) -> None:
     """Do the same for rows of a CSR matrix."""
-    indptr, indices, data, scratch = similarity.indptr, similarity.indices, similarity.data, similarity.scratch
+    indptr, indices, data, scratch = (
+        similarity.indptr,
+        similarity.indices,
+        similarity.data,
+        similarity.scratch,
+    )
     for cell in range(indptr[item], indptr[item + 1]):
         scratch[indices[cell]] = data[cell]
     for place in range(len(pairs)):

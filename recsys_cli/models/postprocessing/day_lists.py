@@ -21,6 +21,7 @@ from recsys_cli.models.postprocessing.similarity_of_items import item_similarity
 from recsys_cli.models.postprocessing.turns import turns_of
 from recsys_cli.utils.columns import ELIGIBLE, ITEM
 
+
 def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures) -> "DayLists | None":
     """Bind what is asked of lists to a day's items; None where nothing is.
 
@@ -34,9 +35,7 @@ def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures)
     nothing = np.zeros(0, dtype=np.int32)
     return DayLists(
         asked,
-        bind_rules(
-            settings.rules, features, inputs.users, inputs.campaigns, list_length=settings.top_k
-        ),
+        bind_rules(settings.rules, features, inputs.users, inputs.campaigns, list_length=settings.top_k),
         order[ITEM].to_numpy().astype(np.int32),
         pool_of(items, settings.explore_items) if settings.explore else nothing,
         item_similarity(settings.diversity_by, stage, features) if settings.diversity else None,
@@ -154,7 +153,10 @@ class UserLists:
     def _may_meet(self) -> dict[int, np.ndarray]:
         """Items that may meet each of these rules, the most popular first."""
         popular, of_items = self.day.popular, self.day.rules.of_items
-        return {rule: popular[(of_items[popular] >> np.uint64(rule)) & np.uint64(1) != 0] for rule, _ in self._counts}
+        return {
+            rule: popular[(of_items[popular] >> np.uint64(rule)) & np.uint64(1) != 0]
+            for rule, _ in self._counts
+        }
 
     def keeps(self, candidates: Candidates, first: np.ndarray) -> np.ndarray:
         """Return the candidates that must have a place on the shortlist: those that a rule may need."""

@@ -70,9 +70,11 @@ def _among(known: np.ndarray, places: np.ndarray, items: np.ndarray, size: int) 
     """Return whether each (user, item) is one of the keys `known`: (users, items)."""
     keys = places[:, None] * size + items[None, :]
     found = np.searchsorted(known, keys)
-    return np.asarray((found < len(known)) & (known[np.minimum(found, len(known) - 1)] == keys)) if len(
-        known
-    ) else np.zeros(keys.shape, dtype=np.bool_)
+    return (
+        np.asarray((found < len(known)) & (known[np.minimum(found, len(known) - 1)] == keys))
+        if len(known)
+        else np.zeros(keys.shape, dtype=np.bool_)
+    )
 
 
 def keys_of(chunk: UserChunk, pairs: Pairs) -> np.ndarray:

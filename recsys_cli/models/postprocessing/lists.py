@@ -17,9 +17,8 @@ from recsys_cli.models.postprocessing.selection import (
 )
 from recsys_cli.models.reranking.ranker import BoundRanker
 from recsys_cli.models.two_stage import BoundDay, Ranked, rank_users
-from recsys_cli.utils.columns import ITEM, PLACED_BY, PROPENSITY, RANK, RAW_SCORE, RULE, SCORE, USER
+from recsys_cli.utils.columns import PLACED_BY, PROPENSITY, RANK, RAW_SCORE, RULE, SCORE, USER
 
-_ITEMS = 2**32  # more than there are
 _FILLS = 4  # popular candidates for each place of a list that the shortlist does not fill
 
 
@@ -77,8 +76,11 @@ class ChosenLists:
         """Return for how many users each rule could not be met, i64."""
         if self.lists is None or self.chosen is None:
             return np.zeros(0, dtype=np.int64)
-        marks = self.chosen.unmet_marks if self.left is None else np.delete(self.chosen.unmet_marks, self.left)
-        return count_bits(marks, len(self.lists.tables.names))
+        marks = (
+            self.chosen.unmet_marks if self.left is None else np.delete(self.chosen.unmet_marks, self.left)
+        )
+        bits = (np.uint64(1) << np.uint64(rule) for rule in range(len(self.lists.tables.names)))
+        return np.array([np.count_nonzero(marks & bit) for bit in bits], dtype=np.int64)
 
     def _own(self) -> np.ndarray:
         """Return the chosen rows whose lists are not chosen elsewhere, ascending."""
@@ -137,35 +139,20 @@ def shortlist_of(users: np.ndarray, ranked: Ranked, lists: UserLists) -> Shortli
     )
 
 
-def count_bits(marks: np.ndarray, rules: int) -> np.ndarray:
-    """Return how many marks have the bit of each rule, i64."""
-    bits = (np.uint64(1) << np.uint64(rule) for rule in range(rules))
-    return np.array([np.count_nonzero(marks & bit) for bit in bits], dtype=np.int64)
-
-
 def _chosen(users: np.ndarray, ranked: Ranked, lists: UserLists) -> ChosenLists:
-    shortlist, settings, similarity = shortlist_of(users, ranked, lists), lists.day.settings, lists.day.similarity
+    shortlist, settings, similarity = (
+        shortlist_of(users, ranked, lists),
+        lists.day.settings,
+        lists.day.similarity,
+    )
     diversity = None if similarity is None else Diversity(similarity, settings.diversity)
     if not lists.day.pool.size:
         chosen = select_lists(shortlist, lists.tables, settings.top_k, diversity)
         return ChosenLists(users, ranked, lists, chosen)
     drawn = lists.draws(users)
-    explored = Explored(_drawn_rows(shortlist, drawn), drawn.places)
+    explored = Explored(drawn.rows(shortlist.indptr, shortlist.items), drawn.places)
     chosen = select_lists(shortlist, lists.tables, settings.top_k, diversity, explored)
     return ChosenLists(users, ranked, lists, chosen, _chances(chosen, explored, drawn))
-
-
-def _drawn_rows(shortlist: Shortlist, drawn: Draws) -> np.ndarray:
-    """Return the position of each draw in the shortlist, (users, draws) i64; -1 where it is not allowed."""
-    users = np.arange(len(drawn.items), dtype=np.int64)
-    owners = np.repeat(users, np.diff(shortlist.indptr))
-    keys, wanted = owners * _ITEMS + shortlist.items, users[:, None] * _ITEMS + drawn.items
-    order = np.argsort(keys, kind="stable")
-    places = np.minimum(np.searchsorted(keys, wanted, sorter=order), max(len(keys) - 1, 0))
-    if not len(keys):
-        return np.full(wanted.shape, -1, dtype=np.int64)
-    rows = order[places]
-    return np.where(keys[rows] == wanted, rows, -1)
 
 
 def _chances(chosen: Chosen, explored: Explored, drawn: Draws) -> np.ndarray:

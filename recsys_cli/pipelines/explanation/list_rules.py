@@ -108,7 +108,9 @@ class UserRules:
         tables, marks = lists.tables, int(self._marks([item])[0])
         full = next((tables.names[one.rule] for one in tables.limits if self._is_full(one, item, marks)), "")
         lowered = [r for r in range(len(tables.names)) if marks >> r & 1 and tables.factors[r] < 1]
-        taken = [row.rule or row.placed_by for row in self.listed() if row.placed_by != PlacedBy.SCORE.name.lower()]
+        taken = [
+            row.rule or row.placed_by for row in self.listed() if row.placed_by != PlacedBy.SCORE.name.lower()
+        ]
         return full or (tables.names[lowered[0]] if lowered else "") or (taken[-1] if taken else "")
 
     def _is_full(self, limit: Limit, item: int, marks: int) -> bool:

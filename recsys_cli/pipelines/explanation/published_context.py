@@ -8,10 +8,10 @@ from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.two_stage import schema_mismatches
 from recsys_cli.models.versions.bundle import Bundle
+from recsys_cli.pipelines.publication.list_request import DayRequest, read_day_request
 from recsys_cli.pipelines.publication.manifest import PublicationManifest, RulesRecord
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
 from recsys_cli.pipelines.workspace.feature_store import Partition, stored_partition
-from recsys_cli.pipelines.publication.list_request import DayRequest, read_day_request
 from recsys_cli.pipelines.workspace.promoted_model import (
     open_bundle,
     open_fitting_features,

@@ -137,9 +137,7 @@ class ReusedLists:
         reused = self.top(first, last)
         tops = [reused] + ([] if ranked is None else [ranked.top.select(reused.columns)])
         warm = self.features.lazy(USERS).slice(first, last - first).select((pl.col("user_items") > 0).sum())
-        figures = BatchFigures(
-            users=0, warm=0, candidates=0, example=first, fitness=0, index_recall=None
-        )
+        figures = BatchFigures(users=0, warm=0, candidates=0, example=first, fitness=0, index_recall=None)
         counts = {"users": last - first, "warm": int(warm.collect().item())}
         figures = (figures if ranked is None else ranked.figures).model_copy(update=counts)
         return RankedBatch(figures, pl.concat(tops).sort(USER, RANK))

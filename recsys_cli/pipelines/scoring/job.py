@@ -12,6 +12,7 @@ from recsys_cli.data_preparation.features.eligibility import unlisted
 from recsys_cli.data_preparation.tables.ids import close_ids, indices_of
 from recsys_cli.data_preparation.tables.problems import raise_or_warn
 from recsys_cli.models.versions.bundle import Bundle
+from recsys_cli.pipelines.publication.list_request import DayRequest, read_day_request
 from recsys_cli.pipelines.publication.manifest import FileFacts, ScoringTerms
 from recsys_cli.pipelines.publication.recommendations_file import RecommendationsWriter
 from recsys_cli.pipelines.scoring.batches import RankedBatch, ranked_batches
@@ -28,7 +29,6 @@ from recsys_cli.pipelines.workspace.promoted_model import (
     open_fitting_features,
     trained_settings_problems,
 )
-from recsys_cli.pipelines.publication.list_request import DayRequest, read_day_request
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID

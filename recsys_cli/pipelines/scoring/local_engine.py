@@ -12,7 +12,13 @@ from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.partition import StoredFeatures
 from recsys_cli.models.postprocessing.day_lists import open_lists
 from recsys_cli.models.postprocessing.list_settings import ListRequest
-from recsys_cli.models.postprocessing.lists import ChosenLists, ListLimits, choose_lists, top_lists, unmet_rules
+from recsys_cli.models.postprocessing.lists import (
+    ChosenLists,
+    ListLimits,
+    choose_lists,
+    top_lists,
+    unmet_rules,
+)
 from recsys_cli.models.reranking.ranker import BoundRanker
 from recsys_cli.models.two_stage import BoundDay, DayItems, TwoStageModel, open_items
 from recsys_cli.utils.columns import USER

@@ -7,10 +7,10 @@ import numpy as np
 
 from recsys_cli.models.postprocessing.exploration import explored_places
 from recsys_cli.models.postprocessing.rule_effects import Effect, Effects, effects_of_rules
+from recsys_cli.pipelines.publication.list_request import DayRequest
 from recsys_cli.pipelines.publication.manifest import RuleFigures, RulesRecord
 from recsys_cli.pipelines.scoring.local_engine import Chunk, Ranking
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
-from recsys_cli.pipelines.publication.list_request import DayRequest
 from recsys_cli.utils.parallel import chunks_of, map_in_threads
 
 _SPANS, _USERS = 4, 512  # that are looked at: spans of users, and users of each
