@@ -73,7 +73,7 @@ class ShownRows:
 
     def _last_event(self, pairs: np.ndarray) -> np.ndarray:
         """Return the days since each pair's last event, f32; NaN where there is none."""
-        if not len(self.taken):
+        if len(self.taken) == 0:
             return np.full(len(pairs), np.nan, dtype=np.float32)
         places = np.minimum(np.searchsorted(self.taken, pairs), len(self.taken) - 1)
         return np.where(self.taken[places] == pairs, self.days_ago[places], np.float32(np.nan))
