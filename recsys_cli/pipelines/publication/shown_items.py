@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
@@ -15,6 +16,15 @@ from recsys_cli.data_preparation.features.partition import PAIRS
 from recsys_cli.data_preparation.tables.ids import indices_of
 from recsys_cli.pipelines.publication.manifest import PublicationManifest, ShownFacts
 from recsys_cli.pipelines.publication.recommendations_file import manifest_in
+from recsys_cli.pipelines.publication.shown_rows import (
+    MOST_AGE,
+    RESTING,
+    RULE,
+    Cooldown,
+    ShownRows,
+    pairs_of,
+    with_age,
+)
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM, ITEM_ID, USER, USER_ID
@@ -23,31 +33,10 @@ from recsys_cli.utils.storage.atomic_writes import as_output_error, replacing
 from recsys_cli.utils.storage.hashing import sha256_of_json
 from recsys_cli.utils.storage.table_files import scan_parquet_file
 
-RULE: Final = "rule"  # its number, i8
-TIMES: Final = "times"  # dates whose lists showed the item, u32
-_SHOWN_DAYS: Final = (
-    "shown_days_ago"  # from the start of a list's date to the cut, f32, as ages of events are
-)
-_AGE: Final = "age"  # dates between a list's and the day, u16
 _USERS: Final = 32_768  # whose rows are in memory at a time,
 _ROWS: Final = 4_000_000  # unless these would be more than so many
 _ROW_GROUP: Final = 131_072
 _SECONDS_A_DAY: Final = 86_400
-_SCHEMA: Final = {RULE: pl.Int8, USER: pl.UInt32, ITEM: pl.UInt32, TIMES: pl.UInt32}
-_SORTED: Final = [USER, ITEM, RULE]
-
-
-@dataclass(frozen=True)
-class Cooldown:
-    """A rule of cooldown: an item rests that the lists of some dates of the last `days` have shown in vain.
-
-    Attributes:
-        rule: the rule's number; times: dates whose lists showed it.
-    """
-
-    rule: int
-    times: int
-    days: int
 
 
 @dataclass(frozen=True)
@@ -127,7 +116,7 @@ class ShownLists:
         ages = {(day.date - one).days: sha256 for one, sha256 in sorted(facts.lists.items())}
         lists, others = [], []
         for age, sha256 in ages.items():
-            found = _list_of(day, age) if age > 0 else None
+            found = _list_of(day, age) if 0 < age <= MOST_AGE else None
             if found is None or found.sha256 != sha256:
                 others.append(str(day.date - timedelta(days=age)))
             else:
@@ -155,22 +144,28 @@ class ShownLists:
             last: None: all users; the memory taken is that of all their rows in the lists.
         """
         ids = features.user_ids.slice(first, None if last is None else last - first)
-        if not self.lists or ids.is_empty():
-            return pl.DataFrame(schema=_SCHEMA)
+        if not self.lists or not self.cooldowns or ids.is_empty():
+            return pl.DataFrame(schema=RESTING)
+        rows = self._rows(features, ids, first)
+        return pl.concat([rows.resting(one) for one in self.cooldowns]).sort([USER, ITEM, RULE])
+
+    def _rows(self, features: DayFeatures, ids: pl.Series, first: int) -> ShownRows:
         item_ids = features.items[ITEM_ID]
-        shown = pl.concat([_shown(one, ids, item_ids) for one in self.lists])
+        shown = np.concatenate([_shown(one, ids, item_ids) for one in self.lists])
         inside = pl.col(USER).is_between(first, first + len(ids) - 1)
-        own = features.lazy(PAIRS).filter(inside).select(pl.col(USER) - first, ITEM, DAYS_AGO)
-        taken = own.cast({USER: pl.UInt32}).collect()
-        resting = [_resting(one, shown, taken) for one in self.cooldowns]
-        return pl.concat(resting).sort(_SORTED)
+        own = features.lazy(PAIRS).filter(inside).select(pl.col(USER) - first, ITEM, DAYS_AGO).collect()
+        starts = np.full(MOST_AGE + 1, np.nan, dtype=np.float32)
+        starts[[one.age for one in self.lists]] = [one.days_ago for one in self.lists]
+        taken = own.sort(USER, ITEM)
+        days_ago = taken[DAYS_AGO].to_numpy()
+        return ShownRows(np.sort(shown), pairs_of(taken, len(item_ids)), days_ago, starts, len(item_ids))
 
     def write(self, file: Path, features: DayFeatures) -> RestingItems:
         """Write what rests for all users; memory does not grow with users or dates.
 
         Raises: OutputError if it cannot be written; InputError where lists were replaced meanwhile.
         """
-        empty = pl.DataFrame(schema=_SCHEMA).to_arrow()
+        empty = pl.DataFrame(schema=RESTING).to_arrow()
         with replacing(file) as written, as_output_error(file):
             with pq.ParquetWriter(written, empty.schema, compression="zstd") as writer:
                 writer.write_table(empty)
@@ -222,8 +217,8 @@ def _identity(file: Path) -> tuple[int, int, int] | None:
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
-def _shown(one: ShownList, ids: pl.Series, item_ids: pl.Series) -> pl.DataFrame:
-    """Return user and item of a list's rows, by internal index, with its age; unknown ids are left out.
+def _shown(one: ShownList, ids: pl.Series, item_ids: pl.Series) -> np.ndarray:
+    """Return the pairs of a list with its age, u64, as of `with_age`; unknown ids are left out.
 
     Args:
         ids: of the users, whose indices count from 0.
@@ -233,22 +228,7 @@ def _shown(one: ShownList, ids: pl.Series, item_ids: pl.Series) -> pl.DataFrame:
     lowest, highest = pl.lit(ids.min(), dtype=ids.dtype), pl.lit(ids.max(), dtype=ids.dtype)
     rows = scan_parquet_file(one.file).select(user, item).filter(pl.col(USER_ID).is_between(lowest, highest))
     found = rows.collect()
-    return found.select(
-        indices_of(found[USER_ID], ids).alias(USER),
-        indices_of(found[ITEM_ID], item_ids).alias(ITEM),
-        pl.lit(one.age, dtype=pl.UInt16).alias(_AGE),
-        pl.lit(one.days_ago, dtype=pl.Float32).alias(_SHOWN_DAYS),
-    ).drop_nulls()
-
-
-def _resting(cooldown: Cooldown, shown: pl.DataFrame, taken: pl.DataFrame) -> pl.DataFrame:
-    """Return rule, user, item, times: shown often enough, and no event since the first of these lists."""
-    often = (
-        shown.filter(pl.col(_AGE) <= cooldown.days)
-        .group_by(USER, ITEM)
-        .agg(pl.len().cast(pl.UInt32).alias(TIMES), pl.col(_SHOWN_DAYS).max())
-        .filter(pl.col(TIMES) >= cooldown.times)
-    )
-    since = pl.col(DAYS_AGO).is_not_null() & (pl.col(DAYS_AGO) <= pl.col(_SHOWN_DAYS))
-    resting = often.join(taken, on=[USER, ITEM], how="left").filter(~since)
-    return resting.select(pl.lit(cooldown.rule, dtype=pl.Int8).alias(RULE), USER, ITEM, TIMES)
+    runs = found[USER_ID].rle().struct.unnest()  # a user's rows follow one another
+    users = indices_of(runs["value"], ids).repeat_by(runs["len"]).explode()
+    frame = pl.DataFrame([users.alias(USER), indices_of(found[ITEM_ID], item_ids).alias(ITEM)])
+    return with_age(pairs_of(frame.drop_nulls(), len(item_ids)), one.age)

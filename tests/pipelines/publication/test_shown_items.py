@@ -13,7 +13,8 @@ from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.pipelines.publication import shown_items
 from recsys_cli.pipelines.publication.manifest import FileFacts, RunFacts, ShownFacts
 from recsys_cli.pipelines.publication.recommendations_file import RecommendationsWriter, publish
-from recsys_cli.pipelines.publication.shown_items import Cooldown, ShownLists
+from recsys_cli.pipelines.publication.shown_items import ShownLists
+from recsys_cli.pipelines.publication.shown_rows import Cooldown
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.errors import InputError
