@@ -161,12 +161,13 @@ class UserLists:
     def keeps(self, candidates: Candidates, first: np.ndarray) -> np.ndarray:
         """Return the candidates that must have a place on the shortlist: those that a rule may need."""
         assert candidates.marks is not None
+        marks = candidates.marks
         keeps = candidates.sources == 0
         if self.day.pool.size:
             drawn = _with(np.zeros(0, dtype=np.int64), self.draws(candidates.users).items, _SIZE)
             keeps |= np.isin(candidates.pairs.rows * _SIZE + candidates.pairs.items, drawn)
         for rule, count in self._counts:
-            meets = (candidates.marks & (np.uint64(1) << np.uint64(rule))) != 0
+            meets = (marks & (np.uint64(1) << np.uint64(rule))) != 0
             order = np.where(meets, first, np.float32(-np.inf))
             best = top_k_rows(order, candidates.pairs.indptr, count)[0]
             keeps[best[meets[best]]] = True
@@ -185,7 +186,8 @@ def _per_user(holds: np.ndarray, pairs: Pairs) -> np.ndarray:
 def _without(lists: np.ndarray, known: np.ndarray, size: int) -> np.ndarray:
     """Return the lists with -1 in the place of what is known."""
     keys = np.arange(len(lists), dtype=np.int64)[:, None] * size + lists
-    return np.where(np.isin(keys, known), np.int32(-1), lists).astype(np.int32)
+    kept: np.ndarray = np.where(np.isin(keys, known), np.int32(-1), lists)
+    return kept.astype(np.int32)
 
 
 def _with(known: np.ndarray, lists: np.ndarray, size: int) -> np.ndarray:

@@ -66,12 +66,6 @@ class ChosenLists:
             return frame
         return frame.with_columns(pl.Series(PROPENSITY, self.chances[own]).fill_nan(None))
 
-    def rows(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return user u32, item i32, score f32 and rank u16 of the lists, by user and rank."""
-        top = self.top(k)
-        user, item, score, rank = (top[name].to_numpy() for name in (USER, ITEM, SCORE, RANK))
-        return user, item, score, rank
-
     def unmet(self) -> np.ndarray:
         """Return for how many users each rule could not be met, i64."""
         if self.lists is None or self.chosen is None:
@@ -92,7 +86,7 @@ class ChosenLists:
 
 
 def choose_lists(
-    users: np.ndarray, day: BoundDay, ranker: BoundRanker, limits: ListLimits
+    users: np.ndarray, day: BoundDay, ranker: BoundRanker, limits: ListLimits, ranked: Ranked | None = None
 ) -> list[ChosenLists]:
     """Return the users' lists; a user's list does not depend on the other users.
 
@@ -100,8 +94,10 @@ def choose_lists(
 
     Args:
         users: internal indices, u32, ascending.
+        ranked: their candidates, if they are ranked already.
     """
-    ranked = rank_users(users, day, ranker, limits.shortlist)
+    if ranked is None:
+        ranked = rank_users(users, day, ranker, limits.shortlist)
     if day.lists is None:
         return [ChosenLists(users, ranked)]
     found = _chosen(users, ranked, day.lists)
@@ -134,7 +130,7 @@ def shortlist_of(users: np.ndarray, ranked: Ranked, lists: UserLists) -> Shortli
         scored.indptr,
         candidates.pairs.items[scored.rows],
         ranked.scores,
-        candidates.marks[scored.rows],
+        candidates.marks[scored.rows] & ~lists.off,
         lists.user_marks(users),
     )
 

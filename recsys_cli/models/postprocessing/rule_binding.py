@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.configs.rule_sections import Rule
-from recsys_cli.data_preparation.features.feature_tables import DAYS_AGO, DayFeatures, FeatureTables
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures, FeatureTables
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.postprocessing.campaigns import Campaign, read_campaign
 from recsys_cli.models.postprocessing.rule_actions import rule_place, rule_tables

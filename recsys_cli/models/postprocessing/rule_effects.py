@@ -9,7 +9,7 @@ from recsys_cli.models.postprocessing.day_lists import UserLists
 from recsys_cli.models.postprocessing.lists import ListLimits, choose_lists, top_lists
 from recsys_cli.models.postprocessing.rule_tables import bits_of
 from recsys_cli.models.reranking.ranker import BoundRanker
-from recsys_cli.models.two_stage import BoundDay
+from recsys_cli.models.two_stage import BoundDay, Ranked, rank_users
 from recsys_cli.utils.columns import ITEM, RANK, SCORE, USER
 
 
@@ -64,14 +64,17 @@ def effects_of_rules(users: np.ndarray, day: BoundDay, ranker: BoundRanker, limi
     lists = day.lists
     assert lists is not None
 
-    def listed(lists: UserLists | None) -> pl.DataFrame:
-        chosen = choose_lists(users, replace(day, lists=lists), ranker, limits)
+    def listed(lists: UserLists | None, ranked: Ranked | None = None) -> pl.DataFrame:
+        chosen = choose_lists(users, replace(day, lists=lists), ranker, limits, ranked)
         return top_lists(chosen, limits.top_k).select(USER, ITEM, RANK, SCORE)
 
-    now, plain = listed(lists), listed(None)
-    effects = [
-        _effect(now, listed(replace(lists, off=bits_of([rule])))) for rule in range(len(lists.tables.names))
-    ]
+    ranked = rank_users(users, day, ranker, limits.shortlist)
+    now, plain = listed(lists, ranked), listed(None)
+    effects = []
+    for rule in range(len(lists.tables.names)):
+        bit = bits_of([rule])
+        is_same = not lists.tables.removing & bit  # the candidates are the same without the rule
+        effects.append(_effect(now, listed(replace(lists, off=bit), ranked if is_same else None)))
     return Effects(len(users), len(plain), _takes(plain), tuple(effects), _effect(now, plain))
 
 
