@@ -74,7 +74,7 @@ def _reason(detail: ErrorDetails, place: list[int | str]) -> str:
 
 def _keys(section: list[str]) -> list[str]:
     """Return the keys of a rule, or of the section of an action."""
-    fields: dict[str, FieldInfo] = Rule.model_fields
+    fields: dict[str, FieldInfo] = dict(Rule.model_fields)
     if section:
         fields = _section_in(fields[section[0]].annotation).model_fields
     return [field.alias or name for name, field in fields.items()]
