@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 from typing import Any, Final, get_args
 
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from recsys_cli.configs.fields import Section
@@ -46,9 +47,10 @@ def _name(rule: Any) -> str:
 
 def _key(place: list[int | str], rule: Any) -> str:
     """Return the key inside of a rule; several limits are counted from 1."""
-    single = isinstance(rule, dict) and place and isinstance(rule.get(place[0]), dict)
-    names = [name if isinstance(name, str) else "" if single else str(name + 1) for name in place]
-    return ".".join(filter(None, names))
+    wrapped = isinstance(rule, dict) and len(place) > 1 and isinstance(rule.get(place[0]), dict)
+    if wrapped and isinstance(place[1], int):  # one limit, that is no list
+        place = [place[0], *place[2:]]
+    return ".".join(name if isinstance(name, str) else str(name + 1) for name in place)
 
 
 def _reason(detail: ErrorDetails, place: list[int | str]) -> str:
@@ -72,8 +74,10 @@ def _reason(detail: ErrorDetails, place: list[int | str]) -> str:
 
 def _keys(section: list[str]) -> list[str]:
     """Return the keys of a rule, or of the section of an action."""
-    kind: Any = Rule if not section else _section_in(Rule.model_fields[section[0]].annotation)
-    return [field.alias or name for name, field in kind.model_fields.items()]
+    fields: dict[str, FieldInfo] = dict(Rule.model_fields)
+    if section:
+        fields = _section_in(fields[section[0]].annotation).model_fields
+    return [field.alias or name for name, field in fields.items()]
 
 
 def _section_in(annotation: Any) -> Any:

@@ -87,8 +87,7 @@ def rewritten(text: str, tables: Sequence[str] = ()) -> str:
     """Return a SQL expression as polars may parse it: without comments, its columns quoted.
 
     Args:
-        tables: whose columns it may name, as in users.country; every column then gets its table's name in
-            front, and one without a table is of the first.
+        tables: that it may name, as in users.country; columns become TABLE.COLUMN, by default the first's.
 
     Raises: ValueError, which says what is not allowed or which limit is passed.
     """
@@ -122,16 +121,14 @@ def _with_tables(tokens: list[Token], tables: Sequence[str]) -> list[Token]:
         token = rest.pop()
         if token.kind != "column" or named[-1:] == [_DOT]:  # the latter: a field of a column
             named.append(token)
-        elif (table := _name_of(token).lower()) in tables and _is_field(rest[:-3:-1]):
-            _, column = rest.pop(), rest.pop()
-            named.append(_column(f"{table}.{_name_of(column)}"))
+            continue
+        table = _name_of(token).lower()
+        if table in tables and rest[-1:] == [_DOT] and rest[-2:][0].kind == "column":
+            named.append(_column(f"{table}.{_name_of(rest[-2])}"))
+            del rest[-2:]
         else:
             named.append(_column(f"{tables[0]}.{_name_of(token)}"))
     return named if tables else tokens
-
-
-def _is_field(tokens: Sequence[Token]) -> bool:
-    return len(tokens) == 2 and tokens[0] == _DOT and tokens[1].kind == "column"
 
 
 def _name_of(column: Token) -> str:

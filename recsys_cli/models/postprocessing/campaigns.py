@@ -14,6 +14,7 @@ from recsys_cli.utils.errors import InputError, first_line
 
 _FROM: Final = "from"
 _UNTIL: Final = "until"
+_FOR_ALL: Final = "for_all"
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,21 @@ def read_campaign(table: pl.DataFrame, features: DayFeatures, where: str, path: 
             where=where,
             fix=f"write {_FROM} and {_UNTIL} as dates, such as 2026-11-23",
         ) from None
+    rows = _indexed(rows, features)
+    everybody = np.zeros(len(features.items), dtype=bool)
+    everybody[rows.filter(_FOR_ALL)[ITEM].to_numpy()] = True
+    return Campaign(everybody, rows.filter(~pl.col(_FOR_ALL)).drop(_FOR_ALL).drop_nulls())
+
+
+def _indexed(rows: pl.DataFrame, features: DayFeatures) -> pl.DataFrame:
+    """Return user_id in its own type, item, and whether the row is for every user."""
     items = features.items.select(ITEM_ID).with_row_index(ITEM)
-    rows = rows.with_columns(pl.col(ITEM_ID).cast(items.schema[ITEM_ID], strict=False)).join(
-        items, on=ITEM_ID
-    )
-    kind = features.user_schema[USER_ID]
+    rows = rows.with_columns(pl.col(ITEM_ID).cast(items.schema[ITEM_ID], strict=False))
     user = pl.col(USER_ID) if USER_ID in rows.columns else pl.lit(None)
-    rows = rows.select(user.cast(kind, strict=False).alias(USER_ID), ITEM, user.is_null().alias("all"))
-    everybody = np.zeros(len(items), dtype=bool)
-    everybody[rows.filter("all")[ITEM].to_numpy()] = True
-    return Campaign(everybody, rows.filter(~pl.col("all")).drop("all").drop_nulls())
+    kind = features.user_schema[USER_ID]
+    return rows.join(items, on=ITEM_ID).select(
+        user.cast(kind, strict=False).alias(USER_ID), ITEM, user.is_null().alias(_FOR_ALL)
+    )
 
 
 def _of_day(table: pl.DataFrame, day: date) -> pl.DataFrame:

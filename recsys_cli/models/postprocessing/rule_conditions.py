@@ -98,7 +98,7 @@ class ValueCodes:
 def value_codes(frame: pl.DataFrame, columns: Sequence[str]) -> ValueCodes:
     """Return the distinct combinations of values of some columns, in the order of their first rows."""
     codes = np.zeros(len(frame), dtype=np.int32)
-    if not columns or not len(frame):
+    if not columns or frame.is_empty():
         return ValueCodes(frame.select(columns).head(1), codes)
     rows = frame.select(columns).with_row_index(_ROW)
     groups = rows.group_by(columns, maintain_order=True).agg(pl.col(_ROW))
