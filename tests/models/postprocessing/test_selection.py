@@ -200,9 +200,9 @@ def test_a_quota_serves_users_in_order_and_names_what_it_cut_off() -> None:
     assert lists_of(shortlist, chosen) == [[2, 3], [2, 3], [2, 3], [0, 1], [0, 1]]
     assert ledger.left.tolist() == [0, 0, -1, -1, -1, -1, -1, -1]
     assert reasons_of(chosen) == [(PlacedBy.QUOTA, 1)] * 6 + [SCORE] * 4
-    assert chosen.cut_indptr.tolist() == [0, 2, 4, 6, 6, 6]
-    assert shortlist.items[chosen.cut_rows].tolist() == [0, 1] * 3
-    assert chosen.cut_ranks.tolist() == [1, 2] * 3 and set(chosen.cut_rules.tolist()) == {1}
+    assert chosen.cut.indptr.tolist() == [0, 2, 4, 6, 6, 6]
+    assert shortlist.items[chosen.cut.rows].tolist() == [0, 1] * 3
+    assert chosen.cut.ranks.tolist() == [1, 2] * 3 and set(chosen.cut.rules.tolist()) == {1}
 
 
 def test_prices_come_off_the_value_and_not_off_other_pairs() -> None:
@@ -212,7 +212,7 @@ def test_prices_come_off_the_value_and_not_off_other_pairs() -> None:
     chosen = select_lists(shortlist, tables, 3, ledger=ledger)
     assert lists_of(shortlist, chosen) == [[3, 1, 2]] + [[0, 1, 2]] * 4
     assert reasons_of(chosen)[:3] == [(PlacedBy.QUOTA, -1), SCORE, SCORE]
-    assert chosen.cut_rows.tolist() == []
+    assert chosen.cut.rows.tolist() == []
 
 
 def test_no_user_and_no_pair() -> None:

@@ -97,9 +97,9 @@ def test_no_quota_is_exceeded_and_cut_pairs_are_not_chosen(problem) -> None:
         for item in shortlist.items[rows]:
             counts[quota.groups.codes[slice(*quota.groups.indptr[item : item + 2])]] += 1
         assert all((counts <= quota.at_most) | (quota.at_most < 0))
-    assert not set(chosen.cut_rows) & set(chosen.rows)
+    assert not set(chosen.cut.rows) & set(chosen.rows)
     free = select_lists(shortlist, tables, k)
-    assert set(chosen.cut_rows) <= set(free.rows)
+    assert set(chosen.cut.rows) <= set(free.rows)
 
 
 @settings(max_examples=100, deadline=None)
