@@ -14,7 +14,7 @@ PIN = np.dtype([("bit", "u8"), ("rule", "i8"), ("place", "i8")])
 COUNTED = np.dtype([("bit", "u8"), ("rule", "i8")])
 
 
-class Pairs(NamedTuple):
+class ScoredPairs(NamedTuple):
     """Scored pairs by user, as in a CSR matrix, and the pairs to explore, (users, slots), -1 for none."""
 
     indptr: np.ndarray
@@ -31,13 +31,14 @@ class Counted(NamedTuple):
 
     Attributes:
         rules: COUNTED, one a rule; codes[indptr[n, item]:indptr[n, item + 1]] are the groups of an item by rule n.
-        left: rows that a group may still have, -1: no bound; for limits, in a list.
+        full: rows that a group of a limit may have in a list; left: that it may still have, -1: no bound.
         prices: of a group.
     """
 
     rules: np.ndarray
     indptr: np.ndarray
     codes: np.ndarray
+    full: np.ndarray
     left: np.ndarray
     prices: np.ndarray
 
@@ -65,24 +66,21 @@ class Similarity(NamedTuple):
     scratch: np.ndarray
 
 
-class Work(NamedTuple):
-    """Scratch for one list: pairs as given and by value, PAIR; SLOT by place; by given pair: the quota without rows."""
-
-    keys: np.ndarray
-    given: np.ndarray
-    pairs: np.ndarray
-    slots: np.ndarray
-    sold_out: np.ndarray
-
-
 class Lists(NamedTuple):
-    """What is chosen: rows of pairs, -1 for none, from offsets[user] on; the same for pairs cut off by quotas."""
+    """What is chosen.
+
+    Attributes:
+        offsets: where each user's list begins.
+        rows, placed_by, rules: of the shortlist, -1 after the last; PlacedBy; the rule's number or -1.
+        unmet: by user, the bits of pins and needs that are not met.
+        touched: by user, whether a price or a quota without rows may have changed the list.
+        sold_out: by pair, the quota that refused it, or -1.
+    """
 
     offsets: np.ndarray
     rows: np.ndarray
     placed_by: np.ndarray
     rules: np.ndarray
     unmet: np.ndarray
-    cut_rows: np.ndarray
-    cut_ranks: np.ndarray
-    cut_rules: np.ndarray
+    touched: np.ndarray
+    sold_out: np.ndarray
