@@ -67,7 +67,12 @@ def choose_lists(
 
 @kernel
 def _pin(
-    pairs: np.ndarray, slots: np.ndarray, user_mark: np.uint64, rules: Rules, count: int, similarity: Similarity
+    pairs: np.ndarray,
+    slots: np.ndarray,
+    user_mark: np.uint64,
+    rules: Rules,
+    count: int,
+    similarity: Similarity,
 ) -> np.uint64:
     """Put the best pairs of each pin in its places; return the bits of the pins that lack a pair."""
     unmet = _NONE
@@ -134,7 +139,9 @@ def _fill(
         wanted, lacking = _unmet_needs(pairs, free, needs, counted, count)
         if 0 < free <= lacking:
             best = chosen
-            least = _bit_count(wanted) if free < lacking else 1  # too few places: a pair should count for several
+            least = (
+                _bit_count(wanted) if free < lacking else 1
+            )  # too few places: a pair should count for several
             chosen = _best_free(pairs, wanted, least, weight, counted, count)
             while chosen < 0:
                 least -= 1
@@ -239,9 +246,7 @@ def _is_allowed(pairs: np.ndarray, place: int, counted: Counted, count: int) -> 
 
 
 @kernel
-def _take(
-    pairs: np.ndarray, place: int, needs: np.ndarray, counted: Counted, count: int
-) -> None:
+def _take(pairs: np.ndarray, place: int, needs: np.ndarray, counted: Counted, count: int) -> None:
     """Count a pair that is chosen for limits, quotas and needs."""
     pair = pairs[place]
     pair.state = _TAKEN
@@ -263,7 +268,9 @@ def _restore(pairs: np.ndarray, slots: np.ndarray, counted: Counted, limits: int
             pair = pairs[slots[slot].pair]
             for number in range(limits):
                 if pair.mark & counted.rules[number].bit != _NONE:
-                    for cell in range(counted.indptr[number, pair.item], counted.indptr[number, pair.item + 1]):
+                    for cell in range(
+                        counted.indptr[number, pair.item], counted.indptr[number, pair.item + 1]
+                    ):
                         counted.left[counted.codes[cell]] = counted.full[counted.codes[cell]]
 
 
@@ -285,7 +292,12 @@ def _approach(pairs: np.ndarray, item: int, similarity: Similarity) -> None:
     if similarity.form == _VECTORS:
         _approach_vector(pairs, similarity.vectors, item)
         return
-    indptr, indices, data, scratch = similarity.indptr, similarity.indices, similarity.data, similarity.scratch
+    indptr, indices, data, scratch = (
+        similarity.indptr,
+        similarity.indices,
+        similarity.data,
+        similarity.scratch,
+    )
     for cell in range(indptr[item], indptr[item + 1]):
         scratch[indices[cell]] = data[cell]
     for place in range(len(pairs)):

@@ -214,7 +214,9 @@ def _compare(lists: Lists, without: Lists) -> Cuts:
     cuts = Cuts(indptr, cut_rows, cut_ranks.astype(np.uint16), lists.sold_out[cut_rows])
     in_both = np.zeros(len(lists.sold_out) + 1, dtype=np.bool_)  # row -1: the last
     in_both[without.rows] = True
-    by_quota = (lists.rows >= 0) & lists.touched[users] & ~in_both[lists.rows] & np.isin(lists.placed_by, _BY_VALUE)
+    by_quota = (
+        (lists.rows >= 0) & lists.touched[users] & ~in_both[lists.rows] & np.isin(lists.placed_by, _BY_VALUE)
+    )
     lists.placed_by[by_quota] = PlacedBy.QUOTA
     rules = np.append(cuts.rules, np.int8(-1))
     has_cut = np.diff(indptr) > 0

@@ -81,7 +81,9 @@ class PlainChoice:
     def allowed(self, item: int) -> bool:
         for limit in self.tables.limits:
             for code in self.codes(limit.rule, limit.groups, item):
-                same = [one for one in self.places.values() if code in self.codes(limit.rule, limit.groups, one)]
+                same = [
+                    one for one in self.places.values() if code in self.codes(limit.rule, limit.groups, one)
+                ]
                 if len(same) >= limit.at_most:
                     return False
         return self.left is None or all(
