@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recsys_cli.cli.display.item_explanation import show_item, why_placed
+from recsys_cli.cli.display.item_explanation import show_item, reason_of_place
 from recsys_cli.cli.display.phrases import explain_command, in_words, item_label, short
 from recsys_cli.cli.display.safe_text import readable
 from recsys_cli.cli.display.terminal import Entry, Terminal
@@ -161,7 +161,7 @@ def _show_list(terminal: Terminal, explanation: "Explanation") -> None:
 def _why_here(item: "RecommendedItem") -> list[str]:
     if item.placed_by == "score":
         return []
-    return [why_placed(item.placed_by, item.rule, item.propensity)]
+    return [reason_of_place(item.placed_by, item.rule, item.propensity)]
 
 
 def _show_before(terminal: Terminal, explanation: "Explanation") -> None:

@@ -58,7 +58,7 @@ def _recommended(explanation: "Explanation", item: "ItemExplanation") -> str:
     """Return where the item stands in the list, and what put it there where that is not its score alone."""
     listed = explanation.recommendations
     row = next(one for one in listed if one.item_id == item.item_id)
-    by = "" if row.placed_by == "score" else f", {why_placed(row.placed_by, row.rule, row.propensity)}"
+    by = "" if row.placed_by == "score" else f", {reason_of_place(row.placed_by, row.rule, row.propensity)}"
     return f"recommended at rank {row.rank} of {len(listed)}{by}"
 
 
@@ -66,7 +66,7 @@ def _rule(name: str) -> str:
     return f"the rule {name!r}" if name else "a rule"
 
 
-def why_placed(placed_by: str, rule: str, propensity: float | None) -> str:
+def reason_of_place(placed_by: str, rule: str, propensity: float | None) -> str:
     """Return what gave an item its place, other than its score, in words."""
     words = {
         "boost": "lifted",
