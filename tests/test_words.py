@@ -17,7 +17,7 @@ FILES = sorted(set(PACKAGE.rglob("*.py")) - {INVENTED})
 # the word as a part of a name between underscores or capitals → what it is called instead
 NAMES = {
     r"carr(y|ying|ied)": "incremental scoring, reused lists",
-    r"plac(ement|ed)": "node files, materialise",
+    r"plac(ement|ed(?!_by))": "node files, materialise",
     r"unfinished": "checkpoint",
     r"judg(e|es|ed|ing|ement|ements)": "validate, evaluate, schema",
     r"far_times?": "timestamp range",

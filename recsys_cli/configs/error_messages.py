@@ -7,6 +7,7 @@ from pydantic_core import ErrorDetails
 
 from recsys_cli.configs.layers import Layer, setting_at
 from recsys_cli.configs.renamed_settings import GONE
+from recsys_cli.configs.rule_messages import RULES, plain_reason, rule_line
 from recsys_cli.configs.schema import close_keys, known_keys
 from recsys_cli.configs.secrets import Secrets, masked, shown
 from recsys_cli.configs.sections import Settings
@@ -26,6 +27,8 @@ def _line(detail: ErrorDetails, layer: Layer, tree: type[Settings]) -> str:
     if not key:  # two settings that contradict each other
         return _reason(key, detail, tree)
     setting = setting_at(layer, path)
+    if path[0] == RULES and setting is not None:
+        return rule_line(detail, setting)
     secret = setting is not None and setting.secret
     value: Any = detail["input"]
     reason = _reason(key, detail, tree)
@@ -42,5 +45,4 @@ def _reason(key: str, detail: ErrorDetails, tree: type[Settings]) -> str:
         return "no such setting" + (f"; did you mean {' or '.join(close)}?" if close else "")
     if detail["type"] == "model_type":
         return "must be a table of settings"
-    reason = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return reason[:1].lower() + reason[1:]
+    return plain_reason(detail)

@@ -19,11 +19,16 @@ NOT_SETTINGS = frozenset({"RECSYS_ENV", "RECSYS_WORKSPACE"})  # they choose the 
 
 @dataclass(frozen=True)
 class Setting:
-    """One value of a layer; `value` is never a table."""
+    """One value of a layer; `value` is never a table.
+
+    Attributes:
+        lines: of the file, from 1: where each table of a list of tables begins; empty: not known.
+    """
 
     value: Any
     origin: str
     secret: bool
+    lines: tuple[int, ...] = ()
 
 
 Layer = dict[KeyPath, Setting]

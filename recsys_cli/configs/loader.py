@@ -1,7 +1,7 @@
 """Load the typed settings from a workspace's files, the environment and the command line.
 
-Weakest first: built-in default, settings.toml, settings.local.toml, .secrets.toml, RECSYS_* variables, --set.
-Within a file the [default] tables come before those of the chosen environment.
+Weakest first: built-in default, settings.toml, rules.toml, settings.local.toml, .secrets.toml, RECSYS_*
+variables, --set. Within a file the [default] tables come before those of the chosen environment.
 """
 
 import os
@@ -17,9 +17,9 @@ from recsys_cli.configs.dotted_keys import flat, leaves
 from recsys_cli.configs.error_messages import BUILT_IN, problems_of
 from recsys_cli.configs.layers import Layer, environment_layer, nested, overlay, override_layer
 from recsys_cli.configs.renamed_settings import with_new_names
-from recsys_cli.configs.secrets import Secrets, is_secret_name
+from recsys_cli.configs.secrets import Secrets, is_secret_name, texts_in
 from recsys_cli.configs.sections import Settings
-from recsys_cli.configs.toml_files import DEFAULT, SECRETS_FILE, Document, read_documents
+from recsys_cli.configs.toml_files import DEFAULT, SECRETS_FILE, Document, read_documents, rules_in_two_files
 from recsys_cli.utils.credentials import MASK, secrets_in
 from recsys_cli.utils.errors import SettingsError
 from recsys_cli.utils.storage.uris import drive_id, is_uri
@@ -45,7 +45,8 @@ class LoadedSettings:
         """Return the texts that .secrets.toml sets, those of secret keys, and credentials in addresses."""
         values = self._values()
         secret = [value for key, value in values.items() if self._is_secret(key)]
-        addresses = [value for key, value in values.items() if _is_address(key, value)]
+        texts = [(key, text) for key, value in values.items() for text in texts_in(value)]
+        addresses = [text for key, text in texts if _is_address(key, text)]
         return Secrets.of([*secret, *(one for address in addresses for one in secrets_in(address))])
 
     def _is_secret(self, key: str) -> bool:
@@ -64,6 +65,10 @@ def _is_address(key: str, value: Any) -> bool:
 
 def _shown(key: str, value: Any) -> Any:
     """Return the value; an address without its password and its query, which may be a signature."""
+    if isinstance(value, list):
+        return [_shown(key, one) for one in value]
+    if isinstance(value, dict):
+        return {name: _shown(key, one) for name, one in value.items()}
     if not _is_address(key, value):
         return shown_uri(value) if isinstance(value, str) and is_uri(value) else value
     text = shown_uri(value)
@@ -96,6 +101,7 @@ def load_settings(
     ):
         layer = overlay(layer, with_new_names(upper))
     misplaced = [problem for document in documents for problem in document.misplaced_keys()]
+    misplaced += rules_in_two_files(documents, name)
     settings = _validated(layer, misplaced, root, tree)
     return _with_origins(root, name, settings, layer)
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -30,8 +30,7 @@ class Secrets:
         """Return the texts among the values and in their lists, the quoted literals and passwords in them,
         and every way in which a message may quote these.
         """
-        listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
-        texts = [one for one in listed if isinstance(one, str)]
+        texts = [text for value in values for text in texts_in(value)]
         texts += [inner for one in texts for found in _INNER_SECRETS.findall(one) for inner in found]
         texts += [inner for one in texts if is_uri(one) for inner in secrets_in(one)]
         written = {way for one in texts for way in _quotations(one)}
@@ -52,6 +51,15 @@ class Secrets:
         if isinstance(value, dict):
             return {key: self.hide_in(one) for key, one in value.items()}
         return [self.hide_in(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield the texts of a value, also those inside its lists and tables."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(one)
 
 
 def _quotations(text: str) -> tuple[str, ...]:

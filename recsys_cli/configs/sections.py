@@ -1,6 +1,5 @@
 """The typed settings: small frozen sections, unknown keys forbidden, every number bounded."""
 
-import re
 from datetime import date, datetime
 from typing import Literal, Self, get_args
 from zoneinfo import ZoneInfo
@@ -22,11 +21,14 @@ from recsys_cli.configs.fields import (
     SqlText,
     known_timezone,
 )
+from recsys_cli.configs.rule_sections import Rule, unique_names
+from recsys_cli.configs.runtime_sections import NetworkSettings, RuntimeSettings
 from recsys_cli.configs.source_sections import CandidatesSettings
 from recsys_cli.utils.columns import LONGEST_LIST
-from recsys_cli.utils.storage.network_limits import NetworkLimits
 
 _MIN_SHORTLIST_RATIO = 10  # shortlisted candidates per item of a list: fewer would cost quality
+DiversityName = Literal["content", "lightfm", "ease", "bm25", "cosine"]
+ListColumn = Literal["rule", "placed_by"]
 
 
 class FeatureSettings(Section):
@@ -138,7 +140,6 @@ class ScoringSettings(Section):
         description="score --changed-since: share of reused lists, in a sample, that may differ from those "
         "of a full run in items or order; beyond it all users are ranked",
     )
-
     index: IndexName = Field(
         "exact",
         description="how LightFM's vectors are searched: all items, or some of a large catalogue's clusters "
@@ -147,6 +148,28 @@ class ScoringSettings(Section):
     min_index_recall: Share = Field(
         0.95, description="share of the exact lists that an index must find, or nothing is published"
     )
+
+    diversity: Bound = Field(
+        0.0, description="how much the variety of a list counts against its scores; 0: not at all"
+    )
+    diversity_by: DiversityName = Field("content", description="what makes two items alike")
+    explore: float = Field(
+        0.0, ge=0.0, le=0.5, description="share of the places that are drawn among explore_items"
+    )
+    explore_items: SqlText = Field(
+        "",
+        description="SQL condition on item columns; empty: the half of the items with the fewest events",
+    )
+    list_columns: list[ListColumn] = Field(
+        [], description="more columns of the published lists, about the rules"
+    )
+
+    @field_validator("list_columns")
+    @classmethod
+    def _each_once(cls, value: list[ListColumn]) -> list[ListColumn]:
+        if len(set(value)) < len(value):
+            raise ValueError("names a column twice")
+        return value
 
     def shortlist_of(self, list_length: int) -> int:
         """Return how many candidates the whole ranker scores for a list of this length; 0: all."""
@@ -172,6 +195,12 @@ class GatesSettings(Section):
         description="mean over users of the items in both this list and the last published one, at most 31 "
         "days old, as a share of the shorter list",
     )
+    max_rule_cost: Bound = Field(
+        1.0,
+        description="what one rule takes away, as a share of the expected takes (the sum of the "
+        "probabilities) of lists without it",
+    )
+    max_cost_of_rules: Bound = Field(1.0, description="the same of all rules together")
     min_own_item_auc: Bound = Field(
         0.5,
         description="AUC of LightFM at ranking users' own items above other users', less the 0.5 of random "
@@ -182,32 +211,6 @@ class GatesSettings(Section):
 class EvaluationSettings(Section):
     k: ListLength = 10
     days: Days = 14
-
-
-_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
-
-
-class RuntimeSettings(Section):
-    threads: int = Field(0, ge=0, le=1024, description="0, or more than there are: all cores")
-    max_memory: str = Field(
-        "",
-        description='memory that score and train may use, such as "2GB": bounds the chunks of users, the '
-        "rows that the ranker is trained on and the LightFM fits that run in parallel; empty: no bound",
-    )
-
-    @field_validator("max_memory")
-    @classmethod
-    def _valid_amount(cls, value: str) -> str:
-        if value and re.fullmatch(r"\d+(\.\d+)?\s*(MB|GB|TB)", value) is None:
-            raise ValueError(f"must be a number and MB, GB or TB, such as 2GB, not {value!r}")
-        return value
-
-    @property
-    def max_memory_bytes(self) -> int | None:
-        """The bound in bytes; None: no bound."""
-        if not self.max_memory:
-            return None
-        return int(float(self.max_memory[:-2]) * _UNITS[self.max_memory[-2:]])
 
 
 class OutputSettings(Section):
@@ -227,25 +230,6 @@ class OutputSettings(Section):
 
 
 StorageOptions = dict[str, bool | int | str]
-
-
-class NetworkSettings(Section):
-    """What one source of the web, or one call of a store, may take."""
-
-    max_seconds: float = Field(
-        NetworkLimits.max_seconds,
-        ge=1,
-        le=86_400,
-        description="time in all, with every try and every wait that a server asks for (Retry-After)",
-    )
-    max_gigabytes: float = Field(
-        NetworkLimits.max_gigabytes, gt=0, le=100_000, description="size of one file; larger ones are refused"
-    )
-    redirect_hosts: list[str] = Field(
-        [],
-        description="other hosts that a web server may redirect to; *.example.org: all below it; Google "
-        "Drive's own are known",
-    )
 
 
 class StorageSettings(Section):
@@ -270,6 +254,7 @@ class Settings(Section):
     ranker: RankerSettings = RankerSettings()
     warm_start: WarmStartSettings = WarmStartSettings()
     scoring: ScoringSettings = ScoringSettings()
+    rules: tuple[Rule, ...] = Field((), description="rules of the lists, in their order")
     gates: GatesSettings = GatesSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     runtime: RuntimeSettings = RuntimeSettings()
@@ -280,6 +265,21 @@ class Settings(Section):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return known_timezone(value)
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_with_names(cls, value: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        return unique_names(value)
+
+    @model_validator(mode="after")
+    def _no_quota_beside_exploration(self) -> Self:
+        quotas = [f"{number}, {rule.name}" for number, rule in enumerate(self.rules, 1) if rule.quota]
+        if quotas and self.scoring.explore:
+            raise ValueError(
+                f"scoring.explore = {self.scoring.explore} beside the quota of rule {quotas[0]}: the "
+                "chance of an explored item would not be known; set explore = 0 or remove the quota"
+            )
+        return self
 
     @model_validator(mode="after")
     def _sources_have_their_windows(self) -> Self:

@@ -17,6 +17,7 @@ from recsys_cli.models.candidates.registry import EXTERNAL, sources, sources_on
 from recsys_cli.models.candidates.stage import CandidateStage, Prepare, open_sources, prepare_items
 from recsys_cli.models.feature_encoding import FeatureEncoder
 from recsys_cli.models.kernels.top_k import top_k_rows
+from recsys_cli.models.postprocessing.day_lists import DayLists, UserLists
 from recsys_cli.models.reranking.feature_join import ItemTables, RankerTables, item_tables, join_features
 from recsys_cli.models.reranking.ranker import BoundRanker, Ranker, Scored
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, USER, USER_ID
@@ -37,6 +38,7 @@ class BoundDay:
 
     Attributes:
         history: (users, items) what users have had; seen: of these, what lists leave out; None: all.
+        lists: what comes behind the ranker: rules, variety, exploration; None: nothing.
     """
 
     generators: tuple[CandidateGenerator, ...]
@@ -44,6 +46,7 @@ class BoundDay:
     history: sparse.csr_matrix
     filter_viewed: bool
     seen: sparse.csr_matrix | None = None
+    lists: UserLists | None = None
 
     def viewed(self, users: np.ndarray) -> np.ndarray:
         """Return each user's number of viewed items."""
@@ -59,11 +62,16 @@ class BoundDay:
 
 @dataclass(frozen=True)
 class DayItems:
-    """A candidate stage bound to one day's items, ready to be bound to any users."""
+    """A candidate stage bound to one day's items, ready to be bound to any users.
+
+    Attributes:
+        lists: what comes behind the ranker: rules, variety, exploration; None: nothing.
+    """
 
     stage: CandidateStage
     sources: tuple[BoundSource, ...]
     tables: ItemTables
+    lists: DayLists | None = None
 
     @property
     def bytes_per_user(self) -> int:
@@ -86,6 +94,7 @@ class DayItems:
             users.counts,
             stage.filter_viewed,
             users.seen,
+            None if self.lists is None else self.lists.of_users(features),
         )
 
 
@@ -95,16 +104,18 @@ def open_items(
     threads: int,
     index: str = EXACT,
     prepare: Prepare = prepare_items,
+    lists: DayLists | None = None,
 ) -> DayItems:
     """Bind a candidate stage to the items of a day.
 
     Args:
         index: how vectors are searched: candidates.index.
         prepare: gives what a source computes from the items' own columns.
+        lists: what comes behind the ranker; None: nothing.
     """
     more = pair_functions(stage.features)
     tables = item_tables(features, stage.encoders, stage.max_categories, more)
-    return DayItems(stage, open_sources(stage, features, threads, index, prepare), tables)
+    return DayItems(stage, open_sources(stage, features, threads, index, prepare), tables, lists)
 
 
 def open_day(
@@ -179,7 +190,7 @@ def candidates_of(users: np.ndarray, day: BoundDay) -> Candidates:
     Args:
         users: internal indices, u32, ascending.
     """
-    return propose_candidates(day.chunk(users), day.generators)
+    return propose_candidates(day.chunk(users), day.generators, day.lists)
 
 
 def candidate_frame(users: np.ndarray, day: BoundDay) -> pl.DataFrame:
@@ -197,7 +208,8 @@ def rank_users(users: np.ndarray, day: BoundDay, ranker: BoundRanker, shortlist:
         shortlist: number of candidates per user that all trees score; 0: all.
     """
     candidates = candidates_of(users, day)
-    scored = ranker.scored(candidates, day.tables, shortlist)
+    kept = None if day.lists is None else day.lists.keeps
+    scored = ranker.scored(candidates, day.tables, shortlist, kept)
     return Ranked(candidates, scored, ranker.scores(scored.raw))
 
 

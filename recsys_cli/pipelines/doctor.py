@@ -10,7 +10,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
-from recsys_cli.configs.toml_files import LOCAL_FILE, MAIN_FILE, SECRETS_FILE
+from recsys_cli.configs.toml_files import LOCAL_FILE, MAIN_FILE, RULES_FILE, SECRETS_FILE
 from recsys_cli.data_preparation.readers.local_files import source_sizes
 from recsys_cli.data_preparation.readers.row_sources import shown_source
 from recsys_cli.models.versions.registry import promoted_version
@@ -102,7 +102,11 @@ def _rights(workspace: Workspace) -> list[Finding]:
     root, models = workspace.root, workspace.models.folder
     locks = workspace.lock("any").parent
     trusted = {
-        "settings": [root, root / MAIN_FILE, root / LOCAL_FILE, (root / MAIN_FILE).parent],
+        "settings": [
+            root,
+            *(root / name for name in (MAIN_FILE, RULES_FILE, LOCAL_FILE)),
+            (root / MAIN_FILE).parent,
+        ],
         "models": [models, *_below(models, "[!.]*"), *_below(models, "[!.]*/*")],
         "locks": [workspace.runs, locks, *_below(locks, "*")],
     }

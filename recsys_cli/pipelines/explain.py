@@ -1,7 +1,7 @@
 """`explain`: rank one user with the function that `score` uses, and keep everything that `score` discards."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -14,6 +14,8 @@ from recsys_cli.data_preparation.features.feature_tables import (
     events_of_type,
     types_of,
 )
+from recsys_cli.models.postprocessing.day_lists import open_lists
+from recsys_cli.models.postprocessing.lists import ListLimits, choose_lists
 from recsys_cli.models.two_stage import BoundDay, open_items, rank_users
 from recsys_cli.pipelines.explanation.item_stages import (
     ALONE,
@@ -24,6 +26,7 @@ from recsys_cli.pipelines.explanation.item_stages import (
     left_out,
     plain,
 )
+from recsys_cli.pipelines.explanation.list_rules import UserRules
 from recsys_cli.pipelines.explanation.published_context import (
     ExplainedDay,
     PublishedRow,
@@ -73,6 +76,7 @@ class RecommendedItem:
     Attributes:
         contributions: SHAP values by feature.
         against: contributions minus their mean over the list and as many candidates after it.
+        placed_by, rule, propensity: what gave the item its place, as in the columns of the file.
     """
 
     item_id: int | str
@@ -85,6 +89,25 @@ class RecommendedItem:
     contributions: dict[str, float]
     against: dict[str, float]
     features: FeatureValues
+    placed_by: str = "score"
+    rule: str = ""
+    propensity: float | None = None
+
+
+@dataclass(frozen=True)
+class EarlierItem:
+    """An item of the list that the ranker alone would give.
+
+    Attributes:
+        now: its rank in the list, None where it is no longer in it; rule: what removed or outranked it.
+    """
+
+    item_id: int | str
+    title: str | None
+    rank: int
+    score: float
+    now: int | None
+    rule: str
 
 
 @dataclass(frozen=True)
@@ -117,7 +140,8 @@ class Explanation:
         differences: how `recommendations` differs from them, and why; empty where it does not.
         events: the latest items, the newest first.
         left_out: items that the user has had, that are not listed, not available, or excluded by a rule.
-        candidates: all of them, the best first; the list is the first of them.
+        candidates: all of them, the best first; without rules the list is the first of them.
+        before: the list that the ranker alone would give; empty where there are no rules.
         item: why the item that was asked for is in the list, or why not.
     """
 
@@ -133,6 +157,7 @@ class Explanation:
     sources: dict[str, SourceCounts]
     recommendations: list[RecommendedItem]
     candidates: list[Candidate]
+    before: list[EarlierItem]
     item: ItemExplanation | None
 
     def as_json(self) -> dict[str, object]:
@@ -151,6 +176,7 @@ def explain_user(workspace: Workspace, user_id: str, day: date, item_id: str | N
     opened = open_explained_day(ScoringDay(workspace, day), user_id)
     features = opened.partition.features.span(opened.user, opened.user + 1)
     bound, ranked = _rank(opened, features, workspace.threads)
+    before = _before(ranked, features)
     external_id = features.user_ids[0]
     recommendations = _recommendations(ranked, features)
     published = published_list(opened.day, external_id) if opened.run else []
@@ -167,17 +193,35 @@ def explain_user(workspace: Workspace, user_id: str, day: date, item_id: str | N
         sources=_sources(ranked, bound),
         recommendations=recommendations,
         candidates=_candidates(ranked, features, bound),
+        before=before,
         item=None if item_id is None else explain_item(item_id, features, bound, ranked),
     )
 
 
 def _rank(opened: ExplainedDay, features: FeatureTables, threads: int) -> tuple[BoundDay, RankedUser]:
-    model = opened.bundle.model
-    bound = open_items(model.stage, opened.partition.features, threads, opened.index).of_users(features)
+    model, stored = opened.bundle.model, opened.partition.features
+    asked = opened.lists.asked
+    lists = None if asked is None else open_lists(asked, model.stage, stored)
+    bound = open_items(model.stage, stored, threads, opened.index, lists=lists).of_users(features)
     ranker = model.ranker.on(bound.tables.items)
-    ranked = rank_users(ALONE, bound, ranker, opened.shortlist)
-    frame, encoders = ranked.frame(bound), model.stage.encoders
-    return bound, RankedUser(frame, opened.top_k, model.ranker, features, encoders)
+    chosen = choose_lists(ALONE, bound, ranker, ListLimits(opened.shortlist, opened.top_k))[-1]
+    plain = chosen.ranked
+    if lists is not None:
+        plain = rank_users(ALONE, replace(bound, lists=None), ranker, opened.shortlist)
+    rules = UserRules(chosen, plain, opened.top_k)
+    frame, encoders = chosen.ranked.frame(bound), model.stage.encoders
+    rows = {item: row for row, item in enumerate(frame[ITEM].to_list())}
+    listed = [rows[row.item] for row in rules.listed()]
+    return bound, RankedUser(frame, opened.top_k, model.ranker, features, encoders, listed, rules)
+
+
+def _before(ranked: RankedUser, features: FeatureTables) -> list[EarlierItem]:
+    """Return the list that the ranker alone would give."""
+    ids, titles = features.items[ITEM_ID], features.items[TITLE]
+    return [
+        EarlierItem(ids[row.item], titles[row.item], row.rank, row.score, row.now, row.rule)
+        for row in ranked.rules.before()
+    ]
 
 
 def _differences(
@@ -226,13 +270,13 @@ def _sources(ranked: RankedUser, bound: BoundDay) -> dict[str, SourceCounts]:
         counts[source.name] = SourceCounts(
             wanted=int(source.score(chunk).lists.shape[1]),
             proposed=int(proposed.sum()),
-            recommended=int(proposed.head(ranked.top_k).sum()),
+            recommended=int(proposed[ranked.listed].sum()),
         )
     return counts
 
 
 def _recommendations(ranked: RankedUser, features: FeatureTables) -> list[RecommendedItem]:
-    top, names = ranked.frame.head(ranked.top_k), ranked.ranker.columns
+    top, names = ranked.frame[ranked.listed], ranked.ranker.columns
     if top.is_empty():
         return []
     values, usual = ranked.contributions, ranked.contributions.mean(axis=0)
@@ -241,16 +285,21 @@ def _recommendations(ranked: RankedUser, features: FeatureTables) -> list[Recomm
         RecommendedItem(
             item_id=row[ITEM_ID],
             title=row[TITLE],
-            rank=row[RANK],
+            rank=rank,
             score=row[SCORE],
             raw_score=row[RAW_SCORE],
             sources=row[SOURCES].split(","),
+            placed_by=why.placed_by,
+            rule=why.rule,
+            propensity=why.propensity,
             base_value=float(shap[-1]),
             contributions=dict(zip(names, shap[:-1].tolist(), strict=True)),
             against=dict(zip(names, (shap - usual)[:-1].tolist(), strict=True)),
             features=ranked.feature_values(row),
         )
-        for row, shap in zip(named.iter_rows(named=True), values, strict=False)
+        for rank, (row, shap, why) in enumerate(
+            zip(named.iter_rows(named=True), values, ranked.rules.listed(), strict=False), start=1
+        )
     ]
 
 

@@ -13,6 +13,8 @@ TOPICS: Final = (
     "settings",
     "commands",
     "sources",
+    "rules",
+    "rule-recipes",
     "evaluation",
     "reliability",
     "past-one-machine",

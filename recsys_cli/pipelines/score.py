@@ -29,6 +29,7 @@ from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.scoring.local_engine import Ranking
 from recsys_cli.pipelines.scoring.preflight import reraising_with_all_problems
 from recsys_cli.pipelines.scoring.publish_gates import StagedLists, check_gates
+from recsys_cli.pipelines.scoring.rule_figures import sampled_effects
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import check_unchanged
 from recsys_cli.pipelines.workspace.layout import Workspace
@@ -140,11 +141,13 @@ def _with_reused_lists(job: Job, ranking: Ranking) -> tuple[Job, ReuseDecision |
         return job, None
     since = ScoringDay(job.workspace, job.request.changed_since)
     with job.run.stages.stage("what changed"):
-        lists = earlier_lists(since, job.terms())
+        lists = job.lists.differs_daily or earlier_lists(since, job.terms(), job.lists.rules_key)
         if isinstance(lists, str):
             logger.warning("all users are ranked: {}", lists)
             return job, ReuseDecision(day=since.date, all_ranked_because=lists)
-        reused = ReusedLists(lists, ranking.features, changed_users(ranking.features, lists))
+        changed = changed_users(ranking.features, lists)
+        columns = job.lists.columns if job.lists.asked else None
+        reused = ReusedLists(lists, ranking.features, changed, columns)
         users = reused.sample()
         sample = reused.compared(job.ranked(ranking, users, no_progress), users)
     reason = _too_different(sample, job.workspace.settings.scoring.max_stale_lists)
@@ -174,6 +177,9 @@ def _score_batches(
     stages, users = job.run.stages, job.users()
     popularity = popularity_sources(job.bundle.model.stage.settings)
     counts = ScoreCounts(job.request.top_k, popularity)
+    if job.lists.asked is not None and ranking.items.lists is not None:
+        with stages.stage("cost of rules"):
+            counts.effects = sampled_effects(ranking, users)
     with job.writer(checkpoint.staged) as writer:
         for batch in checkpoint.finished():
             writer.write(batch.top)

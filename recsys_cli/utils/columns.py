@@ -27,5 +27,9 @@ RANK: Final = "rank"  # from 1, u16
 SCORE: Final = "score"
 RAW_SCORE: Final = "raw_score"
 SOURCES: Final = "sources"
+RULE: Final = "rule"  # the name of the rule that gave an item its place; empty for none
+PLACED_BY: Final = "placed_by"  # what gave an item its place
+PROPENSITY: Final = "propensity"  # the chance with which exploration drew the item, f32; null: not drawn
+MARKS: Final = "marks"  # the rules that a pair meets, u64
 
 LONGEST_LIST: Final = 10_000  # items per user; ranks fit u16

@@ -1,6 +1,6 @@
 """The one door from a SQL expression of the settings to polars."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
@@ -31,11 +31,12 @@ class SqlExpression:
 
 @dataclass(frozen=True)
 class _Asked:
-    """The text of a setting, where it stands, and how one is written."""
+    """The text of a setting, where it stands, how one is written, and the tables that it may name."""
 
     text: str
     where: str
     fix: str
+    tables: Sequence[str] = ()
 
     def invalid(self, why: str) -> SettingsError:
         shown = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
@@ -53,12 +54,17 @@ def sql_expression(text: str, schema: Mapping[str, pl.DataType], *, where: str) 
     return _parsed(_Asked(text, where, _FIX), schema)
 
 
-def sql_condition(text: str, schema: Mapping[str, pl.DataType], *, where: str) -> pl.Expr:
+def sql_condition(
+    text: str, schema: Mapping[str, pl.DataType], *, where: str, tables: Sequence[str] = ()
+) -> pl.Expr:
     """Return the polars expression of a SQL condition over the columns of `schema`.
+
+    Args:
+        tables: whose columns it may name, as in users.country; `schema` has them under such names.
 
     Raises: SettingsError as `sql_expression` does, and if it is not a condition.
     """
-    asked = _Asked(text, where, _FIX_OF_CONDITION)
+    asked = _Asked(text, where, _FIX_OF_CONDITION, tables)
     found = _parsed(asked, schema)
     if found.dtype != pl.Boolean:
         raise asked.invalid(f"is not a condition: it gives {found.dtype}")
@@ -67,7 +73,7 @@ def sql_condition(text: str, schema: Mapping[str, pl.DataType], *, where: str) -
 
 def _parsed(asked: _Asked, schema: Mapping[str, pl.DataType]) -> SqlExpression:
     try:
-        expression = pl.sql_expr(rewritten(asked.text))
+        expression = pl.sql_expr(rewritten(asked.text, asked.tables))
         columns = frozenset(expression.meta.root_names())
         if missing := sorted(columns - schema.keys()):
             raise asked.invalid(_is_missing(missing[0], schema))

@@ -80,10 +80,14 @@ class Token:
 
 
 _NOTHING: Final = Token("", "")
+_DOT: Final = Token("sign", ".")
 
 
-def rewritten(text: str) -> str:
+def rewritten(text: str, tables: Sequence[str] = ()) -> str:
     """Return a SQL expression as polars may parse it: without comments, its columns quoted.
+
+    Args:
+        tables: that it may name, as in users.country; columns become TABLE.COLUMN, by default the first's.
 
     Raises: ValueError, which says what is not allowed or which limit is passed.
     """
@@ -97,16 +101,38 @@ def rewritten(text: str) -> str:
     _check_order(tokens)
     _check_nesting(tokens)
     _check_operators(tokens)
-    return " ".join(token.text for token in tokens)
+    return " ".join(token.text for token in _with_tables(tokens, tables))
 
 
-def names_in(text: str) -> set[str]:
-    """Return the columns that a SQL expression uses; none if it cannot be read."""
+def names_in(text: str, tables: Sequence[str] = ()) -> set[str]:
+    """Return the columns that a SQL expression uses, named as by `rewritten`; none if it cannot be read."""
     try:
-        tokens = _understood(list(_raw_tokens(text)))
+        tokens = _with_tables(_understood(list(_raw_tokens(text))), tables)
     except ValueError:
         return set()
-    return {token.text[1:-1].replace('""', '"') for token in tokens if token.kind == "column"}
+    return {_name_of(token) for token in tokens if token.kind == "column"}
+
+
+def _with_tables(tokens: list[Token], tables: Sequence[str]) -> list[Token]:
+    """Return the tokens with `users.country` as one column of this name."""
+    named: list[Token] = []
+    rest = list(reversed(tokens)) if tables else []
+    while rest:
+        token = rest.pop()
+        if token.kind != "column" or named[-1:] == [_DOT]:  # the latter: a field of a column
+            named.append(token)
+            continue
+        table = _name_of(token).lower()
+        if table in tables and rest[-1:] == [_DOT] and rest[-2:][0].kind == "column":
+            named.append(_column(f"{table}.{_name_of(rest[-2])}"))
+            del rest[-2:]
+        else:
+            named.append(_column(f"{tables[0]}.{_name_of(token)}"))
+    return named if tables else tokens
+
+
+def _name_of(column: Token) -> str:
+    return column.text[1:-1].replace('""', '"')
 
 
 @cache

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_cli.utils.sql_text import DEEPEST, LONGEST_TEXT, MOST_OPERATORS, rewritten
+from recsys_cli.utils.sql_text import DEEPEST, LONGEST_TEXT, MOST_OPERATORS, names_in, rewritten
 
 _PIECES = (
     *(
@@ -186,3 +186,21 @@ def test_any_text_can_be_compared_with(value):
         assert "UTF-8" in str(error)
         return
     assert frame.select(pl.sql_expr(text)).to_series().to_list() == [True, False, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("country = Users.country", '"items.country" = "users.country"'),
+        ("items.a > `users`.`b c`", '"items.a" > "users.b c"'),
+        ("coalesce(users, items) = 1", 'COALESCE ( "items.users" , "items.items" ) = 1'),
+        ("users.x.y = a.b", '"users.x" . "y" = "items.a" . "b"'),
+        ('"users.x" = 1', '"items.users.x" = 1'),
+        ("users.", '"items.users" .'),
+        ("users. 'x'", "\"items.users\" . 'x'"),
+    ],
+)
+def test_columns_get_the_names_of_their_tables(text, expected):
+    assert rewritten(text, ("items", "users")) == expected
+    assert rewritten("users.x = 1") == '"users" . "x" = 1'
+    assert names_in("users.x = y", ("items", "users")) == {"users.x", "items.y"}

@@ -15,12 +15,12 @@ def doctor(ctx: typer.Context) -> None:
     """
     session = session_of(ctx)
     workspace = open_workspace(session)
-    from recsys_cli.configs.toml_files import LOCAL_FILE, MAIN_FILE, SECRETS_FILE
+    from recsys_cli.configs.toml_files import FILES
     from recsys_cli.pipelines.doctor import Finding, collect_findings
 
     files = [
         Finding("settings", name, "read" if (workspace.root / name).exists() else "not there")
-        for name in (MAIN_FILE, LOCAL_FILE, SECRETS_FILE)
+        for name in FILES
     ]
     hide = session.terminal.secrets.hide
     found = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recsys_cli.cli.display.item_explanation import show_item
+from recsys_cli.cli.display.item_explanation import show_item, reason_of_place
 from recsys_cli.cli.display.phrases import explain_command, in_words, item_label, short
 from recsys_cli.cli.display.safe_text import readable
 from recsys_cli.cli.display.terminal import Entry, Terminal
@@ -16,7 +16,14 @@ from recsys_cli.cli.shared_options import chosen_day
 from recsys_cli.utils.dates import parse_day
 
 if TYPE_CHECKING:
-    from recsys_cli.pipelines.explain import Candidate, Explanation, LatestItem, RecommendedItem, SourceRank
+    from recsys_cli.pipelines.explain import (
+        Candidate,
+        EarlierItem,
+        Explanation,
+        LatestItem,
+        RecommendedItem,
+        SourceRank,
+    )
     from recsys_cli.pipelines.workspace.layout import Workspace
 
 UserId = Annotated[
@@ -93,7 +100,10 @@ def _show(terminal: Terminal, explanation: "Explanation") -> None:
         terminal.show_line(_no_list(explanation))
         return
     _show_list(terminal, explanation)
-    last = explanation.candidates[min(len(explanation.recommendations), len(explanation.candidates) - 1)]
+    listed = {one.item_id for one in explanation.recommendations}
+    last = next(
+        (one for one in explanation.candidates if one.item_id not in listed), explanation.candidates[-1]
+    )
     again = explain_command(explanation.user_id, explanation.day, last.item_id)
     terminal.say(f"next: {again}, or --json for all candidates")
 
@@ -126,24 +136,49 @@ def _show_candidates(terminal: Terminal, explanation: "Explanation") -> None:
 
 
 def _show_list(terminal: Terminal, explanation: "Explanation") -> None:
-    proposed = {one.rank: one.sources for one in explanation.candidates}
+    proposed = {one.item_id: one.sources for one in explanation.candidates}
     entries = [
         Entry(
             str(one.rank),
             item_label(one.item_id, one.title),
             f"{one.score:.4f}",
-            (_ranks(proposed[one.rank]), *_reasons(one)),
+            (_ranks(proposed[one.item_id]), *_why_here(one), *_reasons(one)),
         )
         for one in explanation.recommendations
     ]
+    listed = {one.item_id for one in explanation.recommendations}
     run = f"run {explanation.run_id}" if explanation.run_id else "not published"
     if explanation.run_id and not explanation.differences:
         run += ", as in its file"
     terminal.show_entries(f"Recommendations of model {explanation.model_version}, {run}", entries)
-    others = explanation.candidates[len(explanation.recommendations) :][:_NEXT]
+    others = [one for one in explanation.candidates if one.item_id not in listed][:_NEXT]
     if others:
         after = [Entry(str(one.rank), item_label(one.item_id, one.title), _score(one), ()) for one in others]
         terminal.show_entries("Behind them", after)
+    _show_before(terminal, explanation)
+
+
+def _why_here(item: "RecommendedItem") -> list[str]:
+    if item.placed_by == "score":
+        return []
+    return [reason_of_place(item.placed_by, item.rule, item.propensity)]
+
+
+def _show_before(terminal: Terminal, explanation: "Explanation") -> None:
+    """Show the list that the ranker alone would give, where rules made another of it."""
+    if all(one.now == one.rank for one in explanation.before):
+        return
+    rows = [
+        (one.rank, item_label(one.item_id, one.title), f"{one.score:.4f}", _now(one))
+        for one in explanation.before
+    ]
+    terminal.show_table("Before the rules", ("rank", "item", "score", "now"), rows)
+
+
+def _now(item: "EarlierItem") -> str:
+    if item.now is not None:
+        return f"rank {item.now}"
+    return f"left out by {item.rule!r}" if item.rule else "left out"
 
 
 def _score(candidate: "Candidate") -> str:

@@ -44,12 +44,41 @@ def _conclusion(explanation: "Explanation", item: "ItemExplanation") -> str:
         "not listed": f"left out, it is not listed in the items table on {explanation.day}",
         "unavailable": f"left out, it is not available on the day: from {begin} until {end}",
         "excluded": "left out, scoring.exclude matches it",
+        "removed by a rule": f"left out by the rule {item.rule!r}",
         "not proposed": "no candidate: no source proposes it",
         "not shortlisted": f"{place} by the first trees: not shortlisted",
         "reranked": f"reranked to {place}; the list has {length}",
-        "recommended": f"recommended at rank {rank} of {length}",
+        "outranked by a rule": f"{place}, and not in the list of {length}: {_rule(item.rule)} came first",
+        "recommended": _recommended(explanation, item),
     }
     return conclusions[item.stage]
+
+
+def _recommended(explanation: "Explanation", item: "ItemExplanation") -> str:
+    """Return where the item stands in the list, and what put it there where that is not its score alone."""
+    listed = explanation.recommendations
+    row = next(one for one in listed if one.item_id == item.item_id)
+    by = "" if row.placed_by == "score" else f", {reason_of_place(row.placed_by, row.rule, row.propensity)}"
+    return f"recommended at rank {row.rank} of {len(listed)}{by}"
+
+
+def _rule(name: str) -> str:
+    return f"the rule {name!r}" if name else "a rule"
+
+
+def reason_of_place(placed_by: str, rule: str, propensity: float | None) -> str:
+    """Return what gave an item its place, other than its score, in words."""
+    words = {
+        "boost": "lifted",
+        "pin": "pinned",
+        "at_least": "taken for a minimum",
+        "diversity": "taken for variety",
+        "explore": "drawn by exploration",
+        "quota": "moved up, as better ones had used up their quota",
+    }
+    by = f" by the rule {rule!r}" if rule else ""
+    chance = "" if propensity is None else f" with a chance of {propensity:.3g}"
+    return f"{words[placed_by]}{by}{chance}"
 
 
 def _times(count: int) -> str:

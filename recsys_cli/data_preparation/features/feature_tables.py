@@ -67,6 +67,7 @@ class FeatureTables:
         affinity: user, feature, value, share f32: share of the user's events in a category of items.
         external: user, item, score f32: external candidates made for the day, sorted by user, best first;
             None if the source is off.
+        first: the index, among all users of the day, of the one whose internal index is 0.
     """
 
     day: date
@@ -77,6 +78,7 @@ class FeatureTables:
     pairs: pl.DataFrame
     affinity: pl.DataFrame
     external: pl.DataFrame | None = None
+    first: int = 0
 
     @property
     def user_schema(self) -> pl.Schema:

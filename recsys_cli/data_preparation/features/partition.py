@@ -56,10 +56,10 @@ class StoredFeatures:
         users = self.lazy(USERS).slice(first, last - first)
         own = [self._own(table, first, last) for table in (PAIRS, AFFINITY)]
         external = [self._own(EXTERNAL, first, last)] if self.with_external else []
-        frames = pl.collect_all([users, *own, *external])
-        return FeatureTables(
-            self.day, self.user_features, self.item_features, frames[0], self.items, *frames[1:]
-        )
+        users_table, pairs, affinity, *more = pl.collect_all([users, *own, *external])
+        names = self.user_features, self.item_features
+        tables = users_table, self.items, pairs, affinity
+        return FeatureTables(self.day, *names, *tables, external=more[0] if more else None, first=first)
 
     def _own(self, table: str, first: int, last: int) -> pl.LazyFrame:
         inside = self.lazy(table).filter(pl.col(USER).is_between(first, last - 1))

@@ -33,6 +33,8 @@ from recsys_cli.utils.progress import Progress, no_progress
 if TYPE_CHECKING:
     from scipy import sparse
 
+    from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
+
 EXACT = "exact"
 S = TypeVar("S", bound=SourceSettings)
 Made = TypeVar("Made")
@@ -237,13 +239,13 @@ class SourceDefinition(Generic[S]):
         settings: the class of its section.
         bind: binds the source to a day's items; None where it has nothing to propose.
         is_popularity: whether it proposes what many had, whatever the user had.
-        has_user_vectors: whether it learns a vector of each user from the user's own items, and therefore
-            ranks these above the items of others.
+        has_user_vectors: whether it learns each user's vector from the user's own items: they rank first.
         fit: what training learns; None where the tables give nothing to learn from.
         resume: how a warm start goes on from an earlier fit, with the events from a day on; by default the
             fit is made anew.
         fitted_by: the section of another source, whose fit this one uses.
         store, read: what is stored of a fit, and the fit again.
+        item_similarity: how alike two of a day's items are, for lists of variety; None where it cannot say.
         prepare: what comes from the items' own columns alone, and so is made once for all days of a training;
             None where there is nothing.
         no_data: why these tables give a training nothing for this source; empty where they do.
@@ -265,6 +267,7 @@ class SourceDefinition(Generic[S]):
     fitted_by: str = ""
     store: Callable[[Any], Stored] | None = None
     read: Callable[[StoredArrays], Any] | None = None
+    item_similarity: Callable[[SourceDay[S]], ItemSimilarity | None] | None = None
     prepare: Callable[[DayFeatures, S, int], Any] | None = None
     no_data: Callable[[Tables, S], str] = _nothing
     why_no_proposals: Callable[[DayFeatures, S], str] = _nothing

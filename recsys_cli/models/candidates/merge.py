@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs, UserChunk
+from recsys_cli.models.candidates.protocol import CandidateGenerator, CandidateRules, Pairs, UserChunk
 from recsys_cli.models.kernels.candidate_merge import merge_lists, normalised, ranks_of
 from recsys_cli.utils.columns import ITEM, SOURCES, USER
+
+NO_SOURCE = "rules"  # of a candidate that no source proposes
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Candidates:
         columns: NAME_rank, NAME_score and NAME_norm of each source, f32, a value a pair. NAME_rank is NaN
             where the source did not propose the item. Every source scores every pair that it can, whoever
             proposed it; NAME_norm is the score in proportion to the user's best one.
+        marks: the rules that each pair meets, u64, a bit each; None where there are no rules.
     """
 
     users: np.ndarray
@@ -29,6 +32,7 @@ class Candidates:
     sources: np.ndarray
     columns: Mapping[str, np.ndarray]
     names: tuple[str, ...]
+    marks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -47,8 +51,9 @@ class Candidates:
         counts = np.bincount(self.pairs.rows[rows], minlength=len(self.users))
         indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
         columns = {name: values[rows] for name, values in self.columns.items()}
+        marks = None if self.marks is None else self.marks[rows]
         return Candidates(
-            self.users, Pairs(indptr, self.pairs.items[rows]), self.sources[rows], columns, self.names
+            self.users, Pairs(indptr, self.pairs.items[rows]), self.sources[rows], columns, self.names, marks
         )
 
     def frame(self) -> pl.DataFrame:
@@ -56,13 +61,30 @@ class Candidates:
         return self.keys().with_columns(pl.Series(name, values) for name, values in self.columns.items())
 
 
-def propose_candidates(chunk: UserChunk, generators: Sequence[CandidateGenerator]) -> Candidates:
-    """Ask every source for its candidates and scores, and merge them."""
+def propose_candidates(
+    chunk: UserChunk, generators: Sequence[CandidateGenerator], rules: CandidateRules | None = None
+) -> Candidates:
+    """Ask every source for its candidates and scores, and merge them.
+
+    Args:
+        rules: add candidates that no source proposes, and remove what a user must not get; the features of
+            the others do not depend on them.
+    """
     scored = [generator.score(chunk) for generator in generators]
     widths = [scores.lists.shape[1] for scores in scored]
     bits = np.repeat(1 << np.arange(len(scored), dtype=np.int64), widths)
     lists = np.concatenate([scores.lists for scores in scored], axis=1)
-    indptr, items, sources, places = merge_lists(lists, bits, chunk.size)
+    merged = merge_lists(lists, bits, chunk.size)
+    marks = None
+    if rules is not None:
+        pairs = Pairs(*merged[:2])
+        marks = rules.marks(chunk.users, pairs)
+        extra = rules.extra(chunk, pairs, marks)
+        if extra.size:
+            lists = np.concatenate([lists, extra], axis=1)
+            merged = merge_lists(lists, np.append(bits, np.zeros(extra.shape[1], np.int64)), chunk.size)
+            marks = rules.marks(chunk.users, Pairs(*merged[:2]))
+    indptr, items, sources, places = merged
     pairs = Pairs(indptr, items)
     columns: dict[str, np.ndarray] = {}
     for generator, scores, end in zip(generators, scored, np.cumsum(widths), strict=True):
@@ -71,11 +93,18 @@ def propose_candidates(chunk: UserChunk, generators: Sequence[CandidateGenerator
         columns[f"{generator.name}_rank"] = ranks_of(own, len(items))
         columns[f"{generator.name}_score"] = values
         columns[f"{generator.name}_norm"] = normalised(values, indptr, own, generator.floor_is_last)
-    return Candidates(chunk.users, pairs, sources, columns, tuple(one.name for one in generators))
+    names = tuple(one.name for one in generators)
+    found = Candidates(chunk.users, pairs, sources, columns, names, marks)
+    if rules is None or marks is None:
+        return found
+    return found.some(np.flatnonzero(rules.allowed(marks)))
 
 
 def _sources_text(sources: np.ndarray, names: Sequence[str]) -> pl.Series:
-    """Return the names of the sources that proposed each row: "lightfm,popular_14d"."""
+    """Return the names of the sources that proposed each row: "lightfm,popular_14d"; "rules" for none."""
     masks, places = np.unique(sources, return_inverse=True)
-    texts = [",".join(name for bit, name in enumerate(names) if mask >> bit & 1) for mask in masks.tolist()]
+    texts = [
+        ",".join(name for bit, name in enumerate(names) if mask >> bit & 1) or NO_SOURCE
+        for mask in masks.tolist()
+    ]
     return pl.Series(SOURCES, texts, dtype=pl.String).gather(places)

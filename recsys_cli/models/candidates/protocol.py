@@ -83,3 +83,20 @@ class CandidateGenerator(Protocol):
 
     def score(self, chunk: UserChunk) -> ChunkScores:
         """Score a chunk of users. A user's result does not depend on the other users of the chunk."""
+
+
+class CandidateRules(Protocol):
+    """What a day's rules make of candidates."""
+
+    def marks(self, users: np.ndarray, pairs: Pairs) -> np.ndarray:
+        """Return the rules that each pair meets, u64, a bit each."""
+
+    def allowed(self, marks: np.ndarray) -> np.ndarray:
+        """Return whether each pair may be in a list."""
+
+    def extra(self, chunk: UserChunk, pairs: Pairs, marks: np.ndarray) -> np.ndarray:
+        """Return candidates of each user that are not among its pairs: i32, (users, most of them), -1 for none.
+
+        Args:
+            pairs: what the sources propose; marks: the rules that each of these pairs meets.
+        """

@@ -3,15 +3,19 @@
 Without a ledger a user's list does not depend on the other users.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_cli.models.kernels import list_selection as kernels
+from recsys_cli.models.kernels.list_selection import choose_lists
+from recsys_cli.models.kernels.pair_order import mark_boosts, order_pairs, take_best_scores
+from recsys_cli.models.kernels.selection_arrays import PAIR, SLOT, Lists, Rules, ScoredPairs, Similarity
 from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
-from recsys_cli.models.postprocessing.rule_tables import ItemGroups, Limit, Quota, RuleTables, bits_of
+from recsys_cli.models.postprocessing.rule_arrays import array_of, joined, rules_of
+from recsys_cli.models.postprocessing.rule_tables import PlacedBy, RuleTables
 
+_BLOCK = 512  # users whose pairs are ordered together: they fit in the processor's cache
+_BY_VALUE = (PlacedBy.SCORE, PlacedBy.BOOST, PlacedBy.DIVERSITY)
 _NO_ROWS = (np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
 
 
@@ -70,8 +74,23 @@ class Ledger:
     @classmethod
     def full(cls, tables: RuleTables, order: np.ndarray) -> "Ledger":
         """Return a ledger without prices, of which nothing is taken."""
-        left = _joined([quota.at_most for quota in tables.quotas], np.int64)
+        left = joined([quota.at_most for quota in tables.quotas], np.int64)
         return cls(np.zeros(len(left), dtype=np.float32), left, order)
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Pairs that would be in a list without quotas and that a quota refused.
+
+    Attributes:
+        indptr: i64, by user; rows: i64, positions in the shortlist.
+        ranks: u16, in the list without quotas; rules: i8, the quota that had none left.
+    """
+
+    indptr: np.ndarray
+    rows: np.ndarray
+    ranks: np.ndarray
+    rules: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -81,10 +100,10 @@ class Chosen:
     Attributes:
         indptr: i64; rows[indptr[u]:indptr[u + 1]] are those of user u.
         rows: i64, positions in the shortlist; ranks: u16, from 1.
-        placed_by: u8, a PlacedBy; rules: i8, the number of the rule that placed the row, or -1.
+        placed_by: u8, a PlacedBy; rules: i8, the number of the rule that placed the row, or -1; of QUOTA
+            rows the quota that first had none left for the user, or -1.
         unmet_marks: u64 by user: the pins and needs that are not met in full.
-        cut_indptr, cut_rows, cut_ranks, cut_rules: by user, the pairs that would be in the list, at which rank,
-            without quotas, and the quota that had none left.
+        cut: what quotas cut off.
     """
 
     indptr: np.ndarray
@@ -93,10 +112,7 @@ class Chosen:
     placed_by: np.ndarray
     rules: np.ndarray
     unmet_marks: np.ndarray
-    cut_indptr: np.ndarray
-    cut_rows: np.ndarray
-    cut_ranks: np.ndarray
-    cut_rules: np.ndarray
+    cut: Cuts
 
     def unmet(self, num_rules: int) -> np.ndarray:
         """Return for each rule the number of users whose list does not meet it in full, i64."""
@@ -117,19 +133,16 @@ def select_lists(
     Args:
         ledger: without it, quotas do not hold; with it, `ledger.left` falls with each row.
     """
-    users = len(shortlist.indptr) - 1
-    order = np.arange(users) if ledger is None else ledger.order
-    lists = kernels.choose_lists(
-        _pairs(shortlist, explored),
-        _rules(tables, k, ledger),
-        _similarity(diversity),
-        _array(order, np.int64),
-        k,
-        ledger is not None and len(tables.quotas) > 0,
-    )
-    indptr = _lengths(lists.rows, lists.offsets)
-    cut_indptr = _lengths(lists.cut_rows, lists.offsets)
-    full, cut = lists.rows >= 0, lists.cut_rows >= 0
+    rules = rules_of(tables, k, *((None, None) if ledger is None else (ledger.left, ledger.prices)))
+    problem = _Problem(_scored(shortlist, explored), rules, _similarity(diversity), k)
+    order = array_of(np.arange(len(shortlist.user_marks)) if ledger is None else ledger.order, np.int64)
+    lists = problem.choose(order, len(rules.counted.rules))
+    mark_boosts(problem.scored, order, rules.factors, k, lists)
+    cut = _compare(lists, problem.choose(np.flatnonzero(lists.touched), rules.limits))
+    if ledger is not None:
+        ledger.left[:] = rules.counted.left[len(rules.counted.full) :]
+    full = lists.rows >= 0
+    indptr = _lengths(full, lists.offsets)
     ranks = np.arange(1, indptr[-1] + 1) - np.repeat(indptr[:-1], np.diff(indptr))
     return Chosen(
         indptr,
@@ -138,90 +151,100 @@ def select_lists(
         lists.placed_by[full],
         lists.rules[full],
         lists.unmet,
-        cut_indptr,
-        lists.cut_rows[cut],
-        lists.cut_ranks[cut],
-        lists.cut_rules[cut],
+        cut,
     )
 
 
-def _lengths(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class _Problem:
+    """What the kernels read, and the number of places."""
+
+    scored: ScoredPairs
+    rules: Rules
+    similarity: Similarity
+    k: int
+
+    def choose(self, users: np.ndarray, count: int) -> Lists:
+        """Return the lists of users, chosen in this order; the first `count` limits and quotas hold."""
+        ruled = self._ruled()[users]
+        lists = _empty_lists(self.scored.indptr, self.k)
+        take_best_scores(self.scored, users[~ruled], self.k, lists)
+        users, sizes = users[ruled], np.diff(self.scored.indptr)
+        slots = np.empty(self.k, dtype=SLOT)
+        for first in range(0, len(users), _BLOCK):
+            block = users[first : first + _BLOCK]
+            pairs = np.empty(sizes[block].sum(), dtype=PAIR)
+            order_pairs(self.scored, block, self.rules, count, pairs, lists)
+            choose_lists(self.scored, block, pairs, self.rules, count, self.similarity, slots, lists)
+        return lists
+
+    def _ruled(self) -> np.ndarray:
+        """Return by user whether anything but scores decides."""
+        acts = (self.scored.user_marks & self.rules.acting) != 0
+        explores: np.ndarray = (self.scored.explored >= 0).any(axis=1)
+        return acts | explores | (self.similarity.weight > 0.0)
+
+
+def _empty_lists(indptr: np.ndarray, k: int) -> Lists:
+    sizes = np.minimum(np.diff(indptr), k)
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)])
+    rows = offsets[-1]
+    return Lists(
+        offsets,
+        np.full(rows, -1, dtype=np.int64),
+        np.zeros(rows, dtype=np.uint8),
+        np.full(rows, -1, dtype=np.int8),
+        np.zeros(len(sizes), dtype=np.uint64),
+        np.zeros(len(sizes), dtype=np.bool_),
+        np.full(indptr[-1], -1, dtype=np.int8),
+    )
+
+
+def _compare(lists: Lists, without: Lists) -> Cuts:
+    """Mark rows that are in a list because of quotas alone, and return what quotas cut off.
+
+    Args:
+        without: the lists of the touched users without quotas.
+    """
+    is_cut = without.rows >= 0
+    is_cut[is_cut] = lists.sold_out[without.rows[is_cut]] >= 0
+    indptr = _lengths(is_cut, lists.offsets)
+    users = np.repeat(np.arange(len(lists.unmet)), np.diff(lists.offsets))
+    cut_rows, cut_ranks = without.rows[is_cut], np.flatnonzero(is_cut) - lists.offsets[users[is_cut]] + 1
+    cuts = Cuts(indptr, cut_rows, cut_ranks.astype(np.uint16), lists.sold_out[cut_rows])
+    in_both = np.zeros(len(lists.sold_out) + 1, dtype=np.bool_)  # row -1: the last
+    in_both[without.rows] = True
+    by_quota = (
+        (lists.rows >= 0) & lists.touched[users] & ~in_both[lists.rows] & np.isin(lists.placed_by, _BY_VALUE)
+    )
+    lists.placed_by[by_quota] = PlacedBy.QUOTA
+    rules = np.append(cuts.rules, np.int8(-1))
+    has_cut = np.diff(indptr) > 0
+    lists.rules[by_quota] = rules[np.where(has_cut, indptr[:-1], len(rules) - 1)][users[by_quota]]
+    return cuts
+
+
+def _lengths(is_there: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return the indptr of the rows that are there."""
-    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(rows >= 0)])[offsets]
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(is_there)])[offsets]
 
 
-def _pairs(shortlist: Shortlist, explored: Explored | None) -> kernels.Pairs:
+def _scored(shortlist: Shortlist, explored: Explored | None) -> ScoredPairs:
     none = np.full((len(shortlist.indptr) - 1, 0), -1, dtype=np.int64)
-    return kernels.Pairs(
-        _array(shortlist.indptr, np.int64),
-        _array(shortlist.items, np.int32),
-        _array(shortlist.scores, np.float32),
-        _array(shortlist.marks, np.uint64),
-        _array(shortlist.user_marks, np.uint64),
-        none if explored is None else _array(explored.rows, np.int64),
-        none if explored is None else _array(explored.places, np.int64),
+    return ScoredPairs(
+        array_of(shortlist.indptr, np.int64),
+        array_of(shortlist.items, np.int32),
+        array_of(shortlist.scores, np.float32),
+        array_of(shortlist.marks, np.uint64),
+        array_of(shortlist.user_marks, np.uint64),
+        none if explored is None else array_of(explored.rows, np.int64),
+        none if explored is None else array_of(explored.places, np.int64),
     )
 
 
-def _rules(tables: RuleTables, k: int, ledger: Ledger | None) -> kernels.Rules:
-    boosts = np.flatnonzero(tables.factors != 1.0)
-    need_rules = [need.rule for need in tables.needs]
-    pins = [(pin.rule, place) for pin in tables.pins for place in pin.places if place <= k]
-    pin_rules = [rule for rule, _ in pins]
-    quotas = tables.quotas if ledger is not None else ()
-    grouped = [*need_rules, *pin_rules, *(limit.rule for limit in tables.limits), *(one.rule for one in quotas)]
-    return kernels.Rules(
-        tables.boosting | bits_of(grouped),
-        _bits(boosts),
-        _array(tables.factors[boosts], np.float64),
-        _array(boosts, np.int64),
-        _bits(need_rules),
-        _array([need.at_least for need in tables.needs], np.int64),
-        _array(need_rules, np.int64),
-        _bits(pin_rules),
-        _array([place for _, place in pins], np.int64),
-        _array(pin_rules, np.int64),
-        _grouped(tables.limits),
-        _joined([np.full(len(limit.groups.names), limit.at_most) for limit in tables.limits], np.int64),
-        _grouped(quotas),
-        _array(ledger.prices if ledger else [], np.float32),
-        ledger.left if ledger else np.zeros(0, dtype=np.int64),
-    )
-
-
-def _grouped(rules: Sequence[Limit | Quota]) -> kernels.Grouped:
-    """Return the groups of several rules in the arrays of one, codes numbered on from rule to rule."""
-    numbers = [rule.rule for rule in rules]
-    groups: list[ItemGroups] = [rule.groups for rule in rules]
-    starts = np.cumsum([0] + [len(one.codes) for one in groups])
-    first_codes = np.cumsum([0] + [len(one.names) for one in groups])
-    indptr = [one.indptr + start for one, start in zip(groups, starts, strict=False)]
-    codes = [one.codes + first for one, first in zip(groups, first_codes, strict=False)]
-    return kernels.Grouped(
-        _bits(numbers),
-        _array(numbers, np.int64),
-        _array(np.stack(indptr) if indptr else np.zeros((0, 1)), np.int64),
-        _joined(codes, np.int32),
-    )
-
-
-def _similarity(diversity: Diversity | None) -> kernels.Similarity:
+def _similarity(diversity: Diversity | None) -> Similarity:
     if diversity is None or diversity.weight == 0.0:
-        return kernels.Similarity(0, 0.0, np.zeros((0, 0), dtype=np.float32), *_NO_ROWS, 0)
-    form = diversity.similarity
-    return kernels.Similarity(
-        int(form.form), float(diversity.weight), form.vectors, form.indptr, form.indices, form.data, form.width
-    )
-
-
-def _bits(rules: Sequence[int] | np.ndarray) -> np.ndarray:
-    return np.uint64(1) << _array(rules, np.uint64)
-
-
-def _joined(arrays: Sequence[np.ndarray], dtype: type) -> np.ndarray:
-    return _array(np.concatenate(arrays) if arrays else [], dtype)
-
-
-def _array(values: Sequence[int] | np.ndarray, dtype: type) -> np.ndarray:
-    """Return an array that kernels take without compiling anew: of this type, contiguous, writable."""
-    return np.require(values, dtype=dtype, requirements=["C", "W"])
+        return Similarity(0, 0.0, np.zeros((0, 0), dtype=np.float32), *_NO_ROWS, _NO_ROWS[2])
+    form, weight = diversity.similarity, float(diversity.weight)
+    scratch = np.zeros(form.width, dtype=np.float32)
+    return Similarity(int(form.form), weight, form.vectors, form.indptr, form.indices, form.data, scratch)

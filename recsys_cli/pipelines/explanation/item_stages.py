@@ -22,6 +22,7 @@ from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs
 from recsys_cli.models.feature_encoding import Encoders
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.two_stage import BoundDay
+from recsys_cli.pipelines.explanation.list_rules import UserRules
 from recsys_cli.utils.columns import (
     AVAILABLE_FROM,
     AVAILABLE_UNTIL,
@@ -50,21 +51,36 @@ class DecidingStage(StrEnum):
     NOT_LISTED = "not listed"
     UNAVAILABLE = "unavailable"
     EXCLUDED = "excluded"
+    REMOVED = "removed by a rule"
     NOT_PROPOSED = "not proposed"
     NOT_SHORTLISTED = "not shortlisted"
     RERANKED = "reranked"
+    OUTRANKED = "outranked by a rule"
     RECOMMENDED = "recommended"
 
 
 @dataclass(frozen=True)
 class RankedUser:
-    """A user's candidates in the ranker's order, with every feature; the first `top_k` are the list."""
+    """A user's candidates in the ranker's order, with every feature.
+
+    Attributes:
+        listed: rows of the frame that are the list, in its order.
+        rules: what came behind the ranker.
+    """
 
     frame: pl.DataFrame
     top_k: int
     ranker: Ranker
     features: FeatureTables
     encoders: Encoders
+    listed: list[int]
+    rules: UserRules
+
+    @cached_property
+    def compared(self) -> list[int]:
+        """Rows of the list, and as many candidates behind it."""
+        others = [row for row in range(min(2 * self.top_k, len(self.frame))) if row not in self.listed]
+        return (self.listed + others)[: 2 * self.top_k]
 
     def feature_values(self, row: FeatureValues) -> FeatureValues:
         """Return the ranker's features in a row of the frame: categories by their values, NaN as None."""
@@ -80,7 +96,7 @@ class RankedUser:
     @cached_property
     def contributions(self) -> np.ndarray:
         """SHAP values of the list and of as many candidates after it, (rows, columns + 1), the base last."""
-        return self.ranker.contributions(self.frame.head(2 * self.top_k))
+        return self.ranker.contributions(self.frame[self.compared])
 
     def place(self, item: int) -> int | None:
         """Return the row of an item, None where it is no candidate."""
@@ -138,6 +154,7 @@ class ItemExplanation:
     Attributes:
         stage: where it was decided; blocked_by: all of the first four stages that keep the item out.
         ranked: None where the item is no candidate.
+        rule: the rule that removed or outranked it, or gave it its place; empty for none.
     """
 
     item_id: int | str
@@ -149,6 +166,7 @@ class ItemExplanation:
     available_until: date | None
     sources: dict[str, ItemInSource]
     ranked: RankedItem | None
+    rule: str = ""
 
     def as_json(self) -> dict[str, object]:
         """Return the explanation as a JSON object; the ranker's fields stand beside the others."""
@@ -172,17 +190,28 @@ def explain_item(item_id: str, features: FeatureTables, day: BoundDay, ranked: R
     viewed = _viewed(item, features) if day.filter_viewed else None
     blocked = _blocked_by(row, features.day, is_viewed=viewed is not None)
     place = ranked.place(item)
+    stage = _deciding_stage(blocked, place, ranked, ranked.rules.removed_by(item))
     return ItemExplanation(
         item_id=row[ITEM_ID],
         title=row[TITLE],
-        stage=_deciding_stage(blocked, place, ranked),
+        stage=stage,
         blocked_by=blocked,
         viewed=viewed,
         available_from=row[AVAILABLE_FROM],
         available_until=row[AVAILABLE_UNTIL],
         sources={source.name: _source(source, item, day, features) for source in day.generators},
         ranked=None if place is None else _ranked(place, ranked),
+        rule=_rule_of(item, stage, ranked.rules),
     )
+
+
+def _rule_of(item: int, stage: DecidingStage, rules: UserRules) -> str:
+    """Return the rule that gave an item its place, or kept it from one; empty for none."""
+    if stage is DecidingStage.RECOMMENDED:
+        return next((row.rule for row in rules.listed() if row.item == item), "")
+    if stage in (DecidingStage.REMOVED, DecidingStage.OUTRANKED, DecidingStage.RERANKED):
+        return rules.why_not(item)
+    return ""
 
 
 def left_out(features: FeatureTables, bound: BoundDay) -> dict[str, int]:
@@ -237,14 +266,22 @@ def _blocked_by(row: FeatureValues, day: date, *, is_viewed: bool) -> list[Decid
     return [stage for stage, does in holds.items() if does]
 
 
-def _deciding_stage(blocked: list[DecidingStage], place: int | None, ranked: RankedUser) -> DecidingStage:
+def _deciding_stage(
+    blocked: list[DecidingStage], place: int | None, ranked: RankedUser, removed_by: str
+) -> DecidingStage:
     if blocked:
         return blocked[0]
+    if removed_by:
+        return DecidingStage.REMOVED
     if place is None:
         return DecidingStage.NOT_PROPOSED
-    if place < ranked.top_k:
+    if place in ranked.listed:
         return DecidingStage.RECOMMENDED
-    return DecidingStage.NOT_SHORTLISTED if ranked.frame[RAW_SCORE][place] is None else DecidingStage.RERANKED
+    raw = ranked.frame[RAW_SCORE]
+    if raw[place] is None:
+        return DecidingStage.NOT_SHORTLISTED
+    is_better = any(raw[row] is None or raw[place] > raw[row] for row in ranked.listed)
+    return DecidingStage.OUTRANKED if is_better else DecidingStage.RERANKED
 
 
 def _source(source: CandidateGenerator, item: int, day: BoundDay, features: FeatureTables) -> ItemInSource:
@@ -267,7 +304,7 @@ def _source(source: CandidateGenerator, item: int, day: BoundDay, features: Feat
 
 def _ranked(place: int, ranked: RankedUser) -> RankedItem:
     row = ranked.frame.row(place, named=True)
-    last = min(ranked.top_k, len(ranked.frame)) - 1
+    last = ranked.listed[-1] if ranked.listed else len(ranked.frame) - 1
     pair = ranked.ranker.contributions(ranked.frame[[place, last]])
     names = ranked.ranker.columns
     return RankedItem(

@@ -8,7 +8,8 @@ from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.two_stage import schema_mismatches
 from recsys_cli.models.versions.bundle import Bundle
-from recsys_cli.pipelines.publication.manifest import PublicationManifest
+from recsys_cli.pipelines.publication.list_request import DayRequest, read_day_request
+from recsys_cli.pipelines.publication.manifest import PublicationManifest, RulesRecord
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
 from recsys_cli.pipelines.workspace.feature_store import Partition, stored_partition
 from recsys_cli.pipelines.workspace.promoted_model import (
@@ -31,6 +32,7 @@ class ExplainedDay:
         run: the manifest of the published run; None: nothing is published, and the day is as of now.
         index, top_k, shortlist: as in the settings of the run.
         user: internal index of the user who is explained.
+        lists: what is asked of the lists behind the ranker, by the settings of now.
     """
 
     day: ScoringDay
@@ -41,6 +43,7 @@ class ExplainedDay:
     top_k: int
     shortlist: int
     user: int
+    lists: DayRequest
 
     @property
     def causes(self) -> list[str]:
@@ -52,12 +55,21 @@ class ExplainedDay:
             causes.append(
                 "its features are gone: inputs or settings have changed since, and those of now are used"
             )
+        causes += self._rule_causes(self.run.lists)
         if self.run.reuse is not None:
             causes.append(
                 f"it may be the list of {self.run.reuse.day}: "
                 "score --changed-since reused those of users whose inputs had not changed"
             )
         return causes
+
+    def _rule_causes(self, before: RulesRecord | None) -> list[str]:
+        """Return why what came behind the ranker is no longer the same."""
+        if (before.key if before else "") != self.lists.rules_key:
+            return ["the rules or campaigns have changed since, and those of now are used"]
+        if before is not None and before.shown != dict(self.lists.shown):
+            return ["lists that its cooldowns looked at are gone or others now"]
+        return []
 
 
 @dataclass(frozen=True)
@@ -84,15 +96,18 @@ def open_explained_day(day: ScoringDay, user_id: str) -> ExplainedDay:
         lock = locked(day.lock, f"the features of {day}")
         partition = open_fitting_features(day, bundle, lambda found: _find(found, user_id, day), lock)
     settings = day.workspace.settings
+    top_k = run.top_k if run else settings.scoring.top_k
+    users = run.users if run else len(partition.features.user_ids)
     return ExplainedDay(
         day,
         run,
         bundle,
         partition,
         index=run.index if run else settings.scoring.index,
-        top_k=run.top_k if run else settings.scoring.top_k,
+        top_k=top_k,
         shortlist=run.shortlist if run else settings.scoring.shortlist_of(settings.scoring.top_k),
         user=_find(partition.features, user_id, day),
+        lists=read_day_request(day, partition, top_k, users),
     )
 
 

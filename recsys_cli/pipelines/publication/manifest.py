@@ -62,6 +62,56 @@ class ReuseFacts(JsonRecord):
     reused: Count = Field(alias="carried")
 
 
+class RuleFigures(JsonRecord):
+    """What a rule did to the lists of a run.
+
+    Attributes:
+        rows: that it gave their places; unmet: users for whom it could not be met.
+        changed_lists, changed_rows: shares of lists and rows that would differ without it, in a sample.
+        cost: share of the expected takes (the sum of the probabilities) that it takes away, in the sample;
+            below 0: it adds some.
+    """
+
+    name: Word
+    action: Word
+    rows: Count
+    unmet: Count
+    changed_lists: Share | None = None
+    changed_rows: Share | None = None
+    cost: Figure | None = None
+
+
+class RulesRecord(JsonRecord):
+    """What came behind the ranker.
+
+    Attributes:
+        key: a hash of the rules and of what they read beside the features.
+        sample: users whose lists were compared with those without each rule; 0: none.
+        cost: as of a rule, of all together; expected_takes: mean a list of the sample.
+        explored: rows that exploration drew; drawn_places: places that it drew for all users.
+        shown: published lists that cooldowns looked at: their SHA-256 by date.
+    """
+
+    key: Word
+    rules: list[RuleFigures]
+    sample: Count = 0
+    cost: Figure | None = None
+    expected_takes: Figure | None = None
+    explored: Count = 0
+    drawn_places: Count = 0
+    shown: dict[Word, Sha256] = Field(default_factory=dict)
+
+
+class ShownFacts(JsonRecord):
+    """The earlier published lists that the rules of cooldown have read.
+
+    Attributes:
+        lists: the SHA-256 of the file of each date.
+    """
+
+    lists: dict[Day, Sha256]
+
+
 class ListFigures(JsonRecord):
     """Counts over all lists of a file.
 
@@ -70,7 +120,10 @@ class ListFigures(JsonRecord):
         unlisted_items: of the events, kept out of lists as they are not in the items table; unset for none.
         fallback_rows: rows that popularity alone proposed.
         items: distinct items of the lists; top_item_lists: lists that hold the most frequent one.
+        lists: what came behind the ranker; None: lists are the first candidates of the ranker.
     """
+
+    lists: RulesRecord | None = None
 
     reuse: ReuseFacts | None = Field(default=None, alias="carried")
     index_recall: Share | None = None

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_cli.pipelines.publication.list_columns import ListColumns
 from recsys_cli.pipelines.publication.manifest import FileFacts, PublicationManifest, RunFacts
 from recsys_cli.pipelines.publication.validation import FACTS, file_problems
 from recsys_cli.pipelines.workspace.layout import MANIFEST, RECOMMENDATIONS, SUCCESS
@@ -37,6 +38,7 @@ class RecommendationsWriter:
     user_ids: pl.Series
     item_ids: pl.Series
     metadata: Mapping[str, str]
+    columns: ListColumns = ListColumns()
     rows: int = 0
     _waiting: list[pa.Table] = field(default_factory=list)
     _writer: pq.ParquetWriter | None = None
@@ -70,6 +72,7 @@ class RecommendationsWriter:
             pl.col(RANK),
             pl.col(SCORE),
             pl.col(SOURCES),
+            *self.columns.expressions(),
         )
         self._waiting.append(frame.to_arrow().cast(self._schema()))
         self.rows += len(frame)
@@ -92,6 +95,7 @@ class RecommendationsWriter:
             pa.field(RANK, pa.uint16(), nullable=False),
             pa.field(SCORE, pa.float32(), nullable=False),
             pa.field(SOURCES, pa.string(), nullable=False),
+            *self.columns.fields(),
         ]
         return pa.schema(fields, metadata=dict(self.metadata))
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic_core import from_json
 
+from recsys_cli.pipelines.publication.list_columns import OPTIONAL
 from recsys_cli.pipelines.publication.manifest import FileFacts
 from recsys_cli.utils.columns import ITEM_ID, RANK, SCORE, SOURCES, USER_ID
 from recsys_cli.utils.storage.regular_files import require_readable
@@ -15,6 +16,7 @@ from recsys_cli.utils.storage.regular_files import require_readable
 FACTS = "recsys.facts"  # in the file's metadata
 _COLUMNS = {RANK: pa.uint16(), SCORE: pa.float32(), SOURCES: pa.string()}
 _DISORDER = "stand behind a larger user_id"
+_UNSORTED = "have a better score than the row before"  # no fault where rules choose the order
 _ROWS = 131_072  # that are looked at together
 
 
@@ -42,18 +44,20 @@ def file_problems(file: Path, facts: FileFacts, *, repeats: bool = True) -> list
     try:
         parquet = pq.ParquetFile(file, page_checksum_verification=True)
         wrong = _schema_problems(parquet.schema_arrow)
-        return wrong or _list_problems(parquet, facts, _BAD | _REPEATS if repeats else _BAD)
+        bad = {name: one for name, one in _BAD.items() if name != _UNSORTED or facts.lists is None}
+        return wrong or _list_problems(parquet, facts, bad | _REPEATS if repeats else bad)
     except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         return [f"it cannot be read: {error}"]
 
 
 def _schema_problems(schema: pa.Schema) -> list[str]:
     names = [USER_ID, ITEM_ID, *_COLUMNS]
-    if schema.names != names:
+    more = [name for name in OPTIONAL if name in schema.names]
+    if schema.names != names + more:
         return [f"its columns are {', '.join(schema.names)}, not {', '.join(names)}"]
     return [
         f"{name} is {schema.field(name).type}, not {kind}"
-        for name, kind in _COLUMNS.items()
+        for name, kind in {**_COLUMNS, **{one: OPTIONAL[one] for one in more}}.items()
         if schema.field(name).type != kind
     ]
 
@@ -98,7 +102,7 @@ _BAD = {
     "have no finite score": ~pl.col(SCORE).is_finite(),
     "are out of the order of ranks": pl.col(RANK)
     != pl.when(_NEW).then(1).otherwise(pl.col(RANK).shift() + 1),
-    "have a better score than the row before": ~_NEW & (pl.col(SCORE) > pl.col(SCORE).shift()),
+    _UNSORTED: ~_NEW & (pl.col(SCORE) > pl.col(SCORE).shift()),
     _DISORDER: _NEW & (pl.col(USER_ID) < pl.col(USER_ID).shift()),
     "name no source": pl.col(SOURCES) == "",
 }

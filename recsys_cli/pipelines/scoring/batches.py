@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from recsys_cli.configs.sections import ScoringSettings
 from recsys_cli.models.candidates.definition import EXACT
@@ -28,6 +29,7 @@ class BatchFigures(JsonRecord):
     Attributes:
         example: index of the user to show in `explain`; fitness: how good an example it is.
         index_recall: share of the exact lists that the index finds; None where all items are looked at.
+        unmet: users for whom each rule could not be met, by its number; empty where there are no rules.
     """
 
     users: Count
@@ -36,11 +38,15 @@ class BatchFigures(JsonRecord):
     example: Count
     fitness: int
     index_recall: Share | None
+    unmet: list[Count] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class RankedBatch:
-    """The lists of consecutive users by internal index: user, item, rank, score, sources."""
+    """The lists of consecutive users by internal index: user, item, rank, score, sources.
+
+    With rules also rule i8 (its number), placed_by u8 (a code of `PlacedBy`) and, where it is on, propensity.
+    """
 
     figures: BatchFigures
     top: pl.DataFrame
@@ -84,6 +90,7 @@ def batch_of(chunks: Sequence[RankedChunk], recall: float | None = None) -> Rank
         example=example,
         fitness=fitness,
         index_recall=recall,
+        unmet=np.sum([one.unmet for one in chunks], axis=0).tolist(),
     )
     return RankedBatch(figures, pl.concat(one.top for one in chunks).drop(RAW_SCORE))
 

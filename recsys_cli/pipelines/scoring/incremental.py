@@ -21,6 +21,7 @@ from recsys_cli.data_preparation.features.feature_tables import (
 )
 from recsys_cli.data_preparation.features.partition import USERS, StoredFeatures
 from recsys_cli.data_preparation.tables.ids import indices_of
+from recsys_cli.pipelines.publication.list_columns import ListColumns
 from recsys_cli.pipelines.publication.manifest import ReuseFacts, ReuseSample, ScoringTerms
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
 from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
@@ -59,11 +60,13 @@ class ReusedLists:
 
     Attributes:
         changed: internal indices on the day, ascending.
+        columns: of the day's file, where there are rules; None: there are none.
     """
 
     lists: EarlierLists
     features: StoredFeatures
     changed: np.ndarray
+    columns: ListColumns | None = None
 
     def facts(self) -> ReuseFacts:
         """Return the record of the reuse that the day's file stores."""
@@ -84,7 +87,9 @@ class ReusedLists:
         ids = self.features.user_ids.slice(first, last - first)
         changed = self.changed[(self.changed >= first) & (self.changed < last)]
         unchanged = np.setdiff1d(np.arange(first, last, dtype=np.uint32), changed)
-        return self._indexed(_rows(self.lists.file, ids), unchanged).sort(USER, RANK).select(*_LISTS)
+        rows = self._indexed(_rows(self.lists.file, ids), unchanged).sort(USER, RANK)
+        more = [] if self.columns is None else self.columns.codes(rows.columns)
+        return rows.select(*_LISTS, *more)
 
     def merged(self, ranked: Iterator[RankedBatch], first: int) -> Iterator[RankedBatch]:
         """Yield the lists of all users from `first` on: those that `ranked` yields, and the reused ones.
@@ -129,21 +134,21 @@ class ReusedLists:
         return rows.with_columns(*indices).drop_nulls([USER, ITEM])
 
     def _batch(self, first: int, last: int, ranked: RankedBatch | None = None) -> RankedBatch:
-        tops = [self.top(first, last)] + ([] if ranked is None else [ranked.top.select(*_LISTS)])
+        reused = self.top(first, last)
+        tops = [reused] + ([] if ranked is None else [ranked.top.select(reused.columns)])
         warm = self.features.lazy(USERS).slice(first, last - first).select((pl.col("user_items") > 0).sum())
+        figures = BatchFigures(users=0, warm=0, candidates=0, example=first, fitness=0, index_recall=None)
         counts = {"users": last - first, "warm": int(warm.collect().item())}
-        if ranked is None:
-            figures = BatchFigures(**counts, candidates=0, example=first, fitness=0, index_recall=None)
-        else:
-            figures = ranked.figures.model_copy(update=counts)
+        figures = (figures if ranked is None else ranked.figures).model_copy(update=counts)
         return RankedBatch(figures, pl.concat(tops).sort(USER, RANK))
 
 
-def earlier_lists(since: ScoringDay, terms: ScoringTerms) -> EarlierLists | str:
+def earlier_lists(since: ScoringDay, terms: ScoringTerms, rules: str) -> EarlierLists | str:
     """Return the published lists of an earlier day, or why none of them can be reused.
 
     Args:
         terms: how the lists are asked for; those of the earlier day must be the same.
+        rules: a hash of what comes behind the ranker; empty: nothing does.
 
     Raises: UsageError where nothing is published for the day.
     """
@@ -164,6 +169,8 @@ def earlier_lists(since: ScoringDay, terms: ScoringTerms) -> EarlierLists | str:
     others = [name for name in names if getattr(manifest, name) != getattr(terms, name)]
     if others:
         return f"the run of {since} had another {', '.join(others)}"
+    if (manifest.lists.key if manifest.lists else "") != rules:
+        return f"the run of {since} had other rules, or its cooldowns looked at other lists"
     partition = stored_partition(since, manifest.features_content_hash)
     if partition is None:
         return f"the features of {since} are gone"

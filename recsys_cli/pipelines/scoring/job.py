@@ -12,11 +12,13 @@ from recsys_cli.data_preparation.features.eligibility import unlisted
 from recsys_cli.data_preparation.tables.ids import close_ids, indices_of
 from recsys_cli.data_preparation.tables.problems import raise_or_warn
 from recsys_cli.models.versions.bundle import Bundle
+from recsys_cli.pipelines.publication.list_request import DayRequest, read_day_request
 from recsys_cli.pipelines.publication.manifest import FileFacts, ScoringTerms
 from recsys_cli.pipelines.publication.recommendations_file import RecommendationsWriter
 from recsys_cli.pipelines.scoring.batches import RankedBatch, ranked_batches
 from recsys_cli.pipelines.scoring.incremental import ReusedLists
 from recsys_cli.pipelines.scoring.local_engine import Limits, Ranking, open_ranking, within_memory
+from recsys_cli.pipelines.scoring.rule_figures import rules_record
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import Partition
 from recsys_cli.pipelines.workspace.input_check import InputCheck
@@ -64,6 +66,7 @@ class Job:
 
     Attributes:
         reused: lists of an earlier day that are reused; None: all users are ranked.
+        lists: what is asked of the lists behind the ranker; key: of all that decides it; empty: nothing is.
     """
 
     day: ScoringDay
@@ -71,6 +74,7 @@ class Job:
     run: Run
     bundle: Bundle
     partition: Partition
+    lists: DayRequest
     reused: ReusedLists | None = None
 
     @property
@@ -94,6 +98,7 @@ class Job:
             "candidates.index": settings.scoring.index,
             "scoring.shortlist": str(settings.scoring.shortlist_of(request.top_k)),
             **reuse,
+            **({"rules": self.lists.key} if self.lists.key else {}),
         }
 
     @property
@@ -126,6 +131,7 @@ class Job:
                 **self.terms().as_json(),
                 **({} if self.reused is None else {"carried": self.reused.facts().as_json()}),
                 **counts.figures(int(items[ELIGIBLE].sum()), int(unlisted(items).sum())).as_json(),
+                **({} if self.lists.asked is None else {"lists": rules_record(self.lists, counts).as_json()}),
             }
         )
 
@@ -138,7 +144,8 @@ class Job:
         workspace, features = self.workspace, self.partition.features
         with self.run.stages.stage("open items"):
             limits = Limits.of(workspace.settings, self.request.top_k)
-            ranking = open_ranking(self.bundle.model, features, limits, workspace.threads)
+            asked = self.lists.asked
+            ranking = open_ranking(self.bundle.model, features, limits, workspace.threads, asked)
         most = workspace.settings.runtime.max_memory_bytes
         return within_memory(ranking, most)
 
@@ -163,7 +170,8 @@ class Job:
     def writer(self, staged: Path) -> RecommendationsWriter:
         """Return a writer for the lists."""
         features = self.partition.features
-        return RecommendationsWriter(staged, features.user_ids, features.items[ITEM_ID], _metadata(self))
+        ids = features.user_ids, features.items[ITEM_ID]
+        return RecommendationsWriter(staged, *ids, _metadata(self), self.lists.columns)
 
 
 def open_job(day: ScoringDay, request: ScoreRequest, run: Run) -> Job:
@@ -182,7 +190,8 @@ def open_job(day: ScoringDay, request: ScoreRequest, run: Run) -> Job:
         features = partition.features
         lost = lost_feature_problems(day.workspace, bundle, features.lazy("users"), features.items.lazy())
         raise_or_warn(lost)
-    return Job(day, request, run, bundle, partition)
+        lists = read_day_request(day, partition, request.top_k, len(_indices(features.user_ids, request)))
+    return Job(day, request, run, bundle, partition, lists)
 
 
 def _indices(ids: pl.Series, request: ScoreRequest) -> np.ndarray:

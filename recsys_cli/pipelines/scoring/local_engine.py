@@ -10,8 +10,17 @@ import polars as pl
 
 from recsys_cli.configs.sections import Settings
 from recsys_cli.data_preparation.features.partition import StoredFeatures
+from recsys_cli.models.postprocessing.day_lists import open_lists
+from recsys_cli.models.postprocessing.list_settings import ListRequest
+from recsys_cli.models.postprocessing.lists import (
+    ChosenLists,
+    ListLimits,
+    choose_lists,
+    top_lists,
+    unmet_rules,
+)
 from recsys_cli.models.reranking.ranker import BoundRanker
-from recsys_cli.models.two_stage import BoundDay, DayItems, TwoStageModel, open_items, rank_users
+from recsys_cli.models.two_stage import BoundDay, DayItems, TwoStageModel, open_items
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.errors import SettingsError
 from recsys_cli.utils.memory_limit import check_memory, memory_limit
@@ -39,11 +48,16 @@ class Chunk:
 
 @dataclass(frozen=True)
 class RankedChunk:
-    """A chunk with the number of its candidates and its lists: user, item, sources, scores, rank."""
+    """A chunk with the number of its candidates and its lists: user, item, sources, scores, rank.
+
+    Attributes:
+        unmet: users for whom each rule could not be met, by its number.
+    """
 
     chunk: Chunk
     candidates: int
     top: pl.DataFrame
+    unmet: np.ndarray
 
     @property
     def example(self) -> tuple[int, int]:
@@ -63,6 +77,11 @@ class Limits:
     top_k: int
     shortlist: int
     chunk_users: int
+
+    @property
+    def of_lists(self) -> ListLimits:
+        """Those of a user's list."""
+        return ListLimits(self.shortlist, self.top_k)
 
     @classmethod
     def of(cls, settings: Settings, top_k: int) -> "Limits":
@@ -97,16 +116,24 @@ class Ranking:
                 day = self.items.of_users(self.features.span(first, last))
                 yield Chunk(users[start:end], first, day)
 
+    def some_spans(self, users: np.ndarray, count: int) -> Iterator[Chunk]:
+        """Yield so many spans of users, spread over all of them."""
+        spans = np.unique(users // SPAN)
+        chosen = spans[np.unique(np.linspace(0, len(spans) - 1, min(count, len(spans))).astype(int))]
+        for span in chosen:
+            yield from self.spans(users[users // SPAN == span])
+
     def ranked(self, chunks: Iterable[Chunk]) -> Iterator[RankedChunk]:
         """Yield the chunks' lists, in order."""
         return map_in_threads(self._rank, chunks, self.threads)
 
     def _rank(self, chunk: Chunk) -> RankedChunk:
-        ranked = rank_users(
-            chunk.users - np.uint32(chunk.first), chunk.day, self.ranker, self.limits.shortlist
+        users = chunk.users - np.uint32(chunk.first)
+        lists = choose_lists(users, chunk.day, self.ranker, self.limits.of_lists)
+        top = top_lists(lists, self.limits.top_k).with_columns(
+            pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32)
         )
-        top = ranked.top(self.limits.top_k).with_columns(pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32))
-        return RankedChunk(chunk, len(ranked), top)
+        return RankedChunk(chunk, len(lists[0].ranked), top, unmet_rules(lists))
 
 
 def within_memory(ranking: Ranking, bound: int | None) -> Ranking:
@@ -131,7 +158,14 @@ def within_memory(ranking: Ranking, bound: int | None) -> Ranking:
     return replace(ranking, limits=limits)
 
 
-def open_ranking(model: TwoStageModel, features: StoredFeatures, limits: Limits, threads: int) -> Ranking:
-    """Bind a model to the items of a day."""
-    items = open_items(model.stage, features, threads, limits.index)
+def open_ranking(
+    model: TwoStageModel,
+    features: StoredFeatures,
+    limits: Limits,
+    threads: int,
+    asked: ListRequest | None = None,
+) -> Ranking:
+    """Bind a model to the items of a day, and to what is asked of the lists behind the ranker."""
+    lists = None if asked is None else open_lists(asked, model.stage, features)
+    items = open_items(model.stage, features, threads, limits.index, lists=lists)
     return Ranking(features, items, model.ranker.on(items.tables.items), limits, threads)

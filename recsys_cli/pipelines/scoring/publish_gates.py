@@ -91,14 +91,15 @@ def _gates(lists: StagedLists) -> Iterator[Gate]:
     facts, settings = lists.facts, lists.day.workspace.settings.gates
     if facts.all_users:
         yield Gate("min_users", "users", facts.users, settings.min_users)
-    if facts.users >= settings.from_users and facts.rows:
+    if facts.users >= settings.from_users:
         yield from _of_counts(facts, settings, _has_personal_source(lists.ranking))
+        yield from _of_rules(facts, settings)
         yield from _of_overlap(lists)
         yield from _of_own_item_auc(lists, settings.min_own_item_auc)
 
 
 def _of_counts(facts: FileFacts, settings: GatesSettings, has_personal: bool) -> Iterator[Gate]:
-    users, rows = facts.users, facts.rows
+    users, rows = facts.users, max(facts.rows, 1)
     full, nonempty = users - facts.short_lists, users - facts.empty_lists
     yield Gate("min_full_lists", "share of users with a full list", full / users, settings.min_full_lists)
     if has_personal:
@@ -106,12 +107,25 @@ def _of_counts(facts: FileFacts, settings: GatesSettings, has_personal: bool) ->
         yield Gate(
             "max_fallback_rows", "share of rows of popularity alone", share, settings.max_fallback_rows
         )
-    coverage = facts.items / min(facts.eligible_items, rows)
+    coverage = facts.items / max(min(facts.eligible_items, rows), 1)
     yield Gate("min_catalogue_coverage", "catalogue coverage", coverage, settings.min_catalogue_coverage)
-    top = facts.top_item_lists / nonempty
+    top = facts.top_item_lists / max(nonempty, 1)
     yield Gate(
         "max_top_item_share", "share of lists with the most frequent item", top, settings.max_top_item_share
     )
+
+
+def _of_rules(facts: FileFacts, settings: GatesSettings) -> Iterator[Gate]:
+    if facts.lists is None:
+        return
+    costs = {rule.name: rule.cost for rule in facts.lists.rules if rule.cost is not None}
+    if costs:
+        name = max(costs, key=lambda one: costs[one])
+        what = f"expected takes that the rule {name!r} costs"
+        yield Gate("max_rule_cost", what, costs[name], settings.max_rule_cost)
+    if facts.lists.cost is not None:
+        what = "expected takes that all rules together cost"
+        yield Gate("max_cost_of_rules", what, facts.lists.cost, settings.max_cost_of_rules)
 
 
 def _of_overlap(lists: StagedLists) -> Iterator[Gate]:

@@ -24,6 +24,7 @@ from loguru import logger
 from recsys_cli.configs.sections import ScoringSettings
 from recsys_cli.data_preparation.features.partition import StoredFeatures
 from recsys_cli.models.candidates.definition import EXACT
+from recsys_cli.models.postprocessing.list_settings import ListRequest
 from recsys_cli.models.versions.bundle import read_bundle
 from recsys_cli.pipelines.scoring.batches import RankedBatch, ranked_batches
 from recsys_cli.pipelines.scoring.local_engine import Limits, Ranking, open_ranking
@@ -77,6 +78,7 @@ class WorkerJob:
     features: StoredFeatures
     scoring: ScoringSettings
     limits: Limits
+    asked: ListRequest | None
     libraries: Mapping[str, str]
     files: Mapping[str, Sent]
     hashes: Mapping[str, str]
@@ -140,7 +142,7 @@ def _ranking(job: WorkerJob) -> Ranking:
         features = replace(job.features, folder=folder / "features")
         _open.clear()
         model = read_bundle(folder / "model").model
-        _open[job.key] = open_ranking(model, features, job.limits, threads=1)
+        _open[job.key] = open_ranking(model, features, job.limits, 1, job.asked)
     return _open[job.key]
 
 
@@ -160,7 +162,8 @@ def _worker_job(ray: Any, job: ClusterJob) -> WorkerJob:
     hashes = {name: sha256_of(path) for name, path in paths.items()}
     features = replace(stored)  # without what is read already
     limits = job.ranking.limits
-    return WorkerJob(job.key, features, job.scoring, limits, library_versions(), files, hashes)
+    asked = None if job.ranking.items.lists is None else job.ranking.items.lists.request
+    return WorkerJob(job.key, features, job.scoring, limits, asked, library_versions(), files, hashes)
 
 
 def _blocks(path: Path) -> Iterator[np.ndarray]:

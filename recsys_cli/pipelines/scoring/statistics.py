@@ -3,9 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from recsys_cli.models.postprocessing.rule_effects import Effects
 from recsys_cli.pipelines.publication.manifest import ListFigures
 from recsys_cli.pipelines.scoring.batches import RankedBatch
-from recsys_cli.utils.columns import ITEM, RANK, SOURCES, USER
+from recsys_cli.utils.columns import ITEM, PROPENSITY, RANK, RULE, SOURCES, USER
 
 
 @dataclass
@@ -17,6 +18,9 @@ class ScoreCounts:
         example: index of the user to show in `explain`; fitness: how good an example it is.
         by_sources: rows that the same sources, joined by commas, proposed.
         by_item: lists that hold each item, by its internal index.
+        by_rule: rows that each rule gave their places, by its number; unmet: users for whom it could not be
+            met; explored: rows that exploration drew.
+        effects: what rules change, in a sample of the users; None: there are none.
     """
 
     top_k: int
@@ -32,6 +36,10 @@ class ScoreCounts:
     index_recall: float | None = None
     by_sources: Counter[str] = field(default_factory=Counter)
     by_item: Counter[int] = field(default_factory=Counter)
+    by_rule: Counter[int] = field(default_factory=Counter)
+    unmet: Counter[int] = field(default_factory=Counter)
+    explored: int = 0
+    effects: Effects | None = None
 
     def add(self, batch: RankedBatch) -> None:
         """Add a batch of users."""
@@ -44,6 +52,11 @@ class ScoreCounts:
         self.empty_lists += figures.users - top[USER].n_unique()
         self.by_sources.update(dict(top[SOURCES].value_counts().iter_rows()))
         self.by_item.update(dict(top[ITEM].value_counts().iter_rows()))
+        self.unmet.update(dict(enumerate(figures.unmet)))
+        if RULE in top.columns:
+            self.by_rule.update(dict(top[RULE].value_counts().iter_rows()))
+        if PROPENSITY in top.columns:
+            self.explored += top[PROPENSITY].count()
         if self.index_recall is None:
             self.index_recall = figures.index_recall
         if self.example is None or figures.fitness > self.fitness:

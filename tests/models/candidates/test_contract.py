@@ -11,7 +11,14 @@ from recsys_cli.models.settings_tree import settings_tree
 from recsys_cli.testing import check_source
 
 LEARNT = {"lightfm": {"epochs": 2, "no_components": 8}}
-HELPERS = {"lightfm_model", "lightfm_state", "lightfm_training", "similarity", "vector_index"}
+HELPERS = {
+    "learnt_similarity",
+    "lightfm_model",
+    "lightfm_state",
+    "lightfm_training",
+    "similarity",
+    "vector_index",
+}
 
 
 @pytest.mark.parametrize("name", [one.name for one in built_in_sources() if one.name != "external"])

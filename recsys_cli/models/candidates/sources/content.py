@@ -21,6 +21,8 @@ from recsys_cli.utils.columns import ITEM, TITLE
 if TYPE_CHECKING:
     from scipy import sparse
 
+    from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
+
 _WORDS = r"[\p{L}\p{N}]+"
 _TOKEN = "token"
 
@@ -86,6 +88,13 @@ def _bind(day: SourceDay[ContentSettings]) -> BoundSource | None:
     return lambda users: bound.of_users(day.name, users.recency, day.settings.num_candidates)
 
 
+def _item_similarity(day: SourceDay[ContentSettings]) -> ItemSimilarity | None:
+    from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
+
+    vectors = item_vectors(day.features, day.settings.max_item_share)
+    return ItemSimilarity.of_tokens(vectors) if vectors.nnz else None
+
+
 def _no_data(tables: Tables, _settings: ContentSettings) -> str:
     lists = [name for name in declared(tables.items) if isinstance(tables.items.schema[name], pl.List)]
     if not lists and tables.items[TITLE].null_count() == len(tables.items):
@@ -108,6 +117,7 @@ CONTENT = SourceDefinition(
     summary="items whose titles and list features are like those of the user's; new items too",
     settings=ContentSettings,
     bind=_bind,
+    item_similarity=_item_similarity,
     prepare=content_weights,
     no_data=_no_data,
     why_no_proposals=_why_no_proposals,

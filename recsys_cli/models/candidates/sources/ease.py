@@ -13,6 +13,7 @@ from recsys_cli.configs.fields import Count
 from recsys_cli.configs.source_sections import SourceSettings
 from recsys_cli.data_preparation.tables.contract import Tables
 from recsys_cli.models.candidates.definition import Between, CatalogueSize, FitTask, SourceDefinition
+from recsys_cli.models.candidates.sources.learnt_similarity import learnt_similarity
 from recsys_cli.models.candidates.sources.similarity import (
     SimilarityModel,
     bind_similarity,
@@ -101,6 +102,7 @@ EASE = SourceDefinition(
     fit=_fit,
     store=store_similarity,
     read=read_similarity,
+    item_similarity=learnt_similarity,
     no_data=_no_data,
     fit_bytes=_bytes,
     scores_all_items=_is_dense,

@@ -17,6 +17,7 @@ from recsys_cli.models.candidates.definition import (
     FitTask,
     SourceDefinition,
 )
+from recsys_cli.models.candidates.sources.learnt_similarity import learnt_similarity
 from recsys_cli.models.candidates.sources.similarity import (
     NEIGHBOUR_BYTES,
     SimilarityModel,
@@ -146,6 +147,7 @@ def _source(similarity: str, summary: str) -> SourceDefinition[ItemKNNSettings]:
         fit=partial(_fit, similarity=similarity),
         store=store_similarity,
         read=read_similarity,
+        item_similarity=learnt_similarity,
         fit_bytes=_bytes,
         bounds={"num_candidates": Between(40, 200), "neighbours": Between(20, 400)},
     )

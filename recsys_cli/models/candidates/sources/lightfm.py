@@ -25,6 +25,7 @@ from recsys_cli.models.candidates.definition import (
 
 if TYPE_CHECKING:
     from recsys_cli.models.candidates.sources.lightfm_model import LightFMModel, LightFMSide
+    from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
 
 _FLOAT = np.dtype(np.float32)
 
@@ -75,6 +76,15 @@ def _bind(day: SourceDay[LightFMSettings]) -> BoundSource | None:
     return lambda users: items.of_users(users.features, day.encoders.users)
 
 
+def _item_similarity(day: SourceDay[LightFMSettings]) -> ItemSimilarity | None:
+    from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
+
+    model: LightFMModel | None = day.fitted
+    if model is None:
+        return None
+    return ItemSimilarity.of_vectors(model.unit_vectors(day.features.items, day.encoders))
+
+
 def _store(model: LightFMModel) -> Stored:
     sides = {"users": model.users, "items": model.items}
     stored: dict[str, np.ndarray] = {}
@@ -116,6 +126,7 @@ LIGHTFM = SourceDefinition(
     resume=_resume,
     store=_store,
     read=_read,
+    item_similarity=_item_similarity,
     bounds={"num_candidates": Between(40, 200)},
     fit_bounds={
         "no_components": OneOf((32, 64, 128)),

@@ -76,6 +76,13 @@ class LightFMModel:
             num_candidates,
         )
 
+    def unit_vectors(self, items: pl.DataFrame, encoders: Encoders) -> np.ndarray:
+        """Return the vectors of a day's items at length 1, (items, dim) f32; 0 for items without one."""
+        rows, one_hot = self.items.known_rows(items[ITEM_ID]), encoders.items.one_hot(items)
+        vectors = _represent(self.items, rows, one_hot)
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        return vectors / np.where(lengths > 0, lengths, np.float32(1.0))[:, np.newaxis]
+
 
 @dataclass(frozen=True)
 class LightFMItems:

@@ -1,0 +1,41 @@
+"""The columns of users that rules may name: their features, and the favourite value of each category."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from recsys_cli.data_preparation.features.feature_tables import (
+    FEATURE,
+    SHARE,
+    VALUE,
+    DayFeatures,
+    FeatureTables,
+)
+from recsys_cli.utils.columns import USER
+
+FAVOURITE: Final = "favourite_"
+
+
+def user_schema(features: DayFeatures) -> pl.Schema:
+    """Return the columns of users that rules may name; a feature goes before a favourite of its name."""
+    kinds = features.items.schema
+    names = [name for name in features.item_features if not kinds[name].is_numeric()]
+    return pl.Schema({**{f"{FAVOURITE}{name}": pl.String() for name in names}, **features.user_schema})
+
+
+def user_columns(features: FeatureTables, names: Sequence[str]) -> pl.DataFrame:
+    """Return these columns of the users, one row per internal index."""
+    users = features.users
+    columns = [users[name] if name in users.columns else _favourite(features, name) for name in names]
+    return pl.DataFrame(columns)
+
+
+def _favourite(features: FeatureTables, column: str) -> pl.Series:
+    """Return each user's value with the largest share, of equal ones the smallest; null without events."""
+    shares = features.affinity.filter(pl.col(FEATURE) == column.removeprefix(FAVOURITE))
+    first = shares.sort(USER, SHARE, VALUE, descending=[False, True, False]).unique(
+        USER, keep="first", maintain_order=True
+    )
+    users = pl.DataFrame({USER: pl.arange(0, len(features.users), eager=True, dtype=pl.UInt32)})
+    return users.join(first, on=USER, how="left", maintain_order="left")[VALUE].alias(column)

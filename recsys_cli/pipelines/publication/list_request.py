@@ -1,0 +1,81 @@
+"""What is asked of a day's lists behind the ranker, read from the workspace: rules and what they look at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from recsys_cli.data_preparation.tables.campaigns import CampaignIds, campaigns_key, read_campaigns
+from recsys_cli.models.postprocessing.list_settings import ListInputs, ListRequest, ListSettings
+from recsys_cli.pipelines.publication.list_columns import ListColumns
+from recsys_cli.pipelines.publication.shown_items import Cooldown, CountedItems, ShownLists
+from recsys_cli.pipelines.workspace.feature_store import Partition
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
+from recsys_cli.utils.columns import ITEM_ID, PROPENSITY
+from recsys_cli.utils.storage.hashing import sha256_of_json
+
+
+@dataclass(frozen=True)
+class DayRequest:
+    """What is asked of a day's lists.
+
+    Attributes:
+        asked: None: lists are the first candidates of the ranker.
+        key: a hash of all that decides it; rules_key: of the rules and campaigns alone, whatever users there
+            are and lists were shown; both empty where nothing is asked.
+        columns: that the file has beside the usual ones.
+        shown: published lists that cooldowns look at: their SHA-256 by date.
+    """
+
+    asked: ListRequest | None = None
+    key: str = ""
+    rules_key: str = ""
+    columns: ListColumns = ListColumns()
+    shown: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def differs_daily(self) -> str:
+        """Why a user's list is another one every day, whatever the user did; empty where it is not."""
+        if self.asked is None:
+            return ""
+        settings = self.asked.settings
+        actions = {rule.action for rule in settings.rules} & {"cooldown", "quota"}
+        reasons = [f"a rule has a {action}" for action in sorted(actions)]
+        reasons += ["scoring.explore draws anew each day"] if settings.explore else []
+        return " and ".join(reasons)
+
+
+def read_day_request(day: ScoringDay, partition: Partition, top_k: int, users: int) -> DayRequest:
+    """Return what the settings ask of the day's lists, with the campaigns and lists that rules look at.
+
+    Args:
+        users: that lists are made for.
+
+    Raises: InputError for a campaign that cannot be read.
+    """
+    workspace = day.workspace
+    settings = ListSettings.of(workspace.settings, top_k)
+    if not settings.is_on:
+        return DayRequest()
+    features, inputs = partition.features, workspace.inputs
+    paths = [rule.pin.campaign for rule in settings.rules if rule.pin and rule.pin.campaign]
+    ids = CampaignIds(features.user_ids, features.items[ITEM_ID])
+    campaigns = read_campaigns(paths, inputs, day.date, workspace.settings.timezone, ids)
+    shown = ShownLists.read(day, _cooldowns(settings))
+    resting = CountedItems(shown, features) if shown.lists else None
+    names = settings.columns + ((PROPENSITY,) if settings.explore else ())
+    held = [rule.holds_on(day.date) for rule in settings.rules]
+    rules_key = sha256_of_json([settings.key, held, campaigns_key(paths, inputs)])
+    return DayRequest(
+        ListRequest(settings, ListInputs(users, campaigns, resting)),
+        sha256_of_json([rules_key, users, shown.key]),
+        rules_key,
+        ListColumns(names, tuple(rule.name for rule in settings.rules)),
+        {str(date): sha256 for date, sha256 in shown.facts.lists.items()},
+    )
+
+
+def _cooldowns(settings: ListSettings) -> list[Cooldown]:
+    return [
+        Cooldown(number, rule.cooldown.times, rule.cooldown.days)
+        for number, rule in enumerate(settings.rules)
+        if rule.cooldown is not None
+    ]

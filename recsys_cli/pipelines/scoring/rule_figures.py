@@ -1,0 +1,78 @@
+"""What rules do to the lists of a run: counted over all users, and compared without each rule in a sample."""
+
+from functools import reduce
+from operator import add
+
+import numpy as np
+
+from recsys_cli.models.postprocessing.exploration import explored_places
+from recsys_cli.models.postprocessing.rule_effects import Effect, Effects, effects_of_rules
+from recsys_cli.pipelines.publication.list_request import DayRequest
+from recsys_cli.pipelines.publication.manifest import RuleFigures, RulesRecord
+from recsys_cli.pipelines.scoring.local_engine import Chunk, Ranking
+from recsys_cli.pipelines.scoring.statistics import ScoreCounts
+from recsys_cli.utils.parallel import chunks_of, map_in_threads
+
+_SPANS, _USERS = 4, 512  # that are looked at: spans of users, and users of each
+
+
+def sampled_effects(ranking: Ranking, users: np.ndarray) -> Effects | None:
+    """Return what each rule changes in the lists of some users, spread over all; None where there are none.
+
+    Args:
+        users: internal indices, ascending.
+    """
+
+    def effects(chunk: Chunk) -> Effects:
+        own = chunk.users - np.uint32(chunk.first)
+        return effects_of_rules(own, chunk.day, ranking.ranker, ranking.limits.of_lists)
+
+    chunks = (
+        Chunk(some, span.first, span.day)
+        for span in ranking.some_spans(users, _SPANS)
+        for some in chunks_of(_spread(span.users), _USERS // ranking.threads)
+    )
+    found = list(map_in_threads(effects, chunks, ranking.threads))
+    return reduce(add, found) if found else None
+
+
+def _spread(users: np.ndarray) -> np.ndarray:
+    places = np.unique(np.linspace(0, len(users) - 1, min(len(users), _USERS)).astype(int))
+    return np.asarray(users[places])
+
+
+def rules_record(lists: DayRequest, counts: ScoreCounts) -> RulesRecord:
+    """Return what came behind the ranker, and what it did."""
+    assert lists.asked is not None
+    settings, effects = lists.asked.settings, counts.effects
+    figures = [
+        RuleFigures(
+            name=rule.name,
+            action=rule.action,
+            rows=counts.by_rule[number],
+            unmet=counts.unmet[number],
+            **({} if effects is None else _shares(effects.rules[number], effects)),
+        )
+        for number, rule in enumerate(settings.rules)
+    ]
+    drawn = counts.users * explored_places(settings.explore, settings.top_k)
+    together = {} if effects is None else _shares(effects.together, effects)
+    return RulesRecord(
+        key=lists.rules_key,
+        rules=figures,
+        sample=0 if effects is None else effects.users,
+        cost=together.get("cost"),
+        expected_takes=None if effects is None else round(effects.takes / max(effects.users, 1), 6),
+        explored=counts.explored,
+        drawn_places=drawn,
+        shown=dict(lists.shown),
+    )
+
+
+def _shares(effect: Effect, effects: Effects) -> dict[str, float]:
+    cost = -effect.takes / effects.takes if effects.takes > 0 else 0.0
+    return {
+        "changed_lists": round(effect.lists / max(effects.users, 1), 4),
+        "changed_rows": round(min(effect.rows / max(effects.rows, 1), 1.0), 4),
+        "cost": round(cost, 6),
+    }
