@@ -4,9 +4,22 @@ from scipy import sparse
 
 from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
 from recsys_cli.models.postprocessing.rule_tables import Limit, Need, Pin, PlacedBy, Quota, RuleTables
-from recsys_cli.models.postprocessing.selection import Chosen, Diversity, Explored, Ledger, Shortlist, select_lists
-
-from tests.models.postprocessing.selection_tables import groups_of, lists_of, one_group, reasons_of, shortlist_of, tables_of
+from recsys_cli.models.postprocessing.selection import (
+    Chosen,
+    Diversity,
+    Explored,
+    Ledger,
+    Shortlist,
+    select_lists,
+)
+from tests.models.postprocessing.selection_tables import (
+    groups_of,
+    lists_of,
+    one_group,
+    reasons_of,
+    shortlist_of,
+    tables_of,
+)
 
 SCORES = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]  # of items 0 to 7, for every user
 BRANDS = groups_of([0], [0], [0], [1], [1], [], [0, 1], [])
@@ -31,7 +44,13 @@ def unmet(chosen: Chosen) -> list[int]:
     ("tables", "marks", "with_0", "with_both", "with_1", "missed"),
     [
         pytest.param(
-            tables_of(2.0, 0.5), {4: 1, 0: 2}, [4, 0, 1, 2], [4, 1, 2, 3], [1, 2, 3, 4], [0, 0], id="boost and bury"
+            tables_of(2.0, 0.5),
+            {4: 1, 0: 2},
+            [4, 0, 1, 2],
+            [4, 1, 2, 3],
+            [1, 2, 3, 4],
+            [0, 0],
+            id="boost and bury",
         ),
         pytest.param(
             tables_of(1, 1, pins=(Pin(0, (1, 3)), Pin(1, (1,)))),
@@ -135,7 +154,18 @@ def test_one_place_goes_to_the_item_that_meets_most_needs() -> None:
 def test_what_placed_each_row_is_named() -> None:
     tables = tables_of(3.0, 1, 1, 1.0, pins=(Pin(1, (2,)),), needs=(Need(2, 1),))
     shortlist = shortlist_of(
-        [{0: (0.9, 0), 1: (0.8, 1), 2: (0.7, 0), 3: (0.5, 0), 4: (0.4, 1), 5: (0.3, 0), 6: (0.2, 4), 7: (0.1, 2)}]
+        [
+            {
+                0: (0.9, 0),
+                1: (0.8, 1),
+                2: (0.7, 0),
+                3: (0.5, 0),
+                4: (0.4, 1),
+                5: (0.3, 0),
+                6: (0.2, 4),
+                7: (0.1, 2),
+            }
+        ]
     )
     chosen = select_lists(shortlist, tables, 5)
     assert lists_of(shortlist, chosen) == [[1, 7, 4, 0, 6]]
@@ -157,7 +187,9 @@ def test_explored_pairs_take_places_behind_pins() -> None:
     shortlist = five_users({7: 1})
     rows, places = np.full((5, 2), -1), np.full((5, 2), 2)
     rows[0], rows[2, 1] = [5, 7], 16 + int(np.flatnonzero(shortlist.items[16:24] == 6)[0])
-    chosen = select_lists(shortlist, tables_of(1, 1, pins=(Pin(0, (2,)),)), 4, explored=Explored(rows, places))
+    chosen = select_lists(
+        shortlist, tables_of(1, 1, pins=(Pin(0, (2,)),)), 4, explored=Explored(rows, places)
+    )
     assert lists_of(shortlist, chosen)[:3] == [[0, 7, 5, 1], [0, 7, 1, 2], [0, 6, 1, 2]]
     assert reasons_of(chosen)[:3] == [SCORE, (PlacedBy.PIN, 0), (PlacedBy.EXPLORE, -1)]
 

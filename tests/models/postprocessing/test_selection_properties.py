@@ -7,8 +7,13 @@ from hypothesis import strategies as st
 from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
 from recsys_cli.models.postprocessing.rule_tables import Limit, Need, Pin, Quota, RuleTables
 from recsys_cli.models.postprocessing.selection import Diversity, Ledger, Shortlist, select_lists
-
-from tests.models.postprocessing.selection_tables import PlainChoice, groups_of, lists_of, shortlist_of, tables_of
+from tests.models.postprocessing.selection_tables import (
+    PlainChoice,
+    groups_of,
+    lists_of,
+    shortlist_of,
+    tables_of,
+)
 
 ITEMS = 10
 VECTORS = np.random.default_rng(0).normal(size=(ITEMS, 3)).astype(np.float32)
@@ -22,7 +27,9 @@ ITEM_GROUPS = st.lists(
 ).map(lambda rows: groups_of(*rows[:-1], [0, 1, 2]))
 USERS = st.lists(
     st.dictionaries(
-        st.integers(0, ITEMS - 1), st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.8]), MARKS), max_size=ITEMS
+        st.integers(0, ITEMS - 1),
+        st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.8]), MARKS),
+        max_size=ITEMS,
     ),
     min_size=1,
     max_size=5,
@@ -40,7 +47,9 @@ def problems(draw: st.DrawFn) -> tuple[RuleTables, Shortlist, list[dict[int, tup
         limits=tuple(Limit(rule, draw(ITEM_GROUPS), draw(st.integers(0, 3))) for rule in (2, 3)),
         needs=tuple(Need(rule, draw(st.integers(1, 3))) for rule in (4, 5)),
         pins=tuple(Pin(rule, draw(places)) for rule in (6, 7)),
-        quotas=tuple(Quota(rule, draw(ITEM_GROUPS), draw(most), np.zeros(3, dtype=np.int64)) for rule in (8, 9)),
+        quotas=tuple(
+            Quota(rule, draw(ITEM_GROUPS), draw(most), np.zeros(3, dtype=np.int64)) for rule in (8, 9)
+        ),
     )
     return tables, shortlist_of(users, user_marks), users, k
 
