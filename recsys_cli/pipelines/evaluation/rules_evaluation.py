@@ -61,7 +61,7 @@ def check_questions(asked: ListQuestions, settings: Settings) -> None:
         raise UsageError(
             "there are no rules to evaluate",
             where="--rules",
-            fix="write [[default.rules]] into settings/rules.toml (see `recsys guide rules`), or leave it out",
+            fix="write [[default.rules]] into settings/rules.toml, as `recsys guide rules` shows",
         )
 
 

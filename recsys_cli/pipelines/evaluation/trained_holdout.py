@@ -1,4 +1,4 @@
-"""A model trained before a day and bound to the users of its holdout: trained once, evaluated in several ways."""
+"""A model trained before a day and bound to the users of its holdout, ready for any evaluation."""
 
 from dataclasses import dataclass
 
