@@ -104,7 +104,7 @@ class RuleTables:
     @cached_property
     def of_candidates(self) -> np.uint64:
         """Bits of the rules that decide which pairs are candidates: they remove some, or want more."""
-        return self.removing | bits_of([one.rule for one in (*self.pins, *self.needs)])
+        return self.removing | bits_of([pin.rule for pin in self.pins] + [need.rule for need in self.needs])
 
 
 def bits_of(rules: np.ndarray | list[int]) -> np.uint64:

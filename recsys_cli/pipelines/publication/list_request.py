@@ -7,7 +7,8 @@ from datetime import date
 from recsys_cli.data_preparation.tables.campaigns import CampaignIds, Campaigns, campaigns_key, read_campaigns
 from recsys_cli.models.postprocessing.list_settings import ListInputs, ListRequest, ListSettings
 from recsys_cli.pipelines.publication.list_columns import ListColumns
-from recsys_cli.pipelines.publication.shown_items import Cooldown, CountedItems, ShownLists
+from recsys_cli.pipelines.publication.shown_items import CountedItems, ShownLists
+from recsys_cli.pipelines.publication.shown_rows import Cooldown
 from recsys_cli.pipelines.workspace.feature_store import Partition
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
