@@ -19,6 +19,8 @@ from recsys_cli.utils.errors import ExitCode
 Refused = Callable[..., str]
 Lists = dict[str, list[int]]  # items by user, best first
 DAY, DAYS, K = "2026-02-23", 7, 5
+SOURCES = "lightfm popular segment content bm25 bm25_recent cosine cosine_recent ease ease_recent".split()
+NARROW = "".join(f"[default.candidates.{name}]\nnum_candidates = 5\n" for name in SOURCES)
 RULES = {
     "no news": "block = true\nitems = \"genre = 'news'\"\nwhen = \"city = 'Oslo'\"",
     "cheap for the young": 'require = "items.price < users.age"',
@@ -35,6 +37,7 @@ def trained(scored: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("trained") / "workspace"
     for name in ("settings", "data"):
         shutil.copytree(scored / name, root / name)
+    (root / "settings/settings.local.toml").write_text(NARROW)  # most items are no candidates of a user
     assert main(["-q", "-C", str(root), "train", "--date", DAY]) == ExitCode.OK
     return root
 
