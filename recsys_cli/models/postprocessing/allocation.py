@@ -1,0 +1,111 @@
+"""Allocate what is scarce over all users: lists that keep to the quotas and lose the least expected takes.
+
+Users are taken in the order of their turns, in blocks. Each block has prices, at which its users together take their
+share of what is left; the last block ends with exchanges between its users, and short lists are filled at the end.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys_cli.models.kernels.quota_demand import demand
+from recsys_cli.models.postprocessing.quota_account import QuotaAccount, codes_of
+from recsys_cli.models.postprocessing.quota_exchange import exchanged
+from recsys_cli.models.postprocessing.quota_fill import Filling, Leftovers
+from recsys_cli.models.postprocessing.quota_prices import offers_of, quota_prices
+from recsys_cli.models.postprocessing.rule_tables import RuleTables
+from recsys_cli.models.postprocessing.selection import Chosen, Ledger, Shortlist, select_lists
+from recsys_cli.models.postprocessing.shortlist_rows import shortlist_of
+from recsys_cli.models.postprocessing.turns import order_of
+from recsys_cli.models.postprocessing.user_lists import BlockLists, UserLists, cells_of
+from recsys_cli.utils.progress import Progress, no_progress
+
+BLOCK = 32_768  # users with prices of their own
+
+Choose = Callable[
+    [Shortlist, np.ndarray, Ledger], Chosen
+]  # by the shortlists of users, the users, the ledger
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Lists that keep to the quotas, by user, the account of the quotas, and who has a list of more than prices.
+
+    Attributes:
+        changed: u32, users, ascending, whose list has rows that an exchange or the fill gave it.
+    """
+
+    lists: UserLists
+    account: QuotaAccount
+    changed: np.ndarray
+
+
+@dataclass(frozen=True)
+class Allocator:
+    """How lists are allocated.
+
+    Attributes:
+        k: places of a list.
+        choose: chooses the lists of some users, as `select_lists` does; another one adds diversity or exploration.
+        leftovers: what short lists are filled with beyond the shortlists.
+    """
+
+    tables: RuleTables
+    k: int
+    choose: Choose | None = None
+    leftovers: Leftovers | None = None
+
+    def allocate(
+        self, shortlists: Shortlist, turns: np.ndarray, progress: Progress = no_progress
+    ) -> Allocation:
+        """Return the lists of all users; no quota is exceeded.
+
+        Args:
+            shortlists: of all users; their arrays may be mapped from a disk.
+            turns: u64, by user.
+        """
+        order, account = order_of(turns), QuotaAccount.of(self.tables)
+        lists, changed = UserLists.empty(len(turns), self.k), np.zeros(len(turns), dtype=np.bool_)
+        for users, rest in _blocks(order):
+            shortlist = shortlist_of(shortlists, users)
+            block, chosen, exchanges = self._block_lists(shortlist, users, turns[users], rest, account)
+            lists.put(users, block, shortlist, shortlists.indptr)
+            lists.put_cuts(users, chosen, shortlist, shortlists.indptr)
+            changed[users] = exchanges
+            progress(len(turns) - rest, len(turns))
+        changed |= Filling(self.tables, shortlists, account, lists).fill(order, self.leftovers)
+        return Allocation(lists, account, np.flatnonzero(changed).astype(np.uint32))
+
+    def _block_lists(
+        self, shortlist: Shortlist, users: np.ndarray, turns: np.ndarray, rest: int, account: QuotaAccount
+    ) -> tuple[BlockLists, Chosen, np.ndarray]:
+        """Return the lists of a block of users with `rest` users after them, and which have exchanged rows."""
+        offers, sold_before = offers_of(shortlist, self.tables), account.prices[-1:]
+        start = sold_before[0].astype(np.float64) if sold_before else None
+        bounds = account.bounds(len(users) / (len(users) + rest))
+        prices = account.price_now(int(turns[0]), quota_prices(offers, self.k, *bounds, start).prices)
+        account.wanted += demand(offers, np.zeros(len(prices)), self.k)[0]
+        chosen = self._chosen(shortlist, users, Ledger(prices, account.left, np.arange(len(users))))
+        codes, places = codes_of(offers.quotas, chosen.rows)
+        account.add_sold(codes, cells_of(chosen.indptr)[0][places], turns)
+        lists = BlockLists.of(chosen, self.k).by_value(offers.values)
+        if rest:
+            return lists, chosen, np.zeros(len(users), dtype=np.bool_)
+        lists, changed = exchanged(shortlist, offers, self.tables, account, lists)
+        return lists, chosen, changed
+
+    def _chosen(self, shortlist: Shortlist, users: np.ndarray, ledger: Ledger) -> Chosen:
+        if self.choose is not None:
+            return self.choose(shortlist, users, ledger)
+        return select_lists(shortlist, self.tables, self.k, ledger=ledger)
+
+
+def _blocks(order: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield users block by block, i64, of about equal size, each with the number of users after them."""
+    count = max(1, round(len(order) / BLOCK))
+    done = 0
+    for block in np.array_split(order.astype(np.int64), count):
+        done += len(block)
+        if len(block):
+            yield block, len(order) - done
