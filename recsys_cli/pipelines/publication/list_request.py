@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
-from recsys_cli.data_preparation.tables.campaigns import CampaignIds, campaigns_key, read_campaigns
+from recsys_cli.data_preparation.tables.campaigns import CampaignIds, Campaigns, campaigns_key, read_campaigns
 from recsys_cli.models.postprocessing.list_settings import ListInputs, ListRequest, ListSettings
 from recsys_cli.pipelines.publication.list_columns import ListColumns
 from recsys_cli.pipelines.publication.shown_items import CountedItems, ShownLists
 from recsys_cli.pipelines.publication.shown_rows import Cooldown
 from recsys_cli.pipelines.workspace.feature_store import Partition
+from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, PROPENSITY
 from recsys_cli.utils.storage.hashing import sha256_of_json
@@ -57,14 +59,13 @@ def read_day_request(day: ScoringDay, partition: Partition, top_k: int, users: i
     if not settings.is_on:
         return DayRequest()
     features, inputs = partition.features, workspace.inputs
-    paths = [rule.pin.campaign for rule in settings.rules if rule.pin and rule.pin.campaign]
     ids = CampaignIds(features.user_ids, features.items[ITEM_ID])
-    campaigns = read_campaigns(paths, inputs, day.date, workspace.settings.timezone, ids)
+    campaigns = campaigns_of(settings, workspace, day.date, ids)
     shown = ShownLists.read(day, _cooldowns(settings))
     resting = CountedItems(shown, features) if shown.lists else None
     names = settings.columns + ((PROPENSITY,) if settings.explore else ())
     held = [rule.holds_on(day.date) for rule in settings.rules]
-    rules_key = sha256_of_json([settings.key, held, campaigns_key(paths, inputs)])
+    rules_key = sha256_of_json([settings.key, held, campaigns_key(_paths(settings), inputs)])
     return DayRequest(
         ListRequest(settings, ListInputs(users, campaigns, resting)),
         sha256_of_json([rules_key, users, shown.key]),
@@ -72,6 +73,18 @@ def read_day_request(day: ScoringDay, partition: Partition, top_k: int, users: i
         ListColumns(names, tuple(rule.name for rule in settings.rules)),
         {str(date): sha256 for date, sha256 in shown.facts.lists.items()},
     )
+
+
+def campaigns_of(settings: ListSettings, workspace: Workspace, day: date, ids: CampaignIds) -> Campaigns:
+    """Return the tables of pins that the rules name, by path.
+
+    Raises: InputError for a campaign that cannot be read.
+    """
+    return read_campaigns(_paths(settings), workspace.inputs, day, workspace.settings.timezone, ids)
+
+
+def _paths(settings: ListSettings) -> list[str]:
+    return [rule.pin.campaign for rule in settings.rules if rule.pin and rule.pin.campaign]
 
 
 def _cooldowns(settings: ListSettings) -> list[Cooldown]:
