@@ -29,8 +29,9 @@ _GROUP: Final = "group"
 
 
 def rule_place(number: int, rule: Rule, key: str = "") -> str:
-    """Return where a rule, or a key of it, stands: its number from 1 and its name."""
-    return f"rule {number + 1}, {rule.name}" + (f": {key}" if key else "")
+    """Return where a rule, or a key of it, stands: its file and line, its number from 1 and its name."""
+    origin = f"{rule.origin}: " if rule.origin else ""
+    return f"{origin}rule {number + 1}, {rule.name}" + (f": {key}" if key else "")
 
 
 def rule_tables(rules: Sequence[Rule], items: pl.DataFrame, users_asked: int, list_length: int) -> RuleTables:
