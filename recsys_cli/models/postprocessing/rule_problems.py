@@ -1,0 +1,115 @@
+"""Rules that cannot be used, that never match, or that leave users without a full list."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from recsys_cli.configs.rule_sections import Rule
+from recsys_cli.data_preparation.features.feature_tables import DayFeatures
+from recsys_cli.data_preparation.tables.problems import Problem
+from recsys_cli.models.postprocessing.checked_rules import CheckedRules
+from recsys_cli.models.postprocessing.quota_problems import quota_problems
+from recsys_cli.models.postprocessing.rule_actions import limits_of, quota_of, rule_place
+from recsys_cli.models.postprocessing.rule_conditions import ITEMS, USERS, read_condition
+from recsys_cli.models.postprocessing.rule_conflicts import rule_conflicts
+from recsys_cli.models.postprocessing.user_columns import user_schema
+from recsys_cli.utils.errors import SettingsError
+
+_REMOVING = ("block", "require", "cooldown")
+
+
+def rule_errors(rules: Sequence[Rule], features: DayFeatures) -> list[Problem]:
+    """Return all that cannot be used: expressions, and columns that are missing.
+
+    Args:
+        features: of the day; the rows do not matter.
+    """
+    checks = (check for number, rule in enumerate(rules) for check in _checks(number, rule, features))
+    return [Problem(error.where, error.what, error.fix) for error in checks]
+
+
+def _checks(number: int, rule: Rule, features: DayFeatures) -> Iterator[SettingsError]:
+    """Yield what is wrong with each key of a rule."""
+    users, items = user_schema(features), features.items.schema
+    of_items = {ITEMS: items, USERS: users}
+    texts = (("when", rule.when, {USERS: users}), ("items", rule.items, of_items))
+    for key, text, schemas in (*texts, ("require", rule.require or "", of_items)):
+        try:
+            if text:
+                read_condition(text, schemas, where=rule_place(number, rule, key))
+        except SettingsError as error:
+            yield error
+    try:
+        limits_of(number, rule, features.items)
+        quota_of(number, rule, features.items, 0)
+    except SettingsError as error:
+        yield error
+
+
+def rule_problems(checked: CheckedRules) -> list[Problem]:
+    """Return warnings and notes: rules that change nothing, contradict one another, or empty lists."""
+    return [
+        *_never_matching(checked),
+        *rule_conflicts(checked),
+        *quota_problems(checked),
+        *_short_lists(checked),
+    ]
+
+
+def _never_matching(checked: CheckedRules) -> Iterator[Problem]:
+    for number, rule in enumerate(checked.rules):
+        if rule.until is not None and rule.until < checked.day:
+            what = f"it ended on {rule.until}: it changes nothing on {checked.day}"
+            yield checked.problem(number, "until", what, "remove the rule, or set a later day", "note")
+        elif rule.holds_on(checked.day):
+            yield from _without_users(checked, number, rule)
+            yield from _without_items(checked, number, rule)
+
+
+def _without_users(checked: CheckedRules, number: int, rule: Rule) -> Iterator[Problem]:
+    is_counted = number in checked.matching
+    if not rule.when or checked.users_of(number) or not checked.users:
+        return
+    looked_at = f"the {checked.users:,} users" if is_counted else checked.shown(checked.reach.rows < 0)[5:]
+    yield checked.problem(
+        number,
+        "when",
+        f"none of {looked_at} meets it: the rule changes nothing",
+        "correct the condition, or remove the rule",
+    )
+
+
+def _without_items(checked: CheckedRules, number: int, rule: Rule) -> Iterator[Problem]:
+    """Yield that a rule meets no item; what nothing breaks is as it should be."""
+    has_campaign = rule.pin is not None and bool(rule.pin.campaign)
+    if rule.require is not None or not (rule.items or has_campaign):
+        return
+    met, key = np.count_nonzero(checked.meets(number)), "items" if rule.items else "pin"
+    what = ""
+    if not met:
+        whose = " of its campaign" if has_campaign else ""
+        what = f"none of the {len(checked.items):,} items{whose} matches: the rule changes nothing"
+    elif rule.action in _REMOVING:
+        return
+    elif not checked.may_get(number).any():
+        what = f"{met:,} items match, and none of them may be recommended on {checked.day}"
+    elif number in dict(checked.bound.conditions) and number not in dict(checked.bound.campaigns):
+        holds = checked.reach.holds(number)
+        if holds.any() and not checked.reach.met[holds, number].any():
+            what = f"no item matches for any of {checked.shown(holds)}"
+    if what:
+        yield checked.problem(number, key, what, "correct the condition, or remove the rule")
+
+
+def _short_lists(checked: CheckedRules) -> Iterator[Problem]:
+    """Yield that rules leave users without a list, or with too few items for a full one."""
+    reach = checked.reach
+    none = (reach.left == 0) & (reach.items > 0)
+    short = (reach.left < np.minimum(reach.items, checked.top_k)) & ~none
+    items = np.flatnonzero(checked.eligible)
+    for users, how in ((none, "no item"), (short, f"fewer than {checked.top_k} items")):
+        if users.any():
+            rule = reach.remover(int(np.argmax(users)), items)
+            what = f"rules leave {checked.shown(users)} {how} to recommend; this one removes the most"
+            fix = "narrow the rules that block and require, by when or items"
+            yield checked.problem(rule, checked.rules[rule].action, what, fix)
