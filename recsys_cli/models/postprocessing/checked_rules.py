@@ -53,9 +53,15 @@ class CheckedRules:
         """Return, bool an item, whether a rule may meet it with some user."""
         return np.asarray((self.bound.of_items & bits_of([rule])) != 0)
 
-    def may_get(self, rule: int) -> np.ndarray:
-        """Return, bool an item, whether a rule may meet it and it may be recommended."""
-        return self.meets(rule) & self.eligible
+    @cached_property
+    def offered(self) -> np.ndarray:
+        """Bool an item: whether it may be recommended, and no rule removes it for everybody."""
+        offered = self.eligible.copy()
+        for rule in range(len(self.rules)):
+            is_removing = bool(self.bound.tables.removing & bits_of([rule])) and rule not in self.by_pair
+            if is_removing and self.rules[rule].cooldown is None and self.reach.holds(rule).all():
+                offered &= ~self.meets(rule)
+        return offered
 
     def users_of(self, rule: int) -> int:
         """Return how many of all users meet a rule's `when`: counted, or estimated from those looked at."""
@@ -63,10 +69,14 @@ class CheckedRules:
             return self.matching[rule] if self.rules[rule].holds_on(self.day) else 0
         return round(np.count_nonzero(self.reach.holds(rule)) * self.users / max(len(self.reach), 1))
 
+    @property
+    def looked_at(self) -> str:
+        """How many users were looked at, for a message."""
+        return f"{len(self.reach):,} users{'' if len(self.reach) == self.users else ' that were looked at'}"
+
     def shown(self, users: np.ndarray) -> str:
-        """Return how many users are meant, of those looked at, for a message."""
-        looked_at = "" if len(self.reach) == self.users else " that were looked at"
-        return f"{np.count_nonzero(users):,} of {len(self.reach):,} users{looked_at}"
+        """Return how many users are meant, bool a user, of those looked at, for a message."""
+        return f"{np.count_nonzero(users):,} of {self.looked_at}"
 
     def named(self, rule: int) -> str:
         """Return a rule by its number and name, for a message about another one."""

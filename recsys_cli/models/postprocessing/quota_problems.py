@@ -52,17 +52,17 @@ def quota_problems(checked: CheckedRules) -> Iterator[Problem]:
 
 def _demand(checked: CheckedRules, quota: Quota) -> _Demand:
     users, length = checked.users_of(quota.rule), checked.top_k
-    sizes, without = group_sizes(quota.groups, checked.may_get(quota.rule))
-    free = np.count_nonzero(checked.eligible & ~checked.meets(quota.rule)) + without
+    sizes, without = group_sizes(quota.groups, checked.offered & checked.meets(quota.rule))
+    free = np.count_nonzero(checked.offered & ~checked.meets(quota.rule)) + without
     by_items = users * np.minimum(sizes, length)
     most = np.where(quota.at_most < 0, by_items, np.minimum(quota.at_most, by_items))
-    places = users * min(np.count_nonzero(checked.eligible), length)
+    places = users * min(np.count_nonzero(checked.offered), length)
     return _Demand(users, places, sizes, int(free), most)
 
 
 def _column_problems(checked: CheckedRules, quota: Quota, action: QuotaAction) -> Iterator[Problem]:
     """Yield what is wrong with the numbers of a column of items that bounds them."""
-    column, counted = action.at_most_lists, checked.may_get(quota.rule)
+    column, counted = action.at_most_lists, checked.offered & checked.meets(quota.rule)
     if not isinstance(column, str) or not counted.any():
         return
     numbers = checked.items[column].cast(pl.Float64).fill_nan(None).filter(pl.Series(counted))

@@ -71,7 +71,7 @@ def _without_room(checked: CheckedRules, want: _Want) -> Iterator[Problem]:
 
 def _limited(checked: CheckedRules, want: _Want) -> Iterator[Problem]:
     """Yield the limits that allow fewer items than a rule wants."""
-    own = checked.may_get(want.rule)
+    own = checked.offered & checked.meets(want.rule)
     for limit in checked.bound.tables.limits:
         both = checked.reach.holds(want.rule) & checked.reach.holds(limit.rule)
         if limit.rule in checked.by_pair or not both.any() or not own.any():

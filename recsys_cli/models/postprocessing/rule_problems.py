@@ -1,49 +1,16 @@
-"""Rules that cannot be used, that never match, or that leave users without a full list."""
+"""Rules that never match, contradict one another, or leave users without a full list."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from recsys_cli.configs.rule_sections import Rule
-from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.tables.problems import Problem
 from recsys_cli.models.postprocessing.checked_rules import CheckedRules
 from recsys_cli.models.postprocessing.quota_problems import quota_problems
-from recsys_cli.models.postprocessing.rule_actions import limits_of, quota_of, rule_place
-from recsys_cli.models.postprocessing.rule_conditions import ITEMS, USERS, read_condition
 from recsys_cli.models.postprocessing.rule_conflicts import rule_conflicts
-from recsys_cli.models.postprocessing.user_columns import user_schema
-from recsys_cli.utils.errors import SettingsError
 
 _REMOVING = ("block", "require", "cooldown")
-
-
-def rule_errors(rules: Sequence[Rule], features: DayFeatures) -> list[Problem]:
-    """Return all that cannot be used: expressions, and columns that are missing.
-
-    Args:
-        features: of the day; the rows do not matter.
-    """
-    checks = (check for number, rule in enumerate(rules) for check in _checks(number, rule, features))
-    return [Problem(error.where, error.what, error.fix) for error in checks]
-
-
-def _checks(number: int, rule: Rule, features: DayFeatures) -> Iterator[SettingsError]:
-    """Yield what is wrong with each key of a rule."""
-    users, items = user_schema(features), features.items.schema
-    of_items = {ITEMS: items, USERS: users}
-    texts = (("when", rule.when, {USERS: users}), ("items", rule.items, of_items))
-    for key, text, schemas in (*texts, ("require", rule.require or "", of_items)):
-        try:
-            if text:
-                read_condition(text, schemas, where=rule_place(number, rule, key))
-        except SettingsError as error:
-            yield error
-    try:
-        limits_of(number, rule, features.items)
-        quota_of(number, rule, features.items, 0)
-    except SettingsError as error:
-        yield error
 
 
 def rule_problems(checked: CheckedRules) -> list[Problem]:
@@ -70,11 +37,11 @@ def _without_users(checked: CheckedRules, number: int, rule: Rule) -> Iterator[P
     is_counted = number in checked.matching
     if not rule.when or checked.users_of(number) or not checked.users:
         return
-    looked_at = f"the {checked.users:,} users" if is_counted else checked.shown(checked.reach.rows < 0)[5:]
+    looked_at = f"{checked.users:,} users" if is_counted else checked.looked_at
     yield checked.problem(
         number,
         "when",
-        f"none of {looked_at} meets it: the rule changes nothing",
+        f"none of the {looked_at} meets it: the rule changes nothing",
         "correct the condition, or remove the rule",
     )
 
@@ -91,7 +58,7 @@ def _without_items(checked: CheckedRules, number: int, rule: Rule) -> Iterator[P
         what = f"none of the {len(checked.items):,} items{whose} matches: the rule changes nothing"
     elif rule.action in _REMOVING:
         return
-    elif not checked.may_get(number).any():
+    elif not (checked.eligible & checked.meets(number)).any():
         what = f"{met:,} items match, and none of them may be recommended on {checked.day}"
     elif number in dict(checked.bound.conditions) and number not in dict(checked.bound.campaigns):
         holds = checked.reach.holds(number)
