@@ -78,14 +78,15 @@ def _column_problems(checked: CheckedRules, quota: Quota, action: QuotaAction) -
         missing = len(numbers) - len(known)
         what = f"the column {column!r} has no number for {missing:,} of {len(numbers):,} items: no bound"
         yield checked.problem(quota.rule, _KEY, what, f"{fix}: 0 for items that are sold out", "note")
-    if (known < 0).any():
+    if (known < 0).any() and (known >= 1).any():
         what = f"the column {column!r} is negative for {(known < 0).sum():,} items: it counts as 0"
         yield checked.problem(quota.rule, _KEY, what, fix, "note")
 
 
 def _unmet(checked: CheckedRules, quota: Quota, demand: _Demand) -> Iterator[Problem]:
     """Yield the minima that the lists cannot meet, one by one or together."""
-    unmet = np.flatnonzero(quota.at_least > demand.most)
+    is_asked = (demand.sizes > 0) | (checked.rules[quota.rule].quota.by is not None)
+    unmet = np.flatnonzero(is_asked & (quota.at_least > demand.most))
     if len(unmet):
         names = some_names([quota.groups.names[code] for code in unmet])
         least, most = int(quota.at_least[unmet[0]]), int(demand.most[unmet[0]])
@@ -95,7 +96,7 @@ def _unmet(checked: CheckedRules, quota: Quota, demand: _Demand) -> Iterator[Pro
         )
         yield checked.problem(quota.rule, _KEY, what, "lower at_least_share, or narrow the rule by items")
         return
-    together = int(quota.at_least.sum())
+    together = int(quota.at_least[demand.sizes > 0].sum())
     if together > demand.places:
         what = f"at_least_share needs {together:,} rows of all together; the lists have {demand.places:,}"
         yield checked.problem(quota.rule, _KEY, what, "lower at_least_share, or narrow the rule by items")

@@ -64,7 +64,8 @@ def _without_room(checked: CheckedRules, want: _Want) -> Iterator[Problem]:
         what = f"{checked.named(remover)}, removes all its items for {checked.shown(gone)}"
         yield checked.problem(rule, want.key, what, "narrow one of the two rules by when or items")
     few = holds & (left > 0) & (left < want.count)
-    if few.any():
+    is_by_rules = bool((few & (met >= want.count)).any())  # not by what the users have seen
+    if is_by_rules or (few.any() and few[holds & (met > 0)].all()):
         what = f"{want}, but {checked.shown(few)} have {left[few].max():,} or fewer of its items left"
         yield checked.problem(rule, want.key, what, "widen items, or ask for fewer")
 

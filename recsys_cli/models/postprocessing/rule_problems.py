@@ -47,25 +47,23 @@ def _without_users(checked: CheckedRules, number: int, rule: Rule) -> Iterator[P
 
 
 def _without_items(checked: CheckedRules, number: int, rule: Rule) -> Iterator[Problem]:
-    """Yield that a rule meets no item; what nothing breaks is as it should be."""
-    has_campaign = rule.pin is not None and bool(rule.pin.campaign)
-    if rule.require is not None or not (rule.items or has_campaign):
+    """Yield that no item meets `items`; a `require` that nothing breaks is as it should be."""
+    if rule.require is not None or not rule.items:
         return
-    met, key = np.count_nonzero(checked.meets(number)), "items" if rule.items else "pin"
-    what = ""
+    met, what = np.count_nonzero(checked.meets(number)), ""
     if not met:
-        whose = " of its campaign" if has_campaign else ""
+        whose = " of its campaign" if rule.pin and rule.pin.campaign else ""
         what = f"none of the {len(checked.items):,} items{whose} matches: the rule changes nothing"
     elif rule.action in _REMOVING:
         return
     elif not (checked.eligible & checked.meets(number)).any():
-        what = f"{met:,} items match, and none of them may be recommended on {checked.day}"
+        what = f"items that match: {met:,}; none of them may be recommended on {checked.day}"
     elif number in dict(checked.bound.conditions) and number not in dict(checked.bound.campaigns):
         holds = checked.reach.holds(number)
         if holds.any() and not checked.reach.met[holds, number].any():
             what = f"no item matches for any of {checked.shown(holds)}"
     if what:
-        yield checked.problem(number, key, what, "correct the condition, or remove the rule")
+        yield checked.problem(number, "items", what, "correct the condition, or remove the rule")
 
 
 def _short_lists(checked: CheckedRules) -> Iterator[Problem]:
