@@ -169,13 +169,13 @@ class Rule(_Written):
 
     @property
     def origin(self) -> str:
-        """Where it is written, such as `settings/rules.toml, line 7`; empty: it was not read from settings."""
+        """Where it is written, such as `settings/rules.toml, line 7`; empty: in no settings."""
         return self._origin
 
     def written_in(self, origin: str) -> Self:
         """Return the rule with its origin."""
         rule = self.model_copy()
-        rule._origin = origin
+        setattr(rule, "_origin", origin)
         return rule
 
     def __eq__(self, other: object) -> bool:

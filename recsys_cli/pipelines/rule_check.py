@@ -40,7 +40,7 @@ class RuleCheck:
     tables: Tables
 
     def errors(self) -> dict[type[RecsysError], list[Problem]]:
-        """Return what cannot be used, by the error that a run would stop with; with doubts about campaigns."""
+        """Return what cannot be used, by the error of a run; with doubts about campaigns."""
         settings = self.day.workspace.settings
         if not (settings.rules or settings.scoring.explore_items):
             return {}
@@ -85,7 +85,7 @@ class RuleCheck:
 
 
 def _matching(bound: DayRules, users: pl.DataFrame) -> dict[int, int]:
-    """Return of all users those that meet each rule's `when`, by rule, where the users table has its columns."""
+    """Return how many of all users meet each rule's `when`, where the users table has its columns."""
     counts = {number: len(users) for number in range(len(bound.rules))}
     for number, when in bound.whens:
         del counts[number]
@@ -104,6 +104,6 @@ def _exploration_errors(day: ScoringDay, features: FeatureTables) -> Iterator[Pr
 def _pool_problems(day: ScoringDay, features: FeatureTables) -> Iterator[Problem]:
     """Yield that exploration has nothing to draw from."""
     scoring = day.workspace.settings.scoring
-    if scoring.explore and not len(pool_of(features.items, scoring.explore_items)):
+    if scoring.explore and not pool_of(features.items, scoring.explore_items).size:
         what = f"no item that may be recommended on {day} meets it: no place is drawn"
         yield Problem("scoring.explore_items", what, "correct the condition, or leave it empty", "warning")

@@ -1,4 +1,4 @@
-"""Expressions of rules that reach for files and addresses: refused with one message, and nothing is opened."""
+"""Expressions of rules that reach for files and addresses: refused by one message, nothing is opened."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from tests.cli.conftest import DAY, write_inputs
 _CALLS = (
     "read_csv('{file}')",
     "READ_PARQUET('{file}')",
-    '"read_csv"(\'{file}\')',
+    "\"read_csv\"('{file}')",
     "`read_ipc` ('{file}')",
     "read_json('http://127.0.0.1:9/stolen')",
     "read_parquet('s3://bucket/stolen.parquet')",
@@ -143,7 +143,9 @@ def test_what_exploration_draws_from_opens_nothing(root: Path) -> None:
 
 def test_what_only_the_tables_show_to_be_wrong_opens_nothing(root: Path) -> None:
     file = root / "canary.csv"
-    write_rules(root, [f"title IN ('{file}', 'http://127.0.0.1:9/stolen')", "read_csv > 1", "title = 'x' > 1"])
+    write_rules(
+        root, [f"title IN ('{file}', 'http://127.0.0.1:9/stolen')", "read_csv > 1", "title = 'x' > 1"]
+    )
     run = traced(root, "check")
     assert run.code == 1 and "uses the column 'read_csv' of items, which is missing" in run.out
     assert_opened_nothing(run)

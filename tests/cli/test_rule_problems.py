@@ -1,4 +1,4 @@
-"""Rules that are malformed, cannot be used, or contradict one another: `check` names each by file and line."""
+"""Rules that are malformed, unusable or contradict one another: `check` names each by file and line."""
 
 import json
 import os
@@ -38,7 +38,7 @@ MALFORMED = (
     Wrong("pin = { places = [0] }\nitems = 'price > 3'", "pin.places.1 = 0", "greater than or equal to 1"),
     Wrong("from = 2026-02-01\nuntil = 2026-01-01\none_of = 'genre'", "", "is before from"),
     Wrong("limit = { by = 'genre' }", "limit.at_most", "is missing"),
-    Wrong("block = true\nitems = \"genre = 'news\"", "items = ", "a quotation mark is not closed"),
+    Wrong('block = true\nitems = "genre = \'news"', "items = ", "a quotation mark is not closed"),
     Wrong("quota = { at_most_lists = -5 }", "quota.at_most_lists = -5", "a whole number from 0"),
     Wrong("cooldown = { times = 0, days = 14 }", "cooldown.times = 0", "greater than or equal to 1"),
 )
@@ -60,14 +60,23 @@ CONTRADICTORY = (
     Wrong("boost = 2.0\nitems = 'price > 1'\nwhen = \"city = 'Rome'\"", "when", "none of the 60 users meets"),
     Wrong("boost = 2.0\nitems = 'price > 1'\nuntil = 2025-01-01", "until", "it ended on", "remove", "note"),
     Wrong("block = true\nitems = \"genre = 'news'\""),
-    Wrong("pin = { places = [2] }\nitems = \"genre = 'news'\"", "pin", "rule 4, rule 4, removes all", "narrow"),
+    Wrong(
+        "pin = { places = [2] }\nitems = \"genre = 'news'\"", "pin", "rule 4, rule 4, removes all", "narrow"
+    ),
     Wrong("pin = { places = [1] }\nitems = \"genre = 'drama'\""),
-    Wrong("pin = { places = [1] }\nitems = \"genre = 'crime'\"", "pin", "rule 6, rule 6, pins place 1 too for"),
-    Wrong("pin = { places = [12] }\nitems = \"genre = 'crime'\"", "pin", "place 12 is never filled", "up to 10"),
+    Wrong(
+        "pin = { places = [1] }\nitems = \"genre = 'crime'\"", "pin", "rule 6, rule 6, pins place 1 too for"
+    ),
+    Wrong(
+        "pin = { places = [12] }\nitems = \"genre = 'crime'\"", "pin", "place 12 is never filled", "up to 10"
+    ),
     Wrong("at_least = 11\nitems = \"genre = 'drama'\"", "at_least", "more than the 10 places of a list"),
     Wrong("limit = { by = 'genre', at_most = 2 }"),
     Wrong(
-        "at_least = 3\nitems = \"genre = 'crime'\"", "at_least", "rule 10, rule 10, allows 2", "raise at_most of"
+        "at_least = 3\nitems = \"genre = 'crime'\"",
+        "at_least",
+        "rule 10, rule 10, allows 2",
+        "raise at_most of",
     ),
     Wrong("one_of = 'colour'", "one_of", "the column 'colour' of items has no value", "that has values"),
     Wrong("quota = { at_most_lists = 'sold_out' }", "quota", "is below 1 for all 30 items", "'sold_out'"),
@@ -78,22 +87,30 @@ CONTRADICTORY = (
 )
 TOGETHER = (
     Wrong("at_least = 6\nitems = \"genre = 'drama'\""),
-    Wrong("at_least = 6\nitems = \"genre = 'crime'\"", "at_least", "with rule 1, rule 1, at_least adds up to 12"),
+    Wrong(
+        "at_least = 6\nitems = \"genre = 'crime'\"", "at_least", "with rule 1, rule 1, at_least adds up to 12"
+    ),
     Wrong("quota = { by = 'genre', at_least_share = 1.0 }"),
     Wrong("quota = { at_least_share = 0.5 }", "quota", "1,200 rows of all together; the lists have 600"),
     Wrong("pin = { places = [3], campaign = 'data/over.csv' }", "pin", "no row of the campaign runs on"),
-    Wrong("boost = 2.0\nitems = 'price > 999'", "items", "items that match: 1; none of them may be recommended"),
+    Wrong(
+        "boost = 2.0\nitems = 'price > 999'", "items", "items that match: 1; none of them may be recommended"
+    ),
 )
 WITHOUT_LISTS = (
     Wrong("require = 'price < 12'", "require", "fewer than 10 items to recommend", "narrow the rules"),
-    Wrong("block = true\nwhen = \"city = 'Oslo'\"", "block", "no item to recommend; this one", "narrow the rules"),
+    Wrong(
+        "block = true\nwhen = \"city = 'Oslo'\"",
+        "block",
+        "no item to recommend; this one",
+        "narrow the rules",
+    ),
 )
 
 
 def with_names(rules: Sequence[Wrong]) -> str:
     return "".join(
-        f"[[default.rules]]\nname = 'rule {number}'\n{one.rule}\n\n"
-        for number, one in enumerate(rules, 1)
+        f"[[default.rules]]\nname = 'rule {number}'\n{one.rule}\n\n" for number, one in enumerate(rules, 1)
     )
 
 

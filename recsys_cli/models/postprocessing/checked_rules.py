@@ -57,10 +57,10 @@ class CheckedRules:
     def offered(self) -> np.ndarray:
         """Bool an item: whether it may be recommended, and no rule removes it for everybody."""
         offered = self.eligible.copy()
-        for rule in range(len(self.rules)):
-            is_removing = bool(self.bound.tables.removing & bits_of([rule])) and rule not in self.by_pair
-            if is_removing and self.rules[rule].cooldown is None and self.reach.holds(rule).all():
-                offered &= ~self.meets(rule)
+        for number, rule in enumerate(self.rules):
+            is_removing = rule.action in ("block", "require") and number not in self.by_pair
+            if is_removing and self.reach.holds(number).all():
+                offered &= ~self.meets(number)
         return offered
 
     def users_of(self, rule: int) -> int:

@@ -45,7 +45,7 @@ def quota_problems(checked: CheckedRules) -> Iterator[Problem]:
         demand = _demand(checked, quota)
         of_column = list(_column_problems(checked, quota, rule.quota))
         yield from of_column
-        yield from _unmet(checked, quota, demand)
+        yield from _unmet(checked, quota, rule.quota, demand)
         if not any(one.severity == "warning" for one in of_column):
             yield from _empty_places(checked, quota, demand)
 
@@ -56,7 +56,7 @@ def _demand(checked: CheckedRules, quota: Quota) -> _Demand:
     free = np.count_nonzero(checked.offered & ~checked.meets(quota.rule)) + without
     by_items = users * np.minimum(sizes, length)
     most = np.where(quota.at_most < 0, by_items, np.minimum(quota.at_most, by_items))
-    places = users * min(np.count_nonzero(checked.offered), length)
+    places = users * min(int(np.count_nonzero(checked.offered)), length)
     return _Demand(users, places, sizes, int(free), most)
 
 
@@ -83,9 +83,11 @@ def _column_problems(checked: CheckedRules, quota: Quota, action: QuotaAction) -
         yield checked.problem(quota.rule, _KEY, what, fix, "note")
 
 
-def _unmet(checked: CheckedRules, quota: Quota, demand: _Demand) -> Iterator[Problem]:
+def _unmet(
+    checked: CheckedRules, quota: Quota, action: QuotaAction, demand: _Demand
+) -> Iterator[Problem]:
     """Yield the minima that the lists cannot meet, one by one or together."""
-    is_asked = (demand.sizes > 0) | (checked.rules[quota.rule].quota.by is not None)
+    is_asked = (demand.sizes > 0) | (action.by is not None)
     unmet = np.flatnonzero(is_asked & (quota.at_least > demand.most))
     if len(unmet):
         names = some_names([quota.groups.names[code] for code in unmet])

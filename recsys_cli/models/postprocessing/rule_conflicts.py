@@ -78,7 +78,7 @@ def _limited(checked: CheckedRules, want: _Want) -> Iterator[Problem]:
         if limit.rule in checked.by_pair or not both.any() or not own.any():
             continue
         most = _most_allowed(limit, own, own & checked.meets(limit.rule))
-        if most < min(want.count, np.count_nonzero(own)):
+        if most < min(want.count, int(np.count_nonzero(own))):
             what = f"{want}, but {checked.named(limit.rule)}, allows {most:,} of these items in a list"
             fix = f"raise at_most of {checked.named(limit.rule)}, or ask for fewer"
             yield checked.problem(want.rule, want.key, what, fix)
@@ -126,7 +126,9 @@ def _shared_places(checked: CheckedRules) -> Iterator[Problem]:
             both = checked.reach.holds(pin.rule) & checked.reach.holds(earlier.rule)
             if shared and both.any():
                 what = f"{checked.named(earlier.rule)}, pins place {shared[0]} too for {checked.shown(both)}"
-                yield checked.problem(pin.rule, "pin", what, "give each pin places of its own, or another when")
+                yield checked.problem(
+                    pin.rule, "pin", what, "give each pin places of its own, or another when"
+                )
 
 
 def _without_groups(checked: CheckedRules) -> Iterator[Problem]:
