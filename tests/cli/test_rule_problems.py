@@ -217,6 +217,6 @@ def test_rules_in_both_files_are_refused(root: Path) -> None:
         settings.write_text(before)
     assert done.returncode == 2 and not done.stdout
     assert (
-        "rules are in settings/settings.toml [default] and in settings/rules.toml [default]: put them all into "
-        "one of the two"
+        "rules are in settings/settings.toml [default] and in settings/rules.toml [default]: put them all "
+        "into one of the two"
     ) in done.stderr
