@@ -138,7 +138,11 @@ def _expand(
     for user in range(first, last):
         for slot in range(k):
             gone = lists.slots[user, slot]
-            if lists.fixed[user, slot] or gone == pending >= 0 or not _makes_room(market, lists, gone, pending):
+            if (
+                lists.fixed[user, slot]
+                or gone == pending >= 0
+                or not _makes_room(market, lists, gone, pending)
+            ):
                 continue
             before = raw
             if gone >= 0:

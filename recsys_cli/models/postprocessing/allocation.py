@@ -23,7 +23,9 @@ from recsys_cli.utils.progress import Progress, no_progress
 
 BLOCK = 32_768  # users with prices of their own
 
-Choose = Callable[[Shortlist, np.ndarray, Ledger], Chosen]  # by the shortlists of users, the users, the ledger
+Choose = Callable[
+    [Shortlist, np.ndarray, Ledger], Chosen
+]  # by the shortlists of users, the users, the ledger
 
 
 @dataclass(frozen=True)

@@ -118,9 +118,7 @@ class Ranking:
 
     def some_spans(self, users: np.ndarray, count: int) -> Iterator[Chunk]:
         """Yield so many spans of users, spread over all of them."""
-        spans = np.unique(users // SPAN)
-        chosen = spans[np.unique(np.linspace(0, len(spans) - 1, min(count, len(spans))).astype(int))]
-        for span in chosen:
+        for span in some_spans(users, count):
             yield from self.spans(users[users // SPAN == span])
 
     def ranked(self, chunks: Iterable[Chunk]) -> Iterator[RankedChunk]:
@@ -134,6 +132,12 @@ class Ranking:
             pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32)
         )
         return RankedChunk(chunk, len(lists[0].ranked), top, unmet_rules(lists))
+
+
+def some_spans(users: np.ndarray, count: int) -> np.ndarray:
+    """Return the numbers of so many of the users' spans, spread over all of them."""
+    spans = np.unique(users // SPAN)
+    return np.asarray(spans[np.unique(np.linspace(0, len(spans) - 1, min(count, len(spans))).astype(int))])
 
 
 def within_memory(ranking: Ranking, bound: int | None) -> Ranking:
