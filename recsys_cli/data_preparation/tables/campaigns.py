@@ -27,6 +27,7 @@ from recsys_cli.utils.storage.uris import shown_path
 
 FROM, UNTIL = DATES = ("from", "until")
 _COLUMNS: Final = (USER_ID, ITEM_ID, *DATES)
+_PATH: Final = "the `path` of the table in settings/settings.toml"  # as readers of any table say
 _FIX: Final = "deliver the campaign again without these rows"
 _FIX_OF_DATES: Final = "write them as 2026-11-23, or leave them empty"
 
@@ -74,7 +75,8 @@ def inspect_campaigns(
         try:
             rows, wrong = _read(path, inputs, timezone, where)
         except InputError as error:
-            problems.append(Problem(error.where or where, error.what, error.fix))
+            fix = error.fix.replace(_PATH, "the `campaign` of the rule")
+            problems.append(Problem(error.where or where, error.what, fix))
             continue
         if not any(one.severity == "error" for one in wrong):
             campaign, unfit = _of_day(rows, day, ids, where)
