@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from recsys_cli.models.candidates.registry import popularity_sources, sources_on
+from recsys_cli.models.candidates.registry import popularity_sources
 from recsys_cli.pipelines.publication.manifest import (
     PublicationManifest,
     ReuseDecision,
@@ -26,6 +26,7 @@ from recsys_cli.pipelines.scoring.incremental import (
     earlier_lists,
 )
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
+from recsys_cli.pipelines.scoring.list_warnings import warn_of_lists
 from recsys_cli.pipelines.scoring.local_engine import Ranking
 from recsys_cli.pipelines.scoring.preflight import reraising_with_all_problems
 from recsys_cli.pipelines.scoring.publish_gates import StagedLists, check_gates
@@ -193,20 +194,8 @@ def _score_batches(
                 writer.write(batch.top)
                 counts.add(batch)
         writer.describe(job.facts(counts))
-    _warn_of_empty_lists(job, counts)
+    warn_of_lists(job, counts)
     return counts
-
-
-def _warn_of_empty_lists(job: Job, counts: ScoreCounts) -> None:
-    stage = job.bundle.model.stage
-    on = sources_on(stage.settings, filter_viewed=stage.only_new_items)
-    if counts.empty_lists:
-        logger.warning(
-            "{} of {} users have no list: no source that is on proposes them an item that is new to them{}",
-            counts.empty_lists,
-            counts.users,
-            "" if any(one.is_popularity for one in on) else "; popular ones would",
-        )
 
 
 def _refuse_to_replace_all_by_some(job: Job, before: PublicationManifest | None) -> None:
