@@ -153,6 +153,7 @@ class Report:
             "run": None if self.run is None else _run_as_json(self.run),
             "unfinished": [asdict(one) for one in self.failed_runs],
             "gates": [asdict(one) for one in self.gates],
+            "rules": None if self.lists.lists is None else self.lists.lists.as_json(),
             "sources": self.sources,
             "top_items": [asdict(one) for one in self.top_items],
             "popularity_curve": [asdict(one) for one in self.popularity_curve],

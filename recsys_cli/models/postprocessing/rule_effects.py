@@ -12,6 +12,8 @@ from recsys_cli.models.reranking.ranker import BoundRanker
 from recsys_cli.models.two_stage import BoundDay, Ranked, rank_users
 from recsys_cli.utils.columns import ITEM, RANK, SCORE, USER
 
+_UNITS = 2**32  # of a probability
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -89,4 +91,5 @@ def _effect(now: pl.DataFrame, before: pl.DataFrame) -> Effect:
 
 
 def _takes(lists: pl.DataFrame) -> float:
-    return float(lists[SCORE].cast(pl.Float64).sum())
+    """Return the sum of the probabilities, each in multiples of 2^-32: exact, whatever the order."""
+    return float((lists[SCORE].cast(pl.Float64) * _UNITS).round().sum() / _UNITS)

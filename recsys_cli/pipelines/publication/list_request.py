@@ -40,6 +40,15 @@ class DayRequest:
     columns: ListColumns = ListColumns()
     shown: Mapping[str, str] = field(default_factory=dict)
 
+    def check_unchanged(self) -> None:
+        """Check that the published lists that cooldowns look at are still those that were opened.
+
+        Raises: InputError.
+        """
+        resting = None if self.asked is None else self.asked.inputs.resting
+        if isinstance(resting, CountedItems):
+            resting.shown.check_unchanged()
+
     @property
     def differs_daily(self) -> str:
         """Why a user's list is another one every day, whatever the user did; empty where it is not."""
