@@ -121,7 +121,9 @@ def test_every_list_keeps_the_rules_also_those_of_cold_users(workspace: Path, sh
     facts = shown_twice(*VARIETY, "score", "--date", DAY)
     users = {row["user_id"]: row for row in pl.read_parquet(workspace / "data/users.parquet").to_dicts()}
     items = {row["item_id"]: row for row in pl.read_parquet(workspace / "data/items.parquet").to_dicts()}
-    shown = Counter(row for day in (FIRST, SECOND) for row in lists(workspace, day)["user_id", "item_id"].rows())
+    shown = Counter(
+        row for day in (FIRST, SECOND) for row in lists(workspace, day)["user_id", "item_id"].rows()
+    )
     taken = pl.read_parquet(workspace / "data/interactions.parquet").filter(
         pl.col("timestamp").dt.date().cast(pl.String).is_between(pl.lit(FIRST), pl.lit(SECOND))
     )
@@ -175,7 +177,10 @@ def test_the_bytes_do_not_depend_on_how_a_run_is_cut(
     options = (*VARIETY, *EXPLORE)
     shown_twice(*options, *score)
     whole = file(workspace)
-    for cut in (("scoring.chunk_users=7", "runtime.threads=1"), ("scoring.chunk_users=64", "runtime.threads=2")):
+    for cut in (
+        ("scoring.chunk_users=7", "runtime.threads=1"),
+        ("scoring.chunk_users=64", "runtime.threads=2"),
+    ):
         shown_twice(*options, *(word for one in cut for word in ("--set", one)), *score)
         assert file(workspace) == whole
     monkeypatch.setattr(batches, "_CHUNKS", 1)
@@ -256,7 +261,9 @@ def test_no_reused_list_holds_what_a_rule_removes_now(workspace: Path, run: Run)
     item = before["item_id"].mode().sort()[0]
     holders = set(before.filter(pl.col("item_id") == item)["user_id"])
     items = pl.read_parquet(workspace / "data/items.parquet")
-    title = pl.when(pl.col("item_id") == item).then(pl.lit("Sold out")).otherwise(pl.col("title")).alias("title")
+    title = (
+        pl.when(pl.col("item_id") == item).then(pl.lit("Sold out")).otherwise(pl.col("title")).alias("title")
+    )
     items.with_columns(title).write_parquet(workspace / "data/items.parquet")
     facts = run(*SINCE)
     assert facts["changed_since"]["changed"] == len(holders | with_events(workspace, FIRST)) < 60
@@ -340,8 +347,13 @@ def test_summary_report_and_diff_show_the_rules(
     page = tmp_path / "report.html"
     record = shown_twice("report", DAY, "--html", str(page))["rules"]
     assert "no news for the old" in page.read_text() and "all together" in page.read_text()
-    assert record == json.loads((workspace / f"recommendations/date={DAY}/manifest.json").read_text())["lists"]
-    assert [rule["name"] for rule in record["rules"]][-1] == "rest" and set(record["shown"]) == {FIRST, SECOND}
+    assert (
+        record == json.loads((workspace / f"recommendations/date={DAY}/manifest.json").read_text())["lists"]
+    )
+    assert [rule["name"] for rule in record["rules"]][-1] == "rest" and set(record["shown"]) == {
+        FIRST,
+        SECOND,
+    }
 
 
 def test_diff_names_the_rules_that_changed(

@@ -13,9 +13,10 @@ from recsys_cli.models.postprocessing.day_lists import UserLists, open_lists
 from recsys_cli.models.postprocessing.list_settings import ListInputs, ListRequest, ListSettings
 from recsys_cli.models.postprocessing.rule_tables import bits_of
 from recsys_cli.pipelines.evaluation.trained_holdout import TrainedHoldout, evaluation_options
-from recsys_cli.pipelines.publication.list_request import campaigns_of
+from recsys_cli.pipelines.publication.list_request import read_rule_campaigns
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
+from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import UsageError
 
@@ -105,7 +106,7 @@ def _bound(settings: ListSettings, trained: TrainedHoldout, workspace: Workspace
     """Bind what is asked of lists to the day's items and the users of the ground truth; None: nothing is."""
     tables, features = trained.tables, trained.features
     ids = CampaignIds(tables.users[USER_ID], tables.items[ITEM_ID])
-    campaigns = campaigns_of(settings, workspace, features.day, ids)
+    campaigns = read_rule_campaigns(ScoringDay(workspace, features.day), ids)
     asked = ListRequest(settings, ListInputs(len(features.users), campaigns))
     lists = open_lists(asked, trained.model.stage, features)
     return None if lists is None else lists.of_users(features)
