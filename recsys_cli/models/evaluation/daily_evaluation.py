@@ -1,7 +1,8 @@
 """Evaluate one day's lists, for the same users: each source alone, a blend of them, and the two stages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -133,7 +134,7 @@ def _variety(
     lists: Mapping[str, pl.DataFrame], features: FeatureTables, k: int
 ) -> dict[str, dict[str, float]]:
     """Return coverage, novelty and diversity of each contestant's lists."""
-    vectors, catalogue = item_vectors(features), int(features.items[ELIGIBLE].sum())
+    diversity, catalogue = content_diversity(features, k), int(features.items[ELIGIBLE].sum())
     history = features.lazy("pairs")
     all_users = int(history.select(pl.col(USER).n_unique()).collect().item())
     owners = history.group_by(ITEM).agg(pl.len().alias("users")).collect()
@@ -141,10 +142,15 @@ def _variety(
         name: {
             COVERAGE: catalogue_coverage(frame, k, catalogue),
             NOVELTY: mean_inv_user_freq(frame, owners, all_users, k),
-            DIVERSITY: intra_list_diversity(frame, vectors, k),
+            DIVERSITY: diversity(frame),
         }
         for name, frame in lists.items()
     }
+
+
+def content_diversity(features: FeatureTables, k: int) -> Callable[[pl.DataFrame], float]:
+    """Return what measures `intra_list_diversity` of lists by the words and categories of the items."""
+    return partial(intra_list_diversity, vectors=item_vectors(features), k=k)
 
 
 @dataclass(frozen=True)

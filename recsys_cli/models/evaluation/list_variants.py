@@ -5,21 +5,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 
 from recsys_cli.data_preparation.features.feature_tables import FeatureTables
-from recsys_cli.models.candidates.sources.content import item_vectors
 from recsys_cli.models.evaluation.daily_evaluation import (
     COVERAGE,
     DIVERSITY,
     EvaluationOptions,
     chunks_with_progress,
+    content_diversity,
     user_segments,
 )
 from recsys_cli.models.evaluation.metrics import (
     catalogue_coverage,
     gini_of_exposure,
-    intra_list_diversity,
     top_item_share,
     user_metrics,
 )
@@ -83,15 +81,20 @@ def evaluate_variants(
 
     chunks = chunks_with_progress(users, options.chunk_users, options.progress)
     columns = zip(*map_in_threads(chosen, chunks, options.threads), strict=True)
-    segments, vectors = user_segments(features, users), item_vectors(features)
-    catalogue, k = int(features.items[ELIGIBLE].sum()), options.k
+    segments, k = user_segments(features, users), options.k
+    diversity, catalogue = content_diversity(features, k), int(features.items[ELIGIBLE].sum())
     results = {}
     for variant, frames in zip(variants, columns, strict=True):
         lists = pl.concat(frames)
         by_user = user_metrics(lists, ground_truth, k)
         results[variant.name] = VariantResult(
             by_user.join(segments, on=USER, how="left", maintain_order="left"),
-            _variety(lists, vectors, catalogue, len(users), k),
+            {
+                COVERAGE: catalogue_coverage(lists, k, catalogue),
+                DIVERSITY: diversity(lists),
+                GINI: gini_of_exposure(lists, k, catalogue),
+                TOP_ITEM: top_item_share(lists, k, len(users)),
+            },
         )
     return results
 
@@ -113,14 +116,3 @@ def _lists(
         pieces = choose_lists(users, replace(day, lists=variant.lists), ranker, limits, known[key])
         found.append(top_lists(pieces, limits.top_k).select(USER, ITEM, RANK))
     return found
-
-
-def _variety(
-    lists: pl.DataFrame, vectors: sparse.csr_matrix, catalogue: int, users: int, k: int
-) -> dict[str, float]:
-    return {
-        COVERAGE: catalogue_coverage(lists, k, catalogue),
-        DIVERSITY: intra_list_diversity(lists, vectors, k),
-        GINI: gini_of_exposure(lists, k, catalogue),
-        TOP_ITEM: top_item_share(lists, k, users),
-    }
