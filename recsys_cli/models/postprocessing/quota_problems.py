@@ -83,9 +83,7 @@ def _column_problems(checked: CheckedRules, quota: Quota, action: QuotaAction) -
         yield checked.problem(quota.rule, _KEY, what, fix, "note")
 
 
-def _unmet(
-    checked: CheckedRules, quota: Quota, action: QuotaAction, demand: _Demand
-) -> Iterator[Problem]:
+def _unmet(checked: CheckedRules, quota: Quota, action: QuotaAction, demand: _Demand) -> Iterator[Problem]:
     """Yield the minima that the lists cannot meet, one by one or together."""
     is_asked = (demand.sizes > 0) | (action.by is not None)
     unmet = np.flatnonzero(is_asked & (quota.at_least > demand.most))
