@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recsys_cli.cli.display.item_explanation import show_item, reason_of_place
+from recsys_cli.cli.display.item_explanation import reason_of_place, show_item
 from recsys_cli.cli.display.phrases import explain_command, in_words, item_label, short
 from recsys_cli.cli.display.safe_text import readable
 from recsys_cli.cli.display.terminal import Entry, Terminal

@@ -104,7 +104,7 @@ def evaluate_day(
         raise_errors([nothing_eligible(features.day, "the items")])
     k, names = options.k, [generator.name for generator in day.generators]
     users = ground_truth[USER].unique().sort().to_numpy()
-    segments = _segments(features, users)
+    segments = user_segments(features, users)
     warm = _warm(segments, features)
     bound = ranker.on(day.tables.items)
 
@@ -112,7 +112,7 @@ def evaluate_day(
         ranked = rank_users(chunk, day, bound, options.shortlist).ranks()
         return _RankedUsers(_lists(ranked, names, k), _found(ranked, ground_truth, names))
 
-    parted = _chunks(users, options.chunk_users, options.progress)
+    parted = chunks_with_progress(users, options.chunk_users, options.progress)
     chunks = list(map_in_threads(ranked_of, parted, options.threads))
     lists = {name: pl.concat(one.lists[name] for one in chunks) for name in chunks[0].lists}
     return EvaluationResult(
@@ -180,7 +180,8 @@ def popularity_names(by_user: Mapping[str, pl.DataFrame]) -> list[str]:
     return [name for name in by_user if name.startswith("popular_")]
 
 
-def _chunks(users: np.ndarray, size: int, progress: Progress) -> Iterator[np.ndarray]:
+def chunks_with_progress(users: np.ndarray, size: int, progress: Progress) -> Iterator[np.ndarray]:
+    """Yield consecutive users, `size` at a time, and report how many are done."""
     for start in range(0, len(users), size):
         progress(start, len(users))
         yield users[start : start + size]
@@ -201,7 +202,7 @@ def _blended(ranked: pl.DataFrame, names: list[str], k: int) -> pl.DataFrame:
     return _listed(ordered.with_columns(pl.int_range(1, pl.len() + 1).over(USER).alias(RANK)), RANK, k)
 
 
-def _segments(features: FeatureTables, users: np.ndarray) -> pl.DataFrame:
+def user_segments(features: FeatureTables, users: np.ndarray) -> pl.DataFrame:
     """Return user and segment: cold, or a range of how many items the user had before the day."""
     items = features.users["user_items"].gather(users)
     label = pl.lit(COLD)

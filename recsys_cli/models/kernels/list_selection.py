@@ -127,11 +127,14 @@ def _fill(pairs: np.ndarray, slots: np.ndarray, rules: Rules, count: int, simila
         best = _best_free(pairs, _NONE, 0, weight, counted, count)
         if best < 0:
             return
+        too_dear = count > rules.limits and pairs[best].value < 0.0  # only a need wants it
+        wanted, lacking = _unmet_needs(pairs, 0 if too_dear else free, needs, counted, count)
+        if too_dear and lacking == 0:
+            return
         slot.pair, slot.reason, slot.rule = best, _SCORE, -1
         if weight > 0.0 and best != _best_free(pairs, _NONE, 0, 0.0, counted, count):
             slot.reason = _DIVERSITY
-        wanted, lacking = _unmet_needs(pairs, free, needs, counted, count)
-        if free <= lacking:
+        if too_dear or free <= lacking:
             slot.pair = _forced(pairs, wanted, free < lacking, weight, counted, count)
         if slot.pair != best:
             number = 0

@@ -123,7 +123,7 @@ def unmet_rules(pieces: list[ChosenLists]) -> np.ndarray:
 
 
 def shortlist_of(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Shortlist, np.ndarray]:
-    """Return the scored pairs of users that no rule removes, and their rows among the scored ones, ascending."""
+    """Return the scored pairs of users that no rule removes, and their rows among all scored ones."""
     scored, candidates = ranked.scored, ranked.candidates
     assert candidates.marks is not None
     marks = candidates.marks[scored.rows] & ~lists.off

@@ -40,6 +40,15 @@ class DayRequest:
     columns: ListColumns = ListColumns()
     shown: Mapping[str, str] = field(default_factory=dict)
 
+    def check_unchanged(self) -> None:
+        """Check that the published lists that cooldowns look at are still those that were opened.
+
+        Raises: InputError.
+        """
+        resting = None if self.asked is None else self.asked.inputs.resting
+        if isinstance(resting, CountedItems):
+            resting.shown.check_unchanged()
+
     @property
     def differs_daily(self) -> str:
         """Why a user's list is another one every day, whatever the user did; empty where it is not."""
@@ -65,8 +74,7 @@ def read_day_request(day: ScoringDay, partition: Partition, top_k: int, users: i
     if not settings.is_on:
         return DayRequest()
     features = partition.features
-    campaigns, problems = inspect_rule_campaigns(day, CampaignIds(features.user_ids, features.items[ITEM_ID]))
-    raise_or_warn(problems)
+    campaigns = read_rule_campaigns(day, CampaignIds(features.user_ids, features.items[ITEM_ID]))
     shown = ShownLists.read(day, _cooldowns(settings))
     resting = CountedItems(shown, features) if shown.lists else None
     names = settings.columns + ((PROPENSITY,) if settings.explore else ())
@@ -80,6 +88,16 @@ def read_day_request(day: ScoringDay, partition: Partition, top_k: int, users: i
         ListColumns(names, tuple(rule.name for rule in settings.rules)),
         {str(date): sha256 for date, sha256 in shown.facts.lists.items()},
     )
+
+
+def read_rule_campaigns(day: ScoringDay, ids: CampaignIds) -> Campaigns:
+    """Return the campaigns that rules pin, by path.
+
+    Raises: InputError for one that cannot be read.
+    """
+    campaigns, problems = inspect_rule_campaigns(day, ids)
+    raise_or_warn(problems)
+    return campaigns
 
 
 def inspect_rule_campaigns(day: ScoringDay, ids: CampaignIds) -> tuple[Campaigns, list[Problem]]:

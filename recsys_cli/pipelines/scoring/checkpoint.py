@@ -109,7 +109,7 @@ def open_checkpoint(folder: Path, work: Mapping[str, str]) -> BatchCheckpoint:
     before, now = _work_of(folder), {"format": _FORMAT, **work}
     if before != now:
         if before:
-            others = [name for name in now if before.get(name) != now[name]]
+            others = [name for name in {**now, **before} if before.get(name) != now.get(name)]
             logger.warning("a killed run's lists are not reused, because these differ: {}", ", ".join(others))
         shutil.rmtree(folder, ignore_errors=True)
         write_sealed_json(folder / _WORK, now)

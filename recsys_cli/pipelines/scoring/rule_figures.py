@@ -61,7 +61,7 @@ def rules_record(lists: DayRequest, counts: ScoreCounts) -> RulesRecord:
         key=lists.rules_key,
         rules=figures,
         sample=0 if effects is None else effects.users,
-        cost=together.get("cost"),
+        **together,
         expected_takes=None if effects is None else round(effects.takes / max(effects.users, 1), 6),
         explored=counts.explored,
         drawn_places=drawn,
@@ -74,5 +74,5 @@ def _shares(effect: Effect, effects: Effects) -> dict[str, float]:
     return {
         "changed_lists": round(effect.lists / max(effects.users, 1), 4),
         "changed_rows": round(min(effect.rows / max(effects.rows, 1), 1.0), 4),
-        "cost": round(cost, 6),
+        "cost": round(cost, 6) + 0.0,  # no -0.0
     }

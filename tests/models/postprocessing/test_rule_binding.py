@@ -246,16 +246,15 @@ def test_the_ids_of_a_campaign_may_be_of_another_type() -> None:
     assert met(day.of_users(features)) == ["", "d", "", "", ""]
 
 
-def test_an_item_rests_that_was_shown_often_and_not_taken() -> None:
+def test_what_rests_is_a_pair_of_the_rule_where_its_items_hold() -> None:
     rule = {"cooldown": {"times": 2, "days": 14}, "items": "price < 75"}
     shown = pl.DataFrame(
         [
-            (0, 0, 9, 0),  # taken a day ago
-            (0, 1, 2, 0),  # taken too long ago
-            (1, 2, 9, 0),  # taken three days ago
+            (0, 0, 9, 0),
+            (0, 1, 2, 0),
+            (1, 2, 9, 0),
             (1, 3, 9, 0),  # its price is not known
-            (2, 4, 1, 0),  # once only
-            (2, 5, 9, 1),  # counted for another rule
+            (2, 5, 9, 1),  # rests by another rule
             (3, 6, 3, 0),
             (3, 7, 3, 0),  # too dear
         ],
@@ -263,7 +262,7 @@ def test_an_item_rests_that_was_shown_often_and_not_taken() -> None:
         orient="row",
     )
     bound = bound_rule(rule, shown=shown)
-    assert met(bound) == ["b", "", "", "g", ""]
+    assert met(bound) == ["ab", "c", "", "g", ""]
     assert bound.tables.removing == 1
     assert met(bound_rule(rule)) == [""] * 5
 
