@@ -393,6 +393,32 @@ def test_what_cannot_be_used_names_the_rule(rule: dict[str, Any], where: str, me
     assert fix in caught.value.fix
 
 
+def test_all_that_cannot_be_used_is_reported_at_once_with_its_file_and_line() -> None:
+    rules = [
+        Rule(name="one", block=True, items="pric > 3", when="ag > 3").written_in(
+            "settings/rules.toml, line 1"
+        ),
+        Rule(name="two", one_of="brnd").written_in("settings/rules.toml, line 9"),
+    ]
+    with pytest.raises(SettingsError) as caught:
+        bind_rules(rules, features_of(), 100, {}, list_length=10)
+    assert caught.value.where == (
+        "settings/rules.toml, line 1: rule 1, one: when, settings/rules.toml, line 1: rule 1, one: items, "
+        "settings/rules.toml, line 9: rule 2, two: one_of"
+    )
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"block": True, "items": "CAST(brand AS INT) > 3"}, {"block": True, "when": "CAST(country AS INT) > 3"}],
+)
+def test_a_value_that_cannot_be_used_names_the_rule(rule: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        bound_rule(rule)
+    assert "fails for some values: conversion from `str` to `i32` failed" in caught.value.what
+    assert caught.value.where.startswith("rule 1, rule 0: ") and "TRY_CAST" in caught.value.fix
+
+
 @pytest.mark.parametrize(
     ("campaign", "message"),
     [
