@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from recsys_cli.data_preparation.tables.campaigns import CampaignIds, campaigns_key, read_campaigns
 from recsys_cli.models.postprocessing.list_settings import ListInputs, ListRequest, ListSettings
 from recsys_cli.pipelines.publication.list_columns import ListColumns
-from recsys_cli.pipelines.publication.shown_items import Cooldown, CountedItems, ShownLists
+from recsys_cli.pipelines.publication.shown_items import CountedItems, ShownLists
+from recsys_cli.pipelines.publication.shown_rows import Cooldown
 from recsys_cli.pipelines.workspace.feature_store import Partition
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, PROPENSITY
