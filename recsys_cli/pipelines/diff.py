@@ -174,8 +174,10 @@ def _changed_rules(
 ) -> list[ChangedRule]:
     if not all(settings):
         return []
-    days = [None if one is None else one.day for one in facts]
-    return changed_rules(*(one.get(_RULES) for one in settings), *days)
+    (a, b), (of_a, of_b) = settings, facts
+    if of_a is None or of_b is None:
+        return changed_rules(a.get(_RULES), b.get(_RULES))
+    return changed_rules(a.get(_RULES), b.get(_RULES), of_a.day, of_b.day)
 
 
 def _changed_items(items: pl.DataFrame, titles: Mapping[int | str, str | None]) -> list[ChangedItem]:

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,22 +66,26 @@ cooldown = { times = 2, days = 7 }
 VARIETY = ("--set", "scoring.diversity=0.3")
 EXPLORE = ("--set", "scoring.explore=0.1")
 
-Run = Callable[..., dict[str, Any]]
+
+class Run:
+    """Runs the program over a workspace; returns the object that it shows and keeps its messages in `err`."""
+
+    def __init__(self, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.workspace, self.capsys, self.err = workspace, capsys, ""
+
+    def __call__(self, *args: str) -> dict[str, Any]:
+        self.capsys.readouterr()
+        assert main(["-C", str(self.workspace), "--json", *args]) == ExitCode.OK
+        out, self.err = self.capsys.readouterr()
+        return dict(json.loads(out))
 
 
 @pytest.fixture
 def run(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the program over the ruled workspace; return the object that it shows."""
+    """The program over the workspace with rules."""
     (workspace / "settings/settings.local.toml").write_text(LOOSE)
     (workspace / "settings/rules.toml").write_text(RULES)
-
-    def run(*args: str) -> dict[str, Any]:
-        capsys.readouterr()
-        assert main(["-C", str(workspace), "--json", *args]) == ExitCode.OK
-        out, run.err = capsys.readouterr()  # type: ignore[attr-defined]
-        return dict(json.loads(out))
-
-    return run
+    return Run(workspace, capsys)
 
 
 @pytest.fixture
@@ -121,9 +124,8 @@ def test_every_list_keeps_the_rules_also_those_of_cold_users(workspace: Path, sh
     facts = shown_twice(*VARIETY, "score", "--date", DAY)
     users = {row["user_id"]: row for row in pl.read_parquet(workspace / "data/users.parquet").to_dicts()}
     items = {row["item_id"]: row for row in pl.read_parquet(workspace / "data/items.parquet").to_dicts()}
-    shown = Counter(
-        row for day in (FIRST, SECOND) for row in lists(workspace, day)["user_id", "item_id"].rows()
-    )
+    earlier = [lists(workspace, day)["user_id", "item_id"].rows() for day in (FIRST, SECOND)]
+    shown = Counter(row for rows in earlier for row in rows)
     taken = pl.read_parquet(workspace / "data/interactions.parquet").filter(
         pl.col("timestamp").dt.date().cast(pl.String).is_between(pl.lit(FIRST), pl.lit(SECOND))
     )
@@ -149,7 +151,7 @@ def test_every_list_keeps_the_rules_also_those_of_cold_users(workspace: Path, sh
     assert {name: one["rows"] for name, one in figures.items() if one["rows"]} == counted
     assert len(counted) > 1 and figures["rest"]["changed_lists"] > 0.5
     for name in sorted(name for name in unmet if unmet[name]):
-        assert f"rule {name!r}" in shown_twice.err  # type: ignore[attr-defined]
+        assert f"rule {name!r}" in shown_twice.err
 
 
 @pytest.mark.parametrize("options", [VARIETY, (*VARIETY, *EXPLORE)], ids=["rules", "explored"])
@@ -177,11 +179,9 @@ def test_the_bytes_do_not_depend_on_how_a_run_is_cut(
     options = (*VARIETY, *EXPLORE)
     shown_twice(*options, *score)
     whole = file(workspace)
-    for cut in (
-        ("scoring.chunk_users=7", "runtime.threads=1"),
-        ("scoring.chunk_users=64", "runtime.threads=2"),
-    ):
-        shown_twice(*options, *(word for one in cut for word in ("--set", one)), *score)
+    for users, threads in ((7, 1), (64, 2)):
+        sets = ("--set", f"scoring.chunk_users={users}", "--set", f"runtime.threads={threads}")
+        shown_twice(*options, *sets, *score)
         assert file(workspace) == whole
     monkeypatch.setattr(batches, "_CHUNKS", 1)
     cut = ("--set", "scoring.chunk_users=7")
@@ -192,7 +192,7 @@ def test_the_bytes_do_not_depend_on_how_a_run_is_cut(
     for one in ranked[4:]:  # as if it had been killed before
         one.unlink()
     shown_twice(*options, *cut, *score)
-    assert "Scoring users: 32 users in" in shown_twice.err  # type: ignore[attr-defined]
+    assert "Scoring users: 32 users in" in shown_twice.err
     assert file(workspace) == whole
 
 
@@ -261,10 +261,8 @@ def test_no_reused_list_holds_what_a_rule_removes_now(workspace: Path, run: Run)
     item = before["item_id"].mode().sort()[0]
     holders = set(before.filter(pl.col("item_id") == item)["user_id"])
     items = pl.read_parquet(workspace / "data/items.parquet")
-    title = (
-        pl.when(pl.col("item_id") == item).then(pl.lit("Sold out")).otherwise(pl.col("title")).alias("title")
-    )
-    items.with_columns(title).write_parquet(workspace / "data/items.parquet")
+    title = pl.when(pl.col("item_id") == item).then(pl.lit("Sold out")).otherwise(pl.col("title"))
+    items.with_columns(title.alias("title")).write_parquet(workspace / "data/items.parquet")
     facts = run(*SINCE)
     assert facts["changed_since"]["changed"] == len(holders | with_events(workspace, FIRST)) < 60
     assert item not in lists(workspace, SECOND)["item_id"]
@@ -327,7 +325,7 @@ def test_lists_that_rules_empty_are_told_as_theirs(workspace: Path, run: Run) ->
     facts = run("score", "--date", DAY)
     away = set(pl.read_parquet(workspace / "data/users.parquet").filter(pl.col("city") == "Oslo")["user_id"])
     assert facts["empty_lists"] == len(away) and not away & set(lists(workspace)["user_id"])
-    assert (  # type: ignore[attr-defined]
+    assert (
         f"{len(away)} of 60 users have no list: rules leave them no item that is new to them: "
         "'not for Oslo' (block)" in run.err
     )
@@ -347,13 +345,9 @@ def test_summary_report_and_diff_show_the_rules(
     page = tmp_path / "report.html"
     record = shown_twice("report", DAY, "--html", str(page))["rules"]
     assert "no news for the old" in page.read_text() and "all together" in page.read_text()
-    assert (
-        record == json.loads((workspace / f"recommendations/date={DAY}/manifest.json").read_text())["lists"]
-    )
-    assert [rule["name"] for rule in record["rules"]][-1] == "rest" and set(record["shown"]) == {
-        FIRST,
-        SECOND,
-    }
+    manifest = workspace / f"recommendations/date={DAY}/manifest.json"
+    assert record == json.loads(manifest.read_text())["lists"] and set(record["shown"]) == {FIRST, SECOND}
+    assert record["rules"][-1]["name"] == "rest"
 
 
 def test_diff_names_the_rules_that_changed(

@@ -100,7 +100,8 @@ def _rule_rows(rule: "ChangedRule") -> list[tuple[str, str, str]]:
     what = f"rule {rule.name!r}, {rule.change}"
     if rule.is_new_or_gone:
         action = next((key for key in rule.values if key in ACTIONS), "")
-        return [(what, *("none" if value is None else action for value in rule.values.get(action, [])))]
+        a, b = ("none" if value is None else action for value in rule.values.get(action, (None, None)))
+        return [(what, a, b)]
     return [(f"{what}: {key}", _short(a), _short(b)) for key, (a, b) in rule.values.items()]
 
 

@@ -87,7 +87,8 @@ class RulesRecord(JsonRecord):
     Attributes:
         key: a hash of the rules and of what they read beside the features.
         sample: users whose lists were compared with those without each rule; 0: none.
-        changed_lists, changed_rows, cost: as of a rule, of all together; expected_takes: mean a list of the sample.
+        changed_lists, changed_rows, cost: as of a rule, of all together.
+        expected_takes: mean a list of the sample.
         explored: rows that exploration drew; drawn_places: places that it drew for all users.
         shown: published lists that cooldowns looked at: their SHA-256 by date.
     """

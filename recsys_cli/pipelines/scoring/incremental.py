@@ -196,8 +196,12 @@ def changed_users(today: StoredFeatures, lists: EarlierLists, rules: ReusedRules
     """Return the users whose inputs have changed, as ascending internal indices of today.
 
     Their events, declared features, external candidates or cold status have changed, or their list holds an
-    item that may no longer be recommended, or other rules hold for them or for an item of their list. Values that change only because days pass, such as the days since
-    an event, do not count. Memory does not grow with the users.
+    item that may no longer be recommended, or other rules hold for them or for an item of their list. Values
+    that change only because days pass, such as the days since an event, do not count. Memory does not grow
+    with the users.
+
+    Args:
+        rules: those of both days; None: there are none.
     """
     before, eligible = lists.features, today.items.filter(ELIGIBLE).select(ITEM_ID)
     found = []

@@ -32,7 +32,7 @@ class ReusedRules:
     regrouped: pl.Series
 
     def differing(self, before: FeatureTables, today: FeatureTables, listed: pl.DataFrame) -> pl.Series:
-        """Return the users for whom, or for an item of whose lists, other rules hold; or an item is regrouped.
+        """Return the users for whom, or for an item of whose list, other rules hold, or an item is regrouped.
 
         Args:
             before, today: features of some users; listed: user_id and item_id of their lists, sorted by user.
