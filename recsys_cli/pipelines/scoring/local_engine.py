@@ -119,11 +119,12 @@ class Ranking:
                 day = self.items.of_users(self.features.span(first, last))
                 yield Chunk(users[start:end], first, day)
 
-    def _shifted(rows: pl.DataFrame, first: int) -> pl.DataFrame:
-    return rows.with_columns(pl.col(USER) + pl.lit(first, dtype=pl.UInt32))
+    def source_names(self, users: np.ndarray) -> tuple[str, ...]:
+        """Return the names of the sources, in the order of their bits."""
+        span = next(self.spans(users[:1]), None)
+        return () if span is None else tuple(source.name for source in span.day.generators)
 
-
-def some_spans(self, users: np.ndarray, count: int) -> Iterator[Chunk]:
+    def some_spans(self, users: np.ndarray, count: int) -> Iterator[Chunk]:
         """Yield so many spans of users, spread over all of them."""
         for span in some_spans(users, count):
             yield from self.spans(users[users // SPAN == span])
@@ -142,6 +143,10 @@ def some_spans(self, users: np.ndarray, count: int) -> Iterator[Chunk]:
         lists = choose_lists(users, chunk.day, self.ranker, self.limits.of_lists)
         top = _shifted(top_lists(lists, self.limits.top_k), chunk.first)
         return RankedChunk(chunk, len(lists[0].ranked), top, unmet_rules(lists))
+
+
+def _shifted(rows: pl.DataFrame, first: int) -> pl.DataFrame:
+    return rows.with_columns(pl.col(USER) + pl.lit(first, dtype=pl.UInt32))
 
 
 def some_spans(users: np.ndarray, count: int) -> np.ndarray:
