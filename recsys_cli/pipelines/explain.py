@@ -120,7 +120,11 @@ class SourceRank:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate; only those on the shortlist have a score."""
+    """A candidate; only those on the shortlist have a score.
+
+    Attributes:
+        removed_by: the rule that keeps it out of the list; empty for none.
+    """
 
     item_id: int | str
     title: str | None
@@ -128,6 +132,7 @@ class Candidate:
     score: float | None
     raw_score: float | None
     sources: dict[str, SourceRank]
+    removed_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -306,6 +311,7 @@ def _recommendations(ranked: RankedUser, features: FeatureTables) -> list[Recomm
 def _candidates(ranked: RankedUser, features: FeatureTables, bound: BoundDay) -> list[Candidate]:
     named = ranked.frame.join(_names(features), on=ITEM, how="left", maintain_order="left")
     names = [generator.name for generator in bound.generators]
+    removed_by = ranked.rules.removed_by(ranked.frame[ITEM].to_list())
     return [
         Candidate(
             item_id=row[ITEM_ID],
@@ -317,8 +323,9 @@ def _candidates(ranked: RankedUser, features: FeatureTables, bound: BoundDay) ->
                 name: SourceRank(_rank_of(row[f"{name}_rank"]), _known(row[f"{name}_score"]))
                 for name in names
             },
+            removed_by=rule,
         )
-        for row in named.iter_rows(named=True)
+        for row, rule in zip(named.iter_rows(named=True), removed_by, strict=True)
     ]
 
 

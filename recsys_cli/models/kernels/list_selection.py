@@ -1,7 +1,7 @@
 """Kernels that choose each user's list from scored pairs by a day's rules, greedily from place to place.
 
-A user's pairs are ordered by value, best first, equal values by item. A pair that a limit or a quota refuses once
-is refused for the rest of the list, because groups only fill.
+A user's pairs are ordered by value, best first, equal values by item. A pair that a limit or a quota refuses
+once is refused for the rest of the list, because groups only fill.
 """
 
 # pylint: disable=too-many-locals, consider-using-enumerate  # explicit loops: numba compiles them best
@@ -37,9 +37,8 @@ def choose_lists(
     """
     start = 0
     for user in users:
-        first, size = scored.indptr[user], scored.indptr[user + 1] - scored.indptr[user]
-        own, out = pairs[start : start + size], lists.offsets[user]
-        start += size
+        size = scored.indptr[user + 1] - scored.indptr[user]
+        own, start = pairs[start : start + size], start + size
         for slot in range(len(slots)):
             slots[slot].pair = -1
         for number in range(len(rules.needs)):
@@ -47,45 +46,46 @@ def choose_lists(
             need.missing = need.at_least if scored.user_marks[user] & need.bit != _NONE else 0
         lists.unmet[user] = _pin(own, slots, scored.user_marks[user], rules, count, similarity)
         _explore(own, slots, scored, user, rules, count, similarity)
-        _fill(own, slots, rules.needs, rules.counted, count, similarity)
+        _fill(own, slots, rules, count, similarity)
         for number in range(len(rules.needs)):
             if rules.needs[number].missing > 0:
                 lists.unmet[user] |= rules.needs[number].bit
-        for slot in range(len(slots)):
-            if slots[slot].pair >= 0:
-                lists.rows[out], lists.rules[out] = first + own[slots[slot].pair].row, slots[slot].rule
-                lists.placed_by[out] = slots[slot].placed_by
-                out += 1
+        _write(own, slots, scored.indptr[user], user, lists)
         _restore(own, slots, rules.counted, rules.limits)
-        if count > rules.limits:
-            for place in range(size):
-                if own[place].state >= _REFUSED + rules.limits:
-                    number = own[place].state - _REFUSED
-                    lists.sold_out[first + own[place].row] = rules.counted.rules[number].rule
-                    lists.touched[user] = True
+        for place in range(size if count > rules.limits else 0):
+            number = own[place].state - _REFUSED
+            if number >= rules.limits:
+                lists.sold_out[scored.indptr[user] + own[place].row] = rules.counted.rules[number].rule
+                lists.touched[user] = True
+
+
+@kernel
+def _write(pairs: np.ndarray, slots: np.ndarray, first: int, user: int, lists: Lists) -> None:
+    """Write the slots that are filled, without gaps."""
+    out = lists.offsets[user]
+    for slot in slots:
+        if slot.pair >= 0:
+            lists.rows[out], lists.rules[out] = first + pairs[slot.pair].row, slot.rule
+            lists.reasons[out] = slot.reason
+            out += 1
 
 
 @kernel
 def _pin(
-    pairs: np.ndarray,
-    slots: np.ndarray,
-    user_mark: np.uint64,
-    rules: Rules,
-    count: int,
-    similarity: Similarity,
+    pairs: np.ndarray, slots: np.ndarray, mark: np.uint64, rules: Rules, count: int, similarity: Similarity
 ) -> np.uint64:
     """Put the best pairs of each pin in its places; return the bits of the pins that lack a pair."""
     unmet = _NONE
     for number in range(len(rules.pins)):
         pin = rules.pins[number]
-        if user_mark & pin.bit != _NONE:
+        if mark & pin.bit != _NONE:
             slot, chosen = _free_slot(slots, pin.place - 1), -1
             if slot >= 0:
                 chosen = _best_free(pairs, pin.bit, 1, 0.0, rules.counted, count)
             if chosen >= 0:
                 _take(pairs, chosen, rules.needs, rules.counted, count)
                 _approach(pairs, pairs[chosen].item, similarity)
-                slots[slot].pair, slots[slot].placed_by, slots[slot].rule = chosen, _PIN, pin.rule
+                slots[slot].pair, slots[slot].reason, slots[slot].rule = chosen, _PIN, pin.rule
             else:
                 unmet |= pin.bit
     return unmet
@@ -107,55 +107,56 @@ def _explore(
         slot = _free_slot(slots, scored.places[user, column] - 1)
         if row < 0 or slot < 0:
             continue
-        while pairs[chosen].row != row:
+        while chosen < len(pairs) and pairs[chosen].row != row:
             chosen += 1
-        if _is_allowed(pairs, chosen, rules.counted, count):
+        if chosen < len(pairs) and _is_allowed(pairs, chosen, rules.counted, count):
             _take(pairs, chosen, rules.needs, rules.counted, count)
             _approach(pairs, pairs[chosen].item, similarity)
-            slots[slot].pair, slots[slot].placed_by, slots[slot].rule = chosen, _EXPLORE, -1
+            slots[slot].pair, slots[slot].reason, slots[slot].rule = chosen, _EXPLORE, -1
 
 
 @kernel
-def _fill(
-    pairs: np.ndarray,
-    slots: np.ndarray,
-    needs: np.ndarray,
-    counted: Counted,
-    count: int,
-    similarity: Similarity,
-) -> None:
+def _fill(pairs: np.ndarray, slots: np.ndarray, rules: Rules, count: int, similarity: Similarity) -> None:
     """Fill the slots that are free with the best pairs, or with those that unmet needs force in."""
-    weight, free = similarity.weight, 0
-    for slot in range(len(slots)):
-        free += slots[slot].pair < 0
-    slot = _free_slot(slots, 0)
-    while slot >= 0:
-        chosen = _best_free(pairs, _NONE, 0, weight, counted, count)
-        if chosen < 0:
+    weight, counted, needs, free = similarity.weight, rules.counted, rules.needs, 0
+    for slot in slots:
+        free += slot.pair < 0
+    for slot in slots:
+        if slot.pair >= 0:
+            continue
+        best = _best_free(pairs, _NONE, 0, weight, counted, count)
+        if best < 0:
             return
-        placed_by, rule = _SCORE, -1
-        if weight > 0.0 and chosen != _best_free(pairs, _NONE, 0, 0.0, counted, count):
-            placed_by = _DIVERSITY
-        wanted, lacking = _unmet_needs(pairs, free, needs, counted, count)
-        if 0 < free <= lacking:
-            best = chosen
-            least = (
-                _bit_count(wanted) if free < lacking else 1
-            )  # too few places: a pair should count for several
-            chosen = _best_free(pairs, wanted, least, weight, counted, count)
-            while chosen < 0:
-                least -= 1
-                chosen = _best_free(pairs, wanted, least, weight, counted, count)
-            if chosen != best:
-                number = 0
-                while pairs[chosen].mark & wanted & needs[number].bit == _NONE:
-                    number += 1
-                placed_by, rule = _AT_LEAST, needs[number].rule
-        _take(pairs, chosen, needs, counted, count)
-        if free > 1:
-            _approach(pairs, pairs[chosen].item, similarity)
-        slots[slot].pair, slots[slot].placed_by, slots[slot].rule = chosen, placed_by, rule
-        slot, free = _free_slot(slots, slot), free - 1
+        too_dear = count > rules.limits and pairs[best].value < 0.0  # only a need wants it
+        wanted, lacking = _unmet_needs(pairs, 0 if too_dear else free, needs, counted, count)
+        if too_dear and lacking == 0:
+            return
+        slot.pair, slot.reason, slot.rule = best, _SCORE, -1
+        if weight > 0.0 and best != _best_free(pairs, _NONE, 0, 0.0, counted, count):
+            slot.reason = _DIVERSITY
+        if too_dear or free <= lacking:
+            slot.pair = _forced(pairs, wanted, free < lacking, weight, counted, count)
+        if slot.pair != best:
+            number = 0
+            while pairs[slot.pair].mark & wanted & needs[number].bit == _NONE:
+                number += 1
+            slot.reason, slot.rule = _AT_LEAST, needs[number].rule
+        _take(pairs, slot.pair, needs, counted, count)
+        free -= 1
+        if free > 0:
+            _approach(pairs, pairs[slot.pair].item, similarity)
+
+
+@kernel
+def _forced(
+    pairs: np.ndarray, wanted: np.uint64, is_short: bool, weight: float, counted: Counted, count: int
+) -> int:
+    """Return the best pair with a wanted bit; where places are short, of those with the most of the bits."""
+    least, chosen = _bit_count(wanted) if is_short else 1, -1
+    while chosen < 0:
+        chosen = _best_free(pairs, wanted, least, weight, counted, count)
+        least -= 1
+    return chosen
 
 
 @kernel
@@ -194,12 +195,7 @@ def _unmet_needs(
 
 @kernel
 def _best_free(
-    pairs: np.ndarray,
-    wanted: np.uint64,
-    least: int,
-    weight: float,
-    counted: Counted,
-    count: int,
+    pairs: np.ndarray, wanted: np.uint64, least: int, weight: float, counted: Counted, count: int
 ) -> int:
     """Return the best allowed pair that has at least `least` of the wanted bits, -1 if there is none."""
     best, best_score = -1, -np.inf
@@ -263,15 +259,12 @@ def _take(pairs: np.ndarray, place: int, needs: np.ndarray, counted: Counted, co
 @kernel
 def _restore(pairs: np.ndarray, slots: np.ndarray, counted: Counted, limits: int) -> None:
     """Give back what the list took of limits, which hold for each list."""
-    for slot in range(len(slots)):
-        if slots[slot].pair >= 0:
-            pair = pairs[slots[slot].pair]
-            for number in range(limits):
-                if pair.mark & counted.rules[number].bit != _NONE:
-                    for cell in range(
-                        counted.indptr[number, pair.item], counted.indptr[number, pair.item + 1]
-                    ):
-                        counted.left[counted.codes[cell]] = counted.full[counted.codes[cell]]
+    for slot in slots:
+        for number in range(limits if slot.pair >= 0 else 0):
+            pair = pairs[slot.pair]
+            if pair.mark & counted.rules[number].bit != _NONE:
+                for cell in range(counted.indptr[number, pair.item], counted.indptr[number, pair.item + 1]):
+                    counted.left[counted.codes[cell]] = counted.full[counted.codes[cell]]
 
 
 @kernel_with_reordered_sums
@@ -292,12 +285,8 @@ def _approach(pairs: np.ndarray, item: int, similarity: Similarity) -> None:
     if similarity.form == _VECTORS:
         _approach_vector(pairs, similarity.vectors, item)
         return
-    indptr, indices, data, scratch = (
-        similarity.indptr,
-        similarity.indices,
-        similarity.data,
-        similarity.scratch,
-    )
+    indptr, indices = similarity.indptr, similarity.indices
+    data, scratch = similarity.data, similarity.scratch
     for cell in range(indptr[item], indptr[item + 1]):
         scratch[indices[cell]] = data[cell]
     for place in range(len(pairs)):

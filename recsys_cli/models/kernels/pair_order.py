@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from recsys_cli.models.kernels.selection_arrays import Counted, Lists, Rules, ScoredPairs
+from recsys_cli.models.kernels.selection_arrays import Lists, Rules, ScoredPairs
 from recsys_cli.utils.numba_kernels import kernel
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -12,6 +12,8 @@ _SIGN = np.uint32(0x80000000)
 _NONE = np.uint64(0)
 _SCORE, _BOOST = 0, 1  # PlacedBy
 _FREE = 0  # state of a pair
+_BUCKETS = 256
+_CROWD = 32  # keys of one bucket that insertion sort still handles quickly
 
 
 @kernel
@@ -47,12 +49,13 @@ def order_pairs(
     longest, first = 0, 0
     for user in users:
         longest = max(longest, scored.indptr[user + 1] - scored.indptr[user])
-    keys, given = np.empty(longest, dtype=np.uint64), np.empty_like(pairs[:longest])
+    keys, spare = np.empty(longest, dtype=np.uint64), np.empty(longest, dtype=np.uint64)
+    given = np.empty_like(pairs[:longest])
     for user in users:
         size = scored.indptr[user + 1] - scored.indptr[user]
         if _value_pairs(scored, user, rules, count, given, keys):
             lists.touched[user] = True
-        _sort(keys, size)
+        _sort(keys, spare, size)
         ordered = pairs[first : first + size]
         for place in range(size):
             pair = given[np.int64(_LOW - (keys[place] & _LOW))]
@@ -82,7 +85,10 @@ def _value_pairs(
             before, factor = mark & boosting, _factor(mark, rules.factors)
         value = np.float64(scored.scores[first + row]) * factor
         if mark & pricing != _NONE:
-            price = _price(item, mark, rules.counted, rules.limits)
+            price = 0.0
+            for quota in range(count - rules.limits):
+                if mark & rules.counted.rules[rules.limits + quota].bit != _NONE:
+                    price += rules.counted.prices[quota, item]
             has_price |= price != 0.0
             value -= price
         pair = given[row]
@@ -101,13 +107,38 @@ def _key(score: np.float32, item: int) -> np.uint64:
 
 
 @kernel
-def _sort(keys: np.ndarray, size: int) -> None:
-    """Sort the first `size` keys in descending order: shell sort, as lists are short."""
+def _sort(keys: np.ndarray, spare: np.ndarray, size: int) -> None:
+    """Sort the first `size` keys in descending order: by buckets of similar keys, then within them."""
+    if size == 0:
+        return
+    top, low = keys[0], keys[0]
+    for place in range(size):
+        top, low = max(top, keys[place]), min(low, keys[place])
+    shift = np.uint64(0)
+    while (top - low) >> shift >= np.uint64(_BUCKETS):
+        shift += np.uint64(1)
+    ends, crowd = np.zeros(_BUCKETS + 1, dtype=np.int64), 0
+    for place in range(size):
+        spare[place] = keys[place]
+        ends[np.int64((top - keys[place]) >> shift) + 1] += 1
+    for bucket in range(_BUCKETS):
+        crowd = max(crowd, ends[bucket + 1])
+        ends[bucket + 1] += ends[bucket]
+    for place in range(size):
+        found = np.int64((top - spare[place]) >> shift)
+        keys[ends[found]] = spare[place]
+        ends[found] += 1
+    _sort_with_gaps(keys[:size], size // 3 if crowd > _CROWD else 1)
+
+
+@kernel
+def _sort_with_gaps(keys: np.ndarray, most: int) -> None:
+    """Sort in descending order: shell sort from a gap of about `most` down; 1: insertion sort."""
     gap = 1
-    while gap < size // 3:
+    while gap < most:
         gap = 3 * gap + 1
     while gap > 0:
-        for place in range(gap, size):
+        for place in range(gap, len(keys)):
             key, spot = keys[place], place
             while spot >= gap and keys[spot - gap] < key:
                 keys[spot] = keys[spot - gap]
@@ -126,31 +157,21 @@ def _factor(mark: np.uint64, factors: np.ndarray) -> float:
 
 
 @kernel
-def _price(item: int, mark: np.uint64, counted: Counted, limits: int) -> float:
-    price = 0.0
-    for number in range(limits, len(counted.rules)):
-        if mark & counted.rules[number].bit != _NONE:
-            for cell in range(counted.indptr[number, item], counted.indptr[number, item + 1]):
-                price += counted.prices[counted.codes[cell]]
-    return price
-
-
-@kernel
 def mark_boosts(scored: ScoredPairs, users: np.ndarray, factors: np.ndarray, k: int, lists: Lists) -> None:
     """Name the boost of chosen pairs that are not among the k best by score alone."""
     scores, items = scored.scores, scored.items
     for user in users:
         for place in range(lists.offsets[user], lists.offsets[user + 1]):
             row = lists.rows[place]
-            if row < 0 or lists.placed_by[place] != _SCORE:
+            if row < 0 or lists.reasons[place] != _SCORE:
                 continue
             mark = scored.marks[row] & scored.user_marks[user]
-            if not _factor(mark, factors) > 1.0:
+            if _factor(mark, factors) <= 1.0:
                 continue
             key, better, number = _key(scores[row], items[row]), 0, 0
             for other in range(scored.indptr[user], scored.indptr[user + 1]):
-                better += _key(scores[other], items[other]) > key
+                better += int(_key(scores[other], items[other]) > key)
             while not (factors[number].factor > 1.0 and mark & factors[number].bit != _NONE):
                 number += 1
             if better >= k:
-                lists.placed_by[place], lists.rules[place] = _BOOST, factors[number].rule
+                lists.reasons[place], lists.rules[place] = _BOOST, factors[number].rule

@@ -68,16 +68,22 @@ def values_of(scores: np.ndarray, marks: np.ndarray, bits: np.ndarray, factors: 
 
 
 @kernel
-def demand(offers: Offers, prices: np.ndarray, k: int) -> tuple[np.ndarray, float]:
-    """Return what users would take at these prices, each for itself: rows by group, i64, and their value."""
+def demand(
+    offers: Offers, prices: np.ndarray, k: int, first_user: int, last_user: int
+) -> tuple[np.ndarray, float]:
+    """Return what users would take at these prices, each for itself: rows by group, i64, and their value.
+
+    Args:
+        first_user, last_user: the users, from the first to before the last.
+    """
     used, total = np.zeros(len(prices), dtype=np.int64), 0.0
     counts = np.zeros(len(offers.at_most), dtype=np.int64)
     longest = 0
-    for user in range(len(offers.indptr) - 1):
+    for user in range(first_user, last_user):
         longest = max(longest, offers.indptr[user + 1] - offers.indptr[user])
     worth, best = np.empty(longest, dtype=np.float64), np.empty(k + 1, dtype=np.float64)
     chosen = np.empty(k + 1, dtype=np.int64)
-    for user in range(len(offers.indptr) - 1):
+    for user in range(first_user, last_user):
         first, last = offers.indptr[user], offers.indptr[user + 1]
         _price_pairs(offers, first, last, prices, worth)
         if offers.limits.indptr[first] == offers.limits.indptr[last]:

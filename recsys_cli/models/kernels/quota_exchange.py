@@ -13,7 +13,7 @@ import numpy as np
 
 from recsys_cli.utils.numba_kernels import kernel
 
-_BREADTH, _DEPTH = 6, 8
+_BREADTH = 6
 _LEAST = 1e-9  # gain: less is rounding
 _NO_BITS = np.uint64(0)
 
@@ -61,22 +61,22 @@ class Moves(NamedTuple):
 
 
 @kernel
-def exchange(market: Market, lists: Lists, work: int) -> tuple[np.ndarray, int]:
-    """Improve lists until no chain is found or the work is spent; return which users changed, and the work left.
+def exchange(market: Market, lists: Lists, depth: int, work: int) -> np.ndarray:
+    """Improve lists until no chain is found or the work is spent; return which users changed.
 
     Args:
-        work: how many pairs may be looked at.
+        depth: swaps of a chain at most; work: how many pairs may be looked at.
     """
     users, k = lists.slots.shape
     changed = np.zeros(users, dtype=np.bool_)
     size = 1 + (np.max(market.items) if len(market.items) else 0)
     moves = Moves(
-        np.zeros((_DEPTH, _BREADTH)),
-        np.zeros((_DEPTH, _BREADTH), dtype=np.int64),
-        np.zeros((_DEPTH, _BREADTH), dtype=np.int64),
-        np.zeros(_DEPTH, dtype=np.int64),
-        np.zeros(_DEPTH, dtype=np.int64),
-        np.zeros(_DEPTH, dtype=np.int64),
+        np.zeros((depth, _BREADTH)),
+        np.zeros((depth, _BREADTH), dtype=np.int64),
+        np.zeros((depth, _BREADTH), dtype=np.int64),
+        np.zeros(depth, dtype=np.int64),
+        np.zeros(depth, dtype=np.int64),
+        np.zeros(depth, dtype=np.int64),
         np.zeros(size),
     )
     idle, user = 0, 0
@@ -85,7 +85,7 @@ def exchange(market: Market, lists: Lists, work: int) -> tuple[np.ndarray, int]:
         idle = 0 if found else idle + 1
         if not found:
             user = (user + 1) % users
-    return changed, work
+    return changed
 
 
 @kernel
@@ -114,7 +114,7 @@ def _search(
             for step in range(depth + 1):
                 changed[moves.slots[step, moves.tried[step] - 1] // k] = True
             return True, work
-        if depth + 1 < _DEPTH and gain > moves.reached[market.items[pair]] + _LEAST:
+        if depth + 1 < len(moves.counts) and gain > moves.reached[market.items[pair]] + _LEAST:
             moves.reached[market.items[pair]] = gain
             depth += 1
             work -= _expand(market, lists, moves, depth, 0, len(lists.slots), pair, gain + owed)
@@ -136,6 +136,7 @@ def _expand(
     moves.counts[depth], moves.tried[depth] = 0, 0
     looked = 0
     for user in range(first, last):
+        looked += k
         for slot in range(k):
             gone = lists.slots[user, slot]
             if (

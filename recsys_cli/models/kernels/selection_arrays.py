@@ -1,4 +1,4 @@
-"""Arrays that the kernels of list selection read and write, named: records of rules and pairs, and their tuples."""
+"""Arrays that the kernels of list selection read and write: records of rules and pairs, and named tuples."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import numpy as np
 PAIR = np.dtype(
     [("mark", "u8"), ("row", "i8"), ("item", "i8"), ("value", "f4"), ("nearest", "f4"), ("state", "i8")]
 )
-SLOT = np.dtype([("pair", "i8"), ("placed_by", "i8"), ("rule", "i8")])
+SLOT = np.dtype([("pair", "i8"), ("reason", "i8"), ("rule", "i8")])
 FACTOR = np.dtype([("bit", "u8"), ("rule", "i8"), ("factor", "f8")])
 NEED = np.dtype([("bit", "u8"), ("rule", "i8"), ("at_least", "i8"), ("missing", "i8"), ("available", "i8")])
 PIN = np.dtype([("bit", "u8"), ("rule", "i8"), ("place", "i8")])
@@ -30,9 +30,10 @@ class Counted(NamedTuple):
     """Rules that count rows of groups: first limits, then quotas.
 
     Attributes:
-        rules: COUNTED, one a rule; codes[indptr[n, item]:indptr[n, item + 1]] are the groups of an item by rule n.
+        rules: COUNTED, one a rule.
+        indptr, codes: codes[indptr[n, item]:indptr[n, item + 1]] are the groups of an item by rule n.
         full: rows that a group of a limit may have in a list; left: that it may still have, -1: no bound.
-        prices: of a group.
+        prices: of a row by quota and item.
     """
 
     rules: np.ndarray
@@ -44,7 +45,7 @@ class Counted(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """Rules by action: FACTOR, NEED and PIN records, and those that count; `acting` are the bits of them all."""
+    """Rules by action: FACTOR, NEED and PIN records, and those that count; `acting`: the bits of all."""
 
     acting: np.uint64
     factors: np.ndarray
@@ -71,7 +72,7 @@ class Lists(NamedTuple):
 
     Attributes:
         offsets: where each user's list begins.
-        rows, placed_by, rules: of the shortlist, -1 after the last; PlacedBy; the rule's number or -1.
+        rows: of the shortlist, -1 after the last; reasons: PlacedBy; rules: the rule's number or -1.
         unmet: by user, the bits of pins and needs that are not met.
         touched: by user, whether a price or a quota without rows may have changed the list.
         sold_out: by pair, the quota that refused it, or -1.
@@ -79,7 +80,7 @@ class Lists(NamedTuple):
 
     offsets: np.ndarray
     rows: np.ndarray
-    placed_by: np.ndarray
+    reasons: np.ndarray
     rules: np.ndarray
     unmet: np.ndarray
     touched: np.ndarray

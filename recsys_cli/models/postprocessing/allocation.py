@@ -9,19 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_cli.models.kernels.quota_demand import demand
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount, codes_of
 from recsys_cli.models.postprocessing.quota_exchange import exchanged
 from recsys_cli.models.postprocessing.quota_fill import Filling, Leftovers
-from recsys_cli.models.postprocessing.quota_prices import offers_of, quota_prices
+from recsys_cli.models.postprocessing.quota_prices import Demand, offers_of, quota_prices
 from recsys_cli.models.postprocessing.rule_tables import RuleTables
 from recsys_cli.models.postprocessing.selection import Chosen, Ledger, Shortlist, select_lists
 from recsys_cli.models.postprocessing.shortlist_rows import shortlist_of
 from recsys_cli.models.postprocessing.turns import order_of
-from recsys_cli.models.postprocessing.user_lists import BlockLists, UserLists, cells_of
+from recsys_cli.models.kernels.quota_demand import Offers
+from recsys_cli.models.postprocessing.list_arrays import BlockLists, AllocatedLists, cells_of
 from recsys_cli.utils.progress import Progress, no_progress
 
-BLOCK = 32_768  # users with prices of their own
+BLOCK = 32_768  # users
 
 Choose = Callable[
     [Shortlist, np.ndarray, Ledger], Chosen
@@ -36,7 +36,7 @@ class Allocation:
         changed: u32, users, ascending, whose list has rows that an exchange or the fill gave it.
     """
 
-    lists: UserLists
+    lists: AllocatedLists
     account: QuotaAccount
     changed: np.ndarray
 
@@ -49,12 +49,15 @@ class Allocator:
         k: places of a list.
         choose: chooses the lists of some users, as `select_lists` does; another one adds diversity or exploration.
         leftovers: what short lists are filled with beyond the shortlists.
+        block: users with prices of their own.
     """
 
     tables: RuleTables
     k: int
     choose: Choose | None = None
     leftovers: Leftovers | None = None
+    threads: int = 1
+    block: int = BLOCK
 
     def allocate(
         self, shortlists: Shortlist, turns: np.ndarray, progress: Progress = no_progress
@@ -66,8 +69,8 @@ class Allocator:
             turns: u64, by user.
         """
         order, account = order_of(turns), QuotaAccount.of(self.tables)
-        lists, changed = UserLists.empty(len(turns), self.k), np.zeros(len(turns), dtype=np.bool_)
-        for users, rest in _blocks(order):
+        lists, changed = AllocatedLists.empty(len(turns), self.k), np.zeros(len(turns), dtype=np.bool_)
+        for users, rest in _blocks(order, self.block):
             shortlist = shortlist_of(shortlists, users)
             block, chosen, exchanges = self._block_lists(shortlist, users, turns[users], rest, account)
             lists.put(users, block, shortlist, shortlists.indptr)
@@ -77,23 +80,38 @@ class Allocator:
         changed |= Filling(self.tables, shortlists, account, lists).fill(order, self.leftovers)
         return Allocation(lists, account, np.flatnonzero(changed).astype(np.uint32))
 
+    def replayed(
+        self, shortlist: Shortlist, user: np.ndarray, account: QuotaAccount, turn: int
+    ) -> tuple[BlockLists, Chosen]:
+        """Return the list of one user alone as it was chosen at its turn, before exchanges and the fill.
+
+        Args:
+            shortlist: of this user; user: its index, as `choose` takes it.
+        """
+        chosen = self._chosen(shortlist, user, account.ledger_at(turn))
+        return self._in_order(chosen, offers_of(shortlist, self.tables)), chosen
+
     def _block_lists(
         self, shortlist: Shortlist, users: np.ndarray, turns: np.ndarray, rest: int, account: QuotaAccount
     ) -> tuple[BlockLists, Chosen, np.ndarray]:
         """Return the lists of a block of users with `rest` users after them, and which have exchanged rows."""
         offers, sold_before = offers_of(shortlist, self.tables), account.prices[-1:]
+        demand = Demand(offers, self.k, self.threads)
         start = sold_before[0].astype(np.float64) if sold_before else None
         bounds = account.bounds(len(users) / (len(users) + rest))
-        prices = account.price_now(int(turns[0]), quota_prices(offers, self.k, *bounds, start).prices)
-        account.wanted += demand(offers, np.zeros(len(prices)), self.k)[0]
+        prices = account.price_now(int(turns[0]), quota_prices(demand, *bounds, start).prices)
+        account.wanted += demand.at(np.zeros(len(prices)))[0]
         chosen = self._chosen(shortlist, users, Ledger(prices, account.left, np.arange(len(users))))
         codes, places = codes_of(offers.quotas, chosen.rows)
         account.add_sold(codes, cells_of(chosen.indptr)[0][places], turns)
-        lists = BlockLists.of(chosen, self.k).by_value(offers.values)
+        lists = self._in_order(chosen, offers)
         if rest:
             return lists, chosen, np.zeros(len(users), dtype=np.bool_)
         lists, changed = exchanged(shortlist, offers, self.tables, account, lists)
         return lists, chosen, changed
+
+    def _in_order(self, chosen: Chosen, offers: Offers) -> BlockLists:
+        return BlockLists.of(chosen, self.k).by_value(offers.values)
 
     def _chosen(self, shortlist: Shortlist, users: np.ndarray, ledger: Ledger) -> Chosen:
         if self.choose is not None:
@@ -101,9 +119,9 @@ class Allocator:
         return select_lists(shortlist, self.tables, self.k, ledger=ledger)
 
 
-def _blocks(order: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+def _blocks(order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
     """Yield users block by block, i64, of about equal size, each with the number of users after them."""
-    count = max(1, round(len(order) / BLOCK))
+    count = max(1, round(len(order) / size))
     done = 0
     for block in np.array_split(order.astype(np.int64), count):
         done += len(block)

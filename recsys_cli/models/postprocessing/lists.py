@@ -122,33 +122,29 @@ def unmet_rules(pieces: list[ChosenLists]) -> np.ndarray:
     return np.asarray(np.sum([piece.unmet() for piece in pieces], axis=0, dtype=np.int64))
 
 
-def shortlist_of(users: np.ndarray, ranked: Ranked, lists: UserLists) -> Shortlist:
-    """Return the scored pairs of users with the rules that they meet."""
+def shortlist_of(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Shortlist, np.ndarray]:
+    """Return the scored pairs of users that no rule removes, and their rows among all scored ones."""
     scored, candidates = ranked.scored, ranked.candidates
     assert candidates.marks is not None
-    return Shortlist(
-        scored.indptr,
-        candidates.pairs.items[scored.rows],
-        ranked.scores,
-        candidates.marks[scored.rows] & ~lists.off,
-        lists.user_marks(users),
-    )
+    marks = candidates.marks[scored.rows] & ~lists.off
+    allowed = lists.allowed(marks)
+    rows = np.flatnonzero(allowed)
+    counted = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(allowed, dtype=np.int64)])
+    items = candidates.pairs.items[scored.rows[rows]]
+    own = lists.user_marks(users)
+    return Shortlist(counted[scored.indptr], items, ranked.scores[rows], marks[rows], own), rows
 
 
 def _chosen(users: np.ndarray, ranked: Ranked, lists: UserLists) -> ChosenLists:
-    shortlist, settings, similarity = (
-        shortlist_of(users, ranked, lists),
-        lists.day.settings,
-        lists.day.similarity,
-    )
+    (shortlist, rows), settings = shortlist_of(users, ranked, lists), lists.day.settings
+    similarity, explored, drawn = lists.day.similarity, None, None
     diversity = None if similarity is None else Diversity(similarity, settings.diversity)
-    if not lists.day.pool.size:
-        chosen = select_lists(shortlist, lists.tables, settings.top_k, diversity)
-        return ChosenLists(users, ranked, lists, chosen)
-    drawn = lists.draws(users)
-    explored = Explored(drawn.rows(shortlist.indptr, shortlist.items), drawn.places)
+    if lists.day.pool.size:
+        drawn = lists.draws(users)
+        explored = Explored(drawn.rows(shortlist.indptr, shortlist.items), drawn.places)
     chosen = select_lists(shortlist, lists.tables, settings.top_k, diversity, explored)
-    return ChosenLists(users, ranked, lists, chosen, _chances(chosen, explored, drawn))
+    chances = None if explored is None or drawn is None else _chances(chosen, explored, drawn)
+    return ChosenLists(users, ranked, lists, replace(chosen, rows=rows[chosen.rows]), chances)
 
 
 def _chances(chosen: Chosen, explored: Explored, drawn: Draws) -> np.ndarray:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recsys_cli.models.kernels.quota_demand import Cells
+from recsys_cli.models.postprocessing.rule_arrays import joined
 from recsys_cli.models.postprocessing.rule_tables import RuleTables
-from recsys_cli.models.postprocessing.selection import grouped, joined
+from recsys_cli.models.postprocessing.selection import Ledger
 
 
 @dataclass
@@ -16,8 +17,8 @@ class QuotaAccount:
     Attributes:
         left: i64, rows that at_most leaves; -1: no bound. at_least: i64, rows that it must have.
         rows, wanted: i64, rows that the lists have, and that they would have without quotas.
-        sold_out: u64, the turn of the user with the last row; last_rows: i64, how many rows that one has;
-            0: it is not sold out.
+        is_sold_out: whether it is; sold_out: u64, the turn of the user with the last row, 0: it never had one;
+            last_rows: i64, how many rows that user has.
         prices: f32 arrays by group, one a block of users; first_turns: the first turn of each block.
     """
 
@@ -25,6 +26,7 @@ class QuotaAccount:
     at_least: np.ndarray
     rows: np.ndarray
     wanted: np.ndarray
+    is_sold_out: np.ndarray
     sold_out: np.ndarray
     last_rows: np.ndarray
     prices: list[np.ndarray] = field(default_factory=list)
@@ -36,7 +38,7 @@ class QuotaAccount:
         left = joined([quota.at_most for quota in tables.quotas], np.int64).copy()
         at_least = joined([quota.at_least for quota in tables.quotas], np.int64)
         rows, wanted, last_rows = (np.zeros(len(left), dtype=np.int64) for _ in range(3))
-        return cls(left, at_least, rows, wanted, np.zeros(len(left), dtype=np.uint64), last_rows)
+        return cls(left, at_least, rows, wanted, left == 0, np.zeros(len(left), dtype=np.uint64), last_rows)
 
     @property
     def lacking(self) -> np.ndarray:
@@ -63,11 +65,19 @@ class QuotaAccount:
         self.rows += np.bincount(codes, minlength=len(self.rows))
         last = np.full(len(self.rows), -1, dtype=np.int64)
         np.maximum.at(last, codes, buyers)
-        gone = np.flatnonzero((self.left == 0) & (last >= 0) & (self.last_rows == 0))
+        gone = (self.left == 0) & ~self.is_sold_out
+        self.is_sold_out |= gone
         self.sold_out[gone] = turns[last[gone]]
-        self.last_rows += np.bincount(codes[buyers == last[codes]], minlength=len(last)) * np.isin(
-            np.arange(len(last)), gone
-        )
+        by_the_last = np.bincount(codes[buyers == last[codes]], minlength=len(last))
+        self.last_rows[gone] = by_the_last[gone]
+
+    def ledger_at(self, turn: int) -> Ledger:
+        """Return what one user found at its turn: the prices of its block, and the groups that were sold out."""
+        block = max(int(np.searchsorted(np.array(self.first_turns, dtype=np.uint64), np.uint64(turn), "right")), 1)
+        before, now = self.sold_out < np.uint64(turn), self.sold_out == np.uint64(turn)
+        left = np.where(before, 0, np.where(now, self.last_rows, -1))
+        left = np.where(self.is_sold_out, left, -1)
+        return Ledger(self.prices[block - 1], left, np.zeros(1, dtype=np.int64))
 
 
 def codes_of(cells: Cells, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +89,6 @@ def codes_of(cells: Cells, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return cells.codes[np.repeat(cells.indptr[pairs], sizes) + within], places
 
 
-def group_names(tables: RuleTables) -> tuple[np.ndarray, list[str]]:
-    """Return the rule of each group of all quotas, and the group's name."""
-    rules = np.repeat(grouped(tables.quotas).rules, [len(one.groups.names) for one in tables.quotas])
-    return rules, [name for quota in tables.quotas for name in quota.groups.names]
+def group_names(tables: RuleTables) -> list[tuple[str, str]]:
+    """Return the names of the rule and of the group of each group of all quotas."""
+    return [(tables.names[quota.rule], name) for quota in tables.quotas for name in quota.groups.names]

@@ -7,9 +7,10 @@ from recsys_cli.models.kernels.quota_exchange import Lists, Market, exchange
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount
 from recsys_cli.models.postprocessing.rule_tables import NO_RULE, PlacedBy, RuleTables, bits_of
 from recsys_cli.models.postprocessing.selection import Shortlist
-from recsys_cli.models.postprocessing.user_lists import BlockLists
+from recsys_cli.models.postprocessing.list_arrays import BlockLists
 
-_WORK = 30_000_000  # pairs that are looked at: about a second
+_DEPTH, _WORK = 8, 3_000_000  # swaps of a chain, and pairs that are looked at: tenths of a second
+_DIRECT_WORK = 100_000_000  # for single swaps, where a quota lacks rows
 _FIXED = (PlacedBy.PIN, PlacedBy.DIVERSITY, PlacedBy.EXPLORE)
 _NO_BOUND = np.int64(2**62)
 
@@ -32,8 +33,12 @@ def exchanged(
     inside[lists.slots[lists.slots >= 0]] = True
     before = inside.copy()
     left = np.where(account.left < 0, _NO_BOUND, account.left)
-    held = Lists(lists.slots.copy(), np.isin(lists.placed_by, _FIXED), inside, left, account.lacking)
-    changed, _ = exchange(_market(shortlist, offers, tables, account.prices[-1]), held, _WORK)
+    slots = lists.slots.copy()
+    held = Lists(slots, np.isin(lists.placed_by, _FIXED), inside, left, account.lacking)
+    market, changed = _market(shortlist, offers, tables, account.prices[-1]), np.zeros(len(slots), dtype=np.bool_)
+    if (held.lacking > 0).any():
+        changed |= exchange(market, held, 1, _DIRECT_WORK)
+    changed |= exchange(market, held, _DEPTH, _WORK)
     account.left[:] = np.where(account.left < 0, account.left, held.left)
     account.rows[:] = account.at_least - held.lacking
     return _described(lists, held.slots, before).by_value(offers.values), changed

@@ -9,11 +9,12 @@ from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.kernels.quota_demand import Offers
 from recsys_cli.models.kernels.quota_fill import fill_lists
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount, codes_of
+from recsys_cli.models.postprocessing.quota_groups import groups_of_rules
 from recsys_cli.models.postprocessing.quota_prices import offers_of
 from recsys_cli.models.postprocessing.rule_tables import PlacedBy, RuleTables
-from recsys_cli.models.postprocessing.selection import Shortlist, grouped
+from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.models.postprocessing.shortlist_rows import shortlist_of
-from recsys_cli.models.postprocessing.user_lists import LEFTOVER, NO_ROW, UserLists, cells_of
+from recsys_cli.models.postprocessing.list_arrays import LEFTOVER, NO_ROW, AllocatedLists, cells_of
 from recsys_cli.utils.parallel import chunks_of
 
 _USERS, _WINDOW = 4_096, 64  # at a time, and the leftovers that they are offered at a time
@@ -46,7 +47,7 @@ class Filling:
     tables: RuleTables
     shortlists: Shortlist
     account: QuotaAccount
-    lists: UserLists
+    lists: AllocatedLists
 
     def fill(self, order: np.ndarray, leftovers: Leftovers | None) -> np.ndarray:
         """Fill short lists at their ends, users in this order; return which of all lists changed."""
@@ -82,7 +83,7 @@ class Filling:
     def _in_stock(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Return which items no quota that holds for all these users has sold out."""
         held = np.bitwise_and.reduce(self.shortlists.user_marks[users])
-        quotas = grouped(tuple(one for one in self.tables.quotas))
+        quotas = groups_of_rules(self.tables.quotas)
         stocked = np.ones(len(items), dtype=np.bool_)
         sold = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.account.left[quotas.codes] == 0)])
         for indptr, bit in zip(quotas.indptr, quotas.bits, strict=True):

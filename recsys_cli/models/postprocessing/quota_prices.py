@@ -5,16 +5,21 @@ prices (Bertsekas, Nonlinear Programming, chapter 6). Steps are Rprop's (Riedmil
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from recsys_cli.models.kernels import quota_demand as kernels
+from recsys_cli.models.postprocessing.quota_groups import groups_of_rules
+from recsys_cli.models.postprocessing.rule_arrays import joined
 from recsys_cli.models.postprocessing.rule_tables import RuleTables
-from recsys_cli.models.postprocessing.selection import Shortlist, grouped, joined
+from recsys_cli.models.postprocessing.selection import Shortlist
+from recsys_cli.utils.parallel import map_in_threads
 
 _MOST_STEPS, _STEPS_ON = 120, 10  # from nothing, and from the prices of other users
 _PATIENCE, _GAIN = 12, 1e-5  # so many steps that lower the bound by a smaller share end it
 _GROWS, _SHRINKS = 1.3, 0.5
+_SPANS, _FEW = 8, 100_000  # of users whose demand is counted side by side; pairs that need no threads
 _FIRST_STEP, _STEP_ON = 0.25, 0.05  # of the mean value of a pair
 
 
@@ -33,19 +38,44 @@ class QuotaPrices:
     steps: int
 
 
+@dataclass(frozen=True)
+class Demand:
+    """What users would take, each for itself.
+
+    Attributes:
+        offers: their pairs, as of `offers_of`; k: places of a list.
+    """
+
+    offers: kernels.Offers
+    k: int
+    threads: int = 1
+
+    def at(self, prices: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the rows by group, i64, and their value at these prices; the same for any number of threads."""
+        count = _SPANS if len(self.offers.values) > _FEW else 1
+        ends = np.linspace(0, len(self.offers.indptr) - 1, count + 1).astype(np.int64).tolist()
+
+        def of_span(span: tuple[int, int]) -> tuple[np.ndarray, float]:
+            return kernels.demand(self.offers, prices, self.k, *span)
+
+        alone = self.threads == 1 or count == 1
+        spans = map(of_span, pairwise(ends)) if alone else map_in_threads(of_span, pairwise(ends), self.threads)
+        found = list(spans)
+        return np.sum([used for used, _ in found], axis=0), sum(value for _, value in found)
+
+
 def quota_prices(
-    offers: kernels.Offers, k: int, most: np.ndarray, least: np.ndarray, start: np.ndarray | None = None
+    demand: Demand, most: np.ndarray, least: np.ndarray, start: np.ndarray | None = None
 ) -> QuotaPrices:
     """Return the prices of the groups of all quotas.
 
     Args:
-        offers: pairs of some users, as of `offers_of`.
-        k: places of a list.
+        demand: of some users.
         most, least: rows that these users may have at most and must have at least by group, f64; fractions
             are those of bounds for all users.
         start: prices of other users that will not be far off.
     """
-    ascent = _Ascent(offers, k, most, least)
+    ascent = _Ascent(demand, most, least)
     ascent.run(start)
     return QuotaPrices(ascent.best, ascent.lowest, ascent.steps)
 
@@ -60,7 +90,7 @@ def quota_bounds(tables: RuleTables) -> tuple[np.ndarray, np.ndarray]:
 def offers_of(shortlist: Shortlist, tables: RuleTables) -> kernels.Offers:
     """Return the pairs of a shortlist with their values, before prices, and the groups that they count for."""
     marks = shortlist.marks & np.repeat(shortlist.user_marks, np.diff(shortlist.indptr))
-    quotas, limits = grouped(tables.quotas), grouped(tables.limits)
+    quotas, limits = groups_of_rules(tables.quotas), groups_of_rules(tables.limits)
     boosts = np.flatnonzero(tables.factors != 1.0)
     bits, factors = np.uint64(1) << boosts.astype(np.uint64), tables.factors[boosts].astype(np.float64)
     return kernels.Offers(
@@ -75,14 +105,14 @@ def offers_of(shortlist: Shortlist, tables: RuleTables) -> kernels.Offers:
 class _Ascent:
     """Prices on the way to the lowest bound: `best` are those of `lowest`, the lowest bound so far."""
 
-    def __init__(self, offers: kernels.Offers, k: int, most: np.ndarray, least: np.ndarray) -> None:
-        self.offers, self.k, self.most, self.least = offers, k, most, least
+    def __init__(self, demand: Demand, most: np.ndarray, least: np.ndarray) -> None:
+        self.demand, self.most, self.least = demand, most, least
         self.prices = np.zeros(len(most))
         self.best, self.lowest, self.steps = self.prices, np.inf, 0
 
     def run(self, start: np.ndarray | None) -> None:
         """Change the prices until the bound falls no longer."""
-        values = self.offers.values
+        values = self.demand.offers.values
         typical = values.mean() if len(values) else 0.0
         highest = values.max(initial=0.0)  # at this price nobody takes anything
         share, steps = (_FIRST_STEP, _MOST_STEPS) if start is None else (_STEP_ON, _STEPS_ON)
@@ -100,7 +130,7 @@ class _Ascent:
 
     def _excess(self) -> np.ndarray:
         """Return by how many rows the demand misses its bounds, where the prices can still move; note the bound."""
-        used, value = kernels.demand(self.offers, self.prices, self.k)
+        used, value = self.demand.at(self.prices)
         most, least, prices = self.most, self.least, self.prices
         with np.errstate(invalid="ignore"):
             costs = np.where(prices > 0, prices * most, prices * least)

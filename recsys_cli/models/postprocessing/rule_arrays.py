@@ -14,7 +14,7 @@ def rules_of(tables: RuleTables, k: int, left: np.ndarray | None, prices: np.nda
     Args:
         left, prices: of the groups of all quotas; None: quotas do not hold.
     """
-    factors = [(rule, float(tables.factors[rule])) for rule in np.flatnonzero(tables.factors != 1.0)]
+    factors = [(int(rule), float(tables.factors[rule])) for rule in np.flatnonzero(tables.factors != 1.0)]
     needs = [(need.rule, need.at_least, 0, 0) for need in tables.needs]
     pins = [(pin.rule, place) for pin in tables.pins for place in pin.places if place <= k]
     counted = _counted(tables, left, prices)
@@ -44,8 +44,20 @@ def _counted(tables: RuleTables, left: np.ndarray | None, prices: np.ndarray | N
         joined(codes, np.int32),
         full,
         joined([full, *([] if left is None else [left])], np.int64),
-        joined([np.zeros(len(full)), *([] if prices is None else [prices])], np.float32),
+        _item_prices(tables, prices),
     )
+
+
+def _item_prices(tables: RuleTables, prices: np.ndarray | None) -> np.ndarray:
+    """Return what a row costs by quota and item: the prices of the item's groups together, f64."""
+    if prices is None or not tables.quotas:
+        return np.zeros((0, 0))
+    costs, first = [], 0
+    for quota in tables.quotas:
+        sizes, cells = np.diff(quota.groups.indptr), prices[first:][quota.groups.codes]
+        costs.append(np.bincount(np.repeat(np.arange(len(sizes)), sizes), cells, minlength=len(sizes)))
+        first += len(quota.groups.names)
+    return np.stack(costs)
 
 
 def _records(rows: Sequence[tuple[float, ...]], dtype: np.dtype) -> np.ndarray:

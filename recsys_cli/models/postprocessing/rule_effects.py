@@ -75,7 +75,7 @@ def effects_of_rules(users: np.ndarray, day: BoundDay, ranker: BoundRanker, limi
     effects = []
     for rule in range(len(lists.tables.names)):
         bit = bits_of([rule])
-        is_same = not lists.tables.removing & bit  # the candidates are the same without the rule
+        is_same = not lists.tables.of_candidates & bit  # they are the same without the rule
         effects.append(_effect(now, listed(replace(lists, off=bit), ranked if is_same else None)))
     return Effects(len(users), len(plain), _takes(plain), tuple(effects), _effect(now, plain))
 

@@ -64,7 +64,7 @@ class Ledger:
     Attributes:
         prices: f32, taken off the value of a pair for each group that it counts for.
         left: i64, rows; -1: no bound. It falls with each row that is chosen.
-        order: i64, the users in the order in which they are served.
+        order: i64, the users in the order in which they get their lists; users that are not in it get none.
     """
 
     prices: np.ndarray
@@ -131,6 +131,7 @@ def select_lists(
     """Choose at most k rows for each user: pins, then explored pairs, then the best that limits allow.
 
     Args:
+        k: places of a list, from 1; pins to places behind are left out.
         ledger: without it, quotas do not hold; with it, `ledger.left` falls with each row.
     """
     rules = rules_of(tables, k, *((None, None) if ledger is None else (ledger.left, ledger.prices)))
@@ -148,7 +149,7 @@ def select_lists(
         indptr,
         lists.rows[full],
         ranks.astype(np.uint16),
-        lists.placed_by[full],
+        lists.reasons[full],
         lists.rules[full],
         lists.unmet,
         cut,
@@ -180,9 +181,11 @@ class _Problem:
 
     def _ruled(self) -> np.ndarray:
         """Return by user whether anything but scores decides."""
-        acts = (self.scored.user_marks & self.rules.acting) != 0
-        explores: np.ndarray = (self.scored.explored >= 0).any(axis=1)
-        return acts | explores | (self.similarity.weight > 0.0)
+        if self.similarity.weight > 0.0:
+            return np.ones(len(self.scored.user_marks), dtype=np.bool_)
+        explores: np.ndarray = np.any(self.scored.explored >= 0, axis=1)
+        explores |= (self.scored.user_marks & self.rules.acting) != 0
+        return explores
 
 
 def _empty_lists(indptr: np.ndarray, k: int) -> Lists:
@@ -215,9 +218,9 @@ def _compare(lists: Lists, without: Lists) -> Cuts:
     in_both = np.zeros(len(lists.sold_out) + 1, dtype=np.bool_)  # row -1: the last
     in_both[without.rows] = True
     by_quota = (
-        (lists.rows >= 0) & lists.touched[users] & ~in_both[lists.rows] & np.isin(lists.placed_by, _BY_VALUE)
+        (lists.rows >= 0) & lists.touched[users] & ~in_both[lists.rows] & np.isin(lists.reasons, _BY_VALUE)
     )
-    lists.placed_by[by_quota] = PlacedBy.QUOTA
+    lists.reasons[by_quota] = PlacedBy.QUOTA
     rules = np.append(cuts.rules, np.int8(-1))
     has_cut = np.diff(indptr) > 0
     lists.rules[by_quota] = rules[np.where(has_cut, indptr[:-1], len(rules) - 1)][users[by_quota]]
@@ -226,7 +229,8 @@ def _compare(lists: Lists, without: Lists) -> Cuts:
 
 def _lengths(is_there: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return the indptr of the rows that are there."""
-    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(is_there)])[offsets]
+    ends: np.ndarray = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(is_there)])
+    return np.take(ends, offsets)
 
 
 def _scored(shortlist: Shortlist, explored: Explored | None) -> ScoredPairs:

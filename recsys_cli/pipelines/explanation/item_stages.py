@@ -190,7 +190,7 @@ def explain_item(item_id: str, features: FeatureTables, day: BoundDay, ranked: R
     viewed = _viewed(item, features) if day.filter_viewed else None
     blocked = _blocked_by(row, features.day, is_viewed=viewed is not None)
     place = ranked.place(item)
-    stage = _deciding_stage(blocked, place, ranked, ranked.rules.removed_by(item))
+    stage = _deciding_stage(blocked, place, ranked, ranked.rules.removed_by([item])[0])
     return ItemExplanation(
         item_id=row[ITEM_ID],
         title=row[TITLE],

@@ -90,19 +90,20 @@ class UserRules:
             for item, rank, score in rows
         ]
 
-    def removed_by(self, item: int) -> str:
-        """Return the rule that keeps an item from the user whatever its score is; empty for none."""
+    def removed_by(self, items: list[int]) -> list[str]:
+        """Return the rule that keeps each item from the user whatever its score is; empty for none."""
         if self.lists is None:
-            return ""
-        marks = int(self._marks([item])[0]) & int(self.lists.tables.removing)
-        return next(_names(marks, self.lists.tables), "")
+            return [""] * len(items)
+        tables = self.lists.tables
+        removing = self._marks(items) & tables.removing
+        return [next(_names(int(bits), tables), "") for bits in removing]
 
     def why_not(self, item: int) -> str:
         """Return what removed an item or outranked it: the name of a rule, or of a setting; empty for none."""
         lists = self.lists
         if lists is None:
             return ""
-        removed = self.removed_by(item)
+        (removed,) = self.removed_by([item])
         if removed:
             return removed
         tables, marks = lists.tables, int(self._marks([item])[0])

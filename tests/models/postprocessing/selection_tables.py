@@ -22,11 +22,11 @@ def one_group(items: int) -> ItemGroups:
 
 def tables_of(*factors: float, **actions: tuple[object, ...]) -> RuleTables:
     names = tuple(f"rule {number}" for number in range(len(factors)))
-    return RuleTables(names, np.uint64(0), np.array(factors, dtype=np.float32), **actions)  # type: ignore[arg-type]
+    return RuleTables(names, np.uint64(0), np.array(factors, dtype=np.float32), **actions)  # type: ignore
 
 
 def shortlist_of(users: list[dict[int, tuple[float, int]]], user_marks: list[int] | None = None) -> Shortlist:
-    """Return the shortlist of users, each item → (score, marks); every user meets every rule unless told."""
+    """Return the shortlist of users, each item → (score, marks); by default users meet every rule."""
     pairs = [(item, *cells) for user in users for item, cells in user.items()]
     return Shortlist(
         np.cumsum([0, *map(len, users)]).astype(np.int64),
@@ -120,7 +120,7 @@ class PlainChoice:
         return [self.places[place] for place in sorted(self.places)], unmet
 
     def best_of(self, order: list[int]) -> int:
-        top = max([float(self.value(item)) for item in self.pairs])
+        top = max(float(self.value(item)) for item in self.pairs)
         near = {item: self.nearest(item) for item in order} if self.weight else dict.fromkeys(order, 0.0)
         scale = (1 - self.weight) / top if self.weight and top > 0 else 1 - self.weight
         return max(order, key=lambda item: scale * float(self.value(item)) - self.weight * near[item])

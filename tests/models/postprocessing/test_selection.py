@@ -12,7 +12,6 @@ from recsys_cli.models.postprocessing.selection import (
     Shortlist,
     select_lists,
 )
-
 from tests.models.postprocessing.selection_tables import (
     groups_of,
     lists_of,

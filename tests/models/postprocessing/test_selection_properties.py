@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
 from recsys_cli.models.postprocessing.rule_tables import Limit, Need, Pin, Quota, RuleTables
 from recsys_cli.models.postprocessing.selection import Diversity, Ledger, Shortlist, select_lists
-
 from tests.models.postprocessing.selection_tables import (
     PlainChoice,
     groups_of,

@@ -54,7 +54,7 @@ class BlockLists:
 
 
 @dataclass(frozen=True)
-class UserLists:
+class AllocatedLists:
     """Lists of all users by place; the places of a list are filled from the first on.
 
     Attributes:
@@ -75,7 +75,7 @@ class UserLists:
     unmet_marks: np.ndarray
 
     @classmethod
-    def empty(cls, users: int, k: int) -> "UserLists":
+    def empty(cls, users: int, k: int) -> "AllocatedLists":
         """Return lists of which every place is free."""
         return cls(
             np.full((users, k), NO_ROW, dtype=np.int64),
@@ -107,10 +107,10 @@ class UserLists:
 
     def put_cuts(self, users: np.ndarray, chosen: Chosen, shortlist: Shortlist, indptr: np.ndarray) -> None:
         """Write what quotas cut off from the lists of some users, i64, and what of their rules is not met."""
-        owners, places = cells_of(chosen.cut_indptr)
+        owners, places = cells_of(chosen.cut.indptr)
         at = users[owners], places
-        self.cut_rows[at] = chosen.cut_rows + (indptr[users] - shortlist.indptr[:-1])[owners]
-        self.cut_ranks[at], self.cut_rules[at] = chosen.cut_ranks, chosen.cut_rules
+        self.cut_rows[at] = chosen.cut.rows + (indptr[users] - shortlist.indptr[:-1])[owners]
+        self.cut_ranks[at], self.cut_rules[at] = chosen.cut.ranks, chosen.cut.rules
         self.unmet_marks[users] = chosen.unmet_marks
 
 

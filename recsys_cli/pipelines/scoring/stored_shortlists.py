@@ -1,0 +1,124 @@
+"""Shortlists of all users on the disk, between ranking and allocation: arrays that grow batch by batch.
+
+They come from the batches of the checkpoint, which survive a killed run: another run writes the arrays again.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.models.postprocessing.list_arrays import LEFTOVER, NO_ROW, AllocatedLists
+from recsys_cli.models.postprocessing.selection import Shortlist
+from recsys_cli.utils.columns import ITEM, MARKS, PLACED_BY, RANK, RULE, SCORE, SOURCES, USER
+from recsys_cli.utils.storage.atomic_writes import as_output_error
+
+USER_MARKS = "user_marks"  # the rules that a user meets, u64, in each of its rows
+_ARRAYS = {ITEM: np.dtype(np.int32), SCORE: np.dtype(np.float32), MARKS: np.dtype(np.uint64)}
+BYTES_PER_PAIR = sum(kind.itemsize for kind in _ARRAYS.values())
+
+
+@dataclass
+class StoredShortlists:
+    """Arrays of the pairs of all users, in a folder of their own; the end of a `with` block closes them.
+
+    Attributes:
+        sizes, marks: of each batch, by user: its pairs and its marks.
+    """
+
+    folder: Path
+    sizes: list[np.ndarray] = field(default_factory=list)
+    marks: list[np.ndarray] = field(default_factory=list)
+    _files: dict[str, IO[bytes]] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        with as_output_error(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name in _ARRAYS:
+                self._files[name] = open(self._path(name), "wb")  # pylint: disable=consider-using-with
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def add(self, users: np.ndarray, pairs: pl.DataFrame) -> None:
+        """Add the next users.
+
+        Args:
+            users: internal indices, ascending; some may have no pairs.
+            pairs: user, item, score, marks, user_marks, sorted by user.
+
+        Raises: OutputError.
+        """
+        ends = np.searchsorted(pairs[USER].to_numpy(), users, side="right")
+        sizes = np.diff(np.concatenate([np.zeros(1, dtype=np.int64), ends]))
+        marks = np.zeros(len(users), dtype=np.uint64)
+        marks[sizes > 0] = pairs[USER_MARKS].to_numpy()[ends[sizes > 0] - 1]
+        self.sizes.append(sizes.astype(np.int32))
+        self.marks.append(marks)
+        for name, kind in _ARRAYS.items():
+            with as_output_error(self._path(name)):
+                self._files[name].write(np.ascontiguousarray(pairs[name].to_numpy().astype(kind)).tobytes())
+
+    def mapped(self) -> Shortlist:
+        """Return the shortlists of all users that were added; the arrays of pairs are mapped from the disk.
+
+        Raises: OutputError.
+        """
+        self._close()
+        sizes = np.concatenate([np.zeros(1, dtype=np.int64), *self.sizes])
+        indptr = np.cumsum(sizes, dtype=np.int64)
+        items, scores, marks = (self._mapped(name, int(indptr[-1])) for name in _ARRAYS)
+        own = np.concatenate([np.zeros(0, dtype=np.uint64), *self.marks])
+        return Shortlist(indptr, items, scores, marks, own)
+
+    def _mapped(self, name: str, size: int) -> np.ndarray:
+        if size == 0:  # an empty file cannot be mapped
+            return np.zeros(0, dtype=_ARRAYS[name])
+        with as_output_error(self._path(name)):
+            return np.asarray(np.memmap(self._path(name), _ARRAYS[name], "r", shape=(size,)))
+
+    def _close(self) -> None:
+        for name, file in self._files.items():
+            with as_output_error(self._path(name)):
+                file.close()
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.bin"
+
+
+def top_of_batch(
+    lists: AllocatedLists, first: int, users: np.ndarray, pairs: pl.DataFrame, first_row: int
+) -> pl.DataFrame:
+    """Return the lists of a batch's users: user, item, sources, score, rank, rule, placed_by.
+
+    Items beyond the shortlist have no source and a score of 0.
+
+    Args:
+        first: how many users, first_row: how many pairs the batches before have.
+        users, pairs: of the batch, as they were added.
+    """
+    span = slice(first, first + len(users))
+    owners, places = np.nonzero(lists.rows[span] != NO_ROW)
+    at = owners + first, places
+    beyond = lists.rows[at] == LEFTOVER
+    rows = pl.Series(np.where(beyond, 0, lists.rows[at] - first_row))
+    own = pl.Series(~beyond)
+    sources = pairs[SOURCES].gather(rows) if len(pairs) else pl.Series([""] * len(rows), dtype=pl.String)
+    scores = pairs[SCORE].gather(rows) if len(pairs) else pl.Series([0.0] * len(rows), dtype=pl.Float32)
+    return pl.DataFrame(
+        {
+            USER: users[owners].astype(np.uint32),
+            ITEM: lists.items[at].astype(np.uint32),
+            SOURCES: sources.zip_with(own, pl.Series([""], dtype=sources.dtype)),
+            SCORE: scores.zip_with(own, pl.Series([0.0], dtype=pl.Float32)),
+            RANK: (places + 1).astype(np.uint16),
+            RULE: lists.rules[at],
+            PLACED_BY: lists.placed_by[at],
+        }
+    )
