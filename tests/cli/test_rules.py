@@ -374,3 +374,10 @@ def test_diff_names_the_rules_that_changed(
     assert main(["-C", str(workspace), "diff", DAY, "2026-03-05"]) == ExitCode.OK
     out = capsys.readouterr().out
     assert "rule 'three of a genre', changed: limit" in out and "rule 'crime up', only in A" in out
+
+
+def test_variety_alone_shows_its_cost(workspace: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace / "settings/rules.toml").unlink()
+    assert main(["-C", str(run.workspace), *VARIETY, "score", "--date", DAY]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert "Variety and exploration: changes and cost in expected takes, in a sample of 60 users" in out

@@ -16,7 +16,7 @@ def show_rules(terminal: Terminal, record: "RulesRecord | None") -> None:
     """Show what each rule did, and what exploration drew; nothing where nothing came behind the ranker."""
     if record is None:
         return
-    if record.rules:
+    if record.rules or record.changed_lists:
         terminal.show_table(rules_title(record), RULE_COLUMNS, rule_rows(record))
     if record.drawn_places:
         terminal.show_line(explored_line(record))
@@ -26,7 +26,8 @@ def rules_title(record: "RulesRecord") -> str:
     """Return the title of the table: how many users the changes and costs were measured on."""
     if not record.sample:
         return "Rules"
-    return f"Rules: changes and cost in expected takes, in a sample of {record.sample:,} users"
+    what = "Rules" if record.rules else "Variety and exploration"
+    return f"{what}: changes and cost in expected takes, in a sample of {record.sample:,} users"
 
 
 def rule_rows(record: "RulesRecord") -> list[Row]:
