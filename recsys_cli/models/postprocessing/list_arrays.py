@@ -91,7 +91,7 @@ class AllocatedLists:
     @property
     def sizes(self) -> np.ndarray:
         """The rows of each list, i64."""
-        return np.count_nonzero(self.rows != NO_ROW, axis=1)
+        return np.asarray(np.count_nonzero(self.rows != NO_ROW, axis=1))
 
     def unmet(self, users: slice, rules: int) -> np.ndarray:
         """Return for how many of these users each rule could not be met, i64."""

@@ -43,7 +43,7 @@ class QuotaAccount:
     @property
     def lacking(self) -> np.ndarray:
         """Rows by group that at_least lacks, i64; negative where there are more than enough."""
-        return self.at_least - self.rows
+        return np.asarray(self.at_least - self.rows)
 
     def bounds(self, share: float) -> tuple[np.ndarray, np.ndarray]:
         """Return that share of the rows that each group may still have, and must, f64; inf and 0: no bound."""

@@ -66,7 +66,7 @@ class Filling:
         return np.asarray(self.lists.sizes > before)
 
     def _short(self, users: np.ndarray) -> np.ndarray:
-        return users[self.lists.rows[users, -1] == NO_ROW]
+        return np.asarray(users[self.lists.rows[users, -1] == NO_ROW])
 
     def _offer(self, users: np.ndarray, leftovers: Leftovers) -> None:
         """Offer items to users of short lists, a window of items after the other."""

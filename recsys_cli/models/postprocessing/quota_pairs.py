@@ -28,8 +28,8 @@ def quota_pairs(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Sh
     chosen = np.sort(top_k_rows(order, shortlist.indptr, most)[0])
     sizes = np.minimum(np.diff(shortlist.indptr), most)
     indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)])
-    columns = (one[chosen] for one in (shortlist.items, shortlist.scores, shortlist.marks))
-    return Shortlist(indptr, *columns, shortlist.user_marks), rows[chosen]
+    items, scores, marks = (one[chosen] for one in (shortlist.items, shortlist.scores, shortlist.marks))
+    return Shortlist(indptr, items, scores, marks, shortlist.user_marks), rows[chosen]
 
 
 def pair_frame(users: np.ndarray, ranked: Ranked, lists: UserLists) -> pl.DataFrame:

@@ -3,10 +3,11 @@
 They come from the batches of the checkpoint, which survive a killed run: another run writes the arrays again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,11 @@ from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.utils.columns import ITEM, MARKS, PLACED_BY, RANK, RULE, SCORE, SOURCES, USER, USER_MARKS
 from recsys_cli.utils.storage.atomic_writes import as_output_error
 
-_ARRAYS = {ITEM: np.dtype(np.int32), SCORE: np.dtype(np.float32), MARKS: np.dtype(np.uint64)}
+_ARRAYS: Mapping[str, np.dtype[Any]] = {
+    ITEM: np.dtype(np.int32),
+    SCORE: np.dtype(np.float32),
+    MARKS: np.dtype(np.uint64),
+}
 BYTES_PER_PAIR = sum(kind.itemsize for kind in _ARRAYS.values())
 
 
