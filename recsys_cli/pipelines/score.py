@@ -4,6 +4,7 @@ With `scoring.filter_viewed`, each source leaves out the items that a user has v
 """
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,13 @@ from recsys_cli.pipelines.publication.manifest import (
     ReuseSample,
     RunFacts,
 )
-from recsys_cli.pipelines.publication.recommendations_file import check_file, publish, published_manifest
+from recsys_cli.pipelines.publication.recommendations_file import (
+    RecommendationsWriter,
+    check_file,
+    publish,
+    published_manifest,
+)
+from recsys_cli.pipelines.scoring.batches import RankedBatch
 from recsys_cli.pipelines.scoring.checkpoint import BatchCheckpoint, open_checkpoint, remove_abandoned
 from recsys_cli.pipelines.scoring.disk_space import check_room
 from recsys_cli.pipelines.scoring.incremental import (
@@ -31,6 +38,7 @@ from recsys_cli.pipelines.scoring.list_warnings import warn_of_lists
 from recsys_cli.pipelines.scoring.local_engine import Ranking
 from recsys_cli.pipelines.scoring.preflight import reraising_with_all_problems
 from recsys_cli.pipelines.scoring.publish_gates import StagedLists, check_gates
+from recsys_cli.pipelines.scoring.quota_lists import allocate_quotas, write_quota_tables
 from recsys_cli.pipelines.scoring.reused_rules import ReusedRules, bound_on_both_days
 from recsys_cli.pipelines.scoring.rule_figures import sampled_effects
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
@@ -192,21 +200,48 @@ def _score_batches(
     if job.lists.asked is not None and ranking.items.lists is not None:
         with stages.stage("cost of rules"):
             counts.effects = sampled_effects(ranking, users)
+    has_quotas = ranking.items.lists is not None and bool(ranking.items.lists.rules.tables.quotas)
     with job.writer(checkpoint.staged) as writer:
-        for batch in checkpoint.finished():
-            writer.write(batch.top)
-            counts.add(batch)
-        if checkpoint.users:
-            logger.info("resuming after {} users whose lists an earlier run had ranked", checkpoint.users)
-        rest = users[checkpoint.users :]
-        for batch in job.batches(ranking, rest, progress):
-            with stages.stage("write"):
-                checkpoint.add(batch)
-                writer.write(batch.top)
-                counts.add(batch)
+        for batch in _ranked(job, ranking, checkpoint, progress):
+            if not has_quotas:
+                with stages.stage("write"):
+                    writer.write(batch.top)
+                    counts.add(batch)
+        if has_quotas:
+            _write_quota_lists(job, ranking, checkpoint, writer, counts)
         writer.describe(job.facts(counts))
     warn_of_lists(job, counts)
     return counts
+
+
+def _ranked(
+    job: Job, ranking: Ranking, checkpoint: BatchCheckpoint, progress: Progress
+) -> Iterator[RankedBatch]:
+    """Yield the batches of all users, first those that a killed run had finished; each new one is stored."""
+    yield from checkpoint.finished()
+    if checkpoint.users:
+        logger.info("resuming after {} users whose lists an earlier run had ranked", checkpoint.users)
+    for batch in job.batches(ranking, job.users()[checkpoint.users :], progress):
+        with job.run.stages.stage("write"):
+            checkpoint.add(batch)
+        yield batch
+
+
+def _write_quota_lists(
+    job: Job,
+    ranking: Ranking,
+    checkpoint: BatchCheckpoint,
+    writer: RecommendationsWriter,
+    counts: ScoreCounts,
+) -> None:
+    """Allocate what is scarce over the ranked users, and write their lists."""
+    with job.run.stages.stage("quotas"):
+        lists = allocate_quotas(ranking, job.users(), checkpoint)
+        counts.quotas, counts.files = lists.effect, write_quota_tables(lists, ranking)
+    with job.run.stages.stage("write"):
+        for batch in lists.batches():
+            writer.write(batch.top)
+            counts.add(batch)
 
 
 def _refuse_to_replace_all_by_some(job: Job, before: PublicationManifest | None) -> None:

@@ -43,7 +43,7 @@ class Candidates:
         if rows is not None:
             users, items, sources = users[rows], items[rows], sources[rows]
         return pl.DataFrame(
-            {USER: users, ITEM: items.astype(np.uint32), SOURCES: _sources_text(sources, self.names)}
+            {USER: users, ITEM: items.astype(np.uint32), SOURCES: sources_text(sources, self.names)}
         )
 
     def some(self, rows: np.ndarray) -> "Candidates":
@@ -109,7 +109,7 @@ def _with_marks_of_extra(
     return found
 
 
-def _sources_text(sources: np.ndarray, names: Sequence[str]) -> pl.Series:
+def sources_text(sources: np.ndarray, names: Sequence[str]) -> pl.Series:
     """Return the names of the sources that proposed each row: "lightfm,popular_14d"; "rules" for none."""
     masks, places = np.unique(sources, return_inverse=True)
     texts = [

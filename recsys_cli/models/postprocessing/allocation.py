@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsys_cli.models.kernels.quota_demand import Offers
+from recsys_cli.models.postprocessing.list_arrays import AllocatedLists, BlockLists, cells_of
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount, codes_of
 from recsys_cli.models.postprocessing.quota_exchange import exchanged
 from recsys_cli.models.postprocessing.quota_fill import Filling, Leftovers
@@ -17,8 +19,6 @@ from recsys_cli.models.postprocessing.rule_tables import RuleTables
 from recsys_cli.models.postprocessing.selection import Chosen, Ledger, Shortlist, select_lists
 from recsys_cli.models.postprocessing.shortlist_rows import shortlist_of
 from recsys_cli.models.postprocessing.turns import order_of
-from recsys_cli.models.kernels.quota_demand import Offers
-from recsys_cli.models.postprocessing.list_arrays import BlockLists, AllocatedLists, cells_of
 from recsys_cli.utils.progress import Progress, no_progress
 
 BLOCK = 32_768  # users
@@ -79,6 +79,12 @@ class Allocator:
             progress(len(turns) - rest, len(turns))
         changed |= Filling(self.tables, shortlists, account, lists).fill(order, self.leftovers)
         return Allocation(lists, account, np.flatnonzero(changed).astype(np.uint32))
+
+    def without_quotas(self, shortlist: Shortlist, users: np.ndarray) -> Chosen:
+        """Return the lists of some users as they would be without quotas."""
+        free = Ledger.full(self.tables, np.arange(len(users)))
+        free.left[:] = -1
+        return self._chosen(shortlist, users, free)
 
     def replayed(
         self, shortlist: Shortlist, user: np.ndarray, account: QuotaAccount, turn: int

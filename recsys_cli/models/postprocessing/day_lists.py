@@ -10,6 +10,7 @@ from recsys_cli.data_preparation.features.feature_tables import DayFeatures, Fea
 from recsys_cli.models.candidates.merge import Candidates
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
 from recsys_cli.models.candidates.stage import CandidateStage
+from recsys_cli.models.kernels.exploration_draws import drawn_rows
 from recsys_cli.models.kernels.top_k import top_k_rows
 from recsys_cli.models.postprocessing.exploration import Draws, draws, explored_places, pool_of
 from recsys_cli.models.postprocessing.extra_candidates import (
@@ -50,6 +51,8 @@ def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures)
 
 
 _TRIED = 1_024  # items that are tried for a pin or a minimum, at most
+_SPREAD = 2  # items of chance for each place of a list
+_OF_SPREAD = np.uint64(0x737072656164)  # other draws than those of exploration
 _PINNED = 8  # candidates of a pin, at least: the ranker chooses among them
 
 
@@ -107,6 +110,20 @@ class UserLists:
         """Return the same with so many popular candidates for each user."""
         return replace(self, fills=count)
 
+    @property
+    def wanting(self) -> list[int]:
+        """Numbers of the rules that want candidates."""
+        return [rule for rule, _ in self._counts]
+
+    def spread(self, users: np.ndarray) -> np.ndarray:
+        """Return items of chance from all that may be recommended, (users, some) i32, where there are quotas.
+
+        Together users are offered the whole catalogue, so that lists can be filled where the best are sold out.
+        """
+        popular = self.day.popular
+        count = min(_SPREAD * self.day.settings.top_k, len(popular))
+        return np.asarray(popular[drawn_rows(self.turns[users] ^ _OF_SPREAD, len(popular), count)])
+
     def draws(self, users: np.ndarray) -> Draws:
         """Return what exploration draws for users."""
         top_k = self.day.settings.top_k
@@ -131,15 +148,16 @@ class UserLists:
 
     def _extra(self, chunk: UserChunk, pairs: Pairs, marks: np.ndarray) -> Iterator[np.ndarray]:
         wishes = [one for one in self._wishes(chunk.users, pairs, marks) if one.wanted.any()]
-        draws = self.day.pool.size > 0
-        if not wishes and not draws:
+        lists = [self.draws(chunk.users).items] if self.day.pool.size else []
+        lists += [self.spread(chunk.users)] if self.tables.quotas else []
+        if not wishes and not lists:
             return
         wanting = np.logical_or.reduce([one.wanted > 0 for one in wishes]) if wishes else None
-        known = keys_of(chunk, pairs, None if draws else wanting)
-        if draws:
-            drawn = without(self.draws(chunk.users).items, known, chunk.size)
-            known = with_keys(known, drawn, chunk.size)
-            yield drawn
+        known = keys_of(chunk, pairs, None if lists else wanting)
+        for offered in lists:
+            new = without(offered, known, chunk.size)
+            known = with_keys(known, new, chunk.size)
+            yield new
         for wish in wishes:
             found = granted(wish, chunk, self, known)
             known = with_keys(known, found, chunk.size)

@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.postprocessing.day_lists import UserLists
+from recsys_cli.models.postprocessing.allocation import Allocator
+from recsys_cli.models.postprocessing.day_lists import DayLists, UserLists
 from recsys_cli.models.postprocessing.exploration import Draws
+from recsys_cli.models.postprocessing.list_arrays import count_bits
 from recsys_cli.models.postprocessing.rule_tables import PlacedBy
 from recsys_cli.models.postprocessing.selection import (
     Chosen,
     Diversity,
     Explored,
+    Ledger,
     Shortlist,
     select_lists,
 )
@@ -73,8 +76,7 @@ class ChosenLists:
         marks = (
             self.chosen.unmet_marks if self.left is None else np.delete(self.chosen.unmet_marks, self.left)
         )
-        bits = (np.uint64(1) << np.uint64(rule) for rule in range(len(self.lists.tables.names)))
-        return np.array([np.count_nonzero(marks & bit) for bit in bits], dtype=np.int64)
+        return count_bits(marks, len(self.lists.tables.names))
 
     def _own(self) -> np.ndarray:
         """Return the chosen rows whose lists are not chosen elsewhere, ascending."""
@@ -135,14 +137,29 @@ def shortlist_of(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[S
     return Shortlist(counted[scored.indptr], items, ranked.scores[rows], marks[rows], own), rows
 
 
+def allocator_of(lists: DayLists, threads: int = 1) -> Allocator:
+    """Return what allocates the quotas of a day, with the variety that is asked for."""
+    diversity, k = _diversity(lists), lists.settings.top_k
+
+    def choose(shortlist: Shortlist, _users: np.ndarray, ledger: Ledger) -> Chosen:
+        return select_lists(shortlist, lists.rules.tables, k, diversity, None, ledger)
+
+    return Allocator(lists.rules.tables, k, choose if diversity else None, threads=threads)
+
+
+def _diversity(lists: DayLists) -> Diversity | None:
+    if lists.similarity is None:
+        return None
+    return Diversity(lists.similarity, lists.settings.diversity)
+
+
 def _chosen(users: np.ndarray, ranked: Ranked, lists: UserLists) -> ChosenLists:
     (shortlist, rows), settings = shortlist_of(users, ranked, lists), lists.day.settings
-    similarity, explored, drawn = lists.day.similarity, None, None
-    diversity = None if similarity is None else Diversity(similarity, settings.diversity)
+    explored, drawn = None, None
     if lists.day.pool.size:
         drawn = lists.draws(users)
         explored = Explored(drawn.rows(shortlist.indptr, shortlist.items), drawn.places)
-    chosen = select_lists(shortlist, lists.tables, settings.top_k, diversity, explored)
+    chosen = select_lists(shortlist, lists.tables, settings.top_k, _diversity(lists.day), explored)
     chances = None if explored is None or drawn is None else _chances(chosen, explored, drawn)
     return ChosenLists(users, ranked, lists, replace(chosen, rows=rows[chosen.rows]), chances)
 

@@ -73,7 +73,9 @@ class QuotaAccount:
 
     def ledger_at(self, turn: int) -> Ledger:
         """Return what one user found at its turn: the prices of its block, and the groups that were sold out."""
-        block = max(int(np.searchsorted(np.array(self.first_turns, dtype=np.uint64), np.uint64(turn), "right")), 1)
+        block = max(
+            int(np.searchsorted(np.array(self.first_turns, dtype=np.uint64), np.uint64(turn), "right")), 1
+        )
         before, now = self.sold_out < np.uint64(turn), self.sold_out == np.uint64(turn)
         left = np.where(before, 0, np.where(now, self.last_rows, -1))
         left = np.where(self.is_sold_out, left, -1)

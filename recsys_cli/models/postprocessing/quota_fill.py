@@ -8,13 +8,13 @@ import numpy as np
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.kernels.quota_demand import Offers
 from recsys_cli.models.kernels.quota_fill import fill_lists
+from recsys_cli.models.postprocessing.list_arrays import LEFTOVER, NO_ROW, AllocatedLists, cells_of
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount, codes_of
 from recsys_cli.models.postprocessing.quota_groups import groups_of_rules
 from recsys_cli.models.postprocessing.quota_prices import offers_of
 from recsys_cli.models.postprocessing.rule_tables import PlacedBy, RuleTables
 from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.models.postprocessing.shortlist_rows import shortlist_of
-from recsys_cli.models.postprocessing.list_arrays import LEFTOVER, NO_ROW, AllocatedLists, cells_of
 from recsys_cli.utils.parallel import chunks_of
 
 _USERS, _WINDOW = 4_096, 64  # at a time, and the leftovers that they are offered at a time

@@ -59,7 +59,9 @@ class Demand:
             return kernels.demand(self.offers, prices, self.k, *span)
 
         alone = self.threads == 1 or count == 1
-        spans = map(of_span, pairwise(ends)) if alone else map_in_threads(of_span, pairwise(ends), self.threads)
+        spans = (
+            map(of_span, pairwise(ends)) if alone else map_in_threads(of_span, pairwise(ends), self.threads)
+        )
         found = list(spans)
         return np.sum([used for used, _ in found], axis=0), sum(value for _, value in found)
 

@@ -91,6 +91,7 @@ class RulesRecord(JsonRecord):
         expected_takes: mean a list of the sample.
         explored: rows that exploration drew; drawn_places: places that it drew for all users.
         shown: published lists that cooldowns looked at: their SHA-256 by date.
+        files: tables of the quotas beside the file: their SHA-256 by name.
     """
 
     key: Word
@@ -103,6 +104,7 @@ class RulesRecord(JsonRecord):
     explored: Count = 0
     drawn_places: Count = 0
     shown: dict[Word, Sha256] = Field(default_factory=dict)
+    files: dict[Word, Sha256] = Field(default_factory=dict)
 
 
 class ShownFacts(JsonRecord):

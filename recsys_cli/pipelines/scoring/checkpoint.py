@@ -67,6 +67,21 @@ class BatchCheckpoint:
             self._count(batch)
             yield batch
 
+    def stored(self) -> Iterator[RankedBatch]:
+        """Yield all batches that are finished, in order.
+
+        Raises: OutputError where one is no longer as it was written.
+        """
+        for number in range(self.batches):
+            batch = self._read(number)
+            if batch is None:
+                raise OutputError(
+                    "a stored batch of ranked users is damaged or gone",
+                    where=str(self._files(number)[0]),
+                    fix="check the disk, and run it again",
+                )
+            yield batch
+
     def add(self, batch: RankedBatch) -> None:
         """Store the next batch.
 
