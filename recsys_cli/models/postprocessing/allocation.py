@@ -1,7 +1,7 @@
 """Allocate what is scarce over all users: lists that keep to the quotas and lose the least expected takes.
 
-Users are taken in the order of their turns, in blocks. Each block has prices, at which its users together take their
-share of what is left; the last block ends with exchanges between its users, and short lists are filled at the end.
+Users are taken in the order of their turns, in blocks. Each block has prices, at which its users together
+take their share of what is left. Those of the last block exchange rows, and short lists are filled at the end.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsys_cli.models.kernels.quota_demand import Offers
+from recsys_cli.models.postprocessing.list_arrays import AllocatedLists, BlockLists, cells_of
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount, codes_of
 from recsys_cli.models.postprocessing.quota_exchange import exchanged
 from recsys_cli.models.postprocessing.quota_fill import Filling, Leftovers
@@ -17,18 +19,18 @@ from recsys_cli.models.postprocessing.rule_tables import RuleTables
 from recsys_cli.models.postprocessing.selection import Chosen, Ledger, Shortlist, select_lists
 from recsys_cli.models.postprocessing.shortlist_rows import shortlist_of
 from recsys_cli.models.postprocessing.turns import order_of
-from recsys_cli.models.kernels.quota_demand import Offers
-from recsys_cli.models.postprocessing.list_arrays import BlockLists, AllocatedLists, cells_of
 from recsys_cli.utils.progress import Progress, no_progress
 
 BLOCK = 32_768  # users
 
-Choose = Callable[[Shortlist, np.ndarray, Ledger], Chosen]  # by the shortlists of users, the users, the ledger
+Choose = Callable[
+    [Shortlist, np.ndarray, Ledger], Chosen
+]  # by the shortlists of users, the users, the ledger
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """Lists that keep to the quotas, by user, the account of the quotas, and who has a list of more than prices.
+    """Lists that keep to the quotas, the account of the quotas, and whose list prices alone do not explain.
 
     Attributes:
         changed: u32, users, ascending, whose list has rows that an exchange or the fill gave it.
@@ -45,7 +47,7 @@ class Allocator:
 
     Attributes:
         k: places of a list.
-        choose: chooses the lists of some users, as `select_lists` does; another one adds diversity or exploration.
+        choose: chooses the lists of some users, as `select_lists` does, which it is for None.
         leftovers: what short lists are filled with beyond the shortlists.
         block: users with prices of their own.
     """
@@ -92,7 +94,7 @@ class Allocator:
     def _block_lists(
         self, shortlist: Shortlist, users: np.ndarray, turns: np.ndarray, rest: int, account: QuotaAccount
     ) -> tuple[BlockLists, Chosen, np.ndarray]:
-        """Return the lists of a block of users with `rest` users after them, and which have exchanged rows."""
+        """Return the lists of a block of users, `rest` users before the end, and who exchanged rows."""
         offers, sold_before = offers_of(shortlist, self.tables), account.prices[-1:]
         demand = Demand(offers, self.k, self.threads)
         start = sold_before[0].astype(np.float64) if sold_before else None

@@ -4,10 +4,10 @@ import numpy as np
 
 from recsys_cli.models.kernels import quota_demand
 from recsys_cli.models.kernels.quota_exchange import Lists, Market, exchange
+from recsys_cli.models.postprocessing.list_arrays import BlockLists
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount
 from recsys_cli.models.postprocessing.rule_tables import NO_RULE, PlacedBy, RuleTables, bits_of
 from recsys_cli.models.postprocessing.selection import Shortlist
-from recsys_cli.models.postprocessing.list_arrays import BlockLists
 
 _DEPTH, _WORK = 8, 3_000_000  # swaps of a chain, and pairs that are looked at: tenths of a second
 _DIRECT_WORK = 100_000_000  # for single swaps, where a quota lacks rows
@@ -35,7 +35,9 @@ def exchanged(
     left = np.where(account.left < 0, _NO_BOUND, account.left)
     slots = lists.slots.copy()
     held = Lists(slots, np.isin(lists.placed_by, _FIXED), inside, left, account.lacking)
-    market, changed = _market(shortlist, offers, tables, account.prices[-1]), np.zeros(len(slots), dtype=np.bool_)
+    market, changed = _market(shortlist, offers, tables, account.prices[-1]), np.zeros(
+        len(slots), dtype=np.bool_
+    )
     if (held.lacking > 0).any():
         changed |= exchange(market, held, 1, _DIRECT_WORK)
     changed |= exchange(market, held, _DEPTH, _WORK)

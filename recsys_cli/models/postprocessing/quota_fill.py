@@ -8,13 +8,13 @@ import numpy as np
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.kernels.quota_demand import Offers
 from recsys_cli.models.kernels.quota_fill import fill_lists
+from recsys_cli.models.postprocessing.list_arrays import LEFTOVER, NO_ROW, AllocatedLists, cells_of
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount, codes_of
 from recsys_cli.models.postprocessing.quota_groups import groups_of_rules
 from recsys_cli.models.postprocessing.quota_prices import offers_of
 from recsys_cli.models.postprocessing.rule_tables import PlacedBy, RuleTables
 from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.models.postprocessing.shortlist_rows import shortlist_of
-from recsys_cli.models.postprocessing.list_arrays import LEFTOVER, NO_ROW, AllocatedLists, cells_of
 from recsys_cli.utils.parallel import chunks_of
 
 _USERS, _WINDOW = 4_096, 64  # at a time, and the leftovers that they are offered at a time
@@ -28,8 +28,8 @@ class Leftovers:
 
     Attributes:
         items: i32, in the order in which they are offered: by popularity.
-        allowed: for users, i64, and pairs of theirs: whether the user may have each (it is not seen and no rule
-            removes it), and the pair's marks, u64, those of the user's own.
+        allowed: for users, i64, and pairs of theirs: whether the user may have each, as it is not seen and no
+            rule removes it, and the marks of each, u64.
     """
 
     items: np.ndarray
@@ -66,7 +66,7 @@ class Filling:
         return np.asarray(self.lists.sizes > before)
 
     def _short(self, users: np.ndarray) -> np.ndarray:
-        return users[self.lists.rows[users, -1] == NO_ROW]
+        return np.asarray(users[self.lists.rows[users, -1] == NO_ROW])
 
     def _offer(self, users: np.ndarray, leftovers: Leftovers) -> None:
         """Offer items to users of short lists, a window of items after the other."""

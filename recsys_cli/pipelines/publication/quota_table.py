@@ -16,7 +16,9 @@ from recsys_cli.utils.storage.atomic_writes import as_output_error, as_system_er
 from recsys_cli.utils.storage.table_files import read_parquet_file
 
 QUOTAS, QUOTA_CHANGES = "quotas.parquet", "quota_changes.parquet"
-_FIRST_TURNS = "recsys.first_turns"  # in the metadata: the first turn of each block that has prices of its own
+_FIRST_TURNS = (
+    "recsys.first_turns"  # in the metadata: the first turn of each block that has prices of its own
+)
 
 
 def quota_frame(tables: RuleTables, account: QuotaAccount) -> pl.DataFrame:
@@ -47,7 +49,9 @@ def quota_frame(tables: RuleTables, account: QuotaAccount) -> pl.DataFrame:
     sold_out = pl.when("is_sold_out").then("sold_out")
     bounds = [pl.when(pl.col(name) >= 0).then(name).alias(name) for name in ("at_most", "left")]
     least = pl.when(pl.col("at_least") > 0).then("at_least")
-    return frame.with_columns(*bounds, least.alias("at_least"), sold_out.alias("sold_out")).drop("is_sold_out")
+    return frame.with_columns(*bounds, least.alias("at_least"), sold_out.alias("sold_out")).drop(
+        "is_sold_out"
+    )
 
 
 def write_quotas(folder: Path, tables: RuleTables, account: QuotaAccount, changed: pl.Series) -> None:
@@ -64,7 +68,7 @@ def write_quotas(folder: Path, tables: RuleTables, account: QuotaAccount, change
 
 
 def read_quotas(folder: Path, tables: RuleTables) -> tuple[QuotaAccount, set[int | str]]:
-    """Return the account of published lists, and the ids of the users whose lists were changed after their turn.
+    """Return the account of published lists, and the ids of users whose lists changed after their turn.
 
     Raises: OSError, ValueError where the files are gone, damaged, or those of other rules.
     """

@@ -17,7 +17,11 @@ from recsys_cli.utils.columns import ITEM, MARKS, PLACED_BY, RANK, RULE, SCORE, 
 from recsys_cli.utils.storage.atomic_writes import as_output_error
 
 USER_MARKS = "user_marks"  # the rules that a user meets, u64, in each of its rows
-_ARRAYS = {ITEM: np.dtype(np.int32), SCORE: np.dtype(np.float32), MARKS: np.dtype(np.uint64)}
+_ARRAYS: dict[str, np.dtype] = {
+    ITEM: np.dtype(np.int32),
+    SCORE: np.dtype(np.float32),
+    MARKS: np.dtype(np.uint64),
+}
 BYTES_PER_PAIR = sum(kind.itemsize for kind in _ARRAYS.values())
 
 

@@ -44,7 +44,9 @@ def problem_of(seed: int) -> Problem:
     pairs = np.concatenate(lists).astype(np.int32)
     scores = chance.random(items)[pairs] * chance.random(len(pairs)) + 0.001
     brands = int(chance.integers(2, 5))
-    stock = np.where(chance.random(items) < 0.7, chance.integers(0, 1 + max(1, 3 * users * k // (2 * items)), items), -1)
+    stock = np.where(
+        chance.random(items) < 0.7, chance.integers(0, 1 + max(1, 3 * users * k // (2 * items)), items), -1
+    )
     brand = ItemGroups(
         np.arange(items + 1), chance.integers(0, brands, items).astype(np.int32), tuple("abcd"[:brands])
     )
@@ -85,6 +87,8 @@ def rows_by_group(tables: RuleTables, allocation: Allocation) -> np.ndarray:
     items, counts = allocation.lists.items[allocation.lists.items >= 0].tolist(), []
     for one in tables.quotas:
         groups = one.groups
-        codes = [code for item in items for code in groups.codes[groups.indptr[item] : groups.indptr[item + 1]]]
+        codes = [
+            code for item in items for code in groups.codes[groups.indptr[item] : groups.indptr[item + 1]]
+        ]
         counts.append(np.bincount(np.array(codes, dtype=np.int64), minlength=len(groups.names)))
     return np.concatenate(counts)

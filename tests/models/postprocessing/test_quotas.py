@@ -79,7 +79,7 @@ def test_without_scarcity_lists_are_those_of_the_scores() -> None:
     tables = quota_tables(quota(0, each_item(8), {0: 5}))
     found = Allocator(tables, 2).allocate(FIVE, some_turns(5))
     assert lists_of(found) == [[0, 1], [0, 3], [0, 5], [0, 1], [0, 2]]
-    assert not len(found.changed) and not found.account.prices[0].any()
+    assert not found.changed.size and not found.account.prices[0].any()
 
 
 def test_a_pin_takes_the_last_piece_and_never_one_more() -> None:
@@ -158,9 +158,9 @@ def test_over_the_dates_a_low_id_gets_the_last_piece_as_often_as_a_high_one() ->
 def problems(draw: st.DrawFn) -> tuple[Shortlist, Allocator, np.ndarray]:
     shortlist, tables, k = problem_of(draw(st.integers(0, 10_000)))
     items = len(tables.quotas[0].groups.names)
-    marks = np.array(
-        draw(st.lists(st.integers(0, 63), min_size=8, max_size=8)), dtype=np.uint64
-    )[np.arange(len(shortlist.items)) % 8] | np.uint64(3)
+    marks = np.array(draw(st.lists(st.integers(0, 63), min_size=8, max_size=8)), dtype=np.uint64)[
+        np.arange(len(shortlist.items)) % 8
+    ] | np.uint64(3)
     limit = Limit(2, each_item(items), draw(st.integers(1, 2)))
     halves = ItemGroups(np.arange(items + 1), np.arange(items, dtype=np.int32) % 2, ("even", "odd"))
     tables = replace(
@@ -194,7 +194,9 @@ def test_no_quota_and_no_limit_is_exceeded_and_no_list_is_shorter_than_it_need_b
         assert all(row in own for row in rows)
         assert within_limits(shortlist, allocator, rows)
         if len(rows) < allocator.k:
-            rest = [row for row in own if row not in rows and has_stock(found, allocator, shortlist.items[row])]
+            rest = [
+                row for row in own if row not in rows and has_stock(found, allocator, shortlist.items[row])
+            ]
             assert not [row for row in rest if within_limits(shortlist, allocator, [*rows, row])]
 
 
@@ -247,5 +249,7 @@ def test_nobody_has_nothing() -> None:
 def test_turns_are_those_of_the_id_and_the_date_alone() -> None:
     whole = turns_of(pl.Series(range(100)), DAY)
     assert (turns_of(pl.Series([str(user) for user in range(40, 60)]), DAY) == whole[40:60]).all()
-    assert turns_of(pl.Series(["1", "é", ""]), DAY).tolist() == turns_of(pl.Series(["1", "é", ""]), DAY).tolist()
+    assert (
+        turns_of(pl.Series(["1", "é", ""]), DAY).tolist() == turns_of(pl.Series(["1", "é", ""]), DAY).tolist()
+    )
     assert (whole != turns_of(pl.Series(range(100)), DAY + timedelta(days=1))).all()
