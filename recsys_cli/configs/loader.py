@@ -17,6 +17,7 @@ from recsys_cli.configs.dotted_keys import flat, leaves
 from recsys_cli.configs.error_messages import BUILT_IN, problems_of
 from recsys_cli.configs.layers import Layer, environment_layer, nested, overlay, override_layer
 from recsys_cli.configs.renamed_settings import with_new_names
+from recsys_cli.configs.rule_messages import RULES, rule_origin
 from recsys_cli.configs.secrets import Secrets, is_secret_name, texts_in
 from recsys_cli.configs.sections import Settings
 from recsys_cli.configs.toml_files import DEFAULT, SECRETS_FILE, Document, read_documents, rules_in_two_files
@@ -131,13 +132,22 @@ def _validated(layer: Layer, misplaced: Sequence[str], root: Path, tree: type[Se
         problems += problems_of(error, layer, tree)
     else:
         if not problems:
-            return settings
+            return _with_rule_origins(settings, layer)
     count = "1 setting is" if len(problems) == 1 else f"{len(problems)} settings are"
     raise SettingsError(
         "\n".join([f"{count} not valid", *problems]),
         where=str(root / "settings"),
         fix="correct or remove these keys in the place given in brackets",
     )
+
+
+def _with_rule_origins(settings: Settings, layer: Layer) -> Settings:
+    """Return the settings, in which each rule has the file and line where it is written."""
+    setting = layer.get((RULES,))
+    if setting is None:
+        return settings
+    rules = [rule.written_in(rule_origin(setting, number)) for number, rule in enumerate(settings.rules)]
+    return settings.model_copy(update={RULES: tuple(rules)})
 
 
 def _with_origins(root: Path, environment: str, settings: Settings, layer: Layer) -> LoadedSettings:

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from recsys_cli.configs.fields import Section
 from recsys_cli.configs.layers import Setting
-from recsys_cli.configs.rule_sections import Rule
+from recsys_cli.configs.rule_sections import SAME_NAME, Rule
 from recsys_cli.configs.secrets import masked, shown
 
 RULES: Final = "rules"
@@ -18,6 +18,8 @@ _LONGEST_NAME: Final = 80
 def rule_line(detail: ErrorDetails, setting: Setting) -> str:
     """Return a problem of the rules as `rule 2, NAME: key = value (file, line): reason`."""
     _, *place = detail["loc"]
+    if detail["type"] == SAME_NAME:
+        place = [detail["ctx"]["number"] - 1]
     reason = _reason(detail, place[1:])
     if setting.secret:
         reason = masked(reason, detail["input"])
@@ -30,6 +32,13 @@ def rule_line(detail: ErrorDetails, setting: Setting) -> str:
     if key and detail["type"] != "missing":
         key = f"{key} = {shown(detail['input'], secret=setting.secret)}"
     return f"rule {number + 1}{_name(rule)}{f': {key}' if key else ''} ({setting.origin}{at}): {reason}"
+
+
+def rule_origin(setting: Setting, number: int) -> str:
+    """Return where a rule, by its number from 0, is written: the file and the line of its header."""
+    if not setting.lines:
+        return setting.origin
+    return f"{setting.origin.partition(' [')[0]}, line {setting.lines[number]}"
 
 
 def plain_reason(detail: ErrorDetails) -> str:

@@ -10,9 +10,11 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    PrivateAttr,
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from recsys_cli.configs.fields import (
     ListLength,
@@ -24,6 +26,7 @@ from recsys_cli.configs.fields import (
 )
 
 MOST_RULES: Final = 64
+SAME_NAME: Final = "same_name"  # the type of this error; its context has the rule's number
 ACTIONS: Final = (
     *("block", "require", "boost", "bury", "pin"),
     *("limit", "at_least", "cooldown", "one_of", "quota"),
@@ -162,6 +165,22 @@ class Rule(_Written):
     cooldown: CooldownAction | None = None
     one_of: ColumnName | None = Field(None, description="column of the items: one item a value")
     quota: QuotaAction | None = None
+    _origin: str = PrivateAttr("")
+
+    @property
+    def origin(self) -> str:
+        """Where it is written, such as `settings/rules.toml, line 7`; empty: in no settings."""
+        return self._origin
+
+    def written_in(self, origin: str) -> Self:
+        """Return the rule with its origin."""
+        rule = self.model_copy()
+        setattr(rule, "_origin", origin)
+        return rule
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what is written, not where."""
+        return isinstance(other, Rule) and self.__dict__ == other.__dict__
 
     @property
     def action(self) -> str:
@@ -211,6 +230,10 @@ def unique_names(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     known: dict[str, int] = {}
     for number, rule in enumerate(rules, 1):
         if rule.name in known:
-            raise ValueError(f"rules {known[rule.name]} and {number} are both called {rule.name!r}")
+            raise PydanticCustomError(
+                SAME_NAME,
+                "has the name of rule {first}: give each a name of its own",
+                {"first": known[rule.name], "number": number},
+            )
         known[rule.name] = number
     return rules

@@ -208,8 +208,8 @@ def rank_users(users: np.ndarray, day: BoundDay, ranker: BoundRanker, shortlist:
         shortlist: number of candidates per user that all trees score; 0: all.
     """
     candidates = candidates_of(users, day)
-    kept = None if day.lists is None else day.lists.keeps
-    scored = ranker.scored(candidates, day.tables, shortlist, kept)
+    preference = None if day.lists is None else day.lists.preference
+    scored = ranker.scored(candidates, day.tables, shortlist, preference)
     return Ranked(candidates, scored, ranker.scores(scored.raw))
 
 

@@ -20,6 +20,7 @@ from recsys_cli.models.two_stage import schema_mismatches, sources_without_propo
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.models.versions.registry import is_pointed, promoted_version
 from recsys_cli.models.versions.trained_settings import other_rows
+from recsys_cli.pipelines.rule_check import RuleCheck
 from recsys_cli.pipelines.workspace.input_check import InputCheck, InputReport, read_figures
 from recsys_cli.pipelines.workspace.inputs import with_days
 from recsys_cli.pipelines.workspace.layout import Workspace
@@ -31,7 +32,7 @@ from recsys_cli.pipelines.workspace.promoted_model import (
 )
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
-from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError
+from recsys_cli.utils.errors import InputError, ModelError, OutputError, RecsysError, SettingsError
 from recsys_cli.utils.storage.folder_checks import nearest_existing
 from recsys_cli.utils.storage.folder_exchange import check_replaceable
 from recsys_cli.utils.storage.replacement_journal import standing
@@ -99,9 +100,17 @@ def check_workspace(day: ScoringDay, *, accept_inputs: bool = False) -> CheckRep
     """
     found = inspect_workspace(day, accept_inputs=accept_inputs)
     problems = [problem for several in found.problems.values() for problem in several]
-    problems += _unused_column_notes(day)
+    problems += _unused_column_notes(day) + _rule_doubts(day, found)
     problems.sort(key=lambda problem: _SEVERITIES.index(problem.severity))
     return CheckReport(day.date, problems, found.inputs)
+
+
+def _rule_doubts(day: ScoringDay, found: Inspection) -> list[Problem]:
+    """Return what rules do that cannot be meant, where nothing keeps them from being applied."""
+    wrong = [*found.problems[InputError], *found.problems[SettingsError]]
+    if found.tables is None or any(one.severity == "error" for one in wrong):
+        return []
+    return RuleCheck(day, found.tables).doubts()
 
 
 def _unused_column_notes(day: ScoringDay) -> list[Problem]:
@@ -130,7 +139,7 @@ def check_before_run(day: ScoringDay, *, accept_inputs: bool) -> Tables:
         accept_inputs: let inputs through whose figures miss their bounds.
 
     Raises: an InputError, ModelError or OutputError with every problem that would stop a run; SettingsError
-        for an expression of the settings that does not parse.
+        for expressions and rules of the settings that cannot be used.
     """
     found = inspect_workspace(day, accept_inputs=accept_inputs)
     problems = [problem for several in found.problems.values() for problem in several]
@@ -161,8 +170,10 @@ def inspect_workspace(day: ScoringDay, *, accept_inputs: bool = False) -> Inspec
             tables.items, day.date, shown_source(settings.data.items, workspace.root)
         )
     problems += _external_problems(day, tables) + _training_doubts(asked)
+    of_rules = {} if tables is None else RuleCheck(day, tables).errors()
     by_kind: dict[type[RecsysError], list[Problem]] = {
-        InputError: problems,
+        SettingsError: of_rules.get(SettingsError, []),
+        InputError: problems + of_rules.get(InputError, []),
         ModelError: _model_problems(day, tables),
         OutputError: _output_problems(day),
     }

@@ -12,6 +12,7 @@ from recsys_cli.pipelines.publication.comparison import OVERLAP, RBO, changes_be
 from recsys_cli.pipelines.publication.lookup import RunSettings, published_file, run_settings, titles_on
 from recsys_cli.pipelines.publication.manifest import FileFacts
 from recsys_cli.pipelines.publication.recommendations_file import manifest_in
+from recsys_cli.pipelines.publication.rule_changes import ChangedRule, changed_rules
 from recsys_cli.pipelines.publication.validation import read_facts
 from recsys_cli.pipelines.workspace.layout import RECOMMENDATIONS, Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
@@ -19,6 +20,7 @@ from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import InputError
 
 _NO_CAUSES = ("gates.", "runtime.", "evaluation.")  # settings that change no list
+_RULES = "rules"  # the setting, compared rule by rule
 _NAMED = 10  # users and items
 _MADE_WITH: Mapping[str, Callable[[FileFacts], object]] = {
     "date": lambda facts: str(facts.day),
@@ -28,6 +30,7 @@ _MADE_WITH: Mapping[str, Callable[[FileFacts], object]] = {
     "index": lambda facts: facts.index,
     "shortlist": lambda facts: facts.shortlist,
     "top_k": lambda facts: facts.top_k,
+    "rules": lambda facts: facts.lists.key if facts.lists else None,
 }
 
 
@@ -60,7 +63,7 @@ class Difference:
         won, lost: the items whose number of lists grew, and fell, most.
         most_changed: the users with the smallest rank-biased overlap.
         causes: by name, what the two were made with where that differs.
-        settings: by dotted key, the two runs' values where they differ.
+        settings: by dotted key, the two runs' values where they differ; rules: those that differ.
         without_settings: the files whose runs have no record: their settings are not compared.
     """
 
@@ -78,6 +81,7 @@ class Difference:
     most_changed: list[ChangedUser]
     causes: dict[str, list[object]]
     settings: dict[str, list[JsonValue]]
+    rules: list[ChangedRule]
     without_settings: list[str]
 
     @property
@@ -113,6 +117,7 @@ def diff(workspace: Workspace, one: str, other: str) -> Difference:
         most_changed=_changed_users(changes.most_changed),
         causes=_causes(*facts),
         settings=_changed_settings(*settings),
+        rules=_changed_rules(settings, facts),
         without_settings=[str(file) for file, found in zip((a, b), settings, strict=True) if not found],
     )
 
@@ -133,7 +138,20 @@ def _causes(a: FileFacts | None, b: FileFacts | None) -> dict[str, list[object]]
         name: [made_with(facts) if facts else None for facts in (a, b)]
         for name, made_with in _MADE_WITH.items()
     }
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    return differing | _differing_files(_shown(a), _shown(b))
+
+
+def _shown(facts: FileFacts | None) -> Mapping[str, str]:
+    """Return the files that cooldowns looked at: their SHA-256 by date."""
+    return facts.lists.shown if facts and facts.lists else {}
+
+
+def _differing_files(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, list[object]]:
+    """Return the files of which one list alone was made, as a cause; nothing where there are none."""
+    if a == b:
+        return {}
+    return {"shown": [dict(sorted(one.items() - other.items())) for one, other in ((a, b), (b, a))]}
 
 
 def _settings(workspace: Workspace, file: Path) -> RunSettings:
@@ -147,8 +165,19 @@ def _settings(workspace: Workspace, file: Path) -> RunSettings:
 def _changed_settings(a: RunSettings, b: RunSettings) -> dict[str, list[JsonValue]]:
     if not a or not b:
         return {}
-    keys = sorted(key for key in set(a) | set(b) if not key.startswith(_NO_CAUSES))
+    keys = sorted(key for key in {*a, *b} - {_RULES} if not key.startswith(_NO_CAUSES))
     return {key: [a.get(key), b.get(key)] for key in keys if a.get(key) != b.get(key)}
+
+
+def _changed_rules(
+    settings: tuple[RunSettings, RunSettings], facts: tuple[FileFacts | None, FileFacts | None]
+) -> list[ChangedRule]:
+    if not all(settings):
+        return []
+    (a, b), (of_a, of_b) = settings, facts
+    if of_a is None or of_b is None:
+        return changed_rules(a.get(_RULES), b.get(_RULES))
+    return changed_rules(a.get(_RULES), b.get(_RULES), of_a.day, of_b.day)
 
 
 def _changed_items(items: pl.DataFrame, titles: Mapping[int | str, str | None]) -> list[ChangedItem]:

@@ -8,7 +8,6 @@ import polars as pl
 from loguru import logger
 
 from recsys_cli.configs.sections import Settings
-from recsys_cli.data_preparation.features.day_features import build_features
 from recsys_cli.data_preparation.features.eligibility import eligibility_problems
 from recsys_cli.data_preparation.features.labels import label_cuts
 from recsys_cli.data_preparation.readers.row_sources import shown_source
@@ -16,18 +15,23 @@ from recsys_cli.data_preparation.tables.contract import Tables, inspect_tables
 from recsys_cli.data_preparation.tables.external_candidates import external_files
 from recsys_cli.data_preparation.tables.problems import raise_errors
 from recsys_cli.models.candidates.registry import external_settings
-from recsys_cli.models.evaluation.daily_evaluation import EvaluationOptions, EvaluationResult, evaluate_day
+from recsys_cli.models.evaluation.daily_evaluation import EvaluationResult, evaluate_day
 from recsys_cli.models.evaluation.evaluation_summary import EvaluationSummary
-from recsys_cli.models.training.two_stage_training import train_two_stage
-from recsys_cli.models.two_stage import open_day
+from recsys_cli.models.evaluation.list_summary import DiversityCurve, RulesSummary
 from recsys_cli.pipelines.evaluation.ablation import check_left_out, settings_without
 from recsys_cli.pipelines.evaluation.ground_truth import Known, covered_days, ground_truth_of
+from recsys_cli.pipelines.evaluation.list_summaries import diversity_curve, rules_summary
+from recsys_cli.pipelines.evaluation.rules_evaluation import ListResults
 from recsys_cli.pipelines.evaluation.summary import evaluation_summary
-from recsys_cli.pipelines.training.context import temporary_context
+from recsys_cli.pipelines.evaluation.trained_holdout import (
+    TrainedHoldout,
+    evaluation_options,
+    train_holdout,
+)
 from recsys_cli.pipelines.workspace.inputs import read_inputs
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.run_record import Run
-from recsys_cli.utils.columns import ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID
+from recsys_cli.utils.columns import ITEM_ID, TIMESTAMP, USER, USER_ID
 from recsys_cli.utils.dates import days_before
 from recsys_cli.utils.errors import InputError, UsageError
 
@@ -62,12 +66,18 @@ class HoldoutWindow:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """The evaluation of one or more days together."""
+    """The evaluation of one or more days together.
+
+    Attributes:
+        rules, diversity: of the lists by rule and by diversity; None: not asked for.
+    """
 
     requests: Sequence[EvaluationRequest]
     without: Sequence[str]
     covered_days: int
     summary: EvaluationSummary
+    rules: RulesSummary | None = None
+    diversity: DiversityCurve | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return the report as a JSON object."""
@@ -80,6 +90,8 @@ class EvaluationReport:
             "covered_days": self.covered_days,
             "without": list(self.without),
             **self.summary.as_json(),
+            "rules": None if self.rules is None else self.rules.as_json(),
+            "diversity": None if self.diversity is None else self.diversity.as_json(),
         }
 
 
@@ -147,35 +159,38 @@ def read_holdout(workspace: Workspace, request: EvaluationRequest, run: Run) -> 
 
 
 def evaluate_holdout(holdout: HoldoutWindow, workspace: Workspace, run: Run) -> EvaluationResult:
-    """Train both stages as `train` does, rank by the scoring path, and measure the lists; no model is stored.
+    """Train both stages, rank by the scoring path, and measure the lists. Raises: as `trained_on` does."""
+    return measured_sources(trained_on(holdout, workspace, run), workspace, run)
+
+
+def trained_on(holdout: HoldoutWindow, workspace: Workspace, run: Run) -> TrainedHoldout:
+    """Train both stages as `train` does, and bind them to the users of the window; no model is stored.
 
     Raises: InputError when the history is too short; ModelError when there is nothing to learn from.
     """
-    settings, tables = workspace.settings, holdout.tables
-    with temporary_context(workspace, run) as context:
-        model = train_two_stage(tables, context).model
-    users = holdout.ground_truth[USER].unique().sort()
-    numbered = pl.DataFrame({USER: users}).with_row_index("number")
-    ground_truth = holdout.ground_truth.join(numbered, on=USER, maintain_order="left")
-    with run.stages.stage("features"):
-        features = build_features(tables, settings.features, tables.of_users(users.to_numpy()))
-    with run.stages.stage("open candidate models"):
-        day = open_day(model.stage, features, workspace.threads)
+    return train_holdout(holdout.tables, holdout.ground_truth, holdout.request.k, workspace, run)
+
+
+def measured_sources(trained: TrainedHoldout, workspace: Workspace, run: Run) -> EvaluationResult:
+    """Rank by the scoring path, and measure the lists of each source, a blend and the two stages."""
     with run.stages.stage("evaluate") as progress:
-        scoring, k = settings.scoring, holdout.request.k
-        shortlist = scoring.shortlist_of(k)
-        options = EvaluationOptions(k, shortlist, scoring.chunk_users, workspace.threads, progress)
-        relevant = ground_truth.select(pl.col("number").alias(USER), ITEM, "^gain$")
-        return evaluate_day(day, features, model.ranker, relevant, options)
+        options = evaluation_options(trained, workspace, progress)
+        model, relevant = trained.model, trained.ground_truth
+        return evaluate_day(trained.day, trained.features, model.ranker, relevant, options)
 
 
 def report_of(
-    holdouts: Sequence[HoldoutWindow], results: Sequence[EvaluationResult], without: Sequence[str]
+    holdouts: Sequence[HoldoutWindow],
+    results: Sequence[EvaluationResult],
+    without: Sequence[str],
+    lists: Sequence[ListResults] = (),
 ) -> EvaluationReport:
     """Put the results of all days together."""
     requests = [holdout.request for holdout in holdouts]
     covered = sum(holdout.covered_days for holdout in holdouts)
-    return EvaluationReport(requests, without, covered, evaluation_summary(results, requests[0].k))
+    summary = evaluation_summary(results, requests[0].k)
+    rules, curve = rules_summary(lists), diversity_curve(lists, requests[0].days)
+    return EvaluationReport(requests, without, covered, summary, rules, curve)
 
 
 def _read_window(workspace: Workspace, request: EvaluationRequest) -> Tables:

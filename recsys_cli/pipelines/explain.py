@@ -1,6 +1,6 @@
 """`explain`: rank one user with the function that `score` uses, and keep everything that `score` discards."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 
@@ -15,7 +15,9 @@ from recsys_cli.data_preparation.features.feature_tables import (
     types_of,
 )
 from recsys_cli.models.postprocessing.day_lists import open_lists
-from recsys_cli.models.postprocessing.lists import ListLimits, choose_lists
+from recsys_cli.models.postprocessing.lists import ChosenLists, ListLimits, choose_lists
+from recsys_cli.models.postprocessing.quota_replay import SoldOut, replay
+from recsys_cli.models.reranking.ranker import BoundRanker
 from recsys_cli.models.two_stage import BoundDay, open_items, rank_users
 from recsys_cli.pipelines.explanation.item_stages import (
     ALONE,
@@ -31,8 +33,10 @@ from recsys_cli.pipelines.explanation.published_context import (
     ExplainedDay,
     PublishedRow,
     open_explained_day,
+    published_items,
     published_list,
 )
+from recsys_cli.pipelines.publication.quota_table import read_quotas
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, SOURCES, TITLE, USER_ID
@@ -120,7 +124,11 @@ class SourceRank:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate; only those on the shortlist have a score."""
+    """A candidate; only those on the shortlist have a score.
+
+    Attributes:
+        removed_by: the rule that keeps it out of the list; empty for none.
+    """
 
     item_id: int | str
     title: str | None
@@ -128,6 +136,7 @@ class Candidate:
     score: float | None
     raw_score: float | None
     sources: dict[str, SourceRank]
+    removed_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,15 +213,31 @@ def _rank(opened: ExplainedDay, features: FeatureTables, threads: int) -> tuple[
     lists = None if asked is None else open_lists(asked, model.stage, stored)
     bound = open_items(model.stage, stored, threads, opened.index, lists=lists).of_users(features)
     ranker = model.ranker.on(bound.tables.items)
-    chosen = choose_lists(ALONE, bound, ranker, ListLimits(opened.shortlist, opened.top_k))[-1]
+    chosen, sold_out = _chosen(opened, bound, ranker)
     plain = chosen.ranked
     if lists is not None:
         plain = rank_users(ALONE, replace(bound, lists=None), ranker, opened.shortlist)
-    rules = UserRules(chosen, plain, opened.top_k)
+    rules = UserRules(chosen, plain, opened.top_k, sold_out)
     frame, encoders = chosen.ranked.frame(bound), model.stage.encoders
     rows = {item: row for row, item in enumerate(frame[ITEM].to_list())}
     listed = [rows[row.item] for row in rules.listed()]
     return bound, RankedUser(frame, opened.top_k, model.ranker, features, encoders, listed, rules)
+
+
+def _chosen(
+    opened: ExplainedDay, bound: BoundDay, ranker: BoundRanker
+) -> tuple[ChosenLists, Mapping[int, SoldOut]]:
+    """Return the user's list and, with quotas, what these cut off from it."""
+    lists, run = bound.lists, opened.run
+    if lists is None or run is None or run.lists is None or not run.lists.files or opened.causes:
+        limits = ListLimits(opened.shortlist, opened.top_k)
+        return choose_lists(ALONE, bound, ranker, limits)[-1], {}
+    account, changed = read_quotas(opened.day.recommendations, lists.tables)
+    user_id = opened.partition.features.user_ids[opened.user]
+    ranked = rank_users(ALONE, bound, ranker, opened.shortlist)
+    items = published_items(opened) if user_id in changed else None
+    found = replay(ranked, lists, account, items)
+    return found.lists, found.sold_out
 
 
 def _before(ranked: RankedUser, features: FeatureTables) -> list[EarlierItem]:
@@ -306,6 +331,7 @@ def _recommendations(ranked: RankedUser, features: FeatureTables) -> list[Recomm
 def _candidates(ranked: RankedUser, features: FeatureTables, bound: BoundDay) -> list[Candidate]:
     named = ranked.frame.join(_names(features), on=ITEM, how="left", maintain_order="left")
     names = [generator.name for generator in bound.generators]
+    removed_by = ranked.rules.removed_by(ranked.frame[ITEM].to_list())
     return [
         Candidate(
             item_id=row[ITEM_ID],
@@ -317,8 +343,9 @@ def _candidates(ranked: RankedUser, features: FeatureTables, bound: BoundDay) ->
                 name: SourceRank(_rank_of(row[f"{name}_rank"]), _known(row[f"{name}_score"]))
                 for name in names
             },
+            removed_by=rule,
         )
-        for row in named.iter_rows(named=True)
+        for row, rule in zip(named.iter_rows(named=True), removed_by, strict=True)
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from recsys_cli.pipelines.monitoring.drift import Drift, drift_of, feature_drift
+from recsys_cli.pipelines.monitoring.evaluated_diversity import EvaluatedDiversity, newest_diversity
 from recsys_cli.pipelines.monitoring.past_performance import PastPerformance, Window, past_performance
 from recsys_cli.pipelines.publication.lookup import Publications, publications, run_settings, titles_on
 from recsys_cli.pipelines.publication.manifest import PublicationManifest
@@ -110,6 +111,7 @@ class Report:
         drift: of the features and the scores since the lists before, the largest first.
         drift_against: their day; None if there are none, as `drift_problem` says.
         past: how earlier lists did; empty if there is a `past_problem`.
+        diversity: what the newest evaluation by diversity found; None: there is none.
     """
 
     day: date
@@ -128,6 +130,7 @@ class Report:
     drift_problem: str | None
     past: Sequence[PastPerformance]
     past_problem: str | None
+    diversity: EvaluatedDiversity | None = None
 
     @property
     def sources(self) -> dict[str, float]:
@@ -150,6 +153,7 @@ class Report:
             "run": None if self.run is None else _run_as_json(self.run),
             "unfinished": [asdict(one) for one in self.failed_runs],
             "gates": [asdict(one) for one in self.gates],
+            "rules": None if self.lists.lists is None else self.lists.lists.as_json(),
             "sources": self.sources,
             "top_items": [asdict(one) for one in self.top_items],
             "popularity_curve": [asdict(one) for one in self.popularity_curve],
@@ -160,6 +164,7 @@ class Report:
             "drift_problem": self.drift_problem,
             "cards": [one.as_json() for one in self.past],
             "cards_problem": self.past_problem,
+            "diversity": None if self.diversity is None else self.diversity.as_json(),
         }
 
 
@@ -199,6 +204,7 @@ def report(workspace: Workspace, day: date | None, window: Window) -> Report:
         drift_problem=drift_problem,
         past=past,
         past_problem=past_problem,
+        diversity=newest_diversity(workspace),
     )
 
 

@@ -4,31 +4,42 @@ With `scoring.filter_viewed`, each source leaves out the items that a user has v
 """
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loguru import logger
 
-from recsys_cli.models.candidates.registry import popularity_sources, sources_on
+from recsys_cli.models.candidates.registry import popularity_sources
 from recsys_cli.pipelines.publication.manifest import (
     PublicationManifest,
     ReuseDecision,
     ReuseSample,
     RunFacts,
 )
-from recsys_cli.pipelines.publication.recommendations_file import check_file, publish, published_manifest
+from recsys_cli.pipelines.publication.recommendations_file import (
+    RecommendationsWriter,
+    check_file,
+    publish,
+    published_manifest,
+)
+from recsys_cli.pipelines.scoring.batches import RankedBatch
 from recsys_cli.pipelines.scoring.checkpoint import BatchCheckpoint, open_checkpoint, remove_abandoned
 from recsys_cli.pipelines.scoring.disk_space import check_room
 from recsys_cli.pipelines.scoring.incremental import (
+    EarlierLists,
     ReusedLists,
     changed_users,
     check_same_lists,
     earlier_lists,
 )
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
+from recsys_cli.pipelines.scoring.list_warnings import warn_of_lists
 from recsys_cli.pipelines.scoring.local_engine import Ranking
 from recsys_cli.pipelines.scoring.preflight import reraising_with_all_problems
 from recsys_cli.pipelines.scoring.publish_gates import StagedLists, check_gates
+from recsys_cli.pipelines.scoring.quota_lists import allocate_quotas, write_quota_tables
+from recsys_cli.pipelines.scoring.reused_rules import ReusedRules, bound_on_both_days
 from recsys_cli.pipelines.scoring.rule_figures import sampled_effects
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.feature_store import check_unchanged
@@ -110,6 +121,7 @@ def _rank_and_publish(
     with open_checkpoint(day.staged, job.work) as checkpoint:
         facts = job.facts(_score_batches(job, ranking, checkpoint, progress))
         check_unchanged(day, job.partition)
+        job.lists.check_unchanged()
         if job.reused is not None:
             check_same_lists(job.reused.lists)
         with run.stages.stage("gates"):
@@ -145,8 +157,8 @@ def _with_reused_lists(job: Job, ranking: Ranking) -> tuple[Job, ReuseDecision |
         if isinstance(lists, str):
             logger.warning("all users are ranked: {}", lists)
             return job, ReuseDecision(day=since.date, all_ranked_because=lists)
-        changed = changed_users(ranking.features, lists)
         columns = job.lists.columns if job.lists.asked else None
+        changed = changed_users(ranking.features, lists, _rules_of_both(ranking, lists))
         reused = ReusedLists(lists, ranking.features, changed, columns)
         users = reused.sample()
         sample = reused.compared(job.ranked(ranking, users, no_progress), users)
@@ -158,6 +170,14 @@ def _with_reused_lists(job: Job, ranking: Ranking) -> tuple[Job, ReuseDecision |
         return replace(job, reused=reused), decision
     logger.warning("all users are ranked: {}", reason)
     return job, decision
+
+
+def _rules_of_both(ranking: Ranking, lists: EarlierLists) -> ReusedRules | None:
+    """Return the rules of the earlier day and of this one; None where there are none."""
+    bound = ranking.items.lists
+    if bound is None or not bound.settings.rules:
+        return None
+    return bound_on_both_days(bound.request, lists.day, lists.features, ranking.features, bound.rules)
 
 
 def _too_different(sample: ReuseSample, most: float) -> str | None:
@@ -180,33 +200,48 @@ def _score_batches(
     if job.lists.asked is not None and ranking.items.lists is not None:
         with stages.stage("cost of rules"):
             counts.effects = sampled_effects(ranking, users)
+    has_quotas = ranking.items.lists is not None and bool(ranking.items.lists.rules.tables.quotas)
     with job.writer(checkpoint.staged) as writer:
-        for batch in checkpoint.finished():
-            writer.write(batch.top)
-            counts.add(batch)
-        if checkpoint.users:
-            logger.info("resuming after {} users whose lists an earlier run had ranked", checkpoint.users)
-        rest = users[checkpoint.users :]
-        for batch in job.batches(ranking, rest, progress):
-            with stages.stage("write"):
-                checkpoint.add(batch)
-                writer.write(batch.top)
-                counts.add(batch)
+        for batch in _ranked(job, ranking, checkpoint, progress):
+            if not has_quotas:
+                with stages.stage("write"):
+                    writer.write(batch.top)
+                    counts.add(batch)
+        if has_quotas:
+            _write_quota_lists(job, ranking, checkpoint, writer, counts)
         writer.describe(job.facts(counts))
-    _warn_of_empty_lists(job, counts)
+    warn_of_lists(job, counts)
     return counts
 
 
-def _warn_of_empty_lists(job: Job, counts: ScoreCounts) -> None:
-    stage = job.bundle.model.stage
-    on = sources_on(stage.settings, filter_viewed=stage.only_new_items)
-    if counts.empty_lists:
-        logger.warning(
-            "{} of {} users have no list: no source that is on proposes them an item that is new to them{}",
-            counts.empty_lists,
-            counts.users,
-            "" if any(one.is_popularity for one in on) else "; popular ones would",
-        )
+def _ranked(
+    job: Job, ranking: Ranking, checkpoint: BatchCheckpoint, progress: Progress
+) -> Iterator[RankedBatch]:
+    """Yield the batches of all users, first those that a killed run had finished; each new one is stored."""
+    yield from checkpoint.finished()
+    if checkpoint.users:
+        logger.info("resuming after {} users whose lists an earlier run had ranked", checkpoint.users)
+    for batch in job.batches(ranking, job.users()[checkpoint.users :], progress):
+        with job.run.stages.stage("write"):
+            checkpoint.add(batch)
+        yield batch
+
+
+def _write_quota_lists(
+    job: Job,
+    ranking: Ranking,
+    checkpoint: BatchCheckpoint,
+    writer: RecommendationsWriter,
+    counts: ScoreCounts,
+) -> None:
+    """Allocate what is scarce over the ranked users, and write their lists."""
+    with job.run.stages.stage("quotas"):
+        lists = allocate_quotas(ranking, job.users(), checkpoint)
+        counts.quotas, counts.files = lists.effect, write_quota_tables(lists, ranking)
+    with job.run.stages.stage("write"):
+        for batch in lists.batches():
+            writer.write(batch.top)
+            counts.add(batch)
 
 
 def _refuse_to_replace_all_by_some(job: Job, before: PublicationManifest | None) -> None:

@@ -13,6 +13,7 @@ from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json
 from recsys_cli.utils.storage.locks import locked
 from recsys_cli.utils.storage.regular_files import is_regular
+from recsys_cli.utils.storage.safe_paths import path_below
 from recsys_cli.utils.storage.steady_reads import read_steadily
 
 
@@ -64,7 +65,7 @@ def _verify(file: Path) -> Verification:
     if facts is None:
         return Verification(file, None, None, ["it is no file that `recsys score` has written"], [])
     sha256 = sha256_of(file)
-    problems, sidecars = file_problems(file, facts), []
+    problems, sidecars = file_problems(file, facts) + _quota_problems(file, facts), []
     try:
         manifest = PublicationManifest.read(read_sealed_json(file.with_name(MANIFEST)))
         problems += _differences(manifest, facts, sha256)
@@ -75,6 +76,19 @@ def _verify(file: Path) -> Verification:
     if not is_regular(file.with_name(SUCCESS)):
         sidecars.append(f"{SUCCESS} is missing")
     return Verification(file, facts, sha256, problems, sidecars)
+
+
+def _quota_problems(file: Path, facts: FileFacts) -> list[str]:
+    """Return what is wrong with the tables of the quotas beside a file."""
+    problems = []
+    for name, expected in (facts.lists.files if facts.lists else {}).items():
+        try:
+            found = sha256_of(path_below(file.parent, name))
+        except (OSError, ValueError):
+            problems.append(f"{name} is missing")
+        else:
+            problems += [] if found == expected else [f"{name} is not the one that was written"]
+    return problems
 
 
 def repair(workspace: Workspace, found: Verification) -> Verification:

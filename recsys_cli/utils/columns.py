@@ -31,5 +31,6 @@ RULE: Final = "rule"  # the name of the rule that gave an item its place; empty 
 PLACED_BY: Final = "placed_by"  # what gave an item its place
 PROPENSITY: Final = "propensity"  # the chance with which exploration drew the item, f32; null: not drawn
 MARKS: Final = "marks"  # the rules that a pair meets, u64
+USER_MARKS: Final = "user_marks"  # the rules that a user meets, u64
 
 LONGEST_LIST: Final = 10_000  # items per user; ranks fit u16

@@ -8,12 +8,12 @@ from typing import Final
 import polars as pl
 
 from recsys_cli.utils.errors import SettingsError, first_line
-from recsys_cli.utils.sql_text import rewritten
+from recsys_cli.utils.sql_text import names_in, rewritten
 
 _SHOWN: Final = 118  # characters of an expression in a message
 _SHOWN_COLUMNS: Final = 40
 _FIX: Final = "name a column, or write SQL over the table's own columns, such as: quantity * price"
-_FIX_OF_CONDITION: Final = "write a SQL condition over the table's own columns, such as: total_dur > 300"
+_FIX_OF_CONDITION: Final = "write a SQL condition over the table's own columns"
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,36 @@ def sql_condition(
 
     Raises: SettingsError as `sql_expression` does, and if it is not a condition.
     """
-    asked = _Asked(text, where, _FIX_OF_CONDITION, tables)
+    asked = _Asked(text, where, fix_of_condition(schema, tables), tables)
     found = _parsed(asked, schema)
     if found.dtype != pl.Boolean:
         raise asked.invalid(f"is not a condition: it gives {found.dtype}")
     return found.expression
+
+
+def fix_of_condition(schema: Mapping[str, pl.DataType], tables: Sequence[str] = ()) -> str:
+    """Return how a condition over these columns is written, by the example of one of them.
+
+    Args:
+        tables: as of `sql_condition`; the example is of the first.
+    """
+    prefix = f"{tables[0]}." if tables else ""
+    own = {name.removeprefix(prefix): kind for name, kind in schema.items() if name.startswith(prefix)}
+    examples = (_example(name, kind) for name, kind in own.items() if not name.endswith("_id"))
+    example = min(filter(None, examples), key=lambda one: one[0], default=None)
+    return _FIX_OF_CONDITION if example is None else f"{_FIX_OF_CONDITION}, such as: {example[-1]}"
+
+
+def _example(name: str, kind: pl.DataType) -> tuple[int, str] | None:
+    """Return a condition on a column, after its rank among those of other types."""
+    column = name if names_in(name) == {name} else '"' + name.replace('"', '""') + '"'
+    if kind.is_numeric():
+        return 0, f"{column} > 10"
+    if kind == pl.String:
+        return 1, f"{column} = 'some text'"
+    if kind == pl.Date:
+        return 2, f"{column} >= DATE '2026-11-23'"
+    return (3, column) if kind == pl.Boolean else None
 
 
 def _parsed(asked: _Asked, schema: Mapping[str, pl.DataType]) -> SqlExpression:

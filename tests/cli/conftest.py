@@ -46,11 +46,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace of 60 users and 40 items with a promoted model and the lists of 2026-03-02."""
     root = tmp_path_factory.mktemp("scored")
-    for folder in ("settings", "data"):
-        (root / folder).mkdir()
-    (root / "settings/settings.toml").write_text(SETTINGS)
-    for name, table in _tables(np.random.default_rng(7)).items():
-        table.write_parquet(root / f"data/{name}.parquet")
+    write_inputs(root)
     for command in ("train", "score"):
         assert main(["-q", "-C", str(root), command, "--date", str(DAY)]) == 0
     return root
@@ -89,6 +85,15 @@ def refused(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...
 def contents(workspace: Path) -> Callable[[], dict[str, bytes]]:
     """Tell what the workspace's files hold."""
     return lambda: snapshot(workspace)
+
+
+def write_inputs(root: Path) -> None:
+    """Write the settings and the tables of a workspace of 60 users and 40 items."""
+    for folder in ("settings", "data"):
+        (root / folder).mkdir()
+    (root / "settings/settings.toml").write_text(SETTINGS)
+    for name, table in _tables(np.random.default_rng(7)).items():
+        table.write_parquet(root / f"data/{name}.parquet")
 
 
 def snapshot(root: Path) -> dict[str, bytes]:

@@ -93,6 +93,47 @@ def test_both_engines_write_the_same_bytes(crowded: Path, cluster: Cluster) -> N
     assert lists(crowded) == some != here
 
 
+RULES = """
+[[default.rules]]
+name = "news not for the old"
+when = "age > 50"
+items = "genre = 'news'"
+block = true
+[[default.rules]]
+name = "comedy first"
+when = "city = 'Oslo'"
+items = "genre = 'comedy'"
+pin = { places = [1] }
+[[default.rules]]
+name = "three of a genre"
+limit = { by = "genre", at_most = 3 }
+[[default.rules]]
+name = "rest"
+cooldown = { times = 1, days = 7 }
+"""
+
+
+def test_rules_and_what_rests_go_along(crowded: Path, cluster: Cluster) -> None:
+    following, cut = "2026-03-03", ("--set", "gates.min_overlap=0", "--set", "scoring.explore=0.1")
+    assert score(crowded) == ExitCode.OK
+    (crowded / "settings/rules.toml").write_text(RULES)
+    before = node_folders()
+    found = []
+    for engine in ((), ("--engine", "ray", "--address", cluster.address)):
+        command = ["-q", "-C", str(crowded), *cut, "score", "--date", following, "--force", *engine]
+        assert main(command) == ExitCode.OK
+        found.append((crowded / f"recommendations/date={following}/recommendations.parquet").read_bytes())
+    assert found[0] == found[1]
+    (sent,) = node_folders() - before
+    resting = pl.read_parquet(sent / "lists/resting.parquet")
+    assert len(resting) and set(resting["rule"]) == {3}  # the rule's number
+    shown = pl.read_parquet(crowded / f"recommendations/date={DAY}/recommendations.parquet")
+    rows = pl.read_parquet(crowded / f"recommendations/date={following}/recommendations.parquet")
+    again = rows.join(shown, on=["user_id", "item_id"]).select("user_id", "item_id")
+    events = pl.read_parquet(crowded / "data/interactions.parquet").select("user_id", "item_id")
+    assert len(again.join(events, on=["user_id", "item_id"], how="anti")) == 0
+
+
 def test_a_run_whose_node_is_lost_ends_with_the_same_lists(crowded: Path, cluster: Cluster) -> None:
     assert score(crowded) == ExitCode.OK
     here = lists(crowded)

@@ -190,7 +190,10 @@ def test_a_name_is_short_and_printable(tmp_path: Path, name: str, expected: str)
 def test_a_rule_has_a_name_of_its_own(tmp_path: Path) -> None:
     rule = '[[default.rules]]\nname = "same"\none_of = "a"\n'
     write(tmp_path, "settings.toml", rule * 2)
-    expected = "rules (settings/settings.toml [default]): rules 1 and 2 are both called 'same'"
+    expected = (
+        "rule 2, same (settings/settings.toml [default], line 4): has the name of rule 1: give each a name "
+        "of its own"
+    )
     assert problems(tmp_path) == [expected]
     write(tmp_path, "settings.toml", "[[default.rules]]\none_of = 'a'\n")
     assert problems(tmp_path) == ["rule 1: name (settings/settings.toml [default], line 1): is missing"]

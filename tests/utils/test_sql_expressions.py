@@ -77,6 +77,24 @@ def test_invalid_condition_is_a_settings_error(text, message):
     assert len(caught.value.what) < 900
 
 
+@pytest.mark.parametrize(
+    ("schema", "tables", "example"),
+    [
+        ({"item_id": pl.Int64, "title": pl.String, "price": pl.Float64}, (), ", such as: price > 10"),
+        ({"item_id": pl.Int64, "title": pl.String}, (), ", such as: title = 'some text'"),
+        ({"the title": pl.String}, (), """, such as: "the title" = 'some text'"""),
+        ({"select": pl.Int8}, (), ', such as: "select" > 10'),
+        ({"since": pl.Date, "new": pl.Boolean}, (), ", such as: since >= DATE '2026-11-23'"),
+        ({"item_id": pl.Int64, "tags": pl.List(pl.String)}, (), ""),
+        ({"items.price": pl.Int8, "users.age": pl.Int8}, ("users", "items"), ", such as: age > 10"),
+    ],
+)
+def test_the_example_of_a_condition_is_of_a_column_that_is_there(schema, tables, example):
+    with pytest.raises(SettingsError) as caught:
+        sql_condition("1 + 1", pl.Schema(schema), where="rules", tables=tables)
+    assert caught.value.fix == f"write a SQL condition over the table's own columns{example}"
+
+
 def test_polars_parses_sql_in_one_place_alone():
     package = Path(recsys_cli.__file__).parent
     using = [file.name for file in package.rglob("*.py") if "sql_expr(" in file.read_text()]

@@ -11,9 +11,11 @@ from recsys_cli.cli.display.stage_display import shown_work
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import open_workspace
 from recsys_cli.cli.session import session_of
+from recsys_cli.configs.rule_sections import ACTIONS
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.diff import Difference
+    from recsys_cli.pipelines.publication.rule_changes import ChangedRule
 
 Publication = Annotated[str, typer.Argument(metavar="DATE|RUN|PATH", help="A publication.")]
 _SHOWN = 5
@@ -25,6 +27,8 @@ _CAUSES = {
     "index": "another index",
     "shortlist": "another shortlist",
     "top_k": "lists of another length",
+    "rules": "other rules, or others of them hold; or other campaigns, variety or exploration",
+    "shown": "other earlier lists that cooldowns looked at",
 }
 
 
@@ -74,8 +78,9 @@ def _show(terminal: Terminal, found: "Difference") -> None:
 
 
 def _show_causes(terminal: Terminal, found: "Difference") -> None:
-    rows = [(_CAUSES[name], _short(a), _short(b)) for name, (a, b) in found.causes.items()]
+    rows = [(_CAUSES[name], *map(_short, map(_files, pair))) for name, pair in found.causes.items()]
     rows += [(key, _short(a), _short(b)) for key, (a, b) in found.settings.items()]
+    rows += [row for rule in found.rules for row in _rule_rows(rule)]
     if rows:
         terminal.show_table("Causes, as the runs recorded them", ("what", "A", "B"), rows)
     else:
@@ -88,6 +93,23 @@ def _shares(name: str, found: dict[str, float | None]) -> tuple[str, str, str]:
     shares = {key: value for key, value in found.items() if value is not None}
     spread = ", ".join(f"{key} {value:.2f}" for key, value in shares.items() if key != "mean")
     return name, f"{shares['mean']:.3f}" if shares else "none", spread
+
+
+def _rule_rows(rule: "ChangedRule") -> list[tuple[str, str, str]]:
+    """Return a row a value that differs; one alone for a rule that one of the runs has."""
+    what = f"rule {rule.name!r}, {rule.change}"
+    if rule.is_new_or_gone:
+        action = next((key for key in rule.values if key in ACTIONS), "")
+        a, b = ("none" if value is None else action for value in rule.values.get(action, (None, None)))
+        return [(what, a, b)]
+    return [(f"{what}: {key}", _short(a), _short(b)) for key, (a, b) in rule.values.items()]
+
+
+def _files(value: Any) -> Any:
+    """Return files by date as text, and any other value as it is."""
+    if not isinstance(value, dict):
+        return value
+    return ", ".join(f"{day} {sha256[:6]}" for day, sha256 in value.items()) or None
 
 
 def _short(value: Any) -> str:

@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recsys_cli.cli.display.evaluation_tables import show_budget, show_models
+from recsys_cli.cli.display.evaluation_tables import (
+    show_budget,
+    show_diversity,
+    show_models,
+    show_rules,
+)
 from recsys_cli.cli.display.stage_display import shown_stages
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import Running, running, stage_rows
 from recsys_cli.cli.session import Session, session_of
 from recsys_cli.utils.columns import LONGEST_LIST
 from recsys_cli.utils.dates import parse_day
+from recsys_cli.utils.errors import UsageError
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.evaluate import EvaluationReport, EvaluationRequest
+    from recsys_cli.pipelines.evaluation.rules_evaluation import ListQuestions
 
 PastDate = Annotated[
     str,
@@ -50,6 +57,17 @@ Without = Annotated[
         "repeated.",
     ),
 ]
+Rules = Annotated[
+    bool, typer.Option("--rules", help="Evaluate the lists with all rules, without any, and without each.")
+]
+Diversity = Annotated[
+    str | None,
+    typer.Option(
+        "--diversity",
+        metavar="VALUES",
+        help="Evaluate the lists with these values of scoring.diversity, from 0 to 1, with commas.",
+    ),
+]
 
 
 def evaluate(
@@ -59,6 +77,8 @@ def evaluate(
     k: K = None,
     cuts: Cuts = 1,
     without: Without = None,
+    rules: Rules = False,
+    diversity: Diversity = None,
 ) -> None:
     """Compare each source, a blend and the two stages on what users did after the date; no model is kept.
 
@@ -66,13 +86,15 @@ def evaluate(
     """
     session = session_of(ctx)
     terminal = session.terminal
-    day = parse_day(date)
+    day, values = parse_day(date), _values(diversity)
     with running(session, "evaluate", day) as under_way:
         from recsys_cli.pipelines.evaluate import EvaluationRequest, requests_of_earlier_windows
+        from recsys_cli.pipelines.evaluation.rules_evaluation import ListQuestions
 
         defaults = under_way.workspace.settings.evaluation
         request = EvaluationRequest(day, days or defaults.days, k or defaults.k)
-        report = _evaluated(under_way, session, requests_of_earlier_windows(request, cuts), _names(without))
+        requests, asked = requests_of_earlier_windows(request, cuts), ListQuestions(rules, values)
+        report = _evaluated(under_way, session, requests, _names(without), asked)
         under_way.facts.update(report.as_json())
     if session.options.as_json:
         terminal.show_json(report.as_json())
@@ -85,20 +107,51 @@ def _names(options: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _values(option: str | None) -> list[float]:
+    """Return the values of --diversity, ascending. Raises: UsageError for what is none."""
+    if option is None:
+        return []
+    try:
+        values = sorted({float(text) for text in option.split(",")})
+    except ValueError:
+        values = [-1.0]
+    if not all(0 <= value <= 1 for value in values):
+        raise UsageError(
+            f"{option!r} is no list of numbers from 0 to 1",
+            where="--diversity",
+            fix="write them with commas, such as 0,0.1,0.3,0.5",
+        )
+    return [value + 0.0 for value in values]  # -0 is 0
+
+
 def _evaluated(
-    under_way: Running, session: Session, requests: Sequence["EvaluationRequest"], without: Sequence[str]
+    under_way: Running,
+    session: Session,
+    requests: Sequence["EvaluationRequest"],
+    without: Sequence[str],
+    asked: "ListQuestions",
 ) -> "EvaluationReport":
-    from recsys_cli.pipelines.evaluate import ablated, evaluate_holdout, read_holdouts, report_of
+    from recsys_cli.pipelines.evaluate import (
+        ablated,
+        measured_sources,
+        read_holdouts,
+        report_of,
+        trained_on,
+    )
+    from recsys_cli.pipelines.evaluation.rules_evaluation import check_questions, evaluate_lists
 
     run, workspace = under_way.run, under_way.workspace
+    check_questions(asked, workspace.settings)
     show = partial(shown_stages, session.terminal, stages=run.stages, verbosity=session.options.verbosity)
     with show("Reading the tables", summary=False):
         holdouts = read_holdouts(workspace, requests, run, without)
-    used, results = ablated(workspace, without), []
+    used, results, lists = ablated(workspace, without), [], []
     for holdout in holdouts:
         with show(f"Training on events before {holdout.request.day}"):
-            results.append(evaluate_holdout(holdout, used, run))
-    return report_of(holdouts, results, without)
+            trained = trained_on(holdout, used, run)
+            results.append(measured_sources(trained, used, run))
+            lists.append(evaluate_lists(trained, asked, used, run))
+    return report_of(holdouts, results, without, lists)
 
 
 def _show(terminal: Terminal, report: "EvaluationReport", stages: list[tuple[str, str, str]]) -> None:
@@ -106,6 +159,10 @@ def _show(terminal: Terminal, report: "EvaluationReport", stages: list[tuple[str
     title = f"Lists of {request.k} for {request.day}, evaluated on the next {request.days} days"
     show_models(terminal, summary, title)
     show_budget(terminal, summary)
+    if report.rules is not None:
+        show_rules(terminal, report.rules, request.k)
+    if report.diversity is not None:
+        show_diversity(terminal, report.diversity)
     rows = [
         ("users evaluated", f"{summary.users:,} (and {summary.cold_users:,} cold)"),
         ("days with data", f"{report.covered_days} of {request.days * len(report.requests)}"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recsys_cli.cli.display.item_explanation import show_item, reason_of_place
+from recsys_cli.cli.display.item_explanation import reason_of_place, show_item
 from recsys_cli.cli.display.phrases import explain_command, in_words, item_label, short
 from recsys_cli.cli.display.safe_text import readable
 from recsys_cli.cli.display.terminal import Entry, Terminal
@@ -151,9 +151,12 @@ def _show_list(terminal: Terminal, explanation: "Explanation") -> None:
     if explanation.run_id and not explanation.differences:
         run += ", as in its file"
     terminal.show_entries(f"Recommendations of model {explanation.model_version}, {run}", entries)
-    others = [one for one in explanation.candidates if one.item_id not in listed][:_NEXT]
+    others = [one for one in explanation.candidates if one.item_id not in listed and not one.removed_by]
     if others:
-        after = [Entry(str(one.rank), item_label(one.item_id, one.title), _score(one), ()) for one in others]
+        after = [
+            Entry(str(one.rank), item_label(one.item_id, one.title), _score(one), ())
+            for one in others[:_NEXT]
+        ]
         terminal.show_entries("Behind them", after)
     _show_before(terminal, explanation)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recsys_cli.cli.display.phrases import in_digits, item_label
+from recsys_cli.cli.display.rule_tables import show_rules
 from recsys_cli.cli.display.safe_text import readable
 from recsys_cli.cli.display.stage_display import shown_work
 from recsys_cli.cli.display.terminal import Terminal
@@ -81,6 +82,7 @@ def _show(terminal: Terminal, found: "Report") -> None:
     gates = [(gate.setting, in_digits(gate.figure), in_digits(gate.bound)) for gate in found.gates]
     if gates:
         terminal.show_table("Publish gates, all passed", ("setting", "figure", "bound"), gates)
+    show_rules(terminal, found.lists.lists)
     if found.failed_runs:
         runs = [
             (run.run_id, run.date, run.status, (run.error or "").partition("\n")[0])

@@ -49,6 +49,7 @@ def _conclusion(explanation: "Explanation", item: "ItemExplanation") -> str:
         "not shortlisted": f"{place} by the first trees: not shortlisted",
         "reranked": f"reranked to {place}; the list has {length}",
         "outranked by a rule": f"{place}, and not in the list of {length}: {_rule(item.rule)} came first",
+        "sold out": _sold_out(item),
         "recommended": _recommended(explanation, item),
     }
     return conclusions[item.stage]
@@ -60,6 +61,14 @@ def _recommended(explanation: "Explanation", item: "ItemExplanation") -> str:
     row = next(one for one in listed if one.item_id == item.item_id)
     by = "" if row.placed_by == "score" else f", {reason_of_place(row.placed_by, row.rule, row.propensity)}"
     return f"recommended at rank {row.rank} of {len(listed)}{by}"
+
+
+def _sold_out(item: "ItemExplanation") -> str:
+    """Return at which rank the item was sold out, and how many lists have it."""
+    if item.sold_out is None:
+        return "sold out"
+    one = item.sold_out
+    return f"sold out at rank {one.rank} by the rule {one.rule!r}: {one.rows:,} rows of lists have it"
 
 
 def _rule(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recsys_cli.cli.display.phrases import in_digits
+from recsys_cli.cli.display.rule_tables import cost_text, explored_line, rules_title
 from recsys_cli.cli.display.safe_text import escaped
 from recsys_cli.utils.library_imports import in_folder_of
 from recsys_cli.utils.storage.atomic_writes import replacing
@@ -37,6 +38,9 @@ def write_page(report: "Report", target: Path) -> None:
         "whole": _whole,
         "percent": _percent,
         "digits": in_digits,
+        "cost": cost_text,
+        "rules_title": rules_title,
+        "explored": explored_line,
     }
     page = pages.get_template("report.html").render(report=report, plots=plots_of(report))
     with replacing(target) as temporary:

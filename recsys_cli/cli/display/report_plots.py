@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 if TYPE_CHECKING:
+    from recsys_cli.models.evaluation.list_summary import DiversityCurve
     from recsys_cli.pipelines.monitoring.past_performance import PastPerformance
     from recsys_cli.pipelines.publication.statistics import CurvePoint, ScoreHistogram
     from recsys_cli.pipelines.report import HistoryRow, Report
@@ -42,6 +43,7 @@ def plots_of(report: "Report") -> dict[str, str]:
             "scores": _scores(report.scores) if report.scores.edges else None,
             "sources": _sources(report.sources) if report.sources else None,
             "history": _history(report.history) if len(report.history) > 1 else None,
+            "diversity": _diversity(report.diversity.curve) if report.diversity is not None else None,
         }
         return {name: _svg(figure) for name, figure in pictures.items() if figure is not None}
 
@@ -138,6 +140,19 @@ def _history(rows: Sequence["HistoryRow"]) -> Figure:
         axes.set_ylim(0, 1.2 * max([one for one in values if not math.isnan(one)] or [1]) or 1)
         axes.set_xticks(positions, [row.date for row in rows] if number + 1 == len(panels) else [])
     axes.tick_params(axis="x", rotation=45)
+    return figure
+
+
+def _diversity(curve: "DiversityCurve") -> Figure:
+    figure, axes = _axes()
+    ndcg, variety = f"NDCG@{curve.k}", f"IntraListDiversity@{curve.k}"
+    points = [(one.measures[variety], one.measures[ndcg]) for one in curve.points]
+    axes.plot(*zip(*points, strict=True), "o-", color=_BLUE)
+    for one, point in zip(curve.points, points, strict=True):
+        axes.annotate(f"{one.diversity:g}", point, xytext=(5, 5), textcoords="offset points", color=_GREY)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("diversity in a list: mean distance between two of its items")
+    axes.set_ylabel(ndcg)
     return figure
 
 

@@ -5,6 +5,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from recsys_cli.cli.display.phrases import explain_command
+from recsys_cli.cli.display.rule_tables import show_rules
 from recsys_cli.cli.display.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def show_score(terminal: Terminal, report: "ScoreReport", stages: list[tuple[str
         ("short lists", f"{manifest.short_lists:,} users, {manifest.empty_lists:,} of them without any item"),
     ]
     terminal.show_table(f"Recommendations of {manifest.day}", ("what", "figure"), rows)
+    show_rules(terminal, manifest.lists)
     terminal.show_table("Stages", ("stage", "seconds", "peak so far"), stages)
     terminal.say(f"→ {report.published}")
     if manifest.example_user is not None:

@@ -18,7 +18,7 @@ from recsys_cli.data_preparation.readers.local_files import (
 )
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.ids import cast_ids, id_problems
-from recsys_cli.data_preparation.tables.problems import Problem, missing_column, raise_or_warn
+from recsys_cli.data_preparation.tables.problems import Problem, missing_column
 from recsys_cli.data_preparation.tables.times import days
 from recsys_cli.utils.columns import ITEM_ID, USER_ID
 from recsys_cli.utils.errors import InputError
@@ -27,6 +27,7 @@ from recsys_cli.utils.storage.uris import shown_path
 
 FROM, UNTIL = DATES = ("from", "until")
 _COLUMNS: Final = (USER_ID, ITEM_ID, *DATES)
+_PATH: Final = "the `path` of the table in settings/settings.toml"  # as readers of any table say
 _FIX: Final = "deliver the campaign again without these rows"
 _FIX_OF_DATES: Final = "write them as 2026-11-23, or leave them empty"
 
@@ -45,36 +46,26 @@ class CampaignIds:
         return self.users if key == USER_ID else self.items
 
 
-def read_campaigns(
+def inspect_campaigns(
     paths: Collection[str], inputs: InputFolder, day: date, timezone: str, ids: CampaignIds
-) -> Campaigns:
-    """Return what runs on the day, by path: distinct item_id, and user_id where the table has it, sorted.
+) -> tuple[Campaigns, list[Problem]]:
+    """Return what runs on the day, by path, and all problems; a campaign with an error is left out.
 
-    The ids have the types of the day's. A row without `from` has begun, one without `until` has no end; both
-    days are included.
+    A campaign has distinct item_id, and user_id where the table has it, sorted. The ids have the types of the
+    day's. A row without `from` has begun, one without `until` has no end; both days are included.
 
     Args:
         paths: of the settings, each a file, folder, glob or URI.
         timezone: of the days of instants.
-
-    Raises: InputError that lists all problems.
     """
-    campaigns, problems = inspect_campaigns(paths, inputs, day, timezone, ids)
-    raise_or_warn(problems)
-    return campaigns
-
-
-def inspect_campaigns(
-    paths: Collection[str], inputs: InputFolder, day: date, timezone: str, ids: CampaignIds
-) -> tuple[Campaigns, list[Problem]]:
-    """Return the campaigns as `read_campaigns` does, and all problems; one with an error is left out."""
     campaigns, problems = Campaigns(), list[Problem]()
     for path in dict.fromkeys(paths):
         where = shown_path(path, inputs.path)
         try:
             rows, wrong = _read(path, inputs, timezone, where)
         except InputError as error:
-            problems.append(Problem(error.where or where, error.what, error.fix))
+            fix = error.fix.replace(_PATH, "the `campaign` of the rule")
+            problems.append(Problem(error.where or where, error.what, fix))
             continue
         if not any(one.severity == "error" for one in wrong):
             campaign, unfit = _of_day(rows, day, ids, where)

@@ -43,7 +43,7 @@ class Candidates:
         if rows is not None:
             users, items, sources = users[rows], items[rows], sources[rows]
         return pl.DataFrame(
-            {USER: users, ITEM: items.astype(np.uint32), SOURCES: _sources_text(sources, self.names)}
+            {USER: users, ITEM: items.astype(np.uint32), SOURCES: sources_text(sources, self.names)}
         )
 
     def some(self, rows: np.ndarray) -> "Candidates":
@@ -67,8 +67,8 @@ def propose_candidates(
     """Ask every source for its candidates and scores, and merge them.
 
     Args:
-        rules: add candidates that no source proposes, and remove what a user must not get; the features of
-            the others do not depend on them.
+        rules: add candidates that no source proposes, and mark which rules each pair meets; the features of
+            pairs do not depend on them.
     """
     scored = [generator.score(chunk) for generator in generators]
     widths = [scores.lists.shape[1] for scores in scored]
@@ -83,7 +83,7 @@ def propose_candidates(
         if extra.size:
             lists = np.concatenate([lists, extra], axis=1)
             merged = merge_lists(lists, np.append(bits, np.zeros(extra.shape[1], np.int64)), chunk.size)
-            marks = rules.marks(chunk.users, Pairs(*merged[:2]))
+            marks = _with_marks_of_extra(chunk.users, Pairs(*merged[:2]), merged[2] == 0, marks, rules)
     indptr, items, sources, places = merged
     pairs = Pairs(indptr, items)
     columns: dict[str, np.ndarray] = {}
@@ -94,13 +94,22 @@ def propose_candidates(
         columns[f"{generator.name}_score"] = values
         columns[f"{generator.name}_norm"] = normalised(values, indptr, own, generator.floor_is_last)
     names = tuple(one.name for one in generators)
-    found = Candidates(chunk.users, pairs, sources, columns, names, marks)
-    if rules is None or marks is None:
-        return found
-    return found.some(np.flatnonzero(rules.allowed(marks)))
+    return Candidates(chunk.users, pairs, sources, columns, names, marks)
 
 
-def _sources_text(sources: np.ndarray, names: Sequence[str]) -> pl.Series:
+def _with_marks_of_extra(
+    users: np.ndarray, pairs: Pairs, is_extra: np.ndarray, marks: np.ndarray, rules: CandidateRules
+) -> np.ndarray:
+    """Return the marks of pairs among which are those of `marks`, in the same order, and extra ones."""
+    found = np.empty(len(pairs), dtype=np.uint64)
+    found[~is_extra] = marks
+    counts = np.bincount(pairs.rows[is_extra], minlength=len(users))
+    indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
+    found[is_extra] = rules.marks(users, Pairs(indptr, pairs.items[is_extra]))
+    return found
+
+
+def sources_text(sources: np.ndarray, names: Sequence[str]) -> pl.Series:
     """Return the names of the sources that proposed each row: "lightfm,popular_14d"; "rules" for none."""
     masks, places = np.unique(sources, return_inverse=True)
     texts = [

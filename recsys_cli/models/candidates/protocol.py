@@ -95,7 +95,7 @@ class CandidateRules(Protocol):
         """Return whether each pair may be in a list."""
 
     def extra(self, chunk: UserChunk, pairs: Pairs, marks: np.ndarray) -> np.ndarray:
-        """Return candidates of each user that are not among its pairs: i32, (users, most of them), -1 for none.
+        """Return candidates that are not among a user's pairs: i32, (users, most of them), -1 for none.
 
         Args:
             pairs: what the sources propose; marks: the rules that each of these pairs meets.

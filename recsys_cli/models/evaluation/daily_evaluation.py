@@ -1,7 +1,8 @@
 """Evaluate one day's lists, for the same users: each source alone, a blend of them, and the two stages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -104,7 +105,7 @@ def evaluate_day(
         raise_errors([nothing_eligible(features.day, "the items")])
     k, names = options.k, [generator.name for generator in day.generators]
     users = ground_truth[USER].unique().sort().to_numpy()
-    segments = _segments(features, users)
+    segments = user_segments(features, users)
     warm = _warm(segments, features)
     bound = ranker.on(day.tables.items)
 
@@ -112,7 +113,7 @@ def evaluate_day(
         ranked = rank_users(chunk, day, bound, options.shortlist).ranks()
         return _RankedUsers(_lists(ranked, names, k), _found(ranked, ground_truth, names))
 
-    parted = _chunks(users, options.chunk_users, options.progress)
+    parted = chunks_with_progress(users, options.chunk_users, options.progress)
     chunks = list(map_in_threads(ranked_of, parted, options.threads))
     lists = {name: pl.concat(one.lists[name] for one in chunks) for name in chunks[0].lists}
     return EvaluationResult(
@@ -133,7 +134,7 @@ def _variety(
     lists: Mapping[str, pl.DataFrame], features: FeatureTables, k: int
 ) -> dict[str, dict[str, float]]:
     """Return coverage, novelty and diversity of each contestant's lists."""
-    vectors, catalogue = item_vectors(features), int(features.items[ELIGIBLE].sum())
+    diversity, catalogue = content_diversity(features, k), int(features.items[ELIGIBLE].sum())
     history = features.lazy("pairs")
     all_users = int(history.select(pl.col(USER).n_unique()).collect().item())
     owners = history.group_by(ITEM).agg(pl.len().alias("users")).collect()
@@ -141,10 +142,15 @@ def _variety(
         name: {
             COVERAGE: catalogue_coverage(frame, k, catalogue),
             NOVELTY: mean_inv_user_freq(frame, owners, all_users, k),
-            DIVERSITY: intra_list_diversity(frame, vectors, k),
+            DIVERSITY: diversity(frame),
         }
         for name, frame in lists.items()
     }
+
+
+def content_diversity(features: FeatureTables, k: int) -> Callable[[pl.DataFrame], float]:
+    """Return what measures `intra_list_diversity` of lists by the words and categories of the items."""
+    return partial(intra_list_diversity, vectors=item_vectors(features), k=k)
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,8 @@ def popularity_names(by_user: Mapping[str, pl.DataFrame]) -> list[str]:
     return [name for name in by_user if name.startswith("popular_")]
 
 
-def _chunks(users: np.ndarray, size: int, progress: Progress) -> Iterator[np.ndarray]:
+def chunks_with_progress(users: np.ndarray, size: int, progress: Progress) -> Iterator[np.ndarray]:
+    """Yield consecutive users, `size` at a time, and report how many are done."""
     for start in range(0, len(users), size):
         progress(start, len(users))
         yield users[start : start + size]
@@ -201,7 +208,7 @@ def _blended(ranked: pl.DataFrame, names: list[str], k: int) -> pl.DataFrame:
     return _listed(ordered.with_columns(pl.int_range(1, pl.len() + 1).over(USER).alias(RANK)), RANK, k)
 
 
-def _segments(features: FeatureTables, users: np.ndarray) -> pl.DataFrame:
+def user_segments(features: FeatureTables, users: np.ndarray) -> pl.DataFrame:
     """Return user and segment: cold, or a range of how many items the user had before the day."""
     items = features.users["user_items"].gather(users)
     label = pl.lit(COLD)

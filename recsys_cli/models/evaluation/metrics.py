@@ -76,6 +76,30 @@ def catalogue_coverage(lists: pl.DataFrame, k: int, catalogue_size: int) -> floa
     return lists.filter(pl.col(RANK) <= k)[ITEM].n_unique() / catalogue_size
 
 
+def gini_of_exposure(lists: pl.DataFrame, k: int, catalogue_size: int) -> float:
+    """Return how unequally the first k places go to the catalogue's items, in [0, 1].
+
+    0: every item stands in as many lists; near 1: a few items have all places. Items in no list count, too; 0
+    without any row.
+
+    Args:
+        catalogue_size: items that may be in a list.
+
+    Source: Gini (1912); LensKit's ListGini.
+    """
+    counts = _lists_by_item(lists, k)
+    rows, size = counts.sum(), max(catalogue_size, len(counts))
+    if not rows:
+        return 0.0
+    places = np.arange(size - len(counts) + 1, size + 1)  # of the items by their lists, the fewest first
+    return float(((2 * places - size - 1) * np.sort(counts)).sum() / (size * rows))
+
+
+def top_item_share(lists: pl.DataFrame, k: int, users: int) -> float:
+    """Return the share of the users who have the most frequent item among their first k places, in [0, 1]."""
+    return int(_lists_by_item(lists, k).max(initial=0)) / users if users else 0.0
+
+
 def mean_inv_user_freq(lists: pl.DataFrame, owners: pl.DataFrame, users: int, k: int) -> float:
     """Return the lists' novelty, in bits: the mean over recommended items of -log2(item's users / users).
 
@@ -143,6 +167,12 @@ def bootstrap_interval(
     means = [differences[random.integers(0, size, size)].mean() for _ in range(resamples)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _lists_by_item(lists: pl.DataFrame, k: int) -> np.ndarray:
+    """Return how many lists hold each item that is in any, i64."""
+    counts = lists.filter(pl.col(RANK) <= k).group_by(ITEM).agg(pl.len().cast(pl.Int64).alias("lists"))
+    return np.asarray(counts["lists"].to_numpy())
 
 
 def _best_gain(k: int) -> pl.Expr:

@@ -80,6 +80,12 @@ class Allocator:
         changed |= Filling(self.tables, shortlists, account, lists).fill(order, self.leftovers)
         return Allocation(lists, account, np.flatnonzero(changed).astype(np.uint32))
 
+    def without_quotas(self, shortlist: Shortlist, users: np.ndarray) -> Chosen:
+        """Return the lists of some users as they would be without quotas."""
+        free = Ledger.full(self.tables, np.arange(len(users)))
+        free.left[:] = -1
+        return self._chosen(shortlist, users, free)
+
     def replayed(
         self, shortlist: Shortlist, user: np.ndarray, account: QuotaAccount, turn: int
     ) -> tuple[BlockLists, Chosen]:

@@ -10,9 +10,17 @@ from recsys_cli.data_preparation.features.feature_tables import DayFeatures, Fea
 from recsys_cli.models.candidates.merge import Candidates
 from recsys_cli.models.candidates.protocol import Pairs, UserChunk
 from recsys_cli.models.candidates.stage import CandidateStage
+from recsys_cli.models.kernels.exploration_draws import drawn_rows
 from recsys_cli.models.kernels.top_k import top_k_rows
 from recsys_cli.models.postprocessing.exploration import Draws, draws, explored_places, pool_of
-from recsys_cli.models.postprocessing.extra_candidates import Wish, granted, keys_of, side_by_side
+from recsys_cli.models.postprocessing.extra_candidates import (
+    Wish,
+    granted,
+    keys_of,
+    side_by_side,
+    with_keys,
+    without,
+)
 from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
 from recsys_cli.models.postprocessing.list_settings import ListRequest, ListSettings
 from recsys_cli.models.postprocessing.rule_binding import BoundRules, DayRules, bind_rules
@@ -42,6 +50,9 @@ def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures)
     )
 
 
+_TRIED = 1_024  # items that are tried for a pin or a minimum, at most
+_SPREAD = 2  # items of chance for each place of a list
+_OF_SPREAD = np.uint64(0x737072656164)  # other draws than those of exploration
 _PINNED = 8  # candidates of a pin, at least: the ranker chooses among them
 
 
@@ -99,6 +110,20 @@ class UserLists:
         """Return the same with so many popular candidates for each user."""
         return replace(self, fills=count)
 
+    @property
+    def wanting(self) -> list[int]:
+        """Numbers of the rules that want candidates."""
+        return [rule for rule, _ in self._counts]
+
+    def spread(self, users: np.ndarray) -> np.ndarray:
+        """Return items of chance from all that may be recommended, (users, some) i32, where there are quotas.
+
+        Together users are offered the whole catalogue, so that lists can be filled where the best are sold out.
+        """
+        popular = self.day.popular
+        count = min(_SPREAD * self.day.settings.top_k, len(popular))
+        return np.asarray(popular[drawn_rows(self.turns[users] ^ _OF_SPREAD, len(popular), count)])
+
     def draws(self, users: np.ndarray) -> Draws:
         """Return what exploration draws for users."""
         top_k = self.day.settings.top_k
@@ -122,14 +147,21 @@ class UserLists:
         return side_by_side(self._extra(chunk, pairs, marks), len(chunk))
 
     def _extra(self, chunk: UserChunk, pairs: Pairs, marks: np.ndarray) -> Iterator[np.ndarray]:
-        known = keys_of(chunk, pairs)
-        if self.day.pool.size:
-            yield _without(self.draws(chunk.users).items, known, chunk.size)
-        for wish in self._wishes(chunk.users, pairs, marks):
-            if wish.wanted.any():
-                found = granted(wish, chunk, self, known)
-                known = _with(known, found, chunk.size)
-                yield found
+        wishes = [one for one in self._wishes(chunk.users, pairs, marks) if one.wanted.any()]
+        lists = [self.draws(chunk.users).items] if self.day.pool.size else []
+        lists += [self.spread(chunk.users)] if self.tables.quotas else []
+        if not wishes and not lists:
+            return
+        wanting = np.logical_or.reduce([one.wanted > 0 for one in wishes]) if wishes else None
+        known = keys_of(chunk, pairs, None if lists else wanting)
+        for offered in lists:
+            new = without(offered, known, chunk.size)
+            known = with_keys(known, new, chunk.size)
+            yield new
+        for wish in wishes:
+            found = granted(wish, chunk, self, known)
+            known = with_keys(known, found, chunk.size)
+            yield found
 
     def _wishes(self, users: np.ndarray, pairs: Pairs, marks: np.ndarray) -> Iterator[Wish]:
         """Yield what is wanted beside the pairs: by pins, by rules of a minimum, and to fill short lists."""
@@ -151,47 +183,32 @@ class UserLists:
 
     @cached_property
     def _may_meet(self) -> dict[int, np.ndarray]:
-        """Items that may meet each of these rules, the most popular first."""
-        popular, of_items = self.day.popular, self.day.rules.of_items
-        return {
-            rule: popular[(of_items[popular] >> np.uint64(rule)) & np.uint64(1) != 0]
-            for rule, _ in self._counts
-        }
+        """Items that may meet each of these rules, the most popular first; of many the first `_TRIED`."""
+        popular, of_items = self.day.popular, self.day.rules.of_items[self.day.popular]
+        bits = {rule: np.uint64(1) << np.uint64(rule) for rule, _ in self._counts}
+        return {rule: popular[(of_items & bit) != 0][:_TRIED] for rule, bit in bits.items()}
 
-    def keeps(self, candidates: Candidates, first: np.ndarray) -> np.ndarray:
-        """Return the candidates that must have a place on the shortlist: those that a rule may need."""
+    def preference(self, candidates: Candidates, first: np.ndarray) -> np.ndarray:
+        """Return how much each candidate belongs on the shortlist, f32.
+
+        What rules need comes first, then the best by the first trees; what they remove comes last.
+        """
         assert candidates.marks is not None
-        marks = candidates.marks
-        keeps = candidates.sources == 0
-        if self.day.pool.size:
-            drawn = _with(np.zeros(0, dtype=np.int64), self.draws(candidates.users).items, _SIZE)
-            keeps |= np.isin(candidates.pairs.rows * _SIZE + candidates.pairs.items, drawn)
+        marks, order = candidates.marks, first.copy()
         for rule, count in self._counts:
             meets = (marks & (np.uint64(1) << np.uint64(rule))) != 0
-            order = np.where(meets, first, np.float32(-np.inf))
-            best = top_k_rows(order, candidates.pairs.indptr, count)[0]
-            keeps[best[meets[best]]] = True
-        return keeps
-
-
-_SIZE = 2**32  # of keys: more than there are items
+            ranked = np.where(meets, first, np.float32(-np.inf))
+            best = top_k_rows(ranked, candidates.pairs.indptr, count)[0]
+            order[best[meets[best]]] = np.inf
+        order[candidates.sources == 0] = np.inf
+        if self.day.pool.size:
+            rows = self.draws(candidates.users).rows(candidates.pairs.indptr, candidates.pairs.items)
+            order[rows[rows >= 0]] = np.inf
+        order[~self.allowed(marks)] = -np.inf
+        return order
 
 
 def _per_user(holds: np.ndarray, pairs: Pairs) -> np.ndarray:
     """Return how many pairs of each user hold, i64."""
     counted = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(holds, dtype=np.int64)])
     return np.asarray(np.diff(counted[pairs.indptr]))
-
-
-def _without(lists: np.ndarray, known: np.ndarray, size: int) -> np.ndarray:
-    """Return the lists with -1 in the place of what is known."""
-    keys = np.arange(len(lists), dtype=np.int64)[:, None] * size + lists
-    kept: np.ndarray = np.where(np.isin(keys, known), np.int32(-1), lists)
-    return kept.astype(np.int32)
-
-
-def _with(known: np.ndarray, lists: np.ndarray, size: int) -> np.ndarray:
-    """Return the keys with those of lists, ascending."""
-    rows, columns = np.nonzero(lists >= 0)
-    keys: np.ndarray = rows.astype(np.int64) * size + lists[rows, columns]
-    return np.union1d(known, keys)

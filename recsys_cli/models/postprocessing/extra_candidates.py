@@ -68,21 +68,40 @@ def _suitable(
 
 def _among(known: np.ndarray, places: np.ndarray, items: np.ndarray, size: int) -> np.ndarray:
     """Return whether each (user, item) is one of the keys `known`: (users, items)."""
-    keys = places[:, None] * size + items[None, :]
-    found = np.searchsorted(known, keys)
-    return (
-        np.asarray((found < len(known)) & (known[np.minimum(found, len(known) - 1)] == keys))
-        if len(known)
-        else np.zeros(keys.shape, dtype=np.bool_)
-    )
+    return _are_known(known, places[:, None] * size + items[None, :])
 
 
-def keys_of(chunk: UserChunk, pairs: Pairs) -> np.ndarray:
-    """Return the keys of what a user has viewed and of the pairs, ascending, i64."""
-    viewed = chunk.viewed
-    rows = np.repeat(np.arange(len(chunk), dtype=np.int64), np.diff(viewed.indptr))
-    keys = [rows * chunk.size + viewed.indices, pairs.rows * chunk.size + pairs.items]
-    return np.unique(np.concatenate(keys))
+def _are_known(known: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    if not len(known):
+        return np.zeros(keys.shape, dtype=np.bool_)
+    found = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.asarray(known[found] == keys)
+
+
+def keys_of(chunk: UserChunk, pairs: Pairs, wanting: np.ndarray | None) -> np.ndarray:
+    """Return the keys of what users have viewed and of their pairs, ascending, i64; some may be there twice.
+
+    Args:
+        wanting: whether each user counts; None: all do.
+    """
+    rows = np.repeat(np.arange(len(chunk), dtype=np.int64), np.diff(chunk.viewed.indptr))
+    sides = [(rows, chunk.viewed.indices), (pairs.rows, pairs.items)]
+    if wanting is not None:
+        sides = [(rows[wanting[rows]], items[wanting[rows]]) for rows, items in sides]
+    return np.sort(np.concatenate([rows * chunk.size + items for rows, items in sides]))
+
+
+def with_keys(known: np.ndarray, lists: np.ndarray, size: int) -> np.ndarray:
+    """Return the keys with those of lists, (users, items), -1 for none, ascending."""
+    rows, columns = np.nonzero(lists >= 0)
+    return np.sort(np.concatenate([known, rows.astype(np.int64) * size + lists[rows, columns]]))
+
+
+def without(lists: np.ndarray, known: np.ndarray, size: int) -> np.ndarray:
+    """Return the lists with -1 in the place of what is known."""
+    users = np.arange(len(lists), dtype=np.int64)
+    found = _are_known(known, users[:, None] * size + lists)
+    return np.where(found, -1, lists).astype(np.int32)
 
 
 def side_by_side(lists: Iterator[np.ndarray], users: int) -> np.ndarray:

@@ -93,6 +93,10 @@ class AllocatedLists:
         """The rows of each list, i64."""
         return np.asarray(np.count_nonzero(self.rows != NO_ROW, axis=1))
 
+    def unmet(self, users: slice, rules: int) -> np.ndarray:
+        """Return for how many of these users each rule could not be met, i64."""
+        return count_bits(self.unmet_marks[users], rules)
+
     def put(self, users: np.ndarray, lists: BlockLists, shortlist: Shortlist, indptr: np.ndarray) -> None:
         """Write the lists of some users, i64.
 
@@ -112,6 +116,12 @@ class AllocatedLists:
         self.cut_rows[at] = chosen.cut.rows + (indptr[users] - shortlist.indptr[:-1])[owners]
         self.cut_ranks[at], self.cut_rules[at] = chosen.cut.ranks, chosen.cut.rules
         self.unmet_marks[users] = chosen.unmet_marks
+
+
+def count_bits(marks: np.ndarray, rules: int) -> np.ndarray:
+    """Return how many marks have the bit of each rule, i64."""
+    bits = (np.uint64(1) << np.uint64(rule) for rule in range(rules))
+    return np.array([np.count_nonzero(marks & bit) for bit in bits], dtype=np.int64)
 
 
 def cells_of(indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.postprocessing.day_lists import UserLists
+from recsys_cli.models.postprocessing.allocation import Allocator
+from recsys_cli.models.postprocessing.day_lists import DayLists, UserLists
 from recsys_cli.models.postprocessing.exploration import Draws
+from recsys_cli.models.postprocessing.list_arrays import count_bits
 from recsys_cli.models.postprocessing.rule_tables import PlacedBy
 from recsys_cli.models.postprocessing.selection import (
     Chosen,
     Diversity,
     Explored,
+    Ledger,
     Shortlist,
     select_lists,
 )
@@ -73,8 +76,7 @@ class ChosenLists:
         marks = (
             self.chosen.unmet_marks if self.left is None else np.delete(self.chosen.unmet_marks, self.left)
         )
-        bits = (np.uint64(1) << np.uint64(rule) for rule in range(len(self.lists.tables.names)))
-        return np.array([np.count_nonzero(marks & bit) for bit in bits], dtype=np.int64)
+        return count_bits(marks, len(self.lists.tables.names))
 
     def _own(self) -> np.ndarray:
         """Return the chosen rows whose lists are not chosen elsewhere, ascending."""
@@ -122,33 +124,44 @@ def unmet_rules(pieces: list[ChosenLists]) -> np.ndarray:
     return np.asarray(np.sum([piece.unmet() for piece in pieces], axis=0, dtype=np.int64))
 
 
-def shortlist_of(users: np.ndarray, ranked: Ranked, lists: UserLists) -> Shortlist:
-    """Return the scored pairs of users with the rules that they meet."""
+def shortlist_of(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Shortlist, np.ndarray]:
+    """Return the scored pairs of users that no rule removes, and their rows among all scored ones."""
     scored, candidates = ranked.scored, ranked.candidates
     assert candidates.marks is not None
-    return Shortlist(
-        scored.indptr,
-        candidates.pairs.items[scored.rows],
-        ranked.scores,
-        candidates.marks[scored.rows] & ~lists.off,
-        lists.user_marks(users),
-    )
+    marks = candidates.marks[scored.rows] & ~lists.off
+    allowed = lists.allowed(marks)
+    rows = np.flatnonzero(allowed)
+    counted = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(allowed, dtype=np.int64)])
+    items = candidates.pairs.items[scored.rows[rows]]
+    own = lists.user_marks(users)
+    return Shortlist(counted[scored.indptr], items, ranked.scores[rows], marks[rows], own), rows
+
+
+def allocator_of(lists: DayLists, threads: int = 1) -> Allocator:
+    """Return what allocates the quotas of a day, with the variety that is asked for."""
+    diversity, k = _diversity(lists), lists.settings.top_k
+
+    def choose(shortlist: Shortlist, _users: np.ndarray, ledger: Ledger) -> Chosen:
+        return select_lists(shortlist, lists.rules.tables, k, diversity, None, ledger)
+
+    return Allocator(lists.rules.tables, k, choose if diversity else None, threads=threads)
+
+
+def _diversity(lists: DayLists) -> Diversity | None:
+    if lists.similarity is None:
+        return None
+    return Diversity(lists.similarity, lists.settings.diversity)
 
 
 def _chosen(users: np.ndarray, ranked: Ranked, lists: UserLists) -> ChosenLists:
-    shortlist, settings, similarity = (
-        shortlist_of(users, ranked, lists),
-        lists.day.settings,
-        lists.day.similarity,
-    )
-    diversity = None if similarity is None else Diversity(similarity, settings.diversity)
-    if not lists.day.pool.size:
-        chosen = select_lists(shortlist, lists.tables, settings.top_k, diversity)
-        return ChosenLists(users, ranked, lists, chosen)
-    drawn = lists.draws(users)
-    explored = Explored(drawn.rows(shortlist.indptr, shortlist.items), drawn.places)
-    chosen = select_lists(shortlist, lists.tables, settings.top_k, diversity, explored)
-    return ChosenLists(users, ranked, lists, chosen, _chances(chosen, explored, drawn))
+    (shortlist, rows), settings = shortlist_of(users, ranked, lists), lists.day.settings
+    explored, drawn = None, None
+    if lists.day.pool.size:
+        drawn = lists.draws(users)
+        explored = Explored(drawn.rows(shortlist.indptr, shortlist.items), drawn.places)
+    chosen = select_lists(shortlist, lists.tables, settings.top_k, _diversity(lists.day), explored)
+    chances = None if explored is None or drawn is None else _chances(chosen, explored, drawn)
+    return ChosenLists(users, ranked, lists, replace(chosen, rows=rows[chosen.rows]), chances)
 
 
 def _chances(chosen: Chosen, explored: Explored, drawn: Draws) -> np.ndarray:

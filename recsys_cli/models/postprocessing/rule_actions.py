@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recsys_cli.configs.rule_sections import PinAction, QuotaAction, Rule
+from recsys_cli.configs.rule_sections import PinAction, Rule
 from recsys_cli.models.postprocessing.rule_conditions import ITEMS, check_column
 from recsys_cli.models.postprocessing.rule_tables import (
     ItemGroups,
@@ -29,8 +29,9 @@ _GROUP: Final = "group"
 
 
 def rule_place(number: int, rule: Rule, key: str = "") -> str:
-    """Return where a rule, or a key of it, stands: its number from 1 and its name."""
-    return f"rule {number + 1}, {rule.name}" + (f": {key}" if key else "")
+    """Return where a rule, or a key of it, stands: its file and line, its number from 1 and its name."""
+    origin = f"{rule.origin}: " if rule.origin else ""
+    return f"{origin}rule {number + 1}, {rule.name}" + (f": {key}" if key else "")
 
 
 def rule_tables(rules: Sequence[Rule], items: pl.DataFrame, users_asked: int, list_length: int) -> RuleTables:
@@ -49,13 +50,13 @@ def rule_tables(rules: Sequence[Rule], items: pl.DataFrame, users_asked: int, li
         names=tuple(rule.name for rule in rules),
         removing=bits_of([number for number, rule in enumerate(rules) if rule.action in _REMOVING]),
         factors=np.array(factors, dtype=np.float32),
-        limits=tuple(one for number, rule in enumerate(rules) for one in _limits(number, rule, items)),
+        limits=tuple(one for number, rule in enumerate(rules) for one in limits_of(number, rule, items)),
         needs=tuple(Need(number, rule.at_least) for number, rule in enumerate(rules) if rule.at_least),
         pins=tuple(pin for pin in pins if pin.places),
         quotas=tuple(
-            _quota(number, rule, rule.quota, items, users_asked)
+            quota
             for number, rule in enumerate(rules)
-            if rule.quota
+            if (quota := quota_of(number, rule, items, users_asked)) is not None
         ),
     )
 
@@ -96,7 +97,8 @@ def _each_item(items: pl.DataFrame) -> ItemGroups:
     return ItemGroups(places, places[:-1].astype(np.int32), tuple(items[ITEM_ID].cast(pl.String)))
 
 
-def _limits(number: int, rule: Rule, items: pl.DataFrame) -> list[Limit]:
+def limits_of(number: int, rule: Rule, items: pl.DataFrame) -> list[Limit]:
+    """Return the limits of a rule. Raises: SettingsError for a column that is missing."""
     if rule.one_of is not None:
         check_column(rule.one_of, items.schema, ITEMS, where=rule_place(number, rule, "one_of"))
         return [Limit(number, item_groups(items, rule.one_of), 1)]
@@ -107,7 +109,11 @@ def _limits(number: int, rule: Rule, items: pl.DataFrame) -> list[Limit]:
     return [Limit(number, item_groups(items, one.by), one.at_most) for one in limits]
 
 
-def _quota(number: int, rule: Rule, quota: QuotaAction, items: pl.DataFrame, users_asked: int) -> Quota:
+def quota_of(number: int, rule: Rule, items: pl.DataFrame, users_asked: int) -> Quota | None:
+    """Return the quota of a rule; None: it has none. Raises: SettingsError as `rule_tables`."""
+    quota = rule.quota
+    if quota is None:
+        return None
     where = rule_place(number, rule, "quota")
     if quota.by is not None:
         check_column(quota.by, items.schema, ITEMS, where=where)

@@ -9,6 +9,7 @@ import polars as pl
 
 from recsys_cli.configs.rule_sections import Rule
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures, FeatureTables
+from recsys_cli.data_preparation.tables.problems import raise_errors
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.postprocessing.campaigns import Campaign, read_campaign
 from recsys_cli.models.postprocessing.rule_actions import rule_place, rule_tables
@@ -22,9 +23,11 @@ from recsys_cli.models.postprocessing.rule_conditions import (
     read_condition,
     value_codes,
 )
+from recsys_cli.models.postprocessing.rule_errors import rule_errors
 from recsys_cli.models.postprocessing.rule_tables import RuleTables, bits_of
 from recsys_cli.models.postprocessing.user_columns import user_columns, user_schema
 from recsys_cli.utils.columns import ITEM, USER
+from recsys_cli.utils.errors import SettingsError
 
 _RULE = "rule"
 
@@ -140,19 +143,19 @@ def bind_rules(
         campaigns: the tables of pins by their path: item_id and, optionally, user_id, from and until.
         list_length: places of a list: the shares of pins are of them.
 
-    Raises: SettingsError, which names the rule, for an expression that cannot be used or a column that is
-        missing; InputError for a campaign without what it needs.
+    Raises: SettingsError, which names each rule, for expressions that cannot be used and columns that are
+        missing, also of rules that do not hold on the day; InputError for a campaign without what it needs.
     """
+    raise_errors(rule_errors(rules, features), SettingsError, "with the rules")
     day = _DayBinding(features)
     for number, rule in enumerate(rules):
-        if rule.holds_on(features.day):
-            day.add(number, rule)
-            if rule.pin is not None and rule.pin.campaign:
-                path = rule.pin.campaign
-                campaign = read_campaign(campaigns[path], features, rule_place(number, rule, "pin"), path)
-                day.add_campaign(number, campaign)
-        else:
-            day.check(number, rule)
+        if not rule.holds_on(features.day):
+            continue
+        day.add(number, rule)
+        if rule.pin is not None and rule.pin.campaign:
+            path = rule.pin.campaign
+            campaign = read_campaign(campaigns[path], features, rule_place(number, rule, "pin"), path)
+            day.add_campaign(number, campaign)
     return DayRules(
         tuple(rules),
         rule_tables(rules, features.items, users_asked, list_length),
@@ -192,14 +195,6 @@ class _DayBinding:
             self.of_items[~campaign.everybody] &= ~bits_of([number])
         else:
             self.campaigns.append((number, campaign))
-
-    def check(self, number: int, rule: Rule) -> None:
-        """Check the expressions of a rule that does not hold on the day: it will on another."""
-        if rule.when:
-            self._when(number, rule)
-        for key, text in (("items", rule.items), ("require", rule.require or "")):
-            if text:
-                self._condition(number, rule, key, text)
 
     def _when(self, number: int, rule: Rule) -> Condition:
         schemas = {USERS: self.schemas[USERS]}

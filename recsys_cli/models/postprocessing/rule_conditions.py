@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recsys_cli.utils.errors import SettingsError
+from recsys_cli.utils.errors import SettingsError, first_line
 from recsys_cli.utils.sql_expressions import sql_condition
 from recsys_cli.utils.sql_text import names_in
 
@@ -26,20 +26,33 @@ class Condition:
     """A SQL condition over columns of users and items, named `users.x` and `items.y` in the expression.
 
     Attributes:
+        text: of the rule; where: the rule and its key, for errors.
         users, items: the columns that it uses.
     """
 
+    text: str
+    where: str
     expression: pl.Expr
     users: tuple[str, ...]
     items: tuple[str, ...]
 
     def holds(self, users: pl.DataFrame, items: pl.DataFrame, height: int) -> np.ndarray:
-        """Return, bool, whether it holds for each row of frames of this height with the columns it uses."""
+        """Return, bool, whether it holds for each row of frames of this height with the columns it uses.
+
+        Raises: SettingsError where a value cannot be used, such as a text that is cast to a number.
+        """
         columns = [
             *(users[name].alias(f"{USERS}.{name}") for name in self.users),
             *(items[name].alias(f"{ITEMS}.{name}") for name in self.items),
         ]
-        found = pl.DataFrame(columns).select(self.expression.fill_null(False)).to_series().to_numpy()
+        try:
+            found = pl.DataFrame(columns).select(self.expression.fill_null(False)).to_series().to_numpy()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise SettingsError(
+                f"the expression {_short(self.text)!r} fails for some values: {first_line(error)}",
+                where=self.where,
+                fix="write it so that it can be worked out for each value, as TRY_CAST(column AS INT) can",
+            ) from None
         return np.full(height, found[0]) if not columns else np.asarray(found)
 
 
@@ -59,9 +72,9 @@ def read_condition(text: str, schemas: Mapping[str, pl.Schema], *, where: str) -
         if dot and table in schemas:
             check_column(column, schemas[table], table, where=where, text=text)
             used[table].append(column)
-    schema = {f"{table}.{name}": schemas[table][name] for table, names in used.items() for name in names}
+    schema = {f"{table}.{name}": kind for table in tables for name, kind in schemas[table].items()}
     expression = sql_condition(text, schema, where=where, tables=tables)
-    return Condition(expression, tuple(used[USERS]), tuple(used[ITEMS]))
+    return Condition(text, where, expression, tuple(used[USERS]), tuple(used[ITEMS]))
 
 
 def check_column(name: str, schema: pl.Schema, table: str, *, where: str, text: str = "") -> None:
@@ -70,13 +83,16 @@ def check_column(name: str, schema: pl.Schema, table: str, *, where: str, text: 
         return
     close = get_close_matches(name, list(schema), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there are {_listed(schema)}"
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    uses = f"the expression {shown!r} uses" if text else "it names"
+    uses = f"the expression {_short(text)!r} uses" if text else "it names"
     raise SettingsError(
         f"{uses} the column {name!r} of {table}, which is missing; {hint}",
         where=where,
         fix=f"name a column of the features of {table}, such as {(close or list(schema))[0]}",
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _listed(schema: pl.Schema) -> str:

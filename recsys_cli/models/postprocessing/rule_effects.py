@@ -12,6 +12,8 @@ from recsys_cli.models.reranking.ranker import BoundRanker
 from recsys_cli.models.two_stage import BoundDay, Ranked, rank_users
 from recsys_cli.utils.columns import ITEM, RANK, SCORE, USER
 
+_UNITS = 2**32  # of a probability
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -73,7 +75,7 @@ def effects_of_rules(users: np.ndarray, day: BoundDay, ranker: BoundRanker, limi
     effects = []
     for rule in range(len(lists.tables.names)):
         bit = bits_of([rule])
-        is_same = not lists.tables.removing & bit  # the candidates are the same without the rule
+        is_same = not lists.tables.of_candidates & bit  # they are the same without the rule
         effects.append(_effect(now, listed(replace(lists, off=bit), ranked if is_same else None)))
     return Effects(len(users), len(plain), _takes(plain), tuple(effects), _effect(now, plain))
 
@@ -89,4 +91,5 @@ def _effect(now: pl.DataFrame, before: pl.DataFrame) -> Effect:
 
 
 def _takes(lists: pl.DataFrame) -> float:
-    return float(lists[SCORE].cast(pl.Float64).sum())
+    """Return the sum of the probabilities, each in multiples of 2^-32: exact, whatever the order."""
+    return float((lists[SCORE].cast(pl.Float64) * _UNITS).round().sum() / _UNITS)

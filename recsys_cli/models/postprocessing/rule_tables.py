@@ -101,6 +101,11 @@ class RuleTables:
         """Bits of the rules with a factor."""
         return bits_of(np.flatnonzero(self.factors != 1.0))
 
+    @cached_property
+    def of_candidates(self) -> np.uint64:
+        """Bits of the rules that decide which pairs are candidates: they remove some, or want more."""
+        return self.removing | bits_of([pin.rule for pin in self.pins] + [need.rule for need in self.needs])
+
 
 def bits_of(rules: np.ndarray | list[int]) -> np.uint64:
     """Return the bits of rules, by their numbers, in one number."""

@@ -18,7 +18,7 @@ from recsys_cli.utils.errors import ModelError
 if TYPE_CHECKING:
     from catboost import CatBoost  # 1.5 s to import: loaded only to train
 
-Kept = Callable[[Candidates, np.ndarray], np.ndarray]  # of candidates and their first scores: bool
+Preference = Callable[[Candidates, np.ndarray], np.ndarray]  # of candidates and their first scores: f32
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,17 @@ class BoundRanker:
     first: BoundForest | None
 
     def scored(
-        self, candidates: Candidates, tables: RankerTables, shortlist: int, kept: Kept | None = None
+        self,
+        candidates: Candidates,
+        tables: RankerTables,
+        shortlist: int,
+        preference: Preference | None = None,
     ) -> "Scored":
         """Return the raw scores of all trees for each user's `shortlist` best candidates by the first trees.
 
         Args:
             shortlist: number per user; 0: all candidates.
-            kept: the candidates that come first whatever their scores by the first trees are.
+            preference: of each candidate for the shortlist, from the scores by the first trees; None: these.
         """
         columns = pair_columns(candidates, tables)
         self._check({*tables.users.columns, *tables.items.columns, *columns})
@@ -93,7 +97,7 @@ class BoundRanker:
             raw = self.forest.raw_scores(users, places, items, columns)
             return Scored(np.arange(len(pairs)), pairs.indptr, raw, np.full(len(pairs), np.nan, np.float32))
         first = self.first.raw_scores(users, places, items, columns)
-        order = first if kept is None else np.where(kept(candidates, first), np.float32(np.inf), first)
+        order = first if preference is None else preference(candidates, first)
         rows = _sorted_places(top_k_rows(order, pairs.indptr, shortlist)[0], len(pairs))
         indptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, shortlist))])
         chosen = {name: values[rows] for name, values in columns.items()}

@@ -67,7 +67,7 @@ def compare_two_stages(
     differences = np.concatenate(
         [_warm_values(our, metric) - _warm_values(their, metric) for our, their in pairs]
     )
-    return _comparison(f"{metric}@{k}", "today", differences)
+    return compared_users(f"{metric}@{k}", "today", differences)
 
 
 def _warm_values(result: EvaluationResult, metric: str) -> np.ndarray:
@@ -92,10 +92,11 @@ def _compared(warm: Mapping[str, pl.DataFrame], metric: str, k: int, others: Seq
     rivals = [name for name in others if name != TWO_STAGES]
     best = max(rivals, key=lambda name: float(values[name].mean()))
     differences: np.ndarray = values[TWO_STAGES] - values[best]
-    return _comparison(f"{metric}@{k}", best, differences)
+    return compared_users(f"{metric}@{k}", best, differences)
 
 
-def _comparison(metric: str, against: str, differences: np.ndarray) -> Comparison:
+def compared_users(metric: str, against: str, differences: np.ndarray) -> Comparison:
+    """Return the mean of paired differences, one a user, with its interval."""
     mean, (low, high) = float(differences.mean()), bootstrap_interval(differences)
     return Comparison(metric=metric, against=against, difference=mean, low=low, high=high)
 

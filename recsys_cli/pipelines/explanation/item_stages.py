@@ -20,6 +20,7 @@ from recsys_cli.data_preparation.features.feature_tables import (
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs
 from recsys_cli.models.feature_encoding import Encoders
+from recsys_cli.models.postprocessing.quota_replay import SoldOut
 from recsys_cli.models.reranking.ranker import Ranker
 from recsys_cli.models.two_stage import BoundDay
 from recsys_cli.pipelines.explanation.list_rules import UserRules
@@ -56,6 +57,7 @@ class DecidingStage(StrEnum):
     NOT_SHORTLISTED = "not shortlisted"
     RERANKED = "reranked"
     OUTRANKED = "outranked by a rule"
+    SOLD_OUT = "sold out"
     RECOMMENDED = "recommended"
 
 
@@ -155,6 +157,7 @@ class ItemExplanation:
         stage: where it was decided; blocked_by: all of the first four stages that keep the item out.
         ranked: None where the item is no candidate.
         rule: the rule that removed or outranked it, or gave it its place; empty for none.
+        sold_out: the rank that it would have, had a quota left some; None: none cut it off.
     """
 
     item_id: int | str
@@ -167,6 +170,7 @@ class ItemExplanation:
     sources: dict[str, ItemInSource]
     ranked: RankedItem | None
     rule: str = ""
+    sold_out: SoldOut | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return the explanation as a JSON object; the ranker's fields stand beside the others."""
@@ -190,7 +194,7 @@ def explain_item(item_id: str, features: FeatureTables, day: BoundDay, ranked: R
     viewed = _viewed(item, features) if day.filter_viewed else None
     blocked = _blocked_by(row, features.day, is_viewed=viewed is not None)
     place = ranked.place(item)
-    stage = _deciding_stage(blocked, place, ranked, ranked.rules.removed_by(item))
+    stage = _deciding_stage(blocked, place, ranked, ranked.rules.removed_by([item])[0])
     return ItemExplanation(
         item_id=row[ITEM_ID],
         title=row[TITLE],
@@ -202,6 +206,7 @@ def explain_item(item_id: str, features: FeatureTables, day: BoundDay, ranked: R
         sources={source.name: _source(source, item, day, features) for source in day.generators},
         ranked=None if place is None else _ranked(place, ranked),
         rule=_rule_of(item, stage, ranked.rules),
+        sold_out=ranked.rules.sold_out.get(item),
     )
 
 
@@ -209,7 +214,12 @@ def _rule_of(item: int, stage: DecidingStage, rules: UserRules) -> str:
     """Return the rule that gave an item its place, or kept it from one; empty for none."""
     if stage is DecidingStage.RECOMMENDED:
         return next((row.rule for row in rules.listed() if row.item == item), "")
-    if stage in (DecidingStage.REMOVED, DecidingStage.OUTRANKED, DecidingStage.RERANKED):
+    if stage in (
+        DecidingStage.REMOVED,
+        DecidingStage.OUTRANKED,
+        DecidingStage.SOLD_OUT,
+        DecidingStage.RERANKED,
+    ):
         return rules.why_not(item)
     return ""
 
@@ -277,6 +287,8 @@ def _deciding_stage(
         return DecidingStage.NOT_PROPOSED
     if place in ranked.listed:
         return DecidingStage.RECOMMENDED
+    if ranked.frame[ITEM][place] in ranked.rules.sold_out:
+        return DecidingStage.SOLD_OUT
     raw = ranked.frame[RAW_SCORE]
     if raw[place] is None:
         return DecidingStage.NOT_SHORTLISTED

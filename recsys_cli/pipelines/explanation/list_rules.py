@@ -1,13 +1,14 @@
 """What rules did to a user's list: the list that the ranker alone would give, and what became of each item."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.postprocessing.day_lists import UserLists
 from recsys_cli.models.postprocessing.lists import ChosenLists
+from recsys_cli.models.postprocessing.quota_replay import SoldOut
 from recsys_cli.models.postprocessing.rule_tables import NO_RULE, Limit, PlacedBy, RuleTables
 from recsys_cli.models.two_stage import Ranked
 from recsys_cli.utils.columns import ITEM, PLACED_BY, PROPENSITY, RANK, RULE, SCORE
@@ -53,11 +54,13 @@ class UserRules:
     Attributes:
         lists: of this user alone, as chosen; None: there is nothing behind the ranker.
         plain: the candidates of the ranker without any rule.
+        sold_out: what quotas cut off from the list, by item.
     """
 
     chosen: ChosenLists
     plain: Ranked
     top_k: int
+    sold_out: Mapping[int, SoldOut] = field(default_factory=dict)
 
     @property
     def lists(self) -> UserLists | None:
@@ -90,28 +93,32 @@ class UserRules:
             for item, rank, score in rows
         ]
 
-    def removed_by(self, item: int) -> str:
-        """Return the rule that keeps an item from the user whatever its score is; empty for none."""
+    def removed_by(self, items: list[int]) -> list[str]:
+        """Return the rule that keeps each item from the user whatever its score is; empty for none."""
         if self.lists is None:
-            return ""
-        marks = int(self._marks([item])[0]) & int(self.lists.tables.removing)
-        return next(_names(marks, self.lists.tables), "")
+            return [""] * len(items)
+        tables = self.lists.tables
+        removing = self._marks(items) & tables.removing
+        return [next(_names(int(bits), tables), "") for bits in removing]
 
     def why_not(self, item: int) -> str:
         """Return what removed an item or outranked it: the name of a rule, or of a setting; empty for none."""
         lists = self.lists
         if lists is None:
             return ""
-        removed = self.removed_by(item)
+        (removed,) = self.removed_by([item])
         if removed:
             return removed
+        if item in self.sold_out:
+            return self.sold_out[item].rule
         tables, marks = lists.tables, int(self._marks([item])[0])
         full = next((tables.names[one.rule] for one in tables.limits if self._is_full(one, item, marks)), "")
         lowered = [r for r in range(len(tables.names)) if marks >> r & 1 and tables.factors[r] < 1]
+        dear = [tables.names[one.rule] for one in tables.quotas if marks >> one.rule & 1]
         taken = [
             row.rule or row.placed_by for row in self.listed() if row.placed_by != PlacedBy.SCORE.name.lower()
         ]
-        return full or (tables.names[lowered[0]] if lowered else "") or (taken[-1] if taken else "")
+        return full or next(iter([*(tables.names[one] for one in lowered), *dear, *taken[-1:]]), "")
 
     def _is_full(self, limit: Limit, item: int, marks: int) -> bool:
         """Return whether a limit has no room left for an item."""

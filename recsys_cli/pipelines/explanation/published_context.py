@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures
-from recsys_cli.data_preparation.tables.ids import close_ids, index_of
+from recsys_cli.data_preparation.tables.ids import close_ids, index_of, indices_of
 from recsys_cli.models.two_stage import schema_mismatches
 from recsys_cli.models.versions.bundle import Bundle
 from recsys_cli.pipelines.publication.list_request import DayRequest, read_day_request
@@ -118,6 +118,14 @@ def published_list(day: ScoringDay, user_id: str | int) -> list[PublishedRow]:
         return []  # the ids have become others than they were
     own = rows.filter(pl.col(USER_ID) == user_id).select(ITEM_ID, RANK, SCORE, SOURCES)
     return [PublishedRow(*row) for row in own.collect().sort(RANK).iter_rows()]
+
+
+def published_items(opened: ExplainedDay) -> list[int]:
+    """Return the internal indices of the items of the user's published list, the best first."""
+    features = opened.partition.features
+    ids = [row.item_id for row in published_list(opened.day, features.user_ids[opened.user])]
+    items = features.items[ITEM_ID]
+    return indices_of(pl.Series(ids, dtype=items.dtype), items).to_list()
 
 
 def _published_features(day: ScoringDay, run: PublicationManifest, bundle: Bundle) -> Partition | None:

@@ -87,19 +87,24 @@ class RulesRecord(JsonRecord):
     Attributes:
         key: a hash of the rules and of what they read beside the features.
         sample: users whose lists were compared with those without each rule; 0: none.
-        cost: as of a rule, of all together; expected_takes: mean a list of the sample.
+        changed_lists, changed_rows, cost: as of a rule, of all together.
+        expected_takes: mean a list of the sample.
         explored: rows that exploration drew; drawn_places: places that it drew for all users.
         shown: published lists that cooldowns looked at: their SHA-256 by date.
+        files: tables of the quotas beside the file: their SHA-256 by name.
     """
 
     key: Word
     rules: list[RuleFigures]
     sample: Count = 0
+    changed_lists: Share | None = None
+    changed_rows: Share | None = None
     cost: Figure | None = None
     expected_takes: Figure | None = None
     explored: Count = 0
     drawn_places: Count = 0
     shown: dict[Word, Sha256] = Field(default_factory=dict)
+    files: dict[Word, Sha256] = Field(default_factory=dict)
 
 
 class ShownFacts(JsonRecord):

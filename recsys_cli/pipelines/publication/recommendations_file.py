@@ -22,6 +22,7 @@ from recsys_cli.utils.storage.hashing import sha256_of
 from recsys_cli.utils.storage.json_files import read_sealed_json, write_sealed_json
 from recsys_cli.utils.storage.regular_files import is_regular
 from recsys_cli.utils.storage.result_store import Results
+from recsys_cli.utils.storage.safe_paths import path_below
 from recsys_cli.utils.storage.steady_reads import read_steadily
 
 _ROW_GROUP = 131_072
@@ -114,10 +115,17 @@ def manifest_in(folder: Path) -> PublicationManifest | None:
 def _manifest_in(folder: Path) -> PublicationManifest | None:
     try:
         manifest = PublicationManifest.read(read_sealed_json(folder / MANIFEST))
-        complete = is_regular(folder / SUCCESS) and sha256_of(folder / RECOMMENDATIONS) == manifest.sha256
+        complete = is_regular(folder / SUCCESS) and all(
+            sha256_of(path_below(folder, name)) == sha256 for name, sha256 in _hashes(manifest).items()
+        )
     except (OSError, ValueError):
         return None
     return manifest if complete else None
+
+
+def _hashes(manifest: PublicationManifest) -> dict[str, str]:
+    """Return the SHA-256 of each file of the publication, by name."""
+    return {RECOMMENDATIONS: manifest.sha256, **(manifest.lists.files if manifest.lists else {})}
 
 
 def check_file(staged: Path, facts: FileFacts) -> None:

@@ -59,7 +59,7 @@ class ShownList:
 
 
 @dataclass(frozen=True)
-class RestingItems:
+class WrittenItems:
     """The items that rest, in a plain file that can be sent along: rule i8, user u32, item u32, times u32.
 
     Example:
@@ -86,6 +86,10 @@ class CountedItems:
     def of_span(self, features: FeatureTables) -> pl.DataFrame:
         """Return the rows of these users, by their internal indices."""
         return self.shown.of_users(self.features, features.first, features.first + len(features.users))
+
+    def write(self, file: Path) -> WrittenItems:
+        """Write the same for all users, as `ShownLists.write` does."""
+        return self.shown.write(file, self.features)
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ class ShownLists:
         days_ago = taken[DAYS_AGO].to_numpy()
         return ShownRows(np.sort(shown), pairs_of(taken, len(item_ids)), days_ago, starts, len(item_ids))
 
-    def write(self, file: Path, features: DayFeatures) -> RestingItems:
+    def write(self, file: Path, features: DayFeatures) -> WrittenItems:
         """Write what rests for all users; memory does not grow with users or dates.
 
         Raises: OutputError if it cannot be written; InputError where lists were replaced meanwhile.
@@ -173,8 +177,8 @@ class ShownLists:
                     rows = self.of_users(features, first, last)
                     rows = rows.with_columns(pl.col(USER) + pl.lit(first, dtype=pl.UInt32))
                     writer.write_table(rows.to_arrow().cast(empty.schema), row_group_size=_ROW_GROUP)
-            self._check_unchanged()
-        return RestingItems(file)
+            self.check_unchanged()
+        return WrittenItems(file)
 
     def _spans(self, users: int) -> Iterator[tuple[int, int]]:
         """Yield ranges of users whose rows in all lists fit in memory."""
@@ -182,8 +186,11 @@ class ShownLists:
         size = max(1, min(_USERS, _ROWS // rows_of_user)) if self.lists else max(users, 1)
         return ((first, min(users, first + size)) for first in range(0, users, size))
 
-    def _check_unchanged(self) -> None:
-        """Raise: InputError where a list is no longer the file that was hashed."""
+    def check_unchanged(self) -> None:
+        """Check that each list is still the file that was hashed.
+
+        Raises: InputError.
+        """
         for one in self.lists:
             if _identity(one.file) != one.identity:
                 raise InputError(

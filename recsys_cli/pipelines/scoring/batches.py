@@ -92,7 +92,7 @@ def batch_of(chunks: Sequence[RankedChunk], recall: float | None = None) -> Rank
         index_recall=recall,
         unmet=np.sum([one.unmet for one in chunks], axis=0).tolist(),
     )
-    return RankedBatch(figures, pl.concat(one.top for one in chunks).drop(RAW_SCORE))
+    return RankedBatch(figures, pl.concat(one.top for one in chunks).drop(RAW_SCORE, strict=False))
 
 
 def _timed(stages: StageTimer, results: Iterator[Result]) -> Iterator[Result]:

@@ -67,6 +67,21 @@ class BatchCheckpoint:
             self._count(batch)
             yield batch
 
+    def stored(self) -> Iterator[RankedBatch]:
+        """Yield all batches that are finished, in order.
+
+        Raises: OutputError where one is no longer as it was written.
+        """
+        for number in range(self.batches):
+            batch = self._read(number)
+            if batch is None:
+                raise OutputError(
+                    "a stored batch of ranked users is damaged or gone",
+                    where=str(self._files(number)[0]),
+                    fix="check the disk, and run it again",
+                )
+            yield batch
+
     def add(self, batch: RankedBatch) -> None:
         """Store the next batch.
 
@@ -109,7 +124,7 @@ def open_checkpoint(folder: Path, work: Mapping[str, str]) -> BatchCheckpoint:
     before, now = _work_of(folder), {"format": _FORMAT, **work}
     if before != now:
         if before:
-            others = [name for name in now if before.get(name) != now[name]]
+            others = [name for name in {**now, **before} if before.get(name) != now.get(name)]
             logger.warning("a killed run's lists are not reused, because these differ: {}", ", ".join(others))
         shutil.rmtree(folder, ignore_errors=True)
         write_sealed_json(folder / _WORK, now)

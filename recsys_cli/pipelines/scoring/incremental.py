@@ -26,6 +26,7 @@ from recsys_cli.pipelines.publication.manifest import ReuseFacts, ReuseSample, S
 from recsys_cli.pipelines.publication.recommendations_file import published_manifest
 from recsys_cli.pipelines.scoring.batches import BatchFigures, RankedBatch
 from recsys_cli.pipelines.scoring.local_engine import SPAN
+from recsys_cli.pipelines.scoring.reused_rules import ReusedRules
 from recsys_cli.pipelines.workspace.feature_store import stored_partition
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID, RANK, SCORE, SOURCES, USER, USER_ID
@@ -170,7 +171,7 @@ def earlier_lists(since: ScoringDay, terms: ScoringTerms, rules: str) -> Earlier
     if others:
         return f"the run of {since} had another {', '.join(others)}"
     if (manifest.lists.key if manifest.lists else "") != rules:
-        return f"the run of {since} had other rules, or its cooldowns looked at other lists"
+        return f"the run of {since} had other rules or campaigns, or others of them hold now"
     partition = stored_partition(since, manifest.features_content_hash)
     if partition is None:
         return f"the features of {since} are gone"
@@ -191,21 +192,27 @@ def check_same_lists(lists: EarlierLists) -> None:
         )
 
 
-def changed_users(today: StoredFeatures, lists: EarlierLists) -> np.ndarray:
+def changed_users(today: StoredFeatures, lists: EarlierLists, rules: ReusedRules | None = None) -> np.ndarray:
     """Return the users whose inputs have changed, as ascending internal indices of today.
 
     Their events, declared features, external candidates or cold status have changed, or their list holds an
-    item that may no longer be recommended. Values that change only because days pass, such as the days since
-    an event, do not count. Memory does not grow with the users.
+    item that may no longer be recommended, or other rules hold for them or for an item of their list. Values
+    that change only because days pass, such as the days since an event, do not count. Memory does not grow
+    with the users.
+
+    Args:
+        rules: those of both days; None: there are none.
     """
     before, eligible = lists.features, today.items.filter(ELIGIBLE).select(ITEM_ID)
     found = []
     for first, last in _pieces(0, len(today.user_ids)):
         ids = today.user_ids.slice(first, last - first)
         start, end = _range_of(ids, before.user_ids)
-        pairs = zip(_own(today.span(first, last)), _own(before.span(start, end)), strict=True)
-        gone = _rows(lists.file, ids).join(eligible, on=ITEM_ID, how="anti")[USER_ID]
-        changed = reduce(pl.Series.append, [_differing(*pair) for pair in pairs], gone.clone())
+        now, then, rows = today.span(first, last), before.span(start, end), _rows(lists.file, ids)
+        gone = rows.join(eligible, on=ITEM_ID, how="anti")[USER_ID]
+        by_rules = [] if rules is None else [rules.differing(then, now, rows)]
+        own = [_differing(*pair) for pair in zip(_own(now), _own(then), strict=True)]
+        changed = reduce(pl.Series.append, [*own, *by_rules], gone.clone())
         found.append(first + ids.is_in(changed.implode()).arg_true().to_numpy())
     return np.concatenate([np.zeros(0, dtype=int), *found]).astype(np.uint32)
 

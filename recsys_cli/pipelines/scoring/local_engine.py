@@ -19,8 +19,9 @@ from recsys_cli.models.postprocessing.lists import (
     top_lists,
     unmet_rules,
 )
+from recsys_cli.models.postprocessing.quota_pairs import pair_frame
 from recsys_cli.models.reranking.ranker import BoundRanker
-from recsys_cli.models.two_stage import BoundDay, DayItems, TwoStageModel, open_items
+from recsys_cli.models.two_stage import BoundDay, DayItems, TwoStageModel, open_items, rank_users
 from recsys_cli.utils.columns import USER
 from recsys_cli.utils.errors import SettingsError
 from recsys_cli.utils.memory_limit import check_memory, memory_limit
@@ -49,6 +50,8 @@ class Chunk:
 @dataclass(frozen=True)
 class RankedChunk:
     """A chunk with the number of its candidates and its lists: user, item, sources, scores, rank.
+
+    With quotas `top` has the pairs that they are allocated from instead, as `pair_frame` has them.
 
     Attributes:
         unmet: users for whom each rule could not be met, by its number.
@@ -116,11 +119,14 @@ class Ranking:
                 day = self.items.of_users(self.features.span(first, last))
                 yield Chunk(users[start:end], first, day)
 
+    def source_names(self, users: np.ndarray) -> tuple[str, ...]:
+        """Return the names of the sources, in the order of their bits."""
+        span = next(self.spans(users[:1]), None)
+        return () if span is None else tuple(source.name for source in span.day.generators)
+
     def some_spans(self, users: np.ndarray, count: int) -> Iterator[Chunk]:
         """Yield so many spans of users, spread over all of them."""
-        spans = np.unique(users // SPAN)
-        chosen = spans[np.unique(np.linspace(0, len(spans) - 1, min(count, len(spans))).astype(int))]
-        for span in chosen:
+        for span in some_spans(users, count):
             yield from self.spans(users[users // SPAN == span])
 
     def ranked(self, chunks: Iterable[Chunk]) -> Iterator[RankedChunk]:
@@ -129,11 +135,24 @@ class Ranking:
 
     def _rank(self, chunk: Chunk) -> RankedChunk:
         users = chunk.users - np.uint32(chunk.first)
+        bound = chunk.day.lists
+        if bound is not None and bound.tables.quotas:
+            ranked = rank_users(users, chunk.day, self.ranker, self.limits.shortlist)
+            pairs = _shifted(pair_frame(users, ranked, bound), chunk.first)
+            return RankedChunk(chunk, len(ranked), pairs, np.zeros(0, dtype=np.int64))
         lists = choose_lists(users, chunk.day, self.ranker, self.limits.of_lists)
-        top = top_lists(lists, self.limits.top_k).with_columns(
-            pl.col(USER) + pl.lit(chunk.first, dtype=pl.UInt32)
-        )
+        top = _shifted(top_lists(lists, self.limits.top_k), chunk.first)
         return RankedChunk(chunk, len(lists[0].ranked), top, unmet_rules(lists))
+
+
+def _shifted(rows: pl.DataFrame, first: int) -> pl.DataFrame:
+    return rows.with_columns(pl.col(USER) + pl.lit(first, dtype=pl.UInt32))
+
+
+def some_spans(users: np.ndarray, count: int) -> np.ndarray:
+    """Return the numbers of so many of the users' spans, spread over all of them."""
+    spans = np.unique(users // SPAN)
+    return np.asarray(spans[np.unique(np.linspace(0, len(spans) - 1, min(count, len(spans))).astype(int))])
 
 
 def within_memory(ranking: Ranking, bound: int | None) -> Ranking:

@@ -7,7 +7,8 @@ import numpy as np
 from recsys_cli.models.candidates.registry import popularity_sources
 from recsys_cli.pipelines.scoring.batches import batch_of
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
-from recsys_cli.pipelines.scoring.local_engine import SPAN, Chunk, Ranking
+from recsys_cli.pipelines.scoring.local_engine import SPAN, Chunk, Ranking, some_spans
+from recsys_cli.pipelines.scoring.rule_figures import sampled_effects
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.plans import read_plan
@@ -78,6 +79,8 @@ def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> ScoringPlan:
             deque(
                 ranking.ranked(ranking.chunks(warm)), maxlen=0
             )  # loads what is compiled, and fills the memory
+            if ranking.items.lists is not None:
+                sampled_effects(ranking, users)  # takes as long, however many users there are
             opened = process_seconds()
             chunks = [chunk for span in spans for chunk in _tried_chunks(span, ranking)]
             read = process_seconds()
@@ -103,9 +106,7 @@ def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> ScoringPlan:
 
 def _tried_spans(users: np.ndarray) -> list[np.ndarray]:
     """Return the users of some spans, spread over all of them."""
-    spans = np.unique(users // SPAN)
-    chosen = spans[np.unique(np.linspace(0, len(spans) - 1, min(_SPANS, len(spans))).astype(int))]
-    return [users[users // SPAN == span] for span in chosen]
+    return [users[users // SPAN == span] for span in some_spans(users, _SPANS)]
 
 
 def _tried_chunks(span: np.ndarray, ranking: Ranking) -> list[Chunk]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,9 @@ from loguru import logger
 from recsys_cli.configs.sections import ScoringSettings
 from recsys_cli.data_preparation.features.partition import StoredFeatures
 from recsys_cli.models.candidates.definition import EXACT
-from recsys_cli.models.postprocessing.list_settings import ListRequest
+from recsys_cli.models.postprocessing.list_settings import ListRequest, RestingItems
 from recsys_cli.models.versions.bundle import read_bundle
+from recsys_cli.pipelines.publication.shown_items import CountedItems, WrittenItems
 from recsys_cli.pipelines.scoring.batches import RankedBatch, ranked_batches
 from recsys_cli.pipelines.scoring.local_engine import Limits, Ranking, open_ranking
 from recsys_cli.pipelines.scoring.ray_node_files import materialise
@@ -44,6 +46,7 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # begins a tal
 _RANGE = 8_192  # users that a task ranks
 _IN_FLIGHT = 4  # tasks a core of the cluster that are sent and not yet written, at most
 _BLOCK = 64 * 2**20  # bytes of a file that are sent as one
+_RESTING = "lists/resting.parquet"  # what cooldowns keep out, among the files of a node
 
 _open: dict[str, Ranking] = {}  # what this worker has open, by the key of its files
 
@@ -71,7 +74,9 @@ class WorkerJob:
 
     Attributes:
         features: as stored, in a folder of the node that sends the job.
-        files: what lies below `model/` and `features/` of a node's own folder, in blocks; hashes: theirs.
+        asked: of the lists behind the ranker; what rests for a user lies in a file of its own.
+        files: what lies below `model/`, `features/` and `lists/` of a node's own folder, in blocks; hashes:
+            theirs.
     """
 
     key: str
@@ -142,7 +147,10 @@ def _ranking(job: WorkerJob) -> Ranking:
         features = replace(job.features, folder=folder / "features")
         _open.clear()
         model = read_bundle(folder / "model").model
-        _open[job.key] = open_ranking(model, features, job.limits, 1, job.asked)
+        asked = job.asked
+        if _RESTING in job.files and asked is not None:
+            asked = _with_resting(asked, WrittenItems(folder / _RESTING))
+        _open[job.key] = open_ranking(model, features, job.limits, 1, asked)
     return _open[job.key]
 
 
@@ -155,15 +163,22 @@ def _received(blocks: Sent) -> Iterator[np.ndarray]:
 
 def _worker_job(ray: Any, job: ClusterJob) -> WorkerJob:
     """Return the job with its files, which the cluster holds once."""
-    stored = job.ranking.features
+    stored, limits = job.ranking.features, job.ranking.limits
+    asked = None if job.ranking.items.lists is None else job.ranking.items.lists.request
     folders = {"model": job.model, "features": stored.folder}
     paths = {f"{name}/{file.name}": file for name, one in folders.items() for file in sorted(one.iterdir())}
-    files = {name: [ray.put(block) for block in _blocks(path)] for name, path in paths.items()}
-    hashes = {name: sha256_of(path) for name, path in paths.items()}
+    with TemporaryDirectory(prefix="recsys-") as temporary:
+        if asked is not None and isinstance(asked.inputs.resting, CountedItems):
+            paths[_RESTING] = asked.inputs.resting.write(Path(temporary) / Path(_RESTING).name).file
+            asked = _with_resting(asked, None)
+        files = {name: [ray.put(block) for block in _blocks(path)] for name, path in paths.items()}
+        hashes = {name: sha256_of(path) for name, path in paths.items()}
     features = replace(stored)  # without what is read already
-    limits = job.ranking.limits
-    asked = None if job.ranking.items.lists is None else job.ranking.items.lists.request
     return WorkerJob(job.key, features, job.scoring, limits, asked, library_versions(), files, hashes)
+
+
+def _with_resting(asked: ListRequest, resting: RestingItems | None) -> ListRequest:
+    return replace(asked, inputs=replace(asked.inputs, resting=resting))
 
 
 def _blocks(path: Path) -> Iterator[np.ndarray]:

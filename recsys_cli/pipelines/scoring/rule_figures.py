@@ -51,28 +51,46 @@ def rules_record(lists: DayRequest, counts: ScoreCounts) -> RulesRecord:
             action=rule.action,
             rows=counts.by_rule[number],
             unmet=counts.unmet[number],
-            **({} if effects is None else _shares(effects.rules[number], effects)),
+            **_figures_of(number, rule.action, counts),
         )
         for number, rule in enumerate(settings.rules)
     ]
-    drawn = counts.users * explored_places(settings.explore, settings.top_k)
-    together = {} if effects is None else _shares(effects.together, effects)
+    costs = [] if effects is None else [_cost(effects.together, effects.takes)]
+    if counts.quotas is not None:
+        costs.append(_cost(counts.quotas.effect, counts.quotas.takes))
     return RulesRecord(
         key=lists.rules_key,
         rules=figures,
         sample=0 if effects is None else effects.users,
-        cost=together.get("cost"),
+        cost=round(sum(costs), 6) if costs else None,
         expected_takes=None if effects is None else round(effects.takes / max(effects.users, 1), 6),
         explored=counts.explored,
-        drawn_places=drawn,
+        drawn_places=counts.users * explored_places(settings.explore, settings.top_k),
         shown=dict(lists.shown),
+        files=counts.files,
     )
 
 
-def _shares(effect: Effect, effects: Effects) -> dict[str, float]:
-    cost = -effect.takes / effects.takes if effects.takes > 0 else 0.0
+def _figures_of(number: int, action: str, counts: ScoreCounts) -> dict[str, float]:
+    """Return what a rule changes; of a quota, what all of them change together."""
+    if action == "quota" and counts.quotas is not None:
+        one = counts.quotas
+        return _shares(one.effect, one.users, one.rows, one.takes)
+    if counts.effects is None:
+        return {}
+    return _shares(
+        counts.effects.rules[number], counts.effects.users, counts.effects.rows, counts.effects.takes
+    )
+
+
+def _shares(effect: Effect, users: int, rows: int, takes: float) -> dict[str, float]:
     return {
-        "changed_lists": round(effect.lists / max(effects.users, 1), 4),
-        "changed_rows": round(min(effect.rows / max(effects.rows, 1), 1.0), 4),
-        "cost": round(cost, 6),
+        "changed_lists": round(effect.lists / max(users, 1), 4),
+        "changed_rows": round(min(effect.rows / max(rows, 1), 1.0), 4),
+        "cost": round(_cost(effect, takes), 6),
     }
+
+
+def _cost(effect: Effect, takes: float) -> float:
+    """Return the takes that are lost, as a share of what there would be; below 0: some are won."""
+    return -effect.takes / takes if takes > 0 else 0.0

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from recsys_cli.models.postprocessing.quota_effect import QuotaEffect
 from recsys_cli.models.postprocessing.rule_effects import Effects
 from recsys_cli.pipelines.publication.manifest import ListFigures
 from recsys_cli.pipelines.scoring.batches import RankedBatch
@@ -20,7 +21,8 @@ class ScoreCounts:
         by_item: lists that hold each item, by its internal index.
         by_rule: rows that each rule gave their places, by its number; unmet: users for whom it could not be
             met; explored: rows that exploration drew.
-        effects: what rules change, in a sample of the users; None: there are none.
+        effects: what rules change, in a sample of the users; quotas: what these change; None: there are none.
+        files: SHA-256 of the tables of the quotas, by name.
     """
 
     top_k: int
@@ -40,6 +42,8 @@ class ScoreCounts:
     unmet: Counter[int] = field(default_factory=Counter)
     explored: int = 0
     effects: Effects | None = None
+    quotas: QuotaEffect | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
     def add(self, batch: RankedBatch) -> None:
         """Add a batch of users."""

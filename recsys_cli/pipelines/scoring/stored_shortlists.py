@@ -3,21 +3,21 @@
 They come from the batches of the checkpoint, which survive a killed run: another run writes the arrays again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.postprocessing.list_arrays import LEFTOVER, NO_ROW, AllocatedLists
+from recsys_cli.models.postprocessing.list_arrays import NO_ROW, AllocatedLists
 from recsys_cli.models.postprocessing.selection import Shortlist
-from recsys_cli.utils.columns import ITEM, MARKS, PLACED_BY, RANK, RULE, SCORE, SOURCES, USER
+from recsys_cli.utils.columns import ITEM, MARKS, PLACED_BY, RANK, RULE, SCORE, SOURCES, USER, USER_MARKS
 from recsys_cli.utils.storage.atomic_writes import as_output_error
 
-USER_MARKS = "user_marks"  # the rules that a user meets, u64, in each of its rows
-_ARRAYS: dict[str, np.dtype] = {
+_ARRAYS: Mapping[str, np.dtype[Any]] = {
     ITEM: np.dtype(np.int32),
     SCORE: np.dtype(np.float32),
     MARKS: np.dtype(np.uint64),
@@ -99,28 +99,21 @@ class StoredShortlists:
 def top_of_batch(
     lists: AllocatedLists, first: int, users: np.ndarray, pairs: pl.DataFrame, first_row: int
 ) -> pl.DataFrame:
-    """Return the lists of a batch's users: user, item, sources, score, rank, rule, placed_by.
-
-    Items beyond the shortlist have no source and a score of 0.
+    """Return the lists of a batch's users: user, item, sources as bits, score, rank, rule, placed_by.
 
     Args:
         first: how many users, first_row: how many pairs the batches before have.
         users, pairs: of the batch, as they were added.
     """
-    span = slice(first, first + len(users))
-    owners, places = np.nonzero(lists.rows[span] != NO_ROW)
+    owners, places = np.nonzero(lists.rows[first : first + len(users)] != NO_ROW)
     at = owners + first, places
-    beyond = lists.rows[at] == LEFTOVER
-    rows = pl.Series(np.where(beyond, 0, lists.rows[at] - first_row))
-    own = pl.Series(~beyond)
-    sources = pairs[SOURCES].gather(rows) if len(pairs) else pl.Series([""] * len(rows), dtype=pl.String)
-    scores = pairs[SCORE].gather(rows) if len(pairs) else pl.Series([0.0] * len(rows), dtype=pl.Float32)
+    rows = pl.Series(lists.rows[at] - first_row)
     return pl.DataFrame(
         {
             USER: users[owners].astype(np.uint32),
             ITEM: lists.items[at].astype(np.uint32),
-            SOURCES: sources.zip_with(own, pl.Series([""], dtype=sources.dtype)),
-            SCORE: scores.zip_with(own, pl.Series([0.0], dtype=pl.Float32)),
+            SOURCES: pairs[SOURCES].gather(rows),
+            SCORE: pairs[SCORE].gather(rows),
             RANK: (places + 1).astype(np.uint16),
             RULE: lists.rules[at],
             PLACED_BY: lists.placed_by[at],

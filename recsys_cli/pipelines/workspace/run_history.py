@@ -81,7 +81,7 @@ def past_inputs(workspace: Workspace, today: InputFigures) -> PastInputs:
     Those of the last 31 days count; where there are none, the newest one does.
     """
     by_day: dict[date, RunInputs] = {}
-    for record in _newest_records(workspace):
+    for record in newest_records(workspace):
         inputs = record.inputs
         if inputs is not None and record.status == COMPLETE and inputs.figures.reading == today.reading:
             by_day.setdefault(inputs.figures.day, inputs)
@@ -94,12 +94,12 @@ def past_inputs(workspace: Workspace, today: InputFigures) -> PastInputs:
 
 def last_warnings(workspace: Workspace, command: str) -> list[str]:
     """Return what the last good run of a command has warned of, without numbers."""
-    records = _newest_records(workspace)
+    records = newest_records(workspace)
     good = (one for one in records if one.command == command and one.status == COMPLETE)
     return next((one.warnings for one in good), [])
 
 
-def _newest_records(workspace: Workspace) -> Iterator[RunRecord]:
+def newest_records(workspace: Workspace) -> Iterator[RunRecord]:
     """Yield the records of the newest runs, the newest first; their ids begin with the time."""
     files = sorted(workspace.runs.glob(f"*/{RUN_FILE}"), key=lambda file: file.parent.name, reverse=True)
     for file in files[:_MOST_RECORDS]:

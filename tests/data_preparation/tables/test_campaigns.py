@@ -9,15 +9,24 @@ import pytest
 from recsys_cli.data_preparation.readers.remote_copies import InputFolder
 from recsys_cli.data_preparation.tables.campaigns import (
     CampaignIds,
+    Campaigns,
     campaign_files,
     campaigns_key,
     inspect_campaigns,
-    read_campaigns,
 )
+from recsys_cli.data_preparation.tables.problems import raise_or_warn
 from recsys_cli.utils.errors import InputError
 
 DAY = date(2026, 7, 1)
 IDS = CampaignIds(pl.Series("user_id", [1, 2, 3]), pl.Series("item_id", ["007", "a", "b"]))
+
+
+def read_campaigns(
+    paths: list[str], inputs: InputFolder, day: date, timezone: str, ids: CampaignIds
+) -> Campaigns:
+    campaigns, problems = inspect_campaigns(paths, inputs, day, timezone, ids)
+    raise_or_warn(problems)
+    return campaigns
 
 
 def read(folder: Path, text: str, ids: CampaignIds = IDS) -> list[tuple[object, ...]]:

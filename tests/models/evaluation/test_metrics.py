@@ -20,8 +20,10 @@ from recsys_cli.models.evaluation.metrics import (
     RECTOOLS_NDCG,
     bootstrap_interval,
     catalogue_coverage,
+    gini_of_exposure,
     intra_list_diversity,
     mean_inv_user_freq,
+    top_item_share,
     user_metrics,
 )
 from recsys_cli.utils.columns import ITEM, RANK, USER
@@ -216,3 +218,32 @@ def test_graded_ndcg_by_hand() -> None:
     np.testing.assert_allclose(graded["NDCG"], expected)
     np.testing.assert_allclose(binary["NDCG"], [1.0, second / (1 + second)])
     assert graded.drop("NDCG").equals(binary.drop("NDCG"))
+
+
+@pytest.mark.parametrize(
+    ("lists", "catalogue", "gini", "top"),
+    [
+        ({0: [1, 2], 1: [3, 4]}, 4, 0.0, 0.5),  # all alike
+        ({0: [1], 1: [1], 2: [1]}, 4, 0.75, 1.0),  # one has it all: 1 - 1 / 4
+        ({0: [1, 2], 1: [1, 3]}, 3, 1 / 6, 1.0),  # 1, 1, 2 lists: (-2 * 1 + 0 * 1 + 2 * 2) / (3 * 4)
+        ({0: [1, 2, 9], 1: [1, 3, 9]}, 3, 1 / 6, 1.0),  # the third place does not count
+        ({0: [1], 1: []}, 2, 0.5, 0.5),
+        ({}, 3, 0.0, 0.0),
+    ],
+)
+def test_exposure_by_hand(lists: Lists, catalogue: int, gini: float, top: float) -> None:
+    frame = lists_frame(lists)
+
+    assert gini_of_exposure(frame, 2, catalogue) == pytest.approx(gini)
+    assert top_item_share(frame, 2, len(lists)) == top
+
+
+@given(st.lists(distinct_items, min_size=1, max_size=6), st.integers(1, 12))
+def test_gini_is_half_the_mean_difference_over_the_mean(lists: list[list[int]], k: int) -> None:
+    frame = lists_frame(dict(enumerate(lists)))
+    held = [sum(item in items[:k] for items in lists) for item in range(16)]
+    apart = sum(abs(one - other) for one in held for other in held)
+
+    expected = apart / (2 * 16 * sum(held)) if sum(held) else 0.0
+    assert gini_of_exposure(frame, k, 16) == pytest.approx(expected)
+    assert top_item_share(frame, k, len(lists)) == pytest.approx(max(held) / len(lists))

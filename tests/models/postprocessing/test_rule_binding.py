@@ -246,16 +246,15 @@ def test_the_ids_of_a_campaign_may_be_of_another_type() -> None:
     assert met(day.of_users(features)) == ["", "d", "", "", ""]
 
 
-def test_an_item_rests_that_was_shown_often_and_not_taken() -> None:
+def test_what_rests_is_a_pair_of_the_rule_where_its_items_hold() -> None:
     rule = {"cooldown": {"times": 2, "days": 14}, "items": "price < 75"}
     shown = pl.DataFrame(
         [
-            (0, 0, 9, 0),  # taken a day ago
-            (0, 1, 2, 0),  # taken too long ago
-            (1, 2, 9, 0),  # taken three days ago
+            (0, 0, 9, 0),
+            (0, 1, 2, 0),
+            (1, 2, 9, 0),
             (1, 3, 9, 0),  # its price is not known
-            (2, 4, 1, 0),  # once only
-            (2, 5, 9, 1),  # counted for another rule
+            (2, 5, 9, 1),  # rests by another rule
             (3, 6, 3, 0),
             (3, 7, 3, 0),  # too dear
         ],
@@ -263,7 +262,7 @@ def test_an_item_rests_that_was_shown_often_and_not_taken() -> None:
         orient="row",
     )
     bound = bound_rule(rule, shown=shown)
-    assert met(bound) == ["b", "", "", "g", ""]
+    assert met(bound) == ["ab", "c", "", "g", ""]
     assert bound.tables.removing == 1
     assert met(bound_rule(rule)) == [""] * 5
 
@@ -392,6 +391,32 @@ def test_what_cannot_be_used_names_the_rule(rule: dict[str, Any], where: str, me
     assert message in caught.value.what
     assert caught.value.where == f"rule 2, rule 1: {where}"
     assert fix in caught.value.fix
+
+
+def test_all_that_cannot_be_used_is_reported_at_once_with_its_file_and_line() -> None:
+    rules = [
+        Rule(name="one", block=True, items="pric > 3", when="ag > 3").written_in(
+            "settings/rules.toml, line 1"
+        ),
+        Rule(name="two", one_of="brnd").written_in("settings/rules.toml, line 9"),
+    ]
+    with pytest.raises(SettingsError) as caught:
+        bind_rules(rules, features_of(), 100, {}, list_length=10)
+    assert caught.value.where == (
+        "settings/rules.toml, line 1: rule 1, one: when, settings/rules.toml, line 1: rule 1, one: items, "
+        "settings/rules.toml, line 9: rule 2, two: one_of"
+    )
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"block": True, "items": "CAST(brand AS INT) > 3"}, {"block": True, "when": "CAST(country AS INT) > 3"}],
+)
+def test_a_value_that_cannot_be_used_names_the_rule(rule: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        bound_rule(rule)
+    assert "fails for some values: conversion from `str` to `i32` failed" in caught.value.what
+    assert caught.value.where.startswith("rule 1, rule 0: ") and "TRY_CAST" in caught.value.fix
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 
 from recsys_cli.models.postprocessing.allocation import Allocator
-from recsys_cli.models.postprocessing.list_arrays import LEFTOVER
 from recsys_cli.pipelines.scoring.stored_shortlists import StoredShortlists, top_of_batch
 from recsys_cli.utils.errors import OutputError
 from tests.models.postprocessing.quota_problems import each_item, quota, quota_tables
@@ -22,7 +21,7 @@ def batch(rows: list[tuple[int, int, float]]) -> pl.DataFrame:
         pl.col("user").cast(pl.UInt32),
         pl.col("item").cast(pl.UInt32),
         pl.col("score").cast(pl.Float32),
-        pl.lit("bm25").alias("sources"),
+        pl.lit(1, dtype=pl.Int64).alias("sources"),
         pl.lit(1, dtype=pl.UInt64).alias("marks"),
         pl.lit(1, dtype=pl.UInt64).alias("user_marks"),
     )
@@ -49,12 +48,11 @@ def test_allocated_lists_are_those_of_the_batches(tmp_path: Path) -> None:
             stored.add(users, pairs)
         tables = quota_tables(quota(0, each_item(8), {5: 1, 6: 1}), names=("stock",))
         lists = Allocator(tables, 2).allocate(stored.mapped(), np.arange(5, dtype=np.uint64)).lists
-    lists.items[1, 0], lists.rows[1, 0] = 2, LEFTOVER  # as a fill does it: user 4 has no shortlist
     first = top_of_batch(lists, 0, USERS[0], BATCHES[0], 0)
     second = top_of_batch(lists, 3, USERS[1], BATCHES[1], 3)
     columns = ["user", "item", "sources", "score", "rank"]
-    assert first.select(columns).rows() == [(3, 5, "bm25", 0.5, 1), (4, 2, "", 0.0, 1)]
-    assert second.select(columns).rows() == [(9, 6, "bm25", 0.75, 1), (9, 1, "bm25", 0.5, 2)]
+    assert first.select(columns).rows() == [(3, 5, 1, 0.5, 1)]
+    assert second.select(columns).rows() == [(9, 6, 1, 0.75, 1), (9, 1, 1, 0.5, 2)]
 
 
 def test_no_pairs_at_all(tmp_path: Path) -> None:

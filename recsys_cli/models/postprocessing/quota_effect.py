@@ -1,0 +1,49 @@
+"""What quotas change and cost: the allocated lists of some users beside those that they would have without."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys_cli.models.postprocessing.allocation import Allocator
+from recsys_cli.models.postprocessing.list_arrays import AllocatedLists
+from recsys_cli.models.postprocessing.rule_effects import Effect
+from recsys_cli.models.postprocessing.selection import Shortlist
+from recsys_cli.models.postprocessing.shortlist_rows import rows_of, shortlist_of
+
+_USERS = 4_096  # that are looked at
+
+
+@dataclass(frozen=True)
+class QuotaEffect:
+    """What all quotas together change in the lists of some users.
+
+    Attributes:
+        users: who were looked at; rows, takes: of their lists without quotas.
+    """
+
+    users: int
+    rows: int
+    takes: float
+    effect: Effect
+
+
+def effect_of_quotas(allocator: Allocator, shortlists: Shortlist, lists: AllocatedLists) -> QuotaEffect:
+    """Compare the allocated lists of some users, spread over all, with those that they would have without quotas."""
+    count = len(shortlists.indptr) - 1
+    users = (
+        np.unique(np.linspace(0, count - 1, min(count, _USERS)).astype(np.int64))
+        if count
+        else np.zeros(0, int)
+    )
+    shortlist, (rows, _) = shortlist_of(shortlists, users), rows_of(shortlists.indptr, users)
+    free = allocator.without_quotas(shortlist, users)
+    before, now = rows[free.rows], lists.rows[users]
+    places = np.arange(len(free.rows)) - np.repeat(free.indptr[:-1], np.diff(free.indptr))
+    owners = np.repeat(np.arange(len(users)), np.diff(free.indptr))
+    wanted = np.full(now.shape, -1, dtype=np.int64)
+    wanted[owners, places] = before
+    new = np.isin(now[now >= 0], before, invert=True)
+    takes = (float(shortlists.scores[one[one >= 0]].sum(dtype=np.float64)) for one in (now, wanted))
+    have, want = takes
+    changed = int((now != wanted).any(axis=1).sum())
+    return QuotaEffect(len(users), len(before), want, Effect(changed, int(new.sum()), have - want))

@@ -1,0 +1,48 @@
+"""The scored pairs of users that quotas are allocated from: the best of the shortlist, and what rules need."""
+
+import numpy as np
+import polars as pl
+
+from recsys_cli.models.kernels.top_k import top_k_rows
+from recsys_cli.models.postprocessing.day_lists import UserLists
+from recsys_cli.models.postprocessing.lists import shortlist_of
+from recsys_cli.models.postprocessing.selection import Shortlist
+from recsys_cli.models.two_stage import Ranked
+from recsys_cli.utils.columns import ITEM, MARKS, SCORE, SOURCES, USER, USER_MARKS
+
+_PAIRS = 5  # for each place of a list
+
+
+def quota_pairs(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Shortlist, np.ndarray]:
+    """Return the pairs of users that allocation chooses from, and their rows among the scored ones.
+
+    Args:
+        users: internal indices, u32, of `ranked`.
+    """
+    shortlist, rows = shortlist_of(users, ranked, lists)
+    needed = np.bitwise_or.reduce([np.uint64(1) << np.uint64(rule) for rule in lists.wanting], initial=0)
+    is_first = (shortlist.marks & np.uint64(needed)) != 0
+    is_first |= ranked.candidates.sources[ranked.scored.rows[rows]] == 0
+    order = np.where(is_first, np.float32(2.0) + shortlist.scores, shortlist.scores)
+    most = _PAIRS * lists.day.settings.top_k
+    chosen = np.sort(top_k_rows(order, shortlist.indptr, most)[0])
+    sizes = np.minimum(np.diff(shortlist.indptr), most)
+    indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)])
+    items, scores, marks = (one[chosen] for one in (shortlist.items, shortlist.scores, shortlist.marks))
+    return Shortlist(indptr, items, scores, marks, shortlist.user_marks), rows[chosen]
+
+
+def pair_frame(users: np.ndarray, ranked: Ranked, lists: UserLists) -> pl.DataFrame:
+    """Return user, item, sources as bits i64, score, marks and user_marks of these pairs, by user and item."""
+    shortlist, rows = quota_pairs(users, ranked, lists)
+    sizes = np.diff(shortlist.indptr)
+    return pl.DataFrame(
+        {
+            USER: np.repeat(users, sizes),
+            ITEM: shortlist.items.astype(np.uint32),
+            SOURCES: ranked.candidates.sources[ranked.scored.rows[rows]],
+            SCORE: shortlist.scores,
+            MARKS: shortlist.marks,
+            USER_MARKS: np.repeat(shortlist.user_marks, sizes),
+        }
+    )
