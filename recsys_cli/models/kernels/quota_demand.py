@@ -137,7 +137,7 @@ def _best_within_limits(
     """Write the largest positive values that the limits allow, one by one, and their rows."""
     found = 0
     while found < len(best) - 1:
-        row = np.argmax(worth)
+        row = int(np.argmax(worth))
         if worth[row] <= 0.0:
             break
         if _count(offers, first + row, counts):

@@ -1,8 +1,8 @@
 """A kernel that improves lists which share quotas: chains of swaps, each user giving way to the one before.
 
-A chain begins with a user who swaps a row for a better one. Where the groups of that row are full, another user swaps
-a row of theirs for something else, and so on until all fit. Chains are searched from the best on, as Lin and Kernighan
-(1973) do: only while what they gain, less the prices of what is still overfull, is positive.
+A chain begins with a user who swaps a row for a better one. Where the groups of that row are full, another
+user swaps a row for something else, and so on until all fit. Chains are searched from the best on, as Lin and
+Kernighan (1973) do: while what they gain, less the prices of what is still overfull, is positive.
 """
 
 # pylint: disable=too-many-locals, consider-using-enumerate  # explicit loops: numba compiles them best
@@ -19,7 +19,7 @@ _NO_BITS = np.uint64(0)
 
 
 class Market(NamedTuple):
-    """Pairs by user: values, items, groups of quotas and of limits (indptr and codes), bits that lists need."""
+    """Pairs by user: values, items, groups of quotas and limits (indptr and codes), bits that lists need."""
 
     indptr: np.ndarray
     values: np.ndarray
@@ -49,7 +49,7 @@ class Lists(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """Candidates of each depth, the best first: what they gain, the slot and the pair that enters, -1 for none."""
+    """Candidates by depth, the best first: what they gain, the slot, the pair that enters (-1: none)."""
 
     gains: np.ndarray
     slots: np.ndarray
@@ -67,7 +67,7 @@ def exchange(market: Market, lists: Lists, depth: int, work: int) -> np.ndarray:
     Args:
         depth: swaps of a chain at most; work: how many pairs may be looked at.
     """
-    users, k = lists.slots.shape
+    users = len(lists.slots)
     changed = np.zeros(users, dtype=np.bool_)
     size = 1 + (np.max(market.items) if len(market.items) else 0)
     moves = Moves(
@@ -131,7 +131,7 @@ def _search(
 def _expand(
     market: Market, lists: Lists, moves: Moves, depth: int, first: int, last: int, pending: int, raw: float
 ) -> int:
-    """Find the best swaps of users first to last that make room for a pair; return how many were looked at."""
+    """Find the best swaps of some users that make room for a pair; return how many were looked at."""
     k = lists.slots.shape[1]
     moves.counts[depth], moves.tried[depth] = 0, 0
     looked = 0
@@ -145,27 +145,33 @@ def _expand(
                 or not _makes_room(market, lists, gone, pending)
             ):
                 continue
-            before = raw
-            if gone >= 0:
-                before -= market.values[gone]
-                _move(market, lists, gone, -1)
-                before -= market.penalty * _count_lacking(market, lists, gone)
-            if gone >= 0 and pending >= 0 and before > _LEAST:
-                _insert(moves, depth, before, user * k + slot, -1)
-            for pair in range(market.indptr[user], market.indptr[user + 1]):
-                if lists.inside[pair] or pair == gone:
-                    continue
-                if gone >= 0 and market.needed[gone] & ~market.needed[pair] != _NO_BITS:
-                    continue
-                gain = before + market.values[pair] + _worth_of_groups(market, lists, pair)
-                if gain > max(_LEAST, _floor(moves, depth)) and _fits_limits(market, lists, user, slot, pair):
-                    _insert(moves, depth, gain, user * k + slot, pair)
-            looked += market.indptr[user + 1] - market.indptr[user]
-            if gone >= 0:
-                _move(market, lists, gone, 1)
-            else:
+            looked += _swaps_of_slot(market, lists, moves, depth, user, slot, pending, raw)
+            if gone < 0:
                 break  # other free slots are the same
     return looked
+
+
+@kernel
+def _swaps_of_slot(
+    market: Market, lists: Lists, moves: Moves, depth: int, user: int, slot: int, pending: int, raw: float
+) -> int:
+    """Find what may enter a slot in place of what is there; return how many pairs were looked at."""
+    place, gone = user * lists.slots.shape[1] + slot, lists.slots[user, slot]
+    if gone >= 0:
+        raw -= market.values[gone]
+        _move(market, lists, gone, -1)
+        raw -= market.penalty * _count_lacking(market, lists, gone)
+        if pending >= 0 and raw > _LEAST:
+            _insert(moves, depth, raw, place, -1)
+    for pair in range(market.indptr[user], market.indptr[user + 1]):
+        if lists.inside[pair] or (gone >= 0 and market.needed[gone] & ~market.needed[pair] != _NO_BITS):
+            continue
+        gain = raw + market.values[pair] + _worth_of_groups(market, lists, pair)
+        if gain > max(_LEAST, _floor(moves, depth)) and _fits_limits(market, lists, user, slot, pair):
+            _insert(moves, depth, gain, place, pair)
+    if gone >= 0:
+        _move(market, lists, gone, 1)
+    return int(market.indptr[user + 1] - market.indptr[user])
 
 
 @kernel
@@ -197,7 +203,7 @@ def _count_lacking(market: Market, lists: Lists, gone: int) -> int:
 
 @kernel
 def _worth_of_groups(market: Market, lists: Lists, pair: int) -> float:
-    """Return what a pair's groups add to its value: a penalty less where rows lack, a price where none is left."""
+    """Return what a pair's groups add to its value: a penalty less where rows lack, less a price if full."""
     worth = 0.0
     for cell in range(market.quota_indptr[pair], market.quota_indptr[pair + 1]):
         code = market.quota_codes[cell]

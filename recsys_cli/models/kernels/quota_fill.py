@@ -10,48 +10,55 @@ from recsys_cli.utils.numba_kernels import CsrArrays, kernel
 @kernel
 def fill_lists(
     values: np.ndarray, indptr: np.ndarray, quotas: CsrArrays, limits: CsrArrays, slots: np.ndarray
-) -> np.ndarray:
-    """Append to each list, user by user, the best pairs that limits and quotas allow; return rows added by user.
+) -> None:
+    """Append to each list, user by user, the best pairs that limits and quotas allow.
 
     Args:
         values: f64, by pair; indptr: where those of each user start.
-        quotas, limits: indptr and codes of the groups of each pair, and how many rows each group has left (-1: no
-            bound; it falls) or a list may have of it.
+        quotas, limits: indptr and codes of the groups of each pair, and the rows that each group has left
+            (-1: no bound; they fall), or that a list may have of it.
         slots: (users, k) pairs of the lists, -1 for none, in their order; they are filled.
     """
     users, k = slots.shape
-    added = np.zeros(users, dtype=np.int64)
     longest = 0
     for user in range(users):
         longest = max(longest, indptr[user + 1] - indptr[user])
-    open_pairs = np.empty(longest, dtype=np.bool_)
-    counts = np.zeros(len(limits[2]), dtype=np.int64)
+    is_open, counts = np.empty(longest, dtype=np.bool_), np.zeros(len(limits[2]), dtype=np.int64)
     for user in range(users):
-        first, last = indptr[user], indptr[user + 1]
-        open_pairs[: last - first] = True
-        found = 0
+        first, last, found = indptr[user], indptr[user + 1], 0
+        is_open[: last - first] = True
         while found < k and slots[user, found] >= 0:
-            open_pairs[slots[user, found] - first] = False
+            is_open[slots[user, found] - first] = False
             _add(limits, slots[user, found], counts, 1)
             found += 1
         while found < k:
-            best = -1
-            for pair in range(first, last):
-                if open_pairs[pair - first] and (best < 0 or values[pair] > values[best]):
-                    best = pair
+            best = _best_open(values[first:last], is_open)
             if best < 0:
                 break
-            open_pairs[best - first] = False
-            if _has_room(quotas, limits, best, counts):
-                slots[user, found] = best
-                _add(limits, best, counts, 1)
-                found, added[user] = found + 1, added[user] + 1
-                for cell in range(quotas[0][best], quotas[0][best + 1]):
-                    if quotas[2][quotas[1][cell]] > 0:
-                        quotas[2][quotas[1][cell]] -= 1
+            is_open[best] = False
+            if _has_room(quotas, limits, first + best, counts):
+                slots[user, found] = first + best
+                _add(limits, first + best, counts, 1)
+                _sell(quotas, first + best)
+                found += 1
         for place in range(found):
             _add(limits, slots[user, place], counts, -1)
-    return added
+
+
+@kernel
+def _best_open(values: np.ndarray, is_open: np.ndarray) -> int:
+    best = -1
+    for place in range(len(values)):
+        if is_open[place] and (best < 0 or values[place] > values[best]):
+            best = place
+    return best
+
+
+@kernel
+def _sell(quotas: CsrArrays, pair: int) -> None:
+    for cell in range(quotas[0][pair], quotas[0][pair + 1]):
+        if quotas[2][quotas[1][cell]] > 0:
+            quotas[2][quotas[1][cell]] -= 1
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Allocate what is scarce over all users: lists that keep to the quotas and lose the least expected takes.
 
-Users are taken in the order of their turns, in blocks. Each block has prices, at which its users together take their
-share of what is left; the last block ends with exchanges between its users, and short lists are filled at the end.
+Users are taken in the order of their turns, in blocks. Each block has prices, at which its users together
+take their share of what is left. Those of the last block exchange rows, and short lists are filled at the end.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ Choose = Callable[
 
 @dataclass(frozen=True)
 class Allocation:
-    """Lists that keep to the quotas, by user, the account of the quotas, and who has a list of more than prices.
+    """Lists that keep to the quotas, the account of the quotas, and whose list prices alone do not explain.
 
     Attributes:
         changed: u32, users, ascending, whose list has rows that an exchange or the fill gave it.
@@ -47,7 +47,7 @@ class Allocator:
 
     Attributes:
         k: places of a list.
-        choose: chooses the lists of some users, as `select_lists` does; another one adds diversity or exploration.
+        choose: chooses the lists of some users, as `select_lists` does, which it is for None.
         leftovers: what short lists are filled with beyond the shortlists.
         block: users with prices of their own.
     """
@@ -100,7 +100,7 @@ class Allocator:
     def _block_lists(
         self, shortlist: Shortlist, users: np.ndarray, turns: np.ndarray, rest: int, account: QuotaAccount
     ) -> tuple[BlockLists, Chosen, np.ndarray]:
-        """Return the lists of a block of users with `rest` users after them, and which have exchanged rows."""
+        """Return the lists of a block of users, `rest` users before the end, and who exchanged rows."""
         offers, sold_before = offers_of(shortlist, self.tables), account.prices[-1:]
         demand = Demand(offers, self.k, self.threads)
         start = sold_before[0].astype(np.float64) if sold_before else None

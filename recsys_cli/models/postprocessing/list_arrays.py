@@ -13,7 +13,7 @@ _BY_VALUE = (PlacedBy.SCORE, PlacedBy.BOOST, PlacedBy.QUOTA)
 
 @dataclass(frozen=True)
 class BlockLists:
-    """Lists of some users by place, (users, k): rows of their shortlist, i64, NO_ROW where free; placed_by, rules."""
+    """Lists of some users by place, (users, k): rows of their shortlist, NO_ROW where free, and why."""
 
     slots: np.ndarray
     placed_by: np.ndarray
@@ -58,10 +58,10 @@ class AllocatedLists:
     """Lists of all users by place; the places of a list are filled from the first on.
 
     Attributes:
-        rows: (users, k) i64, rows of the shortlists of all users; NO_ROW: free; LEFTOVER: an item beyond them.
+        rows: (users, k) i64, rows of the shortlists of all; NO_ROW: free; LEFTOVER: an item beyond them.
         items: i32, -1 where free; placed_by: u8; rules: i8, the rule that placed the row, or NO_RULE.
-        cut_rows, cut_rules: (users, k) pairs that would be in the list but were sold out, NO_ROW after the last,
-            and the quota that was; cut_ranks: u16, at which rank they would be.
+        cut_rows, cut_rules: (users, k) pairs that would be in the list but were sold out, NO_ROW after the
+            last, and the quota that was; cut_ranks: u16, at which rank they would be.
         unmet_marks: u64 by user: pins and needs that are not met in full.
     """
 

@@ -17,7 +17,7 @@ class QuotaAccount:
     Attributes:
         left: i64, rows that at_most leaves; -1: no bound. at_least: i64, rows that it must have.
         rows, wanted: i64, rows that the lists have, and that they would have without quotas.
-        is_sold_out: whether it is; sold_out: u64, the turn of the user with the last row, 0: it never had one;
+        is_sold_out: whether it is; sold_out: u64, the turn of the user with the last row, 0: nobody has;
             last_rows: i64, how many rows that user has.
         prices: f32 arrays by group, one a block of users; first_turns: the first turn of each block.
     """
@@ -46,7 +46,7 @@ class QuotaAccount:
         return np.asarray(self.at_least - self.rows)
 
     def bounds(self, share: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return that share of the rows that each group may still have, and must, f64; inf and 0: no bound."""
+        """Return that share of the rows that groups may still have, and must, f64; inf and 0: no bound."""
         most = np.where(self.left < 0, np.inf, self.left * share)
         return most, np.maximum(self.lacking, 0) * share
 
@@ -72,7 +72,7 @@ class QuotaAccount:
         self.last_rows[gone] = by_the_last[gone]
 
     def ledger_at(self, turn: int) -> Ledger:
-        """Return what one user found at its turn: the prices of its block, and the groups that were sold out."""
+        """Return what a user found at its turn: the prices of its block, and what was sold out."""
         block = max(
             int(np.searchsorted(np.array(self.first_turns, dtype=np.uint64), np.uint64(turn), "right")), 1
         )

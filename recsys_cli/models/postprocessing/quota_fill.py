@@ -28,8 +28,8 @@ class Leftovers:
 
     Attributes:
         items: i32, in the order in which they are offered: by popularity.
-        allowed: for users, i64, and pairs of theirs: whether the user may have each (it is not seen and no rule
-            removes it), and the pair's marks, u64, those of the user's own.
+        allowed: for users, i64, and pairs of theirs: whether the user may have each, as it is not seen and no
+            rule removes it, and the marks of each, u64.
     """
 
     items: np.ndarray

@@ -1,7 +1,7 @@
 """Prices of what is scarce: with them each user's best list, chosen alone, keeps to the quotas on average.
 
-A dual ascent: the prices bound from above what all lists together can be worth, and the lowest bound has the best
-prices (Bertsekas, Nonlinear Programming, chapter 6). Steps are Rprop's (Riedmiller and Braun, 1993): one a price.
+A dual ascent: prices bound from above what all lists together can be worth, and the lowest bound has the best
+ones (Bertsekas, Nonlinear Programming, chapter 6). Steps are those of Rprop (Riedmiller and Braun, 1993).
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from recsys_cli.models.postprocessing.rule_tables import RuleTables
 from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.utils.parallel import map_in_threads
 
-_MOST_STEPS, _STEPS_ON = 120, 10  # from nothing, and from the prices of other users
+_MOST_STEPS, _STEPS_ON = 120, 5  # from nothing, and from the prices of other users
 _PATIENCE, _GAIN = 12, 1e-5  # so many steps that lower the bound by a smaller share end it
 _GROWS, _SHRINKS = 1.3, 0.5
 _SPANS, _FEW = 8, 100_000  # of users whose demand is counted side by side; pairs that need no threads
@@ -51,7 +51,7 @@ class Demand:
     threads: int = 1
 
     def at(self, prices: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return the rows by group, i64, and their value at these prices; the same for any number of threads."""
+        """Return the rows by group, i64, and their value at these prices, the same for any threads."""
         count = _SPANS if len(self.offers.values) > _FEW else 1
         ends = np.linspace(0, len(self.offers.indptr) - 1, count + 1).astype(np.int64).tolist()
 
@@ -90,7 +90,7 @@ def quota_bounds(tables: RuleTables) -> tuple[np.ndarray, np.ndarray]:
 
 
 def offers_of(shortlist: Shortlist, tables: RuleTables) -> kernels.Offers:
-    """Return the pairs of a shortlist with their values, before prices, and the groups that they count for."""
+    """Return the pairs of a shortlist with their values, before prices, and what they count for."""
     marks = shortlist.marks & np.repeat(shortlist.user_marks, np.diff(shortlist.indptr))
     quotas, limits = groups_of_rules(tables.quotas), groups_of_rules(tables.limits)
     boosts = np.flatnonzero(tables.factors != 1.0)
@@ -131,7 +131,7 @@ class _Ascent:
             self.steps += 1
 
     def _excess(self) -> np.ndarray:
-        """Return by how many rows the demand misses its bounds, where the prices can still move; note the bound."""
+        """Return by how many rows the demand misses its bounds, as far as prices can move; note the bound."""
         used, value = self.demand.at(self.prices)
         most, least, prices = self.most, self.least, self.prices
         with np.errstate(invalid="ignore"):

@@ -14,7 +14,7 @@ _BYTES = 8
 def turns_of(user_ids: pl.Series, day: date, purpose: str = "turn") -> np.ndarray:
     """Return a hash of each user's external id and the date, u64: users are taken in its ascending order.
 
-    Over the dates every user is as often among the first as any other. An integer id has the hash of its text.
+    Over the dates each user is as often among the first as any other. An integer id has the hash of its text.
 
     Args:
         user_ids: external ids, integers or text, without nulls.

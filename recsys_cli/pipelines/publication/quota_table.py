@@ -68,7 +68,7 @@ def write_quotas(folder: Path, tables: RuleTables, account: QuotaAccount, change
 
 
 def read_quotas(folder: Path, tables: RuleTables) -> tuple[QuotaAccount, set[int | str]]:
-    """Return the account of published lists, and the ids of the users whose lists were changed after their turn.
+    """Return the account of published lists, and the ids of users whose lists changed after their turn.
 
     Raises: OSError, ValueError where the files are gone, damaged, or those of other rules.
     """

@@ -79,7 +79,7 @@ def test_without_scarcity_lists_are_those_of_the_scores() -> None:
     tables = quota_tables(quota(0, each_item(8), {0: 5}))
     found = Allocator(tables, 2).allocate(FIVE, some_turns(5))
     assert lists_of(found) == [[0, 1], [0, 3], [0, 5], [0, 1], [0, 2]]
-    assert not len(found.changed) and not found.account.prices[0].any()
+    assert not found.changed.size and not found.account.prices[0].any()
 
 
 def test_a_pin_takes_the_last_piece_and_never_one_more() -> None:
