@@ -118,7 +118,7 @@ class UserLists:
     def spread(self, users: np.ndarray) -> np.ndarray:
         """Return items of chance from all that may be recommended, (users, some) i32, for quotas.
 
-        Together users are offered the whole catalogue, so that lists can be filled where the best are sold out.
+        Together users are offered the whole catalogue: lists can be filled where the best are sold out.
         """
         popular = self.day.popular
         count = min(_SPREAD * self.day.settings.top_k, len(popular))
