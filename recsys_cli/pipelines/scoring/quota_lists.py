@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys_cli.models.candidates.merge import sources_text
-from recsys_cli.models.postprocessing.allocation import Allocation, Allocator
+from recsys_cli.models.postprocessing.allocation import Allocation
 from recsys_cli.models.postprocessing.lists import allocator_of
 from recsys_cli.models.postprocessing.quota_effect import QuotaEffect, effect_of_quotas
 from recsys_cli.models.postprocessing.turns import turns_of
