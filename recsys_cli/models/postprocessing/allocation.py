@@ -1,7 +1,7 @@
 """Allocate what is scarce over all users: lists that keep to the quotas and lose the least expected takes.
 
 Users are taken in the order of their turns, in blocks. Each block has prices, at which its users together
-take their share of what is left. Those of the last block exchange rows, and short lists are filled at the end.
+take their share of what is left. Those of the last block exchange rows; short lists are filled at the end.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What quotas change and cost: the allocated lists of some users beside those that they would have without."""
+"""What quotas change and cost: the allocated lists of some users beside those without quotas."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class QuotaEffect:
 
 
 def effect_of_quotas(allocator: Allocator, shortlists: Shortlist, lists: AllocatedLists) -> QuotaEffect:
-    """Compare the allocated lists of some users, spread over all, with those that they would have without quotas."""
+    """Compare the allocated lists of some users, spread over all, with those without quotas."""
     count = len(shortlists.indptr) - 1
     users = (
         np.unique(np.linspace(0, count - 1, min(count, _USERS)).astype(np.int64))

@@ -1,4 +1,4 @@
-"""The scored pairs of users that quotas are allocated from: the best of the shortlist, and what rules need."""
+"""The scored pairs that quotas are allocated from: the best of the shortlist, and what rules need."""
 
 import numpy as np
 import polars as pl
