@@ -1,8 +1,8 @@
 """What rules take: nights with and without them, one after the other, over one workspace of demo data.
 
 Usage: python -m tests.benchmarks.rules [--users 500000] [--items 15706] [--rounds 3] [--only rules|quota]
-Five rules and variety; and a quota with a stock for every item. Each pair of nights stands side by side in one run:
-the figures are ratios of its seconds. The workspace is made and trained once, in .bench.
+Five rules and variety; and a quota with a stock for every item. Each pair of nights is run one after the
+other: the figures are ratios of its seconds. The workspace is made and trained once, in .bench.
 """
 
 import argparse

@@ -118,9 +118,7 @@ def _explore(
 @kernel
 def _fill(pairs: np.ndarray, slots: np.ndarray, rules: Rules, count: int, similarity: Similarity) -> None:
     """Fill the slots that are free with the best pairs, or with those that unmet needs force in."""
-    weight, counted, needs, free = similarity.weight, rules.counted, rules.needs, 0
-    for slot in slots:
-        free += slot.pair < 0
+    weight, counted, needs, free = similarity.weight, rules.counted, rules.needs, _free(slots)
     for slot in slots:
         if slot.pair >= 0:
             continue
@@ -145,6 +143,15 @@ def _fill(pairs: np.ndarray, slots: np.ndarray, rules: Rules, count: int, simila
         free -= 1
         if free > 0:
             _approach(pairs, pairs[slot.pair].item, similarity)
+
+
+@kernel
+def _free(slots: np.ndarray) -> int:
+    """Return how many slots have no pair."""
+    free = 0
+    for slot in slots:
+        free += slot.pair < 0
+    return free
 
 
 @kernel

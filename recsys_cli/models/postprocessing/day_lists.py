@@ -116,9 +116,9 @@ class UserLists:
         return [rule for rule, _ in self._counts]
 
     def spread(self, users: np.ndarray) -> np.ndarray:
-        """Return items of chance from all that may be recommended, (users, some) i32, where there are quotas.
+        """Return items of chance from all that may be recommended, (users, some) i32, for quotas.
 
-        Together users are offered the whole catalogue, so that lists can be filled where the best are sold out.
+        Together users are offered the whole catalogue: lists can be filled where the best are sold out.
         """
         popular = self.day.popular
         count = min(_SPREAD * self.day.settings.top_k, len(popular))
@@ -172,6 +172,8 @@ class UserLists:
             there = _per_user(allowed & ((marks & bit) != 0), pairs)
             wanted = np.where((own & bit) != 0, np.maximum(count - there, 0), 0)
             yield Wish(bit, self._may_meet[rule], wanted)
+        if not self.day.settings.rules:
+            return
         short = np.maximum(self.day.settings.top_k - _per_user(allowed, pairs), 0)
         yield Wish(np.uint64(0), self.day.popular, short + self.fills)
 

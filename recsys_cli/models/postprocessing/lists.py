@@ -105,7 +105,7 @@ def choose_lists(
     found = _chosen(users, ranked, day.lists)
     assert found.chosen is not None
     short = np.flatnonzero(np.diff(found.chosen.indptr) < limits.top_k)
-    if not short.size or day.lists.fills:
+    if not short.size or day.lists.fills or not day.lists.day.settings.rules:
         return [found]
     wider = replace(day, lists=day.lists.filling(_FILLS * limits.top_k))
     again = choose_lists(users[short], wider, ranker, replace(limits, shortlist=0))

@@ -1,4 +1,4 @@
-"""What quotas change and cost: the allocated lists of some users beside those without quotas."""
+"""What quotas change and cost: some users' lists beside those that they would have without quotas."""
 
 from dataclasses import dataclass
 
@@ -30,11 +30,7 @@ class QuotaEffect:
 def effect_of_quotas(allocator: Allocator, shortlists: Shortlist, lists: AllocatedLists) -> QuotaEffect:
     """Compare the allocated lists of some users, spread over all, with those without quotas."""
     count = len(shortlists.indptr) - 1
-    users = (
-        np.unique(np.linspace(0, count - 1, min(count, _USERS)).astype(np.int64))
-        if count
-        else np.zeros(0, int)
-    )
+    users = np.unique(np.linspace(0, max(count - 1, 0), min(count, _USERS)).astype(np.int64))
     shortlist, (rows, _) = shortlist_of(shortlists, users), rows_of(shortlists.indptr, users)
     free = allocator.without_quotas(shortlist, users)
     before, now = rows[free.rows], lists.rows[users]

@@ -1,4 +1,4 @@
-"""The scored pairs that quotas are allocated from: the best of the shortlist, and what rules need."""
+"""The scored pairs that quotas are allocated from: the best of each shortlist, and what rules need."""
 
 import numpy as np
 import polars as pl
@@ -33,7 +33,7 @@ def quota_pairs(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Sh
 
 
 def pair_frame(users: np.ndarray, ranked: Ranked, lists: UserLists) -> pl.DataFrame:
-    """Return user, item, sources as bits i64, score, marks and user_marks of these pairs, by user and item."""
+    """Return user, item, sources as bits i64, score, marks and user_marks of these pairs, by user, item."""
     shortlist, rows = quota_pairs(users, ranked, lists)
     sizes = np.diff(shortlist.indptr)
     return pl.DataFrame(

@@ -78,9 +78,9 @@ class Quota:
 class RuleTables:
     """A day's rules, in the order of the settings; a rule's number is its bit in the marks of pairs.
 
-    A pair's mark of a rule says that the user meets the rule's `when` and the item its `items`; of a `require`,
-    that the pair breaks it; of a `cooldown`, that the item rests for the user. Rules that do not hold on the day
-    have no bit set in any mark.
+    A pair's mark of a rule says that the user meets the rule's `when` and the item its `items`; of a
+    `require`, that the pair breaks it; of a `cooldown`, that the item rests for the user. Rules that do not
+    hold on the day have no bit set in any mark.
 
     Attributes:
         names: of the rules.

@@ -1,4 +1,4 @@
-"""What rules did to a user's list: the list that the ranker alone would give, and what became of each item."""
+"""What rules did to a user's list: the ranker's own list, and what became of each of its items."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -102,7 +102,7 @@ class UserRules:
         return [next(_names(int(bits), tables), "") for bits in removing]
 
     def why_not(self, item: int) -> str:
-        """Return what removed an item or outranked it: the name of a rule, or of a setting; empty for none."""
+        """Return what removed or outranked an item: the name of a rule, or of a setting; empty for none."""
         lists = self.lists
         if lists is None:
             return ""

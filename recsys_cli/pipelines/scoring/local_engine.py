@@ -13,7 +13,6 @@ from recsys_cli.data_preparation.features.partition import StoredFeatures
 from recsys_cli.models.postprocessing.day_lists import open_lists
 from recsys_cli.models.postprocessing.list_settings import ListRequest
 from recsys_cli.models.postprocessing.lists import (
-    ChosenLists,
     ListLimits,
     choose_lists,
     top_lists,

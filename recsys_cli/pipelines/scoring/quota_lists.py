@@ -1,4 +1,4 @@
-"""Lists under quotas: all users' shortlists are ranked first, then what is scarce is allocated over all of them."""
+"""Lists under quotas: all users are ranked first, then what is scarce is allocated over all of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys_cli.models.candidates.merge import sources_text
-from recsys_cli.models.postprocessing.allocation import Allocation, Allocator
+from recsys_cli.models.postprocessing.allocation import Allocation
 from recsys_cli.models.postprocessing.lists import allocator_of
 from recsys_cli.models.postprocessing.quota_effect import QuotaEffect, effect_of_quotas
-from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.models.postprocessing.turns import turns_of
 from recsys_cli.pipelines.publication.quota_table import QUOTA_CHANGES, QUOTAS, write_quotas
 from recsys_cli.pipelines.scoring.batches import RankedBatch

@@ -55,20 +55,26 @@ def rules_record(lists: DayRequest, counts: ScoreCounts) -> RulesRecord:
         )
         for number, rule in enumerate(settings.rules)
     ]
-    costs = [] if effects is None else [_cost(effects.together, effects.takes)]
-    if counts.quotas is not None:
-        costs.append(_cost(counts.quotas.effect, counts.quotas.takes))
     return RulesRecord(
         key=lists.rules_key,
         rules=figures,
         sample=0 if effects is None else effects.users,
-        cost=round(sum(costs), 6) if costs else None,
+        **_together(counts),
         expected_takes=None if effects is None else round(effects.takes / max(effects.users, 1), 6),
         explored=counts.explored,
         drawn_places=counts.users * explored_places(settings.explore, settings.top_k),
         shown=dict(lists.shown),
         files=counts.files,
     )
+
+
+def _together(counts: ScoreCounts) -> dict[str, float]:
+    """Return what all rules change together; quotas, which no sample shows, add to the cost alone."""
+    effects, quotas = counts.effects, counts.quotas
+    found = {} if effects is None else _shares(effects.together, effects.users, effects.rows, effects.takes)
+    if quotas is not None:
+        found["cost"] = round(found.get("cost", 0.0) + _cost(quotas.effect, quotas.takes), 6) + 0.0
+    return found
 
 
 def _figures_of(number: int, action: str, counts: ScoreCounts) -> dict[str, float]:
@@ -87,7 +93,7 @@ def _shares(effect: Effect, users: int, rows: int, takes: float) -> dict[str, fl
     return {
         "changed_lists": round(effect.lists / max(users, 1), 4),
         "changed_rows": round(min(effect.rows / max(rows, 1), 1.0), 4),
-        "cost": round(_cost(effect, takes), 6),
+        "cost": round(_cost(effect, takes), 6) + 0.0,  # no -0.0
     }
 
 
