@@ -68,7 +68,7 @@ def _sold_out(item: "ItemExplanation") -> str:
     if item.sold_out is None:
         return "sold out"
     one = item.sold_out
-    return f"sold out at rank {one.rank} by the rule {one.rule!r}: {one.rows:,} rows of lists have it"
+    return f"sold out at rank {one.rank} by the rule {one.rule!r}: {one.rows:,} lists had it"
 
 
 def _rule(name: str) -> str:

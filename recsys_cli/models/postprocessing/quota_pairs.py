@@ -6,6 +6,7 @@ import polars as pl
 from recsys_cli.models.kernels.top_k import top_k_rows
 from recsys_cli.models.postprocessing.day_lists import UserLists
 from recsys_cli.models.postprocessing.lists import shortlist_of
+from recsys_cli.models.postprocessing.rule_tables import bits_of
 from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.models.two_stage import Ranked
 from recsys_cli.utils.columns import ITEM, MARKS, SCORE, SOURCES, USER, USER_MARKS
@@ -20,8 +21,7 @@ def quota_pairs(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Sh
         users: internal indices, u32, of `ranked`.
     """
     shortlist, rows = shortlist_of(users, ranked, lists)
-    needed = np.bitwise_or.reduce([np.uint64(1) << np.uint64(rule) for rule in lists.wanting], initial=0)
-    is_first = (shortlist.marks & np.uint64(needed)) != 0
+    is_first = (shortlist.marks & bits_of(lists.wanting)) != 0
     is_first |= ranked.candidates.sources[ranked.scored.rows[rows]] == 0
     order = np.where(is_first, np.float32(2.0) + shortlist.scores, shortlist.scores)
     most = _PAIRS * lists.day.settings.top_k

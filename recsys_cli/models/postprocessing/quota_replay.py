@@ -1,6 +1,6 @@
 """One user's list as quotas left it: chosen again from what had been sold out at the user's turn."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,10 +8,10 @@ import numpy as np
 from recsys_cli.models.postprocessing.day_lists import UserLists
 from recsys_cli.models.postprocessing.list_arrays import NO_ROW
 from recsys_cli.models.postprocessing.lists import ChosenLists, allocator_of
-from recsys_cli.models.postprocessing.quota_account import QuotaAccount, group_names
+from recsys_cli.models.postprocessing.quota_account import QuotaAccount
 from recsys_cli.models.postprocessing.quota_pairs import quota_pairs
-from recsys_cli.models.postprocessing.rule_tables import NO_RULE, PlacedBy
-from recsys_cli.models.postprocessing.selection import Chosen, Shortlist
+from recsys_cli.models.postprocessing.rule_tables import NO_RULE, PlacedBy, RuleTables
+from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.models.two_stage import Ranked
 
 
@@ -20,7 +20,7 @@ class SoldOut:
     """An item that the user would have had, but for a quota.
 
     Attributes:
-        rank: that it would have; rule: the quota's name; rows: of all lists that have it.
+        rank: that it would have; rule: the quota's name; rows: of all lists that the item, or its group, has.
     """
 
     rank: int
@@ -52,10 +52,11 @@ def replay(
     shortlist, rows = quota_pairs(alone, ranked, lists)
     allocator = allocator_of(lists.day)
     block, chosen = allocator.replayed(shortlist, alone.astype(np.int64), account, int(lists.turns[0]))
-    slots, sold_out = block.slots[0], _sold_out(chosen, shortlist, lists, account)
-    places, rules = block.placed_by[0], block.rules[0]
+    slots, places, rules = block.slots[0], block.placed_by[0], block.rules[0]
     if published is not None:
         slots, places, rules = _as_published(published, shortlist, (slots, places, rules))
+    free = allocator.without_quotas(shortlist, alone.astype(np.int64))
+    lost = {int(row): rank for rank, row in enumerate(free.rows, start=1) if row not in slots}
     there = slots != NO_ROW
     count = int(there.sum())
     own = replace(
@@ -66,7 +67,7 @@ def replay(
         placed_by=places[there],
         rules=rules[there],
     )
-    return QuotaReplay(ChosenLists(alone, ranked, lists, own), sold_out)
+    return QuotaReplay(ChosenLists(alone, ranked, lists, own), _sold_out(lost, shortlist, lists, account))
 
 
 Slots = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows, placed_by and rules, by place
@@ -86,21 +87,30 @@ def _as_published(published: Collection[int], shortlist: Shortlist, replayed: Sl
 
 
 def _sold_out(
-    chosen: Chosen, shortlist: Shortlist, lists: UserLists, account: QuotaAccount
+    lost: Mapping[int, int], shortlist: Shortlist, lists: UserLists, account: QuotaAccount
 ) -> dict[int, SoldOut]:
-    """Return what quotas cut off from the list."""
-    tables, cut = lists.tables, chosen.cut
-    names = group_names(tables)
+    """Return what quotas cut off from the list, by item: it is sold out, or goes to whom it is worth more.
+
+    Args:
+        lost: rows of the shortlist that the list would have without quotas, with their ranks.
+    """
     found = {}
-    for row, rank, rule in zip(cut.rows.tolist(), cut.ranks.tolist(), cut.rules.tolist(), strict=True):
-        item = int(shortlist.items[row])
-        quota = next(one for one in tables.quotas if one.rule == rule)
-        groups = quota.groups
-        own = {groups.names[code] for code in groups.codes[groups.indptr[item] : groups.indptr[item + 1]]}
-        rows = sum(
-            int(account.rows[code])
-            for code, (name, group) in enumerate(names)
-            if name == tables.names[rule] and group in own
-        )
-        found[item] = SoldOut(int(rank), tables.names[rule], rows)
+    for row, rank in lost.items():
+        item, mark = int(shortlist.items[row]), int(shortlist.marks[row])
+        scarce = list(_groups_of(item, mark, lists.tables, account))
+        if scarce:
+            rule, code = max(scarce, key=lambda pair: account.is_sold_out[pair[1]])
+            found[item] = SoldOut(rank, lists.tables.names[rule], int(account.rows[code]))
     return found
+
+
+def _groups_of(item: int, mark: int, tables: RuleTables, account: QuotaAccount) -> Iterator[tuple[int, int]]:
+    """Yield the number of each quota and the code of each scarce group that an item counts for."""
+    first, scarce = 0, account.is_sold_out | (np.max(account.prices, axis=0, initial=0.0) > 0)
+    for quota in tables.quotas:
+        groups = quota.groups
+        if mark >> quota.rule & 1:
+            for code in groups.codes[groups.indptr[item] : groups.indptr[item + 1]]:
+                if scarce[first + code]:
+                    yield quota.rule, first + int(code)
+        first += len(groups.names)

@@ -1,0 +1,151 @@
+"""Quotas over all lists through the real program: never exceeded, the same bytes, and explained."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from recsys_cli.cli.app import main
+from recsys_cli.pipelines.scoring import batches
+from recsys_cli.utils.errors import ExitCode
+
+DAY = "2026-03-04"
+SETTINGS = """
+[default.gates]
+max_fallback_rows = 1
+max_top_item_share = 1
+min_full_lists = 0
+min_catalogue_coverage = 0
+min_overlap = 0
+[default.scoring]
+top_k = 4
+list_columns = ["rule", "placed_by"]
+"""
+RULES = """
+[[default.rules]]
+name = "two of a genre"
+limit = { by = "genre", at_most = 2 }
+[[default.rules]]
+name = "stock"
+quota = { at_most_lists = 15 }
+[[default.rules]]
+name = "news for a fifth"
+items = "genre = 'news'"
+quota = { by = "genre", at_most_share = 0.2 }
+"""
+SCORE = ("score", "--date", DAY, "--force")
+
+
+class Run:
+    """Runs the program over a workspace with quotas; returns the object that it shows."""
+
+    def __init__(self, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.workspace, self.capsys = workspace, capsys
+
+    def __call__(self, *args: str, code: int = ExitCode.OK) -> dict[str, Any]:
+        self.capsys.readouterr()
+        assert main(["-C", str(self.workspace), "--json", *args]) == code
+        out = self.capsys.readouterr().out
+        return dict(json.loads(out)) if out else {}
+
+    @property
+    def folder(self) -> Path:
+        """The published folder of the day."""
+        return self.workspace / f"recommendations/date={DAY}"
+
+    def lists(self) -> pl.DataFrame:
+        """Return the published rows with their genres."""
+        genres = pl.read_parquet(self.workspace / "data/items.parquet")["item_id", "genre"]
+        rows = pl.read_parquet(self.folder / "recommendations.parquet")
+        return rows.join(genres, on="item_id", how="left").sort("user_id", "rank")
+
+
+@pytest.fixture
+def run(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    (workspace / "settings/settings.local.toml").write_text(SETTINGS)
+    (workspace / "settings/rules.toml").write_text(RULES)
+    return Run(workspace, capsys)
+
+
+def test_no_quota_is_exceeded_and_no_other_rule_broken(run: Run) -> None:
+    facts, rows = run(*SCORE), run.lists()
+    assert rows["item_id"].value_counts()["count"].max() == 15
+    assert (rows["genre"] == "news").sum() <= 0.2 * facts["users"]
+    assert rows.group_by("user_id", "genre").len()["len"].max() == 2
+    assert rows.select("user_id", "item_id").is_unique().all()
+    assert set(rows["placed_by"]) <= {"score", "quota"} and "quota" in set(rows["placed_by"])
+    figures = {rule["name"]: rule for rule in facts["lists"]["rules"]}
+    assert figures["stock"]["cost"] > 0 and figures["stock"]["changed_rows"] > 0
+
+
+def test_without_scarcity_lists_are_as_good_as_those_without_quotas(run: Run) -> None:
+    rules = run.workspace / "settings/rules.toml"
+    rules.write_text(RULES.partition('[[default.rules]]\nname = "news')[0].replace("= 15", "= 1000"))
+    run(*SCORE)
+    free = run.lists()
+    rules.write_text(RULES.partition('[[default.rules]]\nname = "stock"')[0])
+    run(*SCORE)
+    assert free["score"].sum() >= run.lists()["score"].sum() - 1e-6
+    new = free.join(run.lists(), on=["user_id", "item_id"], how="anti")
+    assert set(new["sources"]) <= {"rules"}, "nothing but the items of chance that quotas add"
+
+
+def test_the_bytes_do_not_depend_on_how_a_run_is_cut(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def published() -> list[bytes]:
+        names = ("recommendations.parquet", "quotas.parquet", "quota_changes.parquet")
+        return [(run.folder / name).read_bytes() for name in names]
+
+    run(*SCORE)
+    whole = published()
+    for users, threads in ((7, 1), (64, 2)):
+        run("--set", f"scoring.chunk_users={users}", "--set", f"runtime.threads={threads}", *SCORE)
+        assert published() == whole
+    monkeypatch.setattr(batches, "_CHUNKS", 1)
+    cut = ("--set", "scoring.chunk_users=7")
+    run(*cut, "--set", "gates.min_users=61", *SCORE, code=ExitCode.CHECK)
+    ranked = sorted((run.workspace / f".recommendations.staged/date={DAY}").glob("part-*.json"))
+    for one in ranked[4:]:  # as if it had been killed before
+        one.unlink()
+    run(*cut, *SCORE)
+    assert published() == whole
+
+
+def test_explain_equals_every_published_list_and_names_what_was_sold_out(run: Run) -> None:
+    run(*SCORE)
+    rows, sold_out = run.lists(), 0
+    users = pl.read_parquet(run.workspace / "data/users.parquet")["user_id"]
+    for user in users.sort().gather_every(4):
+        found = run("explain", user, "--date", DAY)
+        mine = rows.filter(pl.col("user_id") == user)
+        assert not found["differences"]
+        assert [one["item_id"] for one in found["recommendations"]] == mine["item_id"].to_list()
+        for one in found["before"]:
+            if one["now"] is None and one["rule"] == "stock":
+                item = run("explain", user, "--date", DAY, "--item", str(one["item_id"]))["item"]
+                sold_out += item["stage"] == "sold out"
+                if item["stage"] == "sold out":
+                    assert item["sold_out"]["rows"] == (rows["item_id"] == one["item_id"]).sum()
+    assert sold_out > 0
+
+
+def test_a_stock_of_zeros_publishes_nothing(run: Run) -> None:
+    run(*SCORE)
+    before = (run.folder / "recommendations.parquet").read_bytes()
+    (run.workspace / "settings/rules.toml").write_text(RULES.replace("= 15", "= 0"))
+    gates = ("--set", "gates.from_users=10", "--set", "gates.min_full_lists=0.5")
+    run(*gates, *SCORE, code=ExitCode.CHECK)
+    assert (run.folder / "recommendations.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["quotas.parquet", "quota_changes.parquet"])
+def test_a_damaged_table_is_found_and_made_again(run: Run, name: str) -> None:
+    run("score", "--date", DAY)
+    whole = (run.folder / name).read_bytes()
+    (run.folder / name).write_bytes(whole[:-1])
+    found = run("verify", DAY, code=ExitCode.CHECK)
+    assert any(name in one for one in found["problems"])
+    assert run("score", "--date", DAY)["already_complete"] is False
+    assert (run.folder / name).read_bytes() == whole
+    assert run("score", "--date", DAY)["already_complete"] is True
