@@ -197,7 +197,7 @@ def _score_batches(
     stages, users = job.run.stages, job.users()
     popularity = popularity_sources(job.bundle.model.stage.settings)
     counts = ScoreCounts(job.request.top_k, popularity)
-    if job.lists.asked is not None and ranking.items.lists is not None:
+    if ranking.items.lists is not None and ranking.items.lists.settings.chooses:
         with stages.stage("cost of rules"):
             counts.effects = sampled_effects(ranking, users)
     has_quotas = ranking.items.lists is not None and bool(ranking.items.lists.rules.tables.quotas)

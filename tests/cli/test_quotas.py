@@ -128,6 +128,11 @@ def test_explain_equals_every_published_list_and_names_what_was_sold_out(run: Ru
                 if item["stage"] == "sold out":
                     assert item["sold_out"]["rows"] == (rows["item_id"] == one["item_id"]).sum()
     assert sold_out > 0
+    run.capsys.readouterr()
+    assert (
+        main(["-C", str(run.workspace), "explain", user, "--date", DAY, "--item", str(item["item_id"])]) == 0
+    )
+    assert "the rule" in run.capsys.readouterr().out
 
 
 def test_a_stock_of_zeros_publishes_nothing(run: Run) -> None:

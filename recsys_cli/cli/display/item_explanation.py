@@ -34,6 +34,8 @@ def show_item(terminal: Terminal, explanation: "Explanation") -> None:
 
 
 def _conclusion(explanation: "Explanation", item: "ItemExplanation") -> str:
+    if item.stage == "recommended":
+        return _recommended(explanation, item)
     length = len(explanation.recommendations)
     events, days_ago = (item.viewed.events, item.viewed.days_ago) if item.viewed else (0, 0.0)
     begin, end = item.available_from or "ever", item.available_until or "ever"
@@ -50,7 +52,6 @@ def _conclusion(explanation: "Explanation", item: "ItemExplanation") -> str:
         "reranked": f"reranked to {place}; the list has {length}",
         "outranked by a rule": f"{place}, and not in the list of {length}: {_rule(item.rule)} came first",
         "sold out": _sold_out(item),
-        "recommended": _recommended(explanation, item),
     }
     return conclusions[item.stage]
 

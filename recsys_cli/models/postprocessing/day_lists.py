@@ -51,7 +51,7 @@ def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures)
 
 
 _TRIED = 1_024  # items that are tried for a pin or a minimum, at most
-_SPREAD = 2  # items of chance for each place of a list
+_SPREAD, _SPREAD_OF_LIMITS = 2, 6  # items of chance for each place; more where limits refuse many of them
 _OF_SPREAD = np.uint64(0x737072656164)  # other draws than those of exploration
 _PINNED = 8  # candidates of a pin, at least: the ranker chooses among them
 
@@ -121,7 +121,8 @@ class UserLists:
         Together users are offered the whole catalogue: lists can be filled where the best are sold out.
         """
         popular = self.day.popular
-        count = min(_SPREAD * self.day.settings.top_k, len(popular))
+        each = _SPREAD_OF_LIMITS if self.tables.limits else _SPREAD
+        count = min(each * self.day.settings.top_k, len(popular))
         return np.asarray(popular[drawn_rows(self.turns[users] ^ _OF_SPREAD, len(popular), count)])
 
     def draws(self, users: np.ndarray) -> Draws:

@@ -46,7 +46,12 @@ class ListSettings:
     @property
     def is_on(self) -> bool:
         """Whether lists are anything else than the first candidates of the ranker."""
-        return bool(self.rules or self.diversity or self.explore or self.columns)
+        return self.chooses or bool(self.columns)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether anything but the ranker's order chooses the items."""
+        return bool(self.rules or self.diversity or self.explore)
 
     @property
     def key(self) -> str:

@@ -11,7 +11,7 @@ from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.models.two_stage import Ranked
 from recsys_cli.utils.columns import ITEM, MARKS, SCORE, SOURCES, USER, USER_MARKS
 
-_PAIRS = 5  # for each place of a list
+_PAIRS, _PAIRS_OF_LIMITS = 5, 15  # for each place of a list; more where limits refuse many of them
 
 
 def quota_pairs(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Shortlist, np.ndarray]:
@@ -24,7 +24,7 @@ def quota_pairs(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Sh
     is_first = (shortlist.marks & bits_of(lists.wanting)) != 0
     is_first |= ranked.candidates.sources[ranked.scored.rows[rows]] == 0
     order = np.where(is_first, np.float32(2.0) + shortlist.scores, shortlist.scores)
-    most = _PAIRS * lists.day.settings.top_k
+    most = (_PAIRS_OF_LIMITS if lists.tables.limits else _PAIRS) * lists.day.settings.top_k
     chosen = np.sort(top_k_rows(order, shortlist.indptr, most)[0])
     sizes = np.minimum(np.diff(shortlist.indptr), most)
     indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)])

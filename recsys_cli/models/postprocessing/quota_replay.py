@@ -59,6 +59,9 @@ def replay(
     lost = {int(row): rank for rank, row in enumerate(free.rows, start=1) if row not in slots}
     there = slots != NO_ROW
     count = int(there.sum())
+    if len(lists.tables.quotas) == 1:
+        moved = (places == PlacedBy.QUOTA) & (rules == NO_RULE)
+        rules = np.where(moved, np.int8(lists.tables.quotas[0].rule), rules)
     own = replace(
         chosen,
         indptr=np.array([0, count], dtype=np.int64),

@@ -124,7 +124,7 @@ def quota_of(number: int, rule: Rule, items: pl.DataFrame, users_asked: int) -> 
     elif quota.at_most_lists is not None:
         at_most[:] = quota.at_most_lists
     if quota.at_most_share is not None:
-        most = floor(_exact(quota.at_most_share) * users_asked)
+        most = max(1, floor(_exact(quota.at_most_share) * users_asked))
         at_most = np.where(at_most == _UNBOUNDED, most, np.minimum(at_most, most))
     least = 0 if quota.at_least_share is None else ceil(_exact(quota.at_least_share) * users_asked)
     return Quota(number, groups, at_most, np.full(len(at_most), least, dtype=np.int64))

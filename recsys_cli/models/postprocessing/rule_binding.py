@@ -1,7 +1,7 @@
 """Bind rules to a day's items, and then to any of its users: which pairs each rule meets."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -158,13 +158,26 @@ def bind_rules(
             day.add_campaign(number, campaign)
     return DayRules(
         tuple(rules),
-        rule_tables(rules, features.items, users_asked, list_length),
+        _within_items(rule_tables(rules, features.items, users_asked, list_length), day.of_items),
         bits_of([number for number, rule in enumerate(rules) if rule.holds_on(features.day)]),
         day.of_items,
         tuple(day.whens),
         tuple(day.conditions),
         tuple(day.campaigns),
     )
+
+
+def _within_items(tables: RuleTables, of_items: np.ndarray) -> RuleTables:
+    """Return the tables with bounds of quotas for those groups alone that an item of the rule belongs to."""
+    quotas = []
+    for quota in tables.quotas:
+        meets = (of_items & bits_of([quota.rule])) != 0
+        owners = np.repeat(np.arange(len(meets)), np.diff(quota.groups.indptr))
+        there = np.zeros(len(quota.groups.names), dtype=np.bool_)
+        there[quota.groups.codes[meets[owners]]] = True
+        most, least = np.where(there, quota.at_most, -1), np.where(there, quota.at_least, 0)
+        quotas.append(replace(quota, at_most=most, at_least=least))
+    return replace(tables, quotas=tuple(quotas))
 
 
 class _DayBinding:

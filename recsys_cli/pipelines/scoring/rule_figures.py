@@ -45,13 +45,14 @@ def rules_record(lists: DayRequest, counts: ScoreCounts) -> RulesRecord:
     """Return what came behind the ranker, and what it did."""
     assert lists.asked is not None
     settings, effects = lists.asked.settings, counts.effects
+    quotas = sum(rule.action == "quota" for rule in settings.rules)
     figures = [
         RuleFigures(
             name=rule.name,
             action=rule.action,
             rows=counts.by_rule[number],
             unmet=counts.unmet[number],
-            **_figures_of(number, rule.action, counts),
+            **_figures_of(number, counts, quotas if rule.action == "quota" else 0),
         )
         for number, rule in enumerate(settings.rules)
     ]
@@ -69,19 +70,25 @@ def rules_record(lists: DayRequest, counts: ScoreCounts) -> RulesRecord:
 
 
 def _together(counts: ScoreCounts) -> dict[str, float]:
-    """Return what all rules change together; quotas, which no sample shows, add to the cost alone."""
+    """Return what all rules change together: quotas change the lists that the others leave, at least."""
     effects, quotas = counts.effects, counts.quotas
     found = {} if effects is None else _shares(effects.together, effects.users, effects.rows, effects.takes)
     if quotas is not None:
-        found["cost"] = round(found.get("cost", 0.0) + _cost(quotas.effect, quotas.takes), 6) + 0.0
+        own = _shares(quotas.effect, quotas.users, quotas.rows, quotas.takes)
+        most = {name: max(share, found.get(name, 0.0)) for name, share in own.items()}
+        found = {**most, "cost": round(found.get("cost", 0.0) + own["cost"], 6)}
     return found
 
 
-def _figures_of(number: int, action: str, counts: ScoreCounts) -> dict[str, float]:
-    """Return what a rule changes; of a quota, what all of them change together."""
-    if action == "quota" and counts.quotas is not None:
+def _figures_of(number: int, counts: ScoreCounts, quotas: int) -> dict[str, float]:
+    """Return what a rule changes; of one of several quotas nothing: they are known together alone.
+
+    Args:
+        quotas: how many there are, where the rule is one; else 0.
+    """
+    if quotas and counts.quotas is not None:
         one = counts.quotas
-        return _shares(one.effect, one.users, one.rows, one.takes)
+        return {} if quotas > 1 else _shares(one.effect, one.users, one.rows, one.takes)
     if counts.effects is None:
         return {}
     return _shares(
