@@ -67,7 +67,7 @@ def postgresql(statements: Sequence[str]) -> Iterator[Server]:
 @contextmanager
 def mariadb(folder: Path, statements: Sequence[str]) -> Iterator[Server]:
     """Run the system's MariaDB; the test is skipped where it is not installed."""
-    for program in ("mariadbd", "mariadb-install-db"):
+    for program in ("mariadbd", "mariadb-install-db", "my_print_defaults"):
         if shutil.which(program, path=_system_path()) is None:
             pytest.skip(f"{program} is not installed: apt-get install mariadb-server-core")
     import pymysql

@@ -27,7 +27,6 @@ from recsys_cli.configs.source_sections import CandidatesSettings
 from recsys_cli.utils.columns import LONGEST_LIST
 
 _MIN_SHORTLIST_RATIO = 10  # shortlisted candidates per item of a list: fewer would cost quality
-DiversityName = Literal["content", "lightfm", "ease", "bm25", "cosine"]
 ListColumn = Literal["rule", "placed_by"]
 
 
@@ -152,7 +151,7 @@ class ScoringSettings(Section):
     diversity: Bound = Field(
         0.0, description="how much the variety of a list counts against its scores; 0: not at all"
     )
-    diversity_by: DiversityName = Field("content", description="what makes two items alike")
+    diversity_by: str = Field("content", description="the source by which two items are alike")
     explore: float = Field(
         0.0, ge=0.0, le=0.5, description="share of the places that are drawn among explore_items"
     )

@@ -11,7 +11,6 @@ from recsys_cli.cli.display.stage_display import shown_work
 from recsys_cli.cli.display.terminal import Terminal
 from recsys_cli.cli.recorded_run import open_workspace
 from recsys_cli.cli.session import session_of
-from recsys_cli.configs.rule_sections import ACTIONS
 
 if TYPE_CHECKING:
     from recsys_cli.pipelines.diff import Difference
@@ -99,6 +98,8 @@ def _rule_rows(rule: "ChangedRule") -> list[tuple[str, str, str]]:
     """Return a row a value that differs; one alone for a rule that one of the runs has."""
     what = f"rule {rule.name!r}, {rule.change}"
     if rule.is_new_or_gone:
+        from recsys_cli.configs.rule_sections import ACTIONS
+
         action = next((key for key in rule.values if key in ACTIONS), "")
         a, b = ("none" if value is None else action for value in rule.values.get(action, (None, None)))
         return [(what, a, b)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsys_cli.models.kernels.selection_arrays import COUNTED, FACTOR, NEED, PIN, Counted, Rules
+from recsys_cli.models.kernels.list_selection import COUNTED, FACTOR, NEED, PIN, Counted, Rules
 from recsys_cli.models.postprocessing.rule_tables import Limit, Quota, RuleTables, bits_of
 
 

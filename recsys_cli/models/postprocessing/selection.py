@@ -7,9 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_cli.models.kernels.list_selection import choose_lists
-from recsys_cli.models.kernels.pair_order import mark_boosts, order_pairs, take_best_scores
-from recsys_cli.models.kernels.selection_arrays import PAIR, SLOT, Lists, Rules, ScoredPairs, Similarity
+from recsys_cli.models.kernels.list_selection import (
+    PAIR,
+    SLOT,
+    Lists,
+    Rules,
+    ScoredPairs,
+    Similarity,
+    choose_lists,
+    mark_boosts,
+    order_pairs,
+    take_best_scores,
+)
 from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
 from recsys_cli.models.postprocessing.rule_arrays import array_of, joined, rules_of
 from recsys_cli.models.postprocessing.rule_tables import PlacedBy, RuleTables

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount, group_names
 from recsys_cli.models.postprocessing.rule_tables import RuleTables
@@ -74,7 +75,7 @@ def read_quotas(folder: Path, tables: RuleTables) -> tuple[QuotaAccount, set[int
     """
     try:
         frame = read_parquet_file(folder / QUOTAS)
-        turns = json.loads(pl.read_parquet_metadata(folder / QUOTAS)[_FIRST_TURNS])
+        turns = json.loads((pq.read_metadata(folder / QUOTAS).metadata or {})[_FIRST_TURNS.encode()])
         changed = read_parquet_file(folder / QUOTA_CHANGES)[USER_ID].to_list()
         if frame.select("rule", "group").rows() != group_names(tables):
             raise ValueError(f"{QUOTAS} has the quotas of other rules")

@@ -59,6 +59,7 @@ def extra(
     return [{int(item) for item in row if item >= 0} for row in found]
 
 
+_ANY = {"items": "age > 100", "boost": 2.0}  # a rule that meets no item
 _FULL = [[0, 1], [0, 1], [0, 1]]
 
 
@@ -66,7 +67,10 @@ _FULL = [[0, 1], [0, 1], [0, 1]]
     ("rules", "proposed", "viewed", "expected"),
     [
         pytest.param([], _FULL, [(), (), ()], [set(), set(), set()], id="full lists need nothing"),
-        pytest.param([], [[0], [], [5, 6]], [(), (0,), ()], [{1}, {1, 2}, set()], id="popular items fill"),
+        pytest.param([], [[0], [], []], [(), (), ()], [set(), set(), set()], id="nothing without rules"),
+        pytest.param(
+            [_ANY], [[0], [], [5, 6]], [(), (0,), ()], [{1}, {1, 2}, set()], id="popular items fill"
+        ),
         pytest.param(
             [{"items": "brand = 'Acme'", "block": True}],
             [[0, 1], [0, 2], [2, 3]],
@@ -110,7 +114,7 @@ def test_candidates_that_rules_add(
 
 
 def test_a_second_choice_has_so_many_popular_items_more() -> None:
-    assert extra(lists_of(fills=3), _FULL, [(2,), (), ()]) == [{3, 4, 5}, {2, 3, 4}, {2, 3, 4}]
+    assert extra(lists_of(_ANY, fills=3), _FULL, [(2,), (), ()]) == [{3, 4, 5}, {2, 3, 4}, {2, 3, 4}]
 
 
 def test_a_rule_that_is_off_does_not_count() -> None:
