@@ -72,7 +72,7 @@ def _among(known: np.ndarray, places: np.ndarray, items: np.ndarray, size: int) 
 
 
 def _are_known(known: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    if not len(known):
+    if known.size == 0:
         return np.zeros(keys.shape, dtype=np.bool_)
     found = np.minimum(np.searchsorted(known, keys), len(known) - 1)
     return np.asarray(known[found] == keys)

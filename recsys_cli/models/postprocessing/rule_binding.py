@@ -109,13 +109,13 @@ class DayRules:
         tests: list[tuple[int, PairTest]] = [
             *((number, one.of_users(users)) for number, one in self.conditions),
             *((number, one.of_users(features.user_ids)) for number, one in self.campaigns),
-            *self._resting(features, shown),
+            *self._resting(shown),
         ]
         return BoundRules(
             self.tables, marks, self.of_items, tuple((bits_of([number]), test) for number, test in tests)
         )
 
-    def _resting(self, features: FeatureTables, shown: pl.DataFrame | None) -> Iterator[tuple[int, PairSet]]:
+    def _resting(self, shown: pl.DataFrame | None) -> Iterator[tuple[int, PairSet]]:
         """Yield the pairs that rest by each cooldown."""
         nobody = np.zeros(len(self.of_items), dtype=bool)
         empty = pl.DataFrame(schema={USER: pl.UInt32, ITEM: pl.UInt32})

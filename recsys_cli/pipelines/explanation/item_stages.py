@@ -279,14 +279,17 @@ def _blocked_by(row: FeatureValues, day: date, *, is_viewed: bool) -> list[Decid
 def _deciding_stage(
     blocked: list[DecidingStage], place: int | None, ranked: RankedUser, removed_by: str
 ) -> DecidingStage:
-    if blocked:
-        return blocked[0]
-    if removed_by:
-        return DecidingStage.REMOVED
+    if blocked or removed_by:
+        return blocked[0] if blocked else DecidingStage.REMOVED
     if place is None:
         return DecidingStage.NOT_PROPOSED
     if place in ranked.listed:
         return DecidingStage.RECOMMENDED
+    return _stage_of_unlisted(place, ranked)
+
+
+def _stage_of_unlisted(place: int, ranked: RankedUser) -> DecidingStage:
+    """Return why a candidate that may be in the list is not."""
     if ranked.frame[ITEM][place] in ranked.rules.sold_out:
         return DecidingStage.SOLD_OUT
     raw = ranked.frame[RAW_SCORE]
