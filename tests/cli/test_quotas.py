@@ -134,6 +134,11 @@ def test_explain_equals_every_published_list_and_names_what_was_sold_out(run: Ru
     assert "sold out at rank" in run.capsys.readouterr().out
 
 
+def test_a_plan_is_made_with_quotas_too(run: Run) -> None:
+    plan = run("score", "--date", DAY, "--plan")
+    assert plan["users"] == 60 and plan["disk_bytes"] > 0 and not run.folder.exists()
+
+
 def test_a_stock_of_zeros_publishes_nothing(run: Run) -> None:
     run(*SCORE)
     before = (run.folder / "recommendations.parquet").read_bytes()

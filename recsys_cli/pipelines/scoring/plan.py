@@ -3,9 +3,11 @@
 from collections import deque
 
 import numpy as np
+import polars as pl
 
 from recsys_cli.models.candidates.registry import popularity_sources
-from recsys_cli.pipelines.scoring.batches import batch_of
+from recsys_cli.models.postprocessing.rule_tables import NO_RULE, PlacedBy
+from recsys_cli.pipelines.scoring.batches import RankedBatch, batch_of
 from recsys_cli.pipelines.scoring.job import Job, ScoreRequest, open_job
 from recsys_cli.pipelines.scoring.local_engine import SPAN, Chunk, Ranking, some_spans
 from recsys_cli.pipelines.scoring.rule_figures import sampled_effects
@@ -15,6 +17,7 @@ from recsys_cli.pipelines.workspace.plans import read_plan
 from recsys_cli.pipelines.workspace.promoted_model import without_unused_deliveries
 from recsys_cli.pipelines.workspace.run_record import Run
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
+from recsys_cli.utils.columns import MARKS, PLACED_BY, RANK, RULE, SCORE, SOURCES, USER
 from recsys_cli.utils.json_record import Count, JsonRecord, Seconds, Word
 from recsys_cli.utils.stage_timer import peak_bytes, process_seconds
 from recsys_cli.utils.storage.folder_checks import check_writable
@@ -85,7 +88,7 @@ def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> ScoringPlan:
             chunks = [chunk for span in spans for chunk in _tried_chunks(span, ranking)]
             read = process_seconds()
             # Together: as in a run, the threads wait for each other once, not behind each span.
-            batch = batch_of(list(ranking.ranked(chunks)))
+            batch = _as_lists(batch_of(list(ranking.ranked(chunks))), job.request.top_k)
             writer.write(batch.top)
             counts.add(batch)
             ranked = process_seconds()
@@ -102,6 +105,20 @@ def _calibrated(job: Job, users: np.ndarray, ranking: Ranking) -> ScoringPlan:
         chunk_users=ranking.limits.chunk_users,
         sampled_users=counts.users,
     )
+
+
+def _as_lists(batch: RankedBatch, top_k: int) -> RankedBatch:
+    """Return the batch with each user's first pairs as its lists, where quotas are still to choose them."""
+    if MARKS not in batch.top.columns:
+        return batch
+    order = pl.col(SCORE).rank("ordinal", descending=True).over(USER).cast(pl.UInt16)
+    first = batch.top.with_columns(order.alias(RANK)).filter(pl.col(RANK) <= top_k).sort(USER, RANK)
+    named = first.with_columns(
+        pl.col(SOURCES).cast(pl.String),
+        pl.lit(NO_RULE, dtype=pl.Int8).alias(RULE),
+        pl.lit(int(PlacedBy.SCORE), dtype=pl.UInt8).alias(PLACED_BY),
+    )
+    return RankedBatch(batch.figures, named)
 
 
 def _tried_spans(users: np.ndarray) -> list[np.ndarray]:
