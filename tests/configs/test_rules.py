@@ -284,7 +284,6 @@ def test_exploration_and_quotas_exclude_each_other(tmp_path: Path) -> None:
     ("setting", "expected"),
     [
         ("diversity=1.1", "less than or equal to 1"),
-        ("diversity_by=als", "'content', 'lightfm', 'ease', 'bm25' or 'cosine'"),
         ("explore=0.6", "less than or equal to 0.5"),
         ("explore_items=(SELECT 1)", "contains SELECT"),
         ("list_columns=['rule', 'rule']", "names a column twice"),
