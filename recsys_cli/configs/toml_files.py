@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,8 @@ def read_documents(workspace: Path) -> list[Document]:
 def _read(workspace: Path, name: str) -> Document:
     path = workspace / name
     text = _text(path)
-    # Dynaconf reads the file but never evaluates it: its own start would follow includes, a .env file and
-    # dynaconf_hooks.py, which it executes, and setting a value would run @jinja and @read_file.
-    store = Dynaconf(
-        root_path=str(workspace), settings_files=[], envvar_prefix=None, load_dotenv=False, loaders=[]
-    )
     loader = BaseLoader(
-        obj=store,
+        obj=_nothing(),
         env=DEFAULT,
         identifier="toml",
         extensions=TOML_EXTENSIONS,
@@ -151,6 +147,16 @@ def _read(workspace: Path, name: str) -> Document:
     except (ValueError, RecursionError) as error:
         raise _broken(path, reason_of(error)) from None
     return Document(name, content, text)
+
+
+@cache
+def _nothing() -> Dynaconf:
+    """Return settings that hold and load nothing.
+
+    Dynaconf reads files but never evaluates them: its own start would follow includes, a .env file and
+    dynaconf_hooks.py, which it executes, and setting a value would run @jinja and @read_file.
+    """
+    return Dynaconf(settings_files=[], envvar_prefix=None, load_dotenv=False, loaders=[])
 
 
 def _text(path: Path) -> str:

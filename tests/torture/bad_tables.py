@@ -19,7 +19,7 @@ from tests.torture.case import Case, Family
 from tests.torture.checks import intact, spoken
 from tests.torture.lab import DAY, SCORE, Kit, Lab, in_workspace
 
-_TABLES = 120
+_TABLES = 100
 _ROWS = 12
 _ESCAPE = "\x1b[31mred\x1b[0m"
 _HOSTILE = (

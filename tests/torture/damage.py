@@ -37,8 +37,8 @@ class Kind:
     command: tuple[str, ...]
     codes: frozenset[int]
     mends: bool = True
-    flips: int = 200
-    step: int = 3
+    flips: int = 100
+    step: int = 5
 
     def files(self, workspace: Path) -> list[str]:
         """Return the files of this kind in a workspace, by name."""

@@ -14,7 +14,7 @@ from tests.torture.lab import SCORE, Kit, Lab, in_workspace
 from tests.torture.syscalls import Call
 from tests.torture.watched import cannot_watch, named
 
-_RANDOM_TIMES = 60
+_RANDOM_TIMES = 50
 
 
 def at_every_call(lab: Lab, quick: bool) -> Iterator[Case]:

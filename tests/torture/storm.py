@@ -27,7 +27,7 @@ from tests.torture.several import (
 
 Command = tuple[str, ...]
 
-_ROUNDS, _QUICK_ROUNDS = 200, 2
+_ROUNDS, _QUICK_ROUNDS = 100, 2
 _COMMANDS = 5  # at once, of the ten
 _PAUSE = 0.3  # seconds at most between two starts
 _KILLED = 0.3  # share of the commands

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,7 @@ def read_record(file: Path) -> RunRecord:
     return record
 
 
+@cache
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that shape a result."""
     return {name: version(name) for name in _LIBRARIES}
