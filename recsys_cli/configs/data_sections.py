@@ -139,6 +139,10 @@ class FeatureTableSettings(TableSettings):
     flag_features: dict[str, list[str]] = Field(
         {}, description="a list feature made of 0/1 columns: name = columns"
     )
+    rule_columns: list[str] = Field(
+        [],
+        description="more of the source's columns, for rules alone, such as a stock: no features",
+    )
     snapshots: bool = Field(
         False,
         description="the table holds a whole copy a day; the newest before a date counts. The day is "
@@ -148,7 +152,7 @@ class FeatureTableSettings(TableSettings):
         7, description="refuse to score when the newest snapshot is older; in training: a warning"
     )
 
-    @field_validator("features", "list_features")
+    @field_validator("features", "list_features", "rule_columns")
     @classmethod
     def _plain_features(cls, value: list[str]) -> list[str]:
         refuse_patterns(value)

@@ -39,7 +39,9 @@ SqlText = Annotated[str, AfterValidator(allowed_sql)]
 class Section(BaseModel):
     """A frozen section of the settings; `Field(description=…)` documents each setting."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, allow_inf_nan=False, defer_build=True
+    )
 
 
 def is_pattern(column: str) -> bool:

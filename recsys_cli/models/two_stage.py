@@ -22,6 +22,8 @@ from recsys_cli.models.reranking.feature_join import ItemTables, RankerTables, i
 from recsys_cli.models.reranking.ranker import BoundRanker, Ranker, Scored
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, USER, USER_ID
 
+ALONE = np.zeros(1, dtype=np.uint32)  # the internal index of a user whose features alone are there
+
 
 @dataclass(frozen=True)
 class TwoStageModel:

@@ -16,11 +16,10 @@ from recsys_cli.data_preparation.features.feature_tables import (
 )
 from recsys_cli.models.postprocessing.day_lists import open_lists
 from recsys_cli.models.postprocessing.lists import ChosenLists, ListLimits, choose_lists
-from recsys_cli.models.postprocessing.quota_replay import SoldOut, replay
+from recsys_cli.models.postprocessing.sold_out import SoldOut
 from recsys_cli.models.reranking.ranker import BoundRanker
-from recsys_cli.models.two_stage import BoundDay, open_items, rank_users
+from recsys_cli.models.two_stage import ALONE, BoundDay, open_items, rank_users
 from recsys_cli.pipelines.explanation.item_stages import (
-    ALONE,
     FeatureValues,
     ItemExplanation,
     RankedUser,
@@ -33,10 +32,8 @@ from recsys_cli.pipelines.explanation.published_context import (
     ExplainedDay,
     PublishedRow,
     open_explained_day,
-    published_items,
     published_list,
 )
-from recsys_cli.pipelines.publication.quota_table import read_quotas
 from recsys_cli.pipelines.workspace.layout import Workspace
 from recsys_cli.pipelines.workspace.scoring_day import ScoringDay
 from recsys_cli.utils.columns import ITEM, ITEM_ID, RANK, RAW_SCORE, SCORE, SOURCES, TITLE, USER_ID
@@ -228,15 +225,13 @@ def _chosen(
     opened: ExplainedDay, bound: BoundDay, ranker: BoundRanker
 ) -> tuple[ChosenLists, Mapping[int, SoldOut]]:
     """Return the user's list and, with quotas, what these cut off from it."""
-    lists, run = bound.lists, opened.run
-    if lists is None or run is None or run.lists is None or not run.lists.files or opened.causes:
+    run = opened.run
+    if bound.lists is None or run is None or run.lists is None or not run.lists.files or opened.causes:
         limits = ListLimits(opened.shortlist, opened.top_k)
         return choose_lists(ALONE, bound, ranker, limits)[-1], {}
-    account, changed = read_quotas(opened.day.recommendations, lists.tables)
-    user_id = opened.partition.features.user_ids[opened.user]
-    ranked = rank_users(ALONE, bound, ranker, opened.shortlist)
-    items = published_items(opened) if user_id in changed else None
-    found = replay(ranked, lists, account, items)
+    from recsys_cli.pipelines.explanation.quota_list import list_under_quotas
+
+    found = list_under_quotas(opened, bound, bound.lists, ranker)
     return found.lists, found.sold_out
 
 

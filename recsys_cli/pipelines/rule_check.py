@@ -15,6 +15,7 @@ from recsys_cli.data_preparation.tables.problems import Problem
 from recsys_cli.models.postprocessing.checked_rules import CheckedRules
 from recsys_cli.models.postprocessing.exploration import pool_of
 from recsys_cli.models.postprocessing.rule_binding import DayRules, bind_rules
+from recsys_cli.models.postprocessing.rule_columns import named_for_rules
 from recsys_cli.models.postprocessing.rule_errors import rule_errors
 from recsys_cli.models.postprocessing.rule_problems import rule_problems
 from recsys_cli.models.postprocessing.rule_reach import rule_reach
@@ -76,7 +77,14 @@ class RuleCheck:
         reach = rule_reach(bound.of_users(features), items, seen)
         matching = _matching(bound, users)
         return CheckedRules(
-            self.day.date, bound, features.items, eligible, reach, len(users), matching, top_k
+            self.day.date,
+            bound,
+            named_for_rules(features.items),
+            eligible,
+            reach,
+            len(users),
+            matching,
+            top_k,
         )
 
     def _campaigns(self) -> tuple[Campaigns, list[Problem]]:
@@ -86,7 +94,7 @@ class RuleCheck:
 
 def _matching(bound: DayRules, users: pl.DataFrame) -> dict[int, int]:
     """Return how many of all users meet each rule's `when`, where the users table has its columns."""
-    counts = {number: len(users) for number in range(len(bound.rules))}
+    users, counts = named_for_rules(users), {number: len(users) for number in range(len(bound.rules))}
     for number, when in bound.whens:
         del counts[number]
         if set(when.users) <= set(users.columns):

@@ -16,6 +16,7 @@ ELIGIBLE: Final = "eligible"  # may be recommended on the day
 SNAPSHOT_DAY: Final = "snapshot_day"  # in `columns` alone: the day of a row of a table a day
 SNAPSHOT_NAMES: Final = ("date", "day")  # of the column or key that holds it, unless it is named
 CONTRACT: Final = (USER_ID, ITEM_ID, TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED, LISTED, ELIGIBLE)
+FOR_RULES: Final = "rules."  # before the names of columns that rules may use and the ranker does not see
 
 USER: Final = "user"  # dense internal index of a user, u32
 ITEM: Final = "item"  # dense internal index of an item, u32
@@ -34,3 +35,8 @@ MARKS: Final = "marks"  # the rules that a pair meets, u64
 USER_MARKS: Final = "user_marks"  # the rules that a user meets, u64
 
 LONGEST_LIST: Final = 10_000  # items per user; ranks fit u16
+
+
+def is_for_models(name: str) -> bool:
+    """Return whether a column of users or items is none of the contract's and not for rules alone."""
+    return name not in CONTRACT and not name.startswith(FOR_RULES)

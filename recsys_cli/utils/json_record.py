@@ -24,7 +24,12 @@ class JsonRecord(BaseModel):
     """
 
     model_config = ConfigDict(
-        strict=True, frozen=True, extra="allow", validate_by_name=True, validate_by_alias=True
+        strict=True,
+        frozen=True,
+        extra="allow",
+        validate_by_name=True,
+        validate_by_alias=True,
+        defer_build=True,
     )
 
     @classmethod

@@ -1,7 +1,7 @@
 """The one door from a SQL expression of the settings to polars."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final
 
@@ -37,6 +37,14 @@ class _Asked:
     where: str
     fix: str
     tables: Sequence[str] = ()
+
+    def of_list(self, schema: Mapping[str, pl.DataType]) -> "_Asked":
+        """Return the same with how a list is searched, where the text names a column of lists."""
+        names = sorted(
+            name for name in names_in(self.text, self.tables) if isinstance(schema.get(name), pl.List)
+        )
+        fix = f"{names[0]!r} holds lists: write array_contains({names[0]}, 'value')" if names else self.fix
+        return replace(self, fix=fix)
 
     def invalid(self, why: str) -> SettingsError:
         shown = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
@@ -104,7 +112,7 @@ def _parsed(asked: _Asked, schema: Mapping[str, pl.DataType]) -> SqlExpression:
             raise asked.invalid(_is_missing(missing[0], schema))
         types = pl.DataFrame(schema=schema).select(expression).dtypes
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise asked.invalid(f"cannot be used: {first_line(error)}") from None
+        raise asked.of_list(schema).invalid(f"cannot be used: {first_line(error)}") from None
     except ValueError as error:
         raise asked.invalid(str(error)) from None
     if len(types) != 1:

@@ -87,7 +87,7 @@ def _workspace(users: int, items: int) -> Bench:
         stock = np.random.default_rng(1).integers(most // 20, most, len(catalogue))
         catalogue.with_columns(stock=pl.Series(stock)).write_parquet(file)
         text = settings.read_text()
-        settings.write_text(text.replace('"age_rating"]', '"age_rating", "stock"]', 1))
+        settings.write_text(text.replace('"age_rating"]', '"age_rating"]\nrule_columns = ["stock"]', 1))
     bench.version("default")
     return bench
 

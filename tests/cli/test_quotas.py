@@ -134,6 +134,75 @@ def test_explain_equals_every_published_list_and_names_what_was_sold_out(run: Ru
     assert "sold out at rank" in run.capsys.readouterr().out
 
 
+@pytest.mark.parametrize("pieces", [6, 7, 9])
+def test_no_list_is_short_while_there_is_an_item_left_that_its_user_may_have(run: Run, pieces: int) -> None:
+    """240 places for 40 items: with six pieces each, every one of them is wanted."""
+    (run.workspace / "settings/rules.toml").write_text(
+        f'[[default.rules]]\nname = "stock"\nquota = {{ at_most_lists = {pieces} }}\n'
+    )
+    run(*SCORE)
+    rows = run.lists()
+    had = pl.read_parquet(run.workspace / "data/interactions.parquet").select("user_id", "item_id")
+    users = pl.read_parquet(run.workspace / "data/users.parquet").select("user_id")
+    items = pl.read_parquet(run.workspace / "data/items.parquet").select("item_id")
+    given = rows.group_by("item_id").len()
+    left = items.join(given, on="item_id", how="left").filter(pl.col("len").fill_null(0) < pieces)
+    sizes = users.join(rows.group_by("user_id").len(), on="user_id", how="left").fill_null(0)
+    assert rows["item_id"].value_counts()["count"].max() == pieces
+    open_pairs = sizes.filter(pl.col("len") < 4).join(left.select("item_id"), how="cross")
+    for taken in (had, rows.select("user_id", "item_id")):
+        open_pairs = open_pairs.join(taken, on=["user_id", "item_id"], how="anti")
+    assert open_pairs.is_empty()
+    for user in sizes.sort("len", "user_id")["user_id"].head(4):
+        found = run("explain", user, "--date", DAY)
+        mine = rows.filter(pl.col("user_id") == user)["item_id"].to_list()
+        assert [one["item_id"] for one in found["recommendations"]] == mine and not found["differences"]
+
+
+def test_some_users_share_what_there_is_among_themselves(run: Run) -> None:
+    """Ten users, two pieces of each item, news for two of the ten: bounds hold for the lists of the run."""
+    some = [f"u{number:02}" for number in range(0, 60, 6)]
+    (run.workspace / "settings/rules.toml").write_text(RULES.replace("= 15", "= 2"))
+    facts = run(*SCORE, *(word for user in some for word in ("--user", user)))
+    rows = run.lists()
+    assert facts["users"] == 10 and set(rows["user_id"]) <= set(some)
+    assert rows["item_id"].value_counts()["count"].max() == 2
+    assert (rows["genre"] == "news").sum() == 2
+    for user in some[:3]:
+        found = run("explain", user, "--date", DAY)
+        mine = rows.filter(pl.col("user_id") == user)["item_id"].to_list()
+        assert [one["item_id"] for one in found["recommendations"]] == mine and not found["differences"]
+
+
+MUCH_NEWS = """
+[[default.rules]]
+name = "none for the young"
+when = "age < 45"
+items = "genre = 'news'"
+block = true
+[[default.rules]]
+name = "one piece of news"
+items = "genre = 'news'"
+limit = { at_most = 1 }
+[[default.rules]]
+name = "much news"
+items = "genre = 'news'"
+quota = { by = "genre", at_least_share = 0.9 }
+"""
+
+
+def test_a_minimum_that_cannot_be_met_is_met_as_far_as_can_be_and_warned_of(run: Run) -> None:
+    (run.workspace / "settings/rules.toml").write_text(MUCH_NEWS)
+    users = pl.read_parquet(run.workspace / "data/users.parquet")
+    old = set(users.filter(pl.col("age") >= 45)["user_id"])
+    assert main(["-C", str(run.workspace), *SCORE]) == ExitCode.OK
+    told = " ".join(run.capsys.readouterr().err.split())
+    readers = run.lists().filter(genre="news")["user_id"]
+    assert set(readers) <= old and readers.is_unique().all()
+    assert 0.9 * len(old) <= len(readers) < 0.9 * len(users)
+    assert "rule 'much news' (quota): 1 of 1 groups have fewer rows than at_least_share asks for" in told
+
+
 def test_a_plan_is_made_with_quotas_too(run: Run) -> None:
     plan = run("score", "--date", DAY, "--plan")
     assert plan["users"] == 60 and plan["disk_bytes"] > 0 and not run.folder.exists()

@@ -134,6 +134,33 @@ def test_rules_and_what_rests_go_along(crowded: Path, cluster: Cluster) -> None:
     assert len(again.join(events, on=["user_id", "item_id"], how="anti")) == 0
 
 
+QUOTAS = """
+[[default.rules]]
+name = "two of a genre"
+limit = { by = "genre", at_most = 2 }
+[[default.rules]]
+name = "stock"
+quota = { at_most_lists = 3000 }
+[[default.rules]]
+name = "crime for half"
+items = "genre = 'crime'"
+quota = { by = "genre", at_most_share = 0.5, at_least_share = 0.2 }
+"""
+
+
+def test_quotas_are_allocated_as_on_one_machine(crowded: Path, cluster: Cluster) -> None:
+    (crowded / "settings/rules.toml").write_text(QUOTAS)
+    loose = ("--set", "gates.min_full_lists=0", "--set", "gates.min_overlap=0")
+    names = ("recommendations.parquet", "quotas.parquet", "quota_changes.parquet")
+    found = []
+    for engine in ((), ("--engine", "ray", "--address", cluster.address)):
+        assert main(["-q", "-C", str(crowded), *loose, "score", "--date", DAY, "--force", *engine]) == 0
+        found.append([(crowded / f"recommendations/date={DAY}" / name).read_bytes() for name in names])
+    assert found[0] == found[1]
+    rows = pl.read_parquet(crowded / f"recommendations/date={DAY}/recommendations.parquet")
+    assert rows["item_id"].value_counts()["count"].max() == 3_000
+
+
 def test_a_run_whose_node_is_lost_ends_with_the_same_lists(crowded: Path, cluster: Cluster) -> None:
     assert score(crowded) == ExitCode.OK
     here = lists(crowded)

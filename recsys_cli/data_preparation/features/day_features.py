@@ -33,7 +33,7 @@ from recsys_cli.data_preparation.features.type_features import (
     windows_of_types,
 )
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.utils.columns import AVAILABLE_FROM, CONTRACT, ELIGIBLE, ITEM, USER, WEIGHT
+from recsys_cli.utils.columns import AVAILABLE_FROM, ELIGIBLE, FOR_RULES, ITEM, USER, WEIGHT, is_for_models
 from recsys_cli.utils.errors import SettingsError
 
 _FIRST, _SECOND = "first", "second"
@@ -85,7 +85,12 @@ def features_without_rows(tables: Tables, settings: FeaturesSettings) -> Feature
 
 def declared(entities: pl.DataFrame) -> tuple[str, ...]:
     """Return the names of the declared features of a users or items table."""
-    return tuple(name for name in entities.columns if name not in CONTRACT)
+    return tuple(name for name in entities.columns if is_for_models(name))
+
+
+def _for_rules(entities: pl.DataFrame) -> list[str]:
+    """Return the names of the columns that are for rules alone."""
+    return [name.removeprefix(FOR_RULES) for name in entities.columns if name.startswith(FOR_RULES)]
 
 
 def _refuse_clashes(tables: Tables, settings: FeaturesSettings) -> None:
@@ -94,14 +99,14 @@ def _refuse_clashes(tables: Tables, settings: FeaturesSettings) -> None:
     clashes = [
         f"{name} of {side}s"
         for side, entities, more in ((USER, tables.users, numbers), (ITEM, tables.items, []))
-        for name in declared(entities)
+        for name in [*declared(entities), *_for_rules(entities)]
         if {name, f"{side}_{name}"}
         & {USER, ITEM, EVENTS, DAYS_AGO, *more, *_aggregates(side, tables, settings)}
     ]
     if clashes:
         raise SettingsError(
             f"features with the name of a built-in one: {', '.join(clashes)}",
-            where="data.users.features, data.items.features",
+            where="data.users.features, data.items.features, and their rule_columns",
             fix="rename these columns in the source, or leave them out of the features",
         )
 

@@ -274,7 +274,8 @@ def is_needed(table: TableSettings, name: str) -> bool:
     used = {table.columns.get(key, key) for key in contract} | set(table.columns.values())
     texts = [table.filter, *table.columns.values()]
     if isinstance(table, FeatureTableSettings):
-        used |= {*table.features, *(column for columns in table.flag_features.values() for column in columns)}
+        used |= {*table.features, *table.rule_columns}
+        used |= {*(column for columns in table.flag_features.values() for column in columns)}
         texts += table.feature_expressions.values()
         used |= set(SNAPSHOT_NAMES) if table.snapshots else set()
     return name in used or any(name in text for text in texts)
@@ -337,7 +338,7 @@ def _possible_times(table: TableSettings) -> set[str]:
     """Return the columns of a source that may hold times, except ids: those are refused elsewhere."""
     texts, features = list(table.columns.values()), list[str]()
     if isinstance(table, FeatureTableSettings):
-        features = [*table.features, *table.list_features]
+        features = [*table.features, *table.list_features, *table.rule_columns]
         texts += table.feature_expressions.values()
     computed = {name for text in texts for name in names_in(text)}
     used = {TIMESTAMP, WEIGHT, *CONTRACT, *table.columns.values(), *features, *computed}

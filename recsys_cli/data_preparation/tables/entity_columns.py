@@ -9,7 +9,15 @@ import polars as pl
 from recsys_cli.configs.data_sections import FeatureTableSettings
 from recsys_cli.data_preparation.readers.column_expressions import column_expression, is_expression
 from recsys_cli.data_preparation.tables.times import days
-from recsys_cli.utils.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, EXCLUDED, ITEM_ID, TITLE, USER_ID
+from recsys_cli.utils.columns import (
+    AVAILABLE_FROM,
+    AVAILABLE_UNTIL,
+    EXCLUDED,
+    FOR_RULES,
+    ITEM_ID,
+    TITLE,
+    USER_ID,
+)
 from recsys_cli.utils.sql_expressions import sql_condition
 
 OPTIONAL = {USER_ID: (), ITEM_ID: (TITLE, AVAILABLE_FROM, AVAILABLE_UNTIL)}
@@ -90,7 +98,8 @@ class EntityColumns:
             columns.append(self._excluded().alias(EXCLUDED))
         columns += [self._feature(name).alias(name) for name in self.table.features]
         columns += [_flags(names).alias(name) for name, names in self.table.flag_features.items()]
-        return columns + [self._feature(name).alias(name) for name in self.table.feature_expressions]
+        columns += [self._feature(name).alias(name) for name in self.table.feature_expressions]
+        return columns + [self._for_rules(name).alias(FOR_RULES + name) for name in self.table.rule_columns]
 
     def _optional(self, name: str) -> pl.Expr:
         if not self.has(name):
@@ -103,6 +112,15 @@ class EntityColumns:
         if not self.exclude:
             return pl.lit(False)
         return sql_condition(self.exclude, self.schema, where="scoring.exclude")
+
+    def _for_rules(self, name: str) -> pl.Expr:
+        """Return a column as `scoring.exclude` sees it, but for types that a rule cannot compare."""
+        column, kind = pl.col(name), self.schema[name]
+        if isinstance(kind, pl.List):
+            return column.cast(pl.List(pl.String))
+        if kind.is_decimal():
+            return column.cast(pl.Float64)
+        return column.cast(pl.String) if kind in (pl.Categorical, pl.Enum, pl.Null) else column
 
     def _feature(self, name: str) -> pl.Expr:
         (column, kind), table = self.features[name], self.table

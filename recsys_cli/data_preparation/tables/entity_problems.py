@@ -44,7 +44,24 @@ def schema_problems(columns: EntityColumns, where: str) -> list[Problem]:
         if column not in schema:
             problem = missing_column(where, column, column, schema.names())
             problems.append(Problem(where, f"feature {problem.what}", _FEATURES))
+    problems += _rule_column_problems(columns, where)
     return [*problems, *_date_problems(columns, where)]
+
+
+def _rule_column_problems(columns: EntityColumns, where: str) -> Iterator[Problem]:
+    """Yield columns for rules that are missing, hold what no rule can compare, or are there already."""
+    schema, names = columns.schema, columns.table.rule_columns
+    key, taken = f"{columns.section}.rule_columns", {*CONTRACT, *feature_names(columns.table)}
+    for name in dict.fromkeys(names):
+        if name not in schema:
+            problem = missing_column(where, name, name, schema.names())
+            yield Problem(where, f"{key}: {problem.what}", f"correct {key} in the settings")
+        elif name in taken or names.count(name) > 1:
+            what = f"{key}: {name!r} is there already: rules may use the contract's columns and the features"
+            yield Problem(where, what, f"take it out of {key}")
+        elif not _can_be_feature(schema[name]):
+            what = f"{key}: {name!r} holds {schema[name]}, which no rule can compare"
+            yield Problem(where, what, f"take it out of {key}, or store numbers, booleans, dates or text")
 
 
 def _date_problems(columns: EntityColumns, where: str) -> Iterator[Problem]:

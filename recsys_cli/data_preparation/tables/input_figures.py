@@ -10,7 +10,16 @@ from pydantic import Field
 
 from recsys_cli.data_preparation.features.eligibility import eligible
 from recsys_cli.data_preparation.tables.contract import Tables
-from recsys_cli.utils.columns import CONTRACT, EVENT_TYPE, ITEM, ITEM_ID, TIMESTAMP, USER, USER_ID, WEIGHT
+from recsys_cli.utils.columns import (
+    EVENT_TYPE,
+    ITEM,
+    ITEM_ID,
+    TIMESTAMP,
+    USER,
+    USER_ID,
+    WEIGHT,
+    is_for_models,
+)
 from recsys_cli.utils.dates import day_start
 from recsys_cli.utils.json_record import Count, Day, Figure, JsonRecord, Share, Word
 
@@ -209,7 +218,7 @@ def _types(
 def _features(sides: Mapping[str, pl.DataFrame]) -> Iterator[tuple[str, pl.Series]]:
     for table, frame in sides.items():
         for name in frame.columns:
-            if name not in CONTRACT:
+            if is_for_models(name):
                 yield f"{table}.{name}", frame[name]
 
 

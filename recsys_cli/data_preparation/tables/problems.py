@@ -12,6 +12,8 @@ from recsys_cli.utils.errors import InputError, RecsysError
 _MOST_NAMES = 40
 _LONGEST_NAME = 60
 
+Severity = Literal["error", "warning", "note"]
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -20,7 +22,7 @@ class Problem:
     where: str
     what: str
     fix: str
-    severity: Literal["error", "warning", "note"] = "error"
+    severity: Severity = "error"
 
 
 def missing_column(where: str, name: str, source_name: str, columns: Sequence[str]) -> Problem:

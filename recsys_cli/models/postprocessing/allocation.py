@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys_cli.models.kernels.quota_demand import Offers
-from recsys_cli.models.postprocessing.list_arrays import AllocatedLists, BlockLists, cells_of
+from recsys_cli.models.postprocessing.list_arrays import AllocatedLists, BlockLists, SecondRound, cells_of
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount, codes_of
 from recsys_cli.models.postprocessing.quota_exchange import exchanged
-from recsys_cli.models.postprocessing.quota_fill import Filling, Leftovers
+from recsys_cli.models.postprocessing.quota_fill import Filling
 from recsys_cli.models.postprocessing.quota_prices import Demand, offers_of, quota_prices
 from recsys_cli.models.postprocessing.rule_tables import RuleTables
 from recsys_cli.models.postprocessing.selection import Chosen, Ledger, Shortlist, select_lists
@@ -27,6 +27,12 @@ Choose = Callable[
     [Shortlist, np.ndarray, Ledger], Chosen
 ]  # by the shortlists of users, the users, the ledger
 
+RankAgain = Callable[[AllocatedLists, QuotaAccount], SecondRound | None]
+
+
+def _nothing_more(_lists: AllocatedLists, _account: QuotaAccount) -> None:
+    return None
+
 
 @dataclass(frozen=True)
 class Allocation:
@@ -34,11 +40,13 @@ class Allocation:
 
     Attributes:
         changed: u32, users, ascending, whose list has rows that an exchange or the fill gave it.
+        second: what the second round had for the rows that it gave; None: there was none.
     """
 
     lists: AllocatedLists
     account: QuotaAccount
     changed: np.ndarray
+    second: SecondRound | None = None
 
 
 @dataclass(frozen=True)
@@ -48,25 +56,28 @@ class Allocator:
     Attributes:
         k: places of a list.
         choose: chooses the lists of some users, as `select_lists` does, which it is for None.
-        leftovers: what short lists are filled with beyond the shortlists.
         block: users with prices of their own.
     """
 
     tables: RuleTables
     k: int
     choose: Choose | None = None
-    leftovers: Leftovers | None = None
     threads: int = 1
     block: int = BLOCK
 
     def allocate(
-        self, shortlists: Shortlist, turns: np.ndarray, progress: Progress = no_progress
+        self,
+        shortlists: Shortlist,
+        turns: np.ndarray,
+        second_round: RankAgain = _nothing_more,
+        progress: Progress = no_progress,
     ) -> Allocation:
         """Return the lists of all users; no quota is exceeded.
 
         Args:
             shortlists: of all users; their arrays may be mapped from a disk.
             turns: u64, by user.
+            second_round: ranks users whose lists are short again, by the lists and the account so far.
         """
         order, account = order_of(turns), QuotaAccount.of(self.tables)
         lists, changed = AllocatedLists.empty(len(turns), self.k), np.zeros(len(turns), dtype=np.bool_)
@@ -77,8 +88,11 @@ class Allocator:
             lists.put_cuts(users, chosen, shortlist, shortlists.indptr)
             changed[users] = exchanges
             progress(len(turns) - rest, len(turns))
-        changed |= Filling(self.tables, shortlists, account, lists).fill(order, self.leftovers)
-        return Allocation(lists, account, np.flatnonzero(changed).astype(np.uint32))
+        filling = Filling(self.tables, shortlists, account, lists)
+        changed |= filling.fill(order)
+        if (again := second_round(lists, account)) is not None:
+            changed |= filling.fill_again(order, again)
+        return Allocation(lists, account, np.flatnonzero(changed).astype(np.uint32), again)
 
     def without_quotas(self, shortlist: Shortlist, users: np.ndarray) -> Chosen:
         """Return the lists of some users as they would be without quotas."""

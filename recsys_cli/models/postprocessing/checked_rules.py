@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from recsys_cli.configs.rule_sections import Rule
-from recsys_cli.data_preparation.tables.problems import Problem
+from recsys_cli.data_preparation.tables.problems import Problem, Severity
 from recsys_cli.models.postprocessing.rule_actions import rule_place
 from recsys_cli.models.postprocessing.rule_binding import DayRules
 from recsys_cli.models.postprocessing.rule_reach import RuleReach
@@ -82,9 +82,7 @@ class CheckedRules:
         """Return a rule by its number and name, for a message about another one."""
         return f"rule {rule + 1}, {self.rules[rule].name}"
 
-    def problem(
-        self, rule: int, key: str, what: str, fix: str, severity: Literal["warning", "note"] = "warning"
-    ) -> Problem:
+    def problem(self, rule: int, key: str, what: str, fix: str, severity: Severity = "warning") -> Problem:
         """Return a problem of a rule's key, with its file and line."""
         return Problem(rule_place(rule, self.rules[rule], key), what, fix, severity)
 

@@ -52,7 +52,8 @@ def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures)
 
 _TRIED = 1_024  # items that are tried for a pin or a minimum, at most
 _SPREAD, _SPREAD_OF_LIMITS = 2, 6  # items of chance for each place; more where limits refuse many of them
-_OF_SPREAD = np.uint64(0x737072656164)  # other draws than those of exploration
+_SECOND_ROUND = 2  # times as many in a second round
+_OF_SPREAD, _OF_SECOND_ROUND = np.uint64(0x737072656164), np.uint64(0x7365636F6E64)  # none as exploration's
 _PINNED = 8  # candidates of a pin, at least: the ranker chooses among them
 
 
@@ -93,6 +94,8 @@ class UserLists:
         turns: hashes of the users' ids and the day, u64.
         fills: popular candidates that each user gets in any case.
         off: bits of rules that do not count.
+        room: bool an item: what quotas have left for a second round, in which nothing else counts; None: the
+            first round.
     """
 
     day: DayLists
@@ -100,6 +103,7 @@ class UserLists:
     turns: np.ndarray
     fills: int = 0
     off: np.uint64 = np.uint64(0)
+    room: np.ndarray | None = None
 
     @property
     def tables(self) -> RuleTables:
@@ -118,12 +122,15 @@ class UserLists:
     def spread(self, users: np.ndarray) -> np.ndarray:
         """Return items of chance from all that may be recommended, (users, some) i32, for quotas.
 
-        Together users are offered the whole catalogue: lists can be filled where the best are sold out.
+        Together users are offered the whole catalogue, in a second round all that has room: lists can be
+        filled where the best are sold out.
         """
-        popular = self.day.popular
-        each = _SPREAD_OF_LIMITS if self.tables.limits else _SPREAD
-        count = min(each * self.day.settings.top_k, len(popular))
-        return np.asarray(popular[drawn_rows(self.turns[users] ^ _OF_SPREAD, len(popular), count)])
+        popular, salt = self.day.popular, _OF_SPREAD
+        count = (_SPREAD_OF_LIMITS if self.tables.limits else _SPREAD) * self.day.settings.top_k
+        if self.room is not None:
+            popular, salt, count = popular[self.room[popular]], _OF_SECOND_ROUND, _SECOND_ROUND * count
+        count = min(count, len(popular))
+        return np.asarray(popular[drawn_rows(self.turns[users] ^ salt, len(popular), count)])
 
     def draws(self, users: np.ndarray) -> Draws:
         """Return what exploration draws for users."""
@@ -207,6 +214,8 @@ class UserLists:
         if self.day.pool.size:
             rows = self.draws(candidates.users).rows(candidates.pairs.indptr, candidates.pairs.items)
             order[rows[rows >= 0]] = np.inf
+        if self.room is not None:
+            order[~self.room[candidates.pairs.items]] = -np.inf
         order[~self.allowed(marks)] = -np.inf
         return order
 

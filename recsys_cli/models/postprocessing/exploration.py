@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.models.kernels.exploration_draws import drawn_rows, rows_of_items
+from recsys_cli.models.postprocessing.rule_columns import named_for_rules
 from recsys_cli.utils.columns import ELIGIBLE, ITEM, ITEM_ID
 from recsys_cli.utils.sql_expressions import sql_condition
 
@@ -55,6 +56,7 @@ def pool_of(items: pl.DataFrame, explore_items: str) -> np.ndarray:
 
     Raises: SettingsError for a condition that cannot be used.
     """
+    items = named_for_rules(items)
     eligible = items.with_row_index(ITEM).filter(ELIGIBLE)
     if explore_items:
         pool = eligible.filter(sql_condition(explore_items, items.schema, where=_WHERE))

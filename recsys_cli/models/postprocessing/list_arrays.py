@@ -7,7 +7,7 @@ import numpy as np
 from recsys_cli.models.postprocessing.rule_tables import NO_RULE, PlacedBy
 from recsys_cli.models.postprocessing.selection import Chosen, Shortlist
 
-NO_ROW, LEFTOVER = -1, -2  # rows of a free place, and of an item that is not in the user's shortlist
+NO_ROW, SECOND_ROUND = -1, -2  # of a free place; row r of the second round is SECOND_ROUND - r
 _BY_VALUE = (PlacedBy.SCORE, PlacedBy.BOOST, PlacedBy.QUOTA)
 
 
@@ -58,7 +58,7 @@ class AllocatedLists:
     """Lists of all users by place; the places of a list are filled from the first on.
 
     Attributes:
-        rows: (users, k) i64, rows of the shortlists of all; NO_ROW: free; LEFTOVER: an item beyond them.
+        rows: (users, k) i64, rows of the shortlists of all; NO_ROW: free; less: of the second round's.
         items: i32, -1 where free; placed_by: u8; rules: i8, the rule that placed the row, or NO_RULE.
         cut_rows, cut_rules: (users, k) pairs that would be in the list but were sold out, NO_ROW after the
             last, and the quota that was; cut_ranks: u16, at which rank they would be.
@@ -116,6 +116,20 @@ class AllocatedLists:
         self.cut_rows[at] = chosen.cut.rows + (indptr[users] - shortlist.indptr[:-1])[owners]
         self.cut_ranks[at], self.cut_rules[at] = chosen.cut.ranks, chosen.cut.rules
         self.unmet_marks[users] = chosen.unmet_marks
+
+
+@dataclass(frozen=True)
+class SecondRound:
+    """What users whose lists are short may have beside their shortlists.
+
+    Attributes:
+        users: their places among all users, ascending, i64; shortlists: theirs.
+        sources: of each pair, bits.
+    """
+
+    users: np.ndarray
+    shortlists: Shortlist
+    sources: np.ndarray
 
 
 def count_bits(marks: np.ndarray, rules: int) -> np.ndarray:

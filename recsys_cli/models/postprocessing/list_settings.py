@@ -55,12 +55,12 @@ class ListSettings:
 
     @property
     def key(self) -> str:
-        """A hash of all of it."""
+        """A hash of all of it but the length, which publications record beside it."""
         rules = [rule.model_dump(mode="json") for rule in self.rules]
         return sha256_of_json([rules, *[getattr(self, name) for name in _SCALARS], list(self.columns)])
 
 
-_SCALARS = ("top_k", "diversity", "diversity_by", "explore", "explore_items")
+_SCALARS = ("diversity", "diversity_by", "explore", "explore_items")
 
 
 class RestingItems(Protocol):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from recsys_cli.models.postprocessing.allocation import Allocator
 from recsys_cli.models.postprocessing.day_lists import DayLists, UserLists
 from recsys_cli.models.postprocessing.exploration import Draws
 from recsys_cli.models.postprocessing.list_arrays import count_bits
@@ -14,7 +13,6 @@ from recsys_cli.models.postprocessing.selection import (
     Chosen,
     Diversity,
     Explored,
-    Ledger,
     Shortlist,
     select_lists,
 )
@@ -137,17 +135,8 @@ def shortlist_of(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[S
     return Shortlist(counted[scored.indptr], items, ranked.scores[rows], marks[rows], own), rows
 
 
-def allocator_of(lists: DayLists, threads: int = 1) -> Allocator:
-    """Return what allocates the quotas of a day, with the variety that is asked for."""
-    diversity, k = _diversity(lists), lists.settings.top_k
-
-    def choose(shortlist: Shortlist, _users: np.ndarray, ledger: Ledger) -> Chosen:
-        return select_lists(shortlist, lists.rules.tables, k, diversity, None, ledger)
-
-    return Allocator(lists.rules.tables, k, choose if diversity else None, threads=threads)
-
-
-def _diversity(lists: DayLists) -> Diversity | None:
+def diversity_of(lists: DayLists) -> Diversity | None:
+    """Return the variety that is asked for; None: none."""
     if lists.similarity is None:
         return None
     return Diversity(lists.similarity, lists.settings.diversity)
@@ -159,7 +148,7 @@ def _chosen(users: np.ndarray, ranked: Ranked, lists: UserLists) -> ChosenLists:
     if lists.day.pool.size:
         drawn = lists.draws(users)
         explored = Explored(drawn.rows(shortlist.indptr, shortlist.items), drawn.places)
-    chosen = select_lists(shortlist, lists.tables, settings.top_k, _diversity(lists.day), explored)
+    chosen = select_lists(shortlist, lists.tables, settings.top_k, diversity_of(lists.day), explored)
     chances = None if explored is None or drawn is None else _chances(chosen, explored, drawn)
     return ChosenLists(users, ranked, lists, replace(chosen, rows=rows[chosen.rows]), chances)
 

@@ -25,16 +25,40 @@ def quota_pairs(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Sh
     is_first |= ranked.candidates.sources[ranked.scored.rows[rows]] == 0
     order = np.where(is_first, np.float32(2.0) + shortlist.scores, shortlist.scores)
     most = (_PAIRS_OF_LIMITS if lists.tables.limits else _PAIRS) * lists.day.settings.top_k
-    chosen = np.sort(top_k_rows(order, shortlist.indptr, most)[0])
-    sizes = np.minimum(np.diff(shortlist.indptr), most)
-    indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)])
-    items, scores, marks = (one[chosen] for one in (shortlist.items, shortlist.scores, shortlist.marks))
-    return Shortlist(indptr, items, scores, marks, shortlist.user_marks), rows[chosen]
+    is_chosen = np.zeros(len(rows), dtype=np.bool_)
+    is_chosen[top_k_rows(order, shortlist.indptr, most)[0]] = True
+    return _kept(shortlist, rows, is_chosen)
 
 
-def pair_frame(users: np.ndarray, ranked: Ranked, lists: UserLists) -> pl.DataFrame:
-    """Return user, item, sources as bits i64, score, marks and user_marks of these pairs, by user, item."""
-    shortlist, rows = quota_pairs(users, ranked, lists)
+def open_pairs(
+    users: np.ndarray, ranked: Ranked, lists: UserLists, listed: np.ndarray
+) -> tuple[Shortlist, np.ndarray]:
+    """Return the pairs of a second round with room left, and their rows among the scored ones.
+
+    Args:
+        users: as of `quota_pairs`.
+        listed: (users, k) i32, what is in their lists already.
+    """
+    assert lists.room is not None
+    shortlist, rows = shortlist_of(users, ranked, lists)
+    owners = np.repeat(np.arange(len(users)), np.diff(shortlist.indptr))
+    is_new = (listed[owners] != shortlist.items[:, np.newaxis]).all(axis=1)
+    return _kept(shortlist, rows, lists.room[shortlist.items] & is_new)
+
+
+def _kept(shortlist: Shortlist, rows: np.ndarray, keeps: np.ndarray) -> tuple[Shortlist, np.ndarray]:
+    ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(keeps, dtype=np.int64)])
+    items, scores, marks = (one[keeps] for one in (shortlist.items, shortlist.scores, shortlist.marks))
+    return Shortlist(ends[shortlist.indptr], items, scores, marks, shortlist.user_marks), rows[keeps]
+
+
+def pair_frame(users: np.ndarray, ranked: Ranked, pairs: tuple[Shortlist, np.ndarray]) -> pl.DataFrame:
+    """Return user, item, sources as bits i64, score, marks and user_marks of pairs, by user, item.
+
+    Args:
+        pairs: of the users, as of `quota_pairs` or `open_pairs`.
+    """
+    shortlist, rows = pairs
     sizes = np.diff(shortlist.indptr)
     return pl.DataFrame(
         {

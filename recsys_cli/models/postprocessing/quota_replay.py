@@ -1,31 +1,20 @@
 """One user's list as quotas left it: chosen again from what had been sold out at the user's turn."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from recsys_cli.models.postprocessing.day_allocation import allocator_of
 from recsys_cli.models.postprocessing.day_lists import UserLists
 from recsys_cli.models.postprocessing.list_arrays import NO_ROW
-from recsys_cli.models.postprocessing.lists import ChosenLists, allocator_of
+from recsys_cli.models.postprocessing.lists import ChosenLists, shortlist_of
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount
 from recsys_cli.models.postprocessing.quota_pairs import quota_pairs
 from recsys_cli.models.postprocessing.rule_tables import NO_RULE, PlacedBy, RuleTables
-from recsys_cli.models.postprocessing.selection import Shortlist
-from recsys_cli.models.two_stage import Ranked
-
-
-@dataclass(frozen=True)
-class SoldOut:
-    """An item that the user would have had, but for a quota.
-
-    Attributes:
-        rank: that it would have; rule: the quota's name; rows: of all lists that the item, or its group, has.
-    """
-
-    rank: int
-    rule: str
-    rows: int
+from recsys_cli.models.postprocessing.selection import Chosen, Shortlist
+from recsys_cli.models.postprocessing.sold_out import SoldOut
+from recsys_cli.models.two_stage import ALONE, Ranked
 
 
 @dataclass(frozen=True)
@@ -40,53 +29,86 @@ class QuotaReplay:
     sold_out: Mapping[int, SoldOut]
 
 
+@dataclass(frozen=True)
+class PublishedList:
+    """The published list of a user that was changed after the user's turn.
+
+    Attributes:
+        items: internal indices, the best first.
+        ranked, lists: the user's candidates, with all these items among them.
+    """
+
+    items: Sequence[int]
+    ranked: Ranked
+    lists: UserLists
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The rows of the items among the scored pairs, i64; what a rule removes now is left out."""
+        shortlist, rows = shortlist_of(ALONE, self.ranked, self.lists)
+        where = {int(item): int(row) for item, row in zip(shortlist.items, rows, strict=True)}
+        return np.array([where[item] for item in self.items if item in where], dtype=np.int64)
+
+
 def replay(
-    ranked: Ranked, lists: UserLists, account: QuotaAccount, published: Sequence[int] | None
+    ranked: Ranked, lists: UserLists, account: QuotaAccount, published: PublishedList | None
 ) -> QuotaReplay:
     """Return the list of the only user of `lists`, by the account of the published lists.
 
     Args:
-        published: items of the published list where it was changed after the user's turn; None: it was not.
+        published: where the list was changed after the user's turn; None: it was not.
     """
-    alone = np.zeros(1, dtype=np.uint32)
-    shortlist, rows = quota_pairs(alone, ranked, lists)
-    allocator = allocator_of(lists.day)
-    block, chosen = allocator.replayed(shortlist, alone.astype(np.int64), account, int(lists.turns[0]))
-    slots, places, rules = block.slots[0], block.placed_by[0], block.rules[0]
+    shortlist, rows = quota_pairs(ALONE, ranked, lists)
+    user, allocator = ALONE.astype(np.int64), allocator_of(lists.day)
+    block, chosen = allocator.replayed(shortlist, user, account, int(lists.turns[0]))
+    there = block.slots[0] != NO_ROW
+    slots, placed_by, rules = (one[0][there] for one in block.arrays)
+    own = _list_of(chosen, rows[slots], placed_by, rules)
+    found, items = ChosenLists(ALONE, ranked, lists, own), shortlist.items[slots]
     if published is not None:
-        slots, places, rules = _as_published(published, shortlist, (slots, places, rules))
-    free = allocator.without_quotas(shortlist, alone.astype(np.int64))
-    lost = {int(row): rank for rank, row in enumerate(free.rows, start=1) if row not in slots}
-    there = slots != NO_ROW
-    count = int(there.sum())
-    if len(lists.tables.quotas) == 1:
-        moved = (places == PlacedBy.QUOTA) & (rules == NO_RULE)
-        rules = np.where(moved, np.int8(lists.tables.quotas[0].rule), rules)
-    own = replace(
+        found, items = _changed(found, items, published)
+    free = allocator.without_quotas(shortlist, user)
+    is_lost = np.isin(shortlist.items[free.rows], items, invert=True)
+    lost = {int(row): rank for rank, row in enumerate(free.rows, start=1) if is_lost[rank - 1]}
+    return QuotaReplay(_named(found), _sold_out(lost, shortlist, lists, account))
+
+
+def _list_of(chosen: Chosen, rows: np.ndarray, placed_by: np.ndarray, rules: np.ndarray) -> Chosen:
+    """Return the same with another list of the only user."""
+    return replace(
         chosen,
-        indptr=np.array([0, count], dtype=np.int64),
-        rows=rows[slots[there]],
-        ranks=np.arange(1, count + 1, dtype=np.uint16),
-        placed_by=places[there],
-        rules=rules[there],
+        indptr=np.array([0, len(rows)], dtype=np.int64),
+        rows=rows,
+        ranks=np.arange(1, len(rows) + 1, dtype=np.uint16),
+        placed_by=placed_by,
+        rules=rules,
     )
-    return QuotaReplay(ChosenLists(alone, ranked, lists, own), _sold_out(lost, shortlist, lists, account))
 
 
-Slots = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows, placed_by and rules, by place
+def _changed(
+    found: ChosenLists, items: np.ndarray, published: PublishedList
+) -> tuple[ChosenLists, np.ndarray]:
+    """Return the published list and its items; why those of the replay are there stays known."""
+    assert found.chosen is not None
+    before = zip(found.chosen.placed_by.tolist(), found.chosen.rules.tolist(), strict=True)
+    known, ranked, rows = dict(zip(items.tolist(), before, strict=True)), published.ranked, published.rows
+    now = ranked.candidates.pairs.items[ranked.scored.rows[rows]]
+    reasons = [known.get(item, (int(PlacedBy.QUOTA), NO_RULE)) for item in now.tolist()]
+    placed_by = np.array([by for by, _ in reasons], dtype=np.uint8)
+    rules = np.array([rule for _, rule in reasons], dtype=np.int8)
+    chosen = _list_of(found.chosen, rows, placed_by, rules)
+    return ChosenLists(ALONE, ranked, published.lists, chosen), now
 
 
-def _as_published(published: Collection[int], shortlist: Shortlist, replayed: Slots) -> Slots:
-    """Return the published items as rows of the shortlist; why those of the replay are there stays known."""
-    known = {int(row): (by, rule) for row, by, rule in zip(*replayed, strict=True) if row != NO_ROW}
-    where = {int(item): row for row, item in enumerate(shortlist.items)}
-    rows = [where[item] for item in published if item in where]
-    reasons = [known.get(row, (PlacedBy.QUOTA, NO_RULE)) for row in rows]
-    return (
-        np.array(rows, dtype=np.int64),
-        np.array([by for by, _ in reasons], dtype=np.uint8),
-        np.array([rule for _, rule in reasons], dtype=np.int8),
-    )
+def _named(found: ChosenLists) -> ChosenLists:
+    """Return the list whose rows that a quota moved up have its name, if it is the only quota."""
+    assert found.lists is not None and found.chosen is not None
+    quotas, chosen = found.lists.tables.quotas, found.chosen
+    if len(quotas) != 1:
+        return found
+    moved = (chosen.placed_by == PlacedBy.QUOTA) & (chosen.rules == NO_RULE)
+    rules = np.where(moved, np.int8(quotas[0].rule), chosen.rules)
+    return replace(found, chosen=replace(chosen, rules=rules))
 
 
 def _sold_out(

@@ -13,6 +13,7 @@ from recsys_cli.data_preparation.tables.problems import raise_errors
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.postprocessing.campaigns import Campaign, read_campaign
 from recsys_cli.models.postprocessing.rule_actions import rule_place, rule_tables
+from recsys_cli.models.postprocessing.rule_columns import named_for_rules, user_columns, user_schema
 from recsys_cli.models.postprocessing.rule_conditions import (
     ITEMS,
     USERS,
@@ -25,7 +26,6 @@ from recsys_cli.models.postprocessing.rule_conditions import (
 )
 from recsys_cli.models.postprocessing.rule_errors import rule_errors
 from recsys_cli.models.postprocessing.rule_tables import RuleTables, bits_of
-from recsys_cli.models.postprocessing.user_columns import user_columns, user_schema
 from recsys_cli.utils.columns import ITEM, USER
 from recsys_cli.utils.errors import SettingsError
 
@@ -158,7 +158,7 @@ def bind_rules(
             day.add_campaign(number, campaign)
     return DayRules(
         tuple(rules),
-        _within_items(rule_tables(rules, features.items, users_asked, list_length), day.of_items),
+        _within_items(rule_tables(rules, day.items, users_asked, list_length), day.of_items),
         bits_of([number for number, rule in enumerate(rules) if rule.holds_on(features.day)]),
         day.of_items,
         tuple(day.whens),
@@ -184,8 +184,8 @@ class _DayBinding:
     """Collects what rules ask of users, items and pairs."""
 
     def __init__(self, features: DayFeatures) -> None:
-        self.items = features.items
-        self.schemas = {ITEMS: features.items.schema, USERS: user_schema(features)}
+        self.items = named_for_rules(features.items)
+        self.schemas = {ITEMS: self.items.schema, USERS: user_schema(features)}
         self.of_items = np.zeros(len(features.items), dtype=np.uint64)
         self.whens: list[tuple[int, Condition]] = []
         self.conditions: list[tuple[int, PairCondition]] = []

@@ -87,7 +87,8 @@ def check_column(name: str, schema: pl.Schema, table: str, *, where: str, text: 
     raise SettingsError(
         f"{uses} the column {name!r} of {table}, which is missing; {hint}",
         where=where,
-        fix=f"name a column of the features of {table}, such as {(close or list(schema))[0]}",
+        fix=f"name one of them, such as {(close or list(schema))[0]}; "
+        f"a column that is no feature has to be named in data.{table}.rule_columns",
     )
 
 

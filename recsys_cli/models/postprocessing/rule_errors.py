@@ -6,8 +6,8 @@ from recsys_cli.configs.rule_sections import Rule
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures
 from recsys_cli.data_preparation.tables.problems import Problem
 from recsys_cli.models.postprocessing.rule_actions import limits_of, quota_of, rule_place
+from recsys_cli.models.postprocessing.rule_columns import named_for_rules, user_schema
 from recsys_cli.models.postprocessing.rule_conditions import ITEMS, USERS, read_condition
-from recsys_cli.models.postprocessing.user_columns import user_schema
 from recsys_cli.utils.errors import SettingsError
 
 
@@ -23,7 +23,7 @@ def rule_errors(rules: Sequence[Rule], features: DayFeatures) -> list[Problem]:
 
 def _checks(number: int, rule: Rule, features: DayFeatures) -> Iterator[SettingsError]:
     """Yield what is wrong with each key of a rule."""
-    users, items = user_schema(features), features.items.clear()
+    users, items = user_schema(features), named_for_rules(features.items.clear())
     of_items = {ITEMS: items.schema, USERS: users}
     texts = (("when", rule.when, {USERS: users}), ("items", rule.items, of_items))
     for key, text, schemas in (*texts, ("require", rule.require or "", of_items)):

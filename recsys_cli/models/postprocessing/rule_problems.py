@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from recsys_cli.configs.rule_sections import Rule
-from recsys_cli.data_preparation.tables.problems import Problem
+from recsys_cli.data_preparation.tables.problems import Problem, Severity
 from recsys_cli.models.postprocessing.checked_rules import CheckedRules
 from recsys_cli.models.postprocessing.quota_problems import quota_problems
 from recsys_cli.models.postprocessing.rule_conflicts import rule_conflicts
@@ -14,7 +14,7 @@ _REMOVING = ("block", "require", "cooldown")
 
 
 def rule_problems(checked: CheckedRules) -> list[Problem]:
-    """Return warnings and notes: rules that change nothing, contradict one another, or empty lists."""
+    """Return what cannot be meant: rules that change nothing, contradict one another, or empty lists."""
     return [
         *_never_matching(checked),
         *rule_conflicts(checked),
@@ -74,7 +74,8 @@ def _short_lists(checked: CheckedRules) -> Iterator[Problem]:
     items = np.flatnonzero(checked.eligible)
     for users, how in ((none, "no item"), (short, f"fewer than {checked.top_k} items")):
         if users.any():
+            severity: Severity = "error" if none.all() else "warning"
             rule = reach.remover(int(np.argmax(users)), items)
             what = f"rules leave {checked.shown(users)} {how} to recommend; this one removes the most"
             fix = "narrow the rules that block and require, by when or items"
-            yield checked.problem(rule, checked.rules[rule].action, what, fix)
+            yield checked.problem(rule, checked.rules[rule].action, what, fix, severity)

@@ -31,7 +31,7 @@ from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.feature_encoding import Encoders, FeatureEncoder
 from recsys_cli.models.kernels.pair_features import cells_of_history, differences, mean_shares
 from recsys_cli.models.reranking.tree_ensemble import as_numbers
-from recsys_cli.utils.columns import CONTRACT, ITEM, USER
+from recsys_cli.utils.columns import ITEM, USER, is_for_models
 
 _GROUP_OF_HEAD = {
     "user": "users",
@@ -235,7 +235,7 @@ def _side(entities: pl.DataFrame, encoder: FeatureEncoder, side: str) -> pl.Data
         for name in declared
     ]
     renamed = [column.rename(f"{side}_{name}") for name, column in zip(declared, columns, strict=True)]
-    aggregates = [name for name in entities.columns if name not in (*CONTRACT, *encoder.names)]
+    aggregates = [name for name in entities.columns if is_for_models(name) and name not in encoder.names]
     frame = pl.DataFrame([*renamed, *entities.select(aggregates).get_columns()])
     return frame.with_row_index(side)
 

@@ -20,9 +20,9 @@ from recsys_cli.data_preparation.features.feature_tables import (
 from recsys_cli.data_preparation.tables.ids import close_ids, index_of
 from recsys_cli.models.candidates.protocol import CandidateGenerator, Pairs
 from recsys_cli.models.feature_encoding import Encoders
-from recsys_cli.models.postprocessing.quota_replay import SoldOut
+from recsys_cli.models.postprocessing.sold_out import SoldOut
 from recsys_cli.models.reranking.ranker import Ranker
-from recsys_cli.models.two_stage import BoundDay
+from recsys_cli.models.two_stage import ALONE, BoundDay
 from recsys_cli.pipelines.explanation.list_rules import UserRules
 from recsys_cli.utils.columns import (
     AVAILABLE_FROM,
@@ -42,7 +42,6 @@ from recsys_cli.utils.errors import UnknownItemError
 
 FeatureValue = Any  # of a table's column, as JSON has it
 FeatureValues = Mapping[str, FeatureValue]
-ALONE = np.zeros(1, dtype=np.uint32)  # the only user's internal index
 
 
 class DecidingStage(StrEnum):

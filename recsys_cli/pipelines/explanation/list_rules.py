@@ -8,12 +8,10 @@ import numpy as np
 from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.postprocessing.day_lists import UserLists
 from recsys_cli.models.postprocessing.lists import ChosenLists
-from recsys_cli.models.postprocessing.quota_replay import SoldOut
 from recsys_cli.models.postprocessing.rule_tables import NO_RULE, Limit, PlacedBy, RuleTables
-from recsys_cli.models.two_stage import Ranked
+from recsys_cli.models.postprocessing.sold_out import SoldOut
+from recsys_cli.models.two_stage import ALONE, Ranked
 from recsys_cli.utils.columns import ITEM, PLACED_BY, PROPENSITY, RANK, RULE, SCORE
-
-ALONE = np.zeros(1, dtype=np.uint32)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from recsys_cli.data_preparation.features.feature_tables import DayFeatures
-from recsys_cli.utils.columns import CONTRACT
+from recsys_cli.utils.columns import is_for_models
 
 _BINS = 10
 _LEAST = 1e-4  # the share that an empty bin counts as
@@ -99,7 +99,7 @@ def _shared(before: DayFeatures, now: DayFeatures) -> Iterator[tuple[str, str]]:
         then, today = (one.lazy(table).collect_schema() for one in (before, now))
         for name, kind in today.items():
             usable = kind.is_numeric() or kind in (pl.String(), pl.Boolean())
-            if usable and name not in (*CONTRACT, *_CLOCKS) and then.get(name) == kind:
+            if usable and is_for_models(name) and name not in _CLOCKS and then.get(name) == kind:
                 yield table, name
 
 

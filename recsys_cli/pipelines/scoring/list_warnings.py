@@ -3,10 +3,13 @@
 from loguru import logger
 
 from recsys_cli.models.candidates.registry import sources_on
+from recsys_cli.models.postprocessing.exploration import explored_places
+from recsys_cli.models.postprocessing.list_settings import ListSettings
 from recsys_cli.pipelines.scoring.job import Job
 from recsys_cli.pipelines.scoring.statistics import ScoreCounts
 from recsys_cli.utils.columns import ELIGIBLE
 
+_LEAST_EXPLORED = 0.5  # of what is drawn
 _REMOVING = ("block", "require", "cooldown", "quota")  # actions that can leave a user without any item
 
 
@@ -15,6 +18,8 @@ def warn_of_lists(job: Job, counts: ScoreCounts) -> None:
     if counts.empty_lists:
         logger.warning("{} of {} users have no list: {}", counts.empty_lists, counts.users, _why_no_list(job))
     asked = job.lists.asked
+    if asked is not None:
+        _warn_of_exploration(asked.settings, counts)
     for number, rule in enumerate(asked.settings.rules if asked is not None else ()):
         if counts.unmet[number]:
             of_ranked = "" if job.reused is None else ", those alone counted who were ranked again"
@@ -26,6 +31,18 @@ def warn_of_lists(job: Job, counts: ScoreCounts) -> None:
                 counts.users,
                 of_ranked,
             )
+
+
+def _warn_of_exploration(settings: ListSettings, counts: ScoreCounts) -> None:
+    """Log that few of the draws of exploration are in the lists."""
+    drawn = counts.users * explored_places(settings.explore, settings.top_k)
+    if counts.explored < _LEAST_EXPLORED * drawn:
+        logger.warning(
+            "exploration drew {:,} items and {:,} of them are in the lists: users have had the others, or "
+            "rules keep them out; widen scoring.explore_items",
+            drawn,
+            counts.explored,
+        )
 
 
 def _why_no_list(job: Job) -> str:

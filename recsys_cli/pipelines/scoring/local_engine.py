@@ -18,7 +18,7 @@ from recsys_cli.models.postprocessing.lists import (
     top_lists,
     unmet_rules,
 )
-from recsys_cli.models.postprocessing.quota_pairs import pair_frame
+from recsys_cli.models.postprocessing.quota_pairs import pair_frame, quota_pairs
 from recsys_cli.models.reranking.ranker import BoundRanker
 from recsys_cli.models.two_stage import BoundDay, DayItems, TwoStageModel, open_items, rank_users
 from recsys_cli.utils.columns import USER
@@ -137,14 +137,15 @@ class Ranking:
         bound = chunk.day.lists
         if bound is not None and bound.tables.quotas:
             ranked = rank_users(users, chunk.day, self.ranker, self.limits.shortlist)
-            pairs = _shifted(pair_frame(users, ranked, bound), chunk.first)
+            pairs = shifted(pair_frame(users, ranked, quota_pairs(users, ranked, bound)), chunk.first)
             return RankedChunk(chunk, len(ranked), pairs, np.zeros(0, dtype=np.int64))
         lists = choose_lists(users, chunk.day, self.ranker, self.limits.of_lists)
-        top = _shifted(top_lists(lists, self.limits.top_k), chunk.first)
+        top = shifted(top_lists(lists, self.limits.top_k), chunk.first)
         return RankedChunk(chunk, len(lists[0].ranked), top, unmet_rules(lists))
 
 
-def _shifted(rows: pl.DataFrame, first: int) -> pl.DataFrame:
+def shifted(rows: pl.DataFrame, first: int) -> pl.DataFrame:
+    """Return the rows of a span that begins at `first` with the internal indices of all users."""
     return rows.with_columns(pl.col(USER) + pl.lit(first, dtype=pl.UInt32))
 
 

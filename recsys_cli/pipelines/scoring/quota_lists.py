@@ -9,7 +9,7 @@ from loguru import logger
 
 from recsys_cli.models.candidates.merge import sources_text
 from recsys_cli.models.postprocessing.allocation import Allocation
-from recsys_cli.models.postprocessing.lists import allocator_of
+from recsys_cli.models.postprocessing.day_allocation import allocator_of
 from recsys_cli.models.postprocessing.quota_account import QuotaAccount, group_names
 from recsys_cli.models.postprocessing.quota_effect import QuotaEffect, effect_of_quotas
 from recsys_cli.models.postprocessing.rule_tables import NO_RULE, PlacedBy, RuleTables
@@ -18,6 +18,7 @@ from recsys_cli.pipelines.publication.quota_table import QUOTA_CHANGES, QUOTAS, 
 from recsys_cli.pipelines.scoring.batches import RankedBatch
 from recsys_cli.pipelines.scoring.checkpoint import BatchCheckpoint
 from recsys_cli.pipelines.scoring.local_engine import Ranking
+from recsys_cli.pipelines.scoring.second_round import SecondRounds
 from recsys_cli.pipelines.scoring.stored_shortlists import StoredShortlists, top_of_batch
 from recsys_cli.utils.columns import PLACED_BY, RULE, SOURCES
 from recsys_cli.utils.storage.hashing import sha256_of
@@ -46,7 +47,7 @@ class QuotaLists:
         lists, first = self.allocation.lists, 0
         for batch in self.checkpoint.stored():
             users = self.users[first : first + batch.figures.users]
-            top = top_of_batch(lists, first, users, batch.top, int(self.indptr[first]))
+            top = top_of_batch(self.allocation, first, users, batch.top, int(self.indptr[first]))
             top = top.with_columns(
                 sources_text(top[SOURCES].to_numpy(), self.sources), named_by_quota(self.tables).alias(RULE)
             )
@@ -73,8 +74,9 @@ def allocate_quotas(ranking: Ranking, users: np.ndarray, checkpoint: BatchCheckp
             stored.add(users[first : first + batch.figures.users], batch.top)
             first += batch.figures.users
         shortlists = stored.mapped()
-        allocation = allocator.allocate(shortlists, turns)
-        effect = effect_of_quotas(allocator, shortlists, allocation.lists)
+        again = SecondRounds(ranking, users, turns, checkpoint.folder / "second-round")
+        allocation = allocator.allocate(shortlists, turns, again)
+        effect = effect_of_quotas(allocator, shortlists, allocation)
     names = ranking.source_names(users)
     _warn_of_minimums(bound.rules.tables, allocation.account)
     return QuotaLists(allocation, users, shortlists.indptr, checkpoint, names, bound.rules.tables, effect)

@@ -25,7 +25,15 @@ _FIX = (
     "is named in brackets"
 )
 _TABLES = ("interactions", "users", "items")
-_AS_THEY_LIE = ("path", "features", "list_features", "category_features", "flag_features", "list_separator")
+_AS_THEY_LIE = (
+    "path",
+    "features",
+    "list_features",
+    "category_features",
+    "flag_features",
+    "list_separator",
+    "rule_columns",
+)
 
 
 @dataclass(frozen=True)

@@ -121,5 +121,7 @@ def _without_unused(table: dict[str, Any]) -> None:
     """Leave out settings that shape nothing: features that were made before them stay."""
     if not table["feature_expressions"]:
         del table["feature_expressions"]
+    if not table["rule_columns"]:
+        del table["rule_columns"]
     if not table["snapshots"]:
         del table["snapshots"], table["max_snapshot_age_days"]

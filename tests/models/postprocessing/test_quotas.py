@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_cli.models.candidates.protocol import Pairs
 from recsys_cli.models.postprocessing.allocation import Allocation, Allocator
-from recsys_cli.models.postprocessing.list_arrays import LEFTOVER
-from recsys_cli.models.postprocessing.quota_fill import Leftovers
+from recsys_cli.models.postprocessing.list_arrays import SECOND_ROUND, SecondRound
 from recsys_cli.models.postprocessing.quota_prices import quota_bounds
-from recsys_cli.models.postprocessing.rule_tables import ItemGroups, Limit, Need, Pin, PlacedBy
+from recsys_cli.models.postprocessing.quota_room import room_of_items
+from recsys_cli.models.postprocessing.rule_tables import ItemGroups, Limit, Need, Pin
 from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.models.postprocessing.shortlist_rows import shortlist_of as rows_of_users
 from recsys_cli.models.postprocessing.turns import order_of, turns_of
@@ -39,6 +38,7 @@ FIVE = shortlist_of(  # item 0 is everybody's first; what a user loses without i
     ]
 )
 SUPPLIERS = ItemGroups(np.arange(9), np.array([0] * 5 + [1] * 3, dtype=np.int32), ("large", "small"))
+SUPPLIERS_OF_FOUR = ItemGroups(np.arange(5), np.array([0, 0, 0, 1], dtype=np.int32), ("large", "small"))
 DAY = date(2026, 7, 1)
 
 
@@ -119,28 +119,40 @@ def test_prices_by_block_lose_little() -> None:
     assert np.mean(shares) > 0.93
 
 
-def allowed_all(forbidden: set[tuple[int, int]]) -> Leftovers:
-    """Return eight items, the last first; the pairs that are forbidden are seen."""
-
-    def allowed(users: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-        owners = users[pairs.rows].tolist()
-        holds = [pair not in forbidden for pair in zip(owners, pairs.items.tolist(), strict=True)]
-        return np.array(holds, dtype=np.bool_), np.full(len(pairs), 3, dtype=np.uint64)
-
-    return Leftovers(np.arange(8, dtype=np.int32)[::-1].copy(), allowed)
+def test_a_short_list_is_filled_from_the_end_of_its_own_shortlist() -> None:
+    """Two users want items 0 and 1, one each; only what else they have can fill the lists."""
+    both = shortlist_of([{0: (0.5, 1), 1: (0.4, 1), 2: (0.01, 1)}, {0: (0.5, 1), 1: (0.4, 1), 3: (0.02, 1)}])
+    tables = quota_tables(quota(0, each_item(4), dict.fromkeys(range(4), 1)))
+    found = Allocator(tables, 3).allocate(both, some_turns(2))
+    assert sorted(item for row in lists_of(found) for item in row) == [0, 1, 2, 3]
+    assert all(2 in row or 3 in row for row in lists_of(found))
 
 
-def test_whose_shortlist_is_sold_out_gets_what_is_left() -> None:
-    three = shortlist_of([{0: (0.5, 1), 1: (0.4, 1)}] * 3)
-    tables = quota_tables(quota(0, each_item(8), dict.fromkeys(range(8), 1)))
-    found = Allocator(tables, 2, leftovers=allowed_all({(0, 7), (1, 7), (2, 7)})).allocate(
-        three, some_turns(3)
+def test_what_is_still_short_is_filled_from_the_second_round_within_limits_and_quotas() -> None:
+    """Of items 0 and 3 there is one each; 1 and 2 are of one brand, of which a list may have one."""
+    three = shortlist_of([{0: (0.5, 7)}, {0: (0.4, 7)}, {0: (0.3, 7), 1: (0.2, 7)}])
+    again = SecondRound(
+        np.array([0, 1, 2]),
+        shortlist_of([{1: (0.1, 7), 2: (0.2, 7)}, {1: (0.3, 7), 3: (0.4, 7)}, {2: (0.9, 7), 3: (0.1, 7)}]),
+        np.zeros(6, dtype=np.int64),
     )
-    items = [item for row in lists_of(found) for item in row]
-    assert sorted(items) == [0, 1, 3, 4, 5, 6]
-    assert np.count_nonzero(found.lists.rows == LEFTOVER) == 4
-    assert (found.lists.placed_by[found.lists.rows == LEFTOVER] == PlacedBy.QUOTA).all()
-    assert len(found.changed) >= 2
+    brands = ItemGroups(np.arange(5), np.array([0, 1, 1, 2], dtype=np.int32), ("a", "b", "c"))
+    tables = replace(
+        quota_tables(quota(0, each_item(4), {0: 1, 3: 1}), names=("stock", "supplier", "one of a brand")),
+        limits=(Limit(2, brands, 1),),
+    )
+    turns = np.array([1, 2, 3], dtype=np.uint64)
+    found = Allocator(tables, 2).allocate(three, turns, lambda _lists, _account: again)
+    assert lists_of(found) == [[0, 2], [3, 1], [1]]
+    assert found.lists.rows.tolist() == [[0, SECOND_ROUND - 1], [SECOND_ROUND - 3, SECOND_ROUND - 2], [3, -1]]
+    assert found.changed.tolist() == [0, 1] and found.account.left.tolist() == [0, -1, -1, 0]
+
+
+def test_the_room_of_an_item_is_that_of_its_scarcest_group() -> None:
+    tables = quota_tables(quota(0, each_item(4), {0: 2, 1: 0, 2: 5}), quota(1, SUPPLIERS_OF_FOUR, {0: 3}))
+    of_items = np.array([3, 3, 3, 1], dtype=np.uint64)  # the second quota does not count the last item
+    left = np.array([2, 0, 5, -1, 3, 7], dtype=np.int64)
+    assert room_of_items(tables, of_items, left).tolist() == [2, 0, 3, np.inf]
 
 
 def test_over_the_dates_a_low_id_gets_the_last_piece_as_often_as_a_high_one() -> None:

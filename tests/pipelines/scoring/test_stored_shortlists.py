@@ -47,9 +47,9 @@ def test_allocated_lists_are_those_of_the_batches(tmp_path: Path) -> None:
         for users, pairs in zip(USERS, BATCHES, strict=True):
             stored.add(users, pairs)
         tables = quota_tables(quota(0, each_item(8), {5: 1, 6: 1}), names=("stock",))
-        lists = Allocator(tables, 2).allocate(stored.mapped(), np.arange(5, dtype=np.uint64)).lists
-    first = top_of_batch(lists, 0, USERS[0], BATCHES[0], 0)
-    second = top_of_batch(lists, 3, USERS[1], BATCHES[1], 3)
+        found = Allocator(tables, 2).allocate(stored.mapped(), np.arange(5, dtype=np.uint64))
+    first = top_of_batch(found, 0, USERS[0], BATCHES[0], 0)
+    second = top_of_batch(found, 3, USERS[1], BATCHES[1], 3)
     columns = ["user", "item", "sources", "score", "rank"]
     assert first.select(columns).rows() == [(3, 5, 1, 0.5, 1)]
     assert second.select(columns).rows() == [(9, 6, 1, 0.75, 1), (9, 1, 1, 0.5, 2)]
