@@ -66,14 +66,52 @@ def products_of_pairs(
     """Return, f32, the dot product of each user's query with the vectors of its items."""
     values = np.empty(len(items), dtype=np.float32)
     for place in range(len(queries)):
-        query = queries[place]
         for pair in range(indptr[place], indptr[place + 1]):
-            vector = base[items[pair]]
-            total = np.float32(0.0)
-            for dimension in range(len(query)):
-                total += query[dimension] * vector[dimension]
-            values[pair] = total
+            values[pair] = _product(queries[place], base[items[pair]])
     return values
+
+
+@kernel_with_reordered_sums
+def best_products(queries: np.ndarray, base: np.ndarray, lists: np.ndarray, wanted: int) -> np.ndarray:
+    """Return (users, wanted) i32: of each user's items those with the largest dot products, best first.
+
+    Of equal ones the lower index is first. The products do not depend on where a user stands among others; the
+    last digits of those of a BLAS do.
+
+    Args:
+        lists: (users, some) i32, at least `wanted`; -1: none.
+    """
+    users, length = lists.shape
+    best = np.full((users, wanted), -1, dtype=np.int32)
+    values, items = np.empty(length, dtype=np.float32), np.empty(length, dtype=np.int32)
+    for user in range(users):
+        count = 0
+        for cell in range(length):
+            item = lists[user, cell]
+            if item < 0:
+                continue
+            value, place = _product(queries[user], base[item]), count
+            while place > 0 and _is_before(value, item, values[place - 1], items[place - 1]):
+                values[place], items[place] = values[place - 1], items[place - 1]
+                place -= 1
+            values[place], items[place] = value, item
+            count += 1
+        for place in range(min(count, wanted)):
+            best[user, place] = items[place]
+    return best
+
+
+@kernel_with_reordered_sums
+def _product(query: np.ndarray, vector: np.ndarray) -> np.float32:
+    total = np.float32(0.0)
+    for dimension in range(len(query)):
+        total += query[dimension] * vector[dimension]
+    return total
+
+
+@kernel
+def _is_before(value: np.float32, item: int, other_value: np.float32, other_item: int) -> bool:
+    return value > other_value or (value == other_value and item < other_item)
 
 
 @kernel

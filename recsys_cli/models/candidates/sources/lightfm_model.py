@@ -12,12 +12,13 @@ from recsys_cli.data_preparation.features.feature_tables import FeatureTables
 from recsys_cli.models.candidates.protocol import ChunkScores, Pairs, UserChunk
 from recsys_cli.models.candidates.sources.vector_index import VectorIndex, build_index
 from recsys_cli.models.feature_encoding import Encoders, FeatureEncoder
-from recsys_cli.models.kernels.pair_scores import products_of_pairs
+from recsys_cli.models.kernels.pair_scores import best_products, products_of_pairs
 from recsys_cli.models.kernels.top_k import best_cells, first_unviewed
 from recsys_cli.utils.columns import ELIGIBLE, ITEM_ID, USER_ID
 from recsys_cli.utils.storage.npy_files import release_pages
 
-_BLOCK = 64  # queries are padded to blocks: BLAS then sums one user alone as it sums a batch
+_BLOCK = 64  # queries are padded to blocks: BLAS then does nearly the same for one user as for a batch
+_SPARE = 8  # items beyond the wanted ones whose products are equal but for the last digits of BLAS
 _EXTRA = (16, 64, 256, 1024, 4096)  # items fetched beyond the wanted ones, by length of history
 _CELLS = 2_097_152  # of the products of users and items that are made at a time
 
@@ -119,29 +120,28 @@ class LightFMItems:
 
     def best(self, queries: np.ndarray, viewed: sparse.csr_matrix) -> np.ndarray:
         """Return the lists of some users: unviewed items with the largest products."""
+        wanted = min(self.wanted + _SPARE, len(self.proposable))
         if self.index is not None:
-            return self._found(self.index, queries, viewed)
-        return best_cells(
-            _products(queries, self.base),
-            self.proposable,
-            self.columns,
-            viewed.indptr,
-            viewed.indices,
-            np.float32(-np.inf),
-            self.wanted,
-        )
+            found = self._found(self.index, queries, viewed, wanted)
+        else:
+            products = _products(queries, self.base)
+            above, own = np.float32(-np.inf), (viewed.indptr, viewed.indices)
+            found = best_cells(products, self.proposable, self.columns, *own, above, wanted)
+        return best_products(queries, self.item_vectors, found, self.wanted)
 
-    def _found(self, index: VectorIndex, queries: np.ndarray, viewed: sparse.csr_matrix) -> np.ndarray:
+    def _found(
+        self, index: VectorIndex, queries: np.ndarray, viewed: sparse.csr_matrix, wanted: int
+    ) -> np.ndarray:
         """Search for more items than wanted, by the length of the user's history, and drop viewed ones."""
-        lists = np.full((len(queries), self.wanted), -1, dtype=np.int32)
+        lists = np.full((len(queries), wanted), -1, dtype=np.int32)
         levels = np.searchsorted(_EXTRA, np.diff(viewed.indptr))
         for level in np.unique(levels):
             rows = np.flatnonzero(levels == level)
             extra = _EXTRA[level] if level < len(_EXTRA) else len(self.proposable)
-            places = index.search(queries[rows], min(self.wanted + extra, len(self.proposable)))
+            places = index.search(queries[rows], min(wanted + extra, len(self.proposable)))
             found = np.where(places >= 0, self.proposable[places], np.int32(-1))
             own, orders = viewed[rows], np.arange(len(rows))
-            lists[rows] = first_unviewed(found, orders, own.indptr, own.indices, viewed.shape[1], self.wanted)
+            lists[rows] = first_unviewed(found, orders, own.indptr, own.indices, viewed.shape[1], wanted)
         return lists
 
     def with_index(self, kind: str) -> "LightFMItems":
