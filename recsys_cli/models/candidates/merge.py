@@ -11,6 +11,7 @@ from recsys_cli.models.kernels.candidate_merge import merge_lists, normalised, r
 from recsys_cli.utils.columns import ITEM, SOURCES, USER
 
 NO_SOURCE = "rules"  # of a candidate that no source proposes
+_OFFERED = np.int64(1 << 62)  # a bit that no source has
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,10 @@ def propose_candidates(
     """
     scored = [generator.score(chunk) for generator in generators]
     widths = [scores.lists.shape[1] for scores in scored]
-    bits = np.repeat(1 << np.arange(len(scored), dtype=np.int64), widths)
-    lists = np.concatenate([scores.lists for scores in scored], axis=1)
+    offers = [] if rules is None else [rules.offers(chunk)]
+    lists = np.concatenate([*(scores.lists for scores in scored), *offers], axis=1)
+    bits = np.full(lists.shape[1], _OFFERED, dtype=np.int64)
+    bits[: sum(widths)] = np.repeat(1 << np.arange(len(scored), dtype=np.int64), widths)
     merged = merge_lists(lists, bits, chunk.size)
     marks = None
     if rules is not None:
@@ -85,7 +88,7 @@ def propose_candidates(
             merged = merge_lists(lists, np.append(bits, np.zeros(extra.shape[1], np.int64)), chunk.size)
             marks = _with_marks_of_extra(chunk.users, Pairs(*merged[:2]), merged[2] == 0, marks, rules)
     indptr, items, sources, places = merged
-    pairs = Pairs(indptr, items)
+    pairs, sources = Pairs(indptr, items), sources & ~_OFFERED
     columns: dict[str, np.ndarray] = {}
     for generator, scores, end in zip(generators, scored, np.cumsum(widths), strict=True):
         own = places[:, end - scores.lists.shape[1] : end]

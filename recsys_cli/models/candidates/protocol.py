@@ -94,9 +94,12 @@ class CandidateRules(Protocol):
     def allowed(self, marks: np.ndarray) -> np.ndarray:
         """Return whether each pair may be in a list."""
 
+    def offers(self, chunk: UserChunk) -> np.ndarray:
+        """Return candidates beside the sources': i32, (users, most of them), none viewed, -1 for none."""
+
     def extra(self, chunk: UserChunk, pairs: Pairs, marks: np.ndarray) -> np.ndarray:
         """Return candidates that are not among a user's pairs: i32, (users, most of them), -1 for none.
 
         Args:
-            pairs: what the sources propose; marks: the rules that each of these pairs meets.
+            pairs: what the sources propose, and offers; marks: the rules that each of these pairs meets.
         """

@@ -75,8 +75,8 @@ def products_of_pairs(
 def best_products(queries: np.ndarray, base: np.ndarray, lists: np.ndarray, wanted: int) -> np.ndarray:
     """Return (users, wanted) i32: of each user's items those with the largest dot products, best first.
 
-    Of equal ones the lower index is first. The products do not depend on where a user stands among others; the
-    last digits of those of a BLAS do.
+    Of equal ones the lower index is first. The products do not depend on where a user stands among others;
+    the last digits of those of a BLAS do.
 
     Args:
         lists: (users, some) i32, at least `wanted`; -1: none.

@@ -121,7 +121,9 @@ class Allocator:
         bounds = account.bounds(len(users) / (len(users) + rest))
         prices = account.price_now(int(turns[0]), quota_prices(demand, *bounds, start).prices)
         account.wanted += demand.at(np.zeros(len(prices)))[0]
-        chosen = self._chosen(shortlist, users, Ledger(prices, account.left, np.arange(len(users))))
+        chosen = self._chosen(
+            shortlist, users, Ledger(prices, account.left, np.arange(len(users)), self.threads)
+        )
         codes, places = codes_of(offers.quotas, chosen.rows)
         account.add_sold(codes, cells_of(chosen.indptr)[0][places], turns)
         lists = self._in_order(chosen, offers)

@@ -51,8 +51,8 @@ def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures)
 
 
 _TRIED = 1_024  # items that are tried for a pin or a minimum, at most
-_SPREAD, _SPREAD_OF_LIMITS = 2, 6  # items of chance for each place; more where limits refuse many of them
-_SECOND_ROUND = 2  # times as many in a second round
+_SPREAD = 1  # items of chance for each place
+_SECOND_ROUND = 4  # times as many in a second round
 _OF_SPREAD, _OF_SECOND_ROUND = np.uint64(0x737072656164), np.uint64(0x7365636F6E64)  # none as exploration's
 _PINNED = 8  # candidates of a pin, at least: the ranker chooses among them
 
@@ -126,7 +126,7 @@ class UserLists:
         filled where the best are sold out.
         """
         popular, salt = self.day.popular, _OF_SPREAD
-        count = (_SPREAD_OF_LIMITS if self.tables.limits else _SPREAD) * self.day.settings.top_k
+        count = _SPREAD * self.day.settings.top_k
         if self.room is not None:
             popular, salt, count = popular[self.room[popular]], _OF_SECOND_ROUND, _SECOND_ROUND * count
         count = min(count, len(popular))
@@ -150,22 +150,22 @@ class UserLists:
         """Return whether each pair may be in a list."""
         return np.asarray((marks & self.tables.removing) == 0)
 
+    def offers(self, chunk: UserChunk) -> np.ndarray:
+        """Return what exploration and quotas draw, as `CandidateRules.offers` does."""
+        lists = [self.draws(chunk.users).items] if self.day.pool.size else []
+        lists += [self.spread(chunk.users)] if self.tables.quotas else []
+        viewed = keys_of(chunk) if lists else np.zeros(0, dtype=np.int64)
+        return side_by_side((without(one, viewed, chunk.size) for one in lists), len(chunk))
+
     def extra(self, chunk: UserChunk, pairs: Pairs, marks: np.ndarray) -> np.ndarray:
         """Return candidates that no source proposes, as `CandidateRules.extra` does."""
         return side_by_side(self._extra(chunk, pairs, marks), len(chunk))
 
     def _extra(self, chunk: UserChunk, pairs: Pairs, marks: np.ndarray) -> Iterator[np.ndarray]:
         wishes = [one for one in self._wishes(chunk.users, pairs, marks) if one.wanted.any()]
-        lists = [self.draws(chunk.users).items] if self.day.pool.size else []
-        lists += [self.spread(chunk.users)] if self.tables.quotas else []
-        if not wishes and not lists:
+        if not wishes:
             return
-        wanting = np.logical_or.reduce([one.wanted > 0 for one in wishes]) if wishes else None
-        known = keys_of(chunk, pairs, None if lists else wanting)
-        for offered in lists:
-            new = without(offered, known, chunk.size)
-            known = with_keys(known, new, chunk.size)
-            yield new
+        known = keys_of(chunk, pairs, np.logical_or.reduce([one.wanted > 0 for one in wishes]))
         for wish in wishes:
             found = granted(wish, chunk, self, known)
             known = with_keys(known, found, chunk.size)

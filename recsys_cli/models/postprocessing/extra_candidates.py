@@ -78,23 +78,25 @@ def _are_known(known: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return np.asarray(known[found] == keys)
 
 
-def keys_of(chunk: UserChunk, pairs: Pairs, wanting: np.ndarray | None) -> np.ndarray:
+def keys_of(chunk: UserChunk, pairs: Pairs | None = None, wanting: np.ndarray | None = None) -> np.ndarray:
     """Return the keys of what users have viewed and of their pairs, ascending, i64; some may be there twice.
 
     Args:
         wanting: whether each user counts; None: all do.
     """
     rows = np.repeat(np.arange(len(chunk), dtype=np.int64), np.diff(chunk.viewed.indptr))
-    sides = [(rows, chunk.viewed.indices), (pairs.rows, pairs.items)]
+    sides = [(rows, chunk.viewed.indices), *([] if pairs is None else [(pairs.rows, pairs.items)])]
     if wanting is not None:
         sides = [(rows[wanting[rows]], items[wanting[rows]]) for rows, items in sides]
-    return np.sort(np.concatenate([rows * chunk.size + items for rows, items in sides]))
+    return np.sort(np.concatenate([rows * chunk.size + items for rows, items in sides]), kind="stable")
 
 
 def with_keys(known: np.ndarray, lists: np.ndarray, size: int) -> np.ndarray:
     """Return the keys with those of lists, (users, items), -1 for none, ascending."""
     rows, columns = np.nonzero(lists >= 0)
-    return np.sort(np.concatenate([known, rows.astype(np.int64) * size + lists[rows, columns]]))
+    return np.sort(
+        np.concatenate([known, rows.astype(np.int64) * size + lists[rows, columns]]), kind="stable"
+    )
 
 
 def without(lists: np.ndarray, known: np.ndarray, size: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from recsys_cli.models.postprocessing.selection import Shortlist
 from recsys_cli.models.two_stage import Ranked
 from recsys_cli.utils.columns import ITEM, MARKS, SCORE, SOURCES, USER, USER_MARKS
 
-_PAIRS, _PAIRS_OF_LIMITS = 5, 15  # for each place of a list; more where limits refuse many of them
+_PAIRS, _PAIRS_OF_LIMITS = 5, 10  # for each place of a list; more where limits refuse many of them
 
 
 def quota_pairs(users: np.ndarray, ranked: Ranked, lists: UserLists) -> tuple[Shortlist, np.ndarray]:

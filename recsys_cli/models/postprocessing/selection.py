@@ -22,6 +22,7 @@ from recsys_cli.models.kernels.list_selection import (
 from recsys_cli.models.postprocessing.item_similarity import ItemSimilarity
 from recsys_cli.models.postprocessing.rule_arrays import array_of, joined, rules_of
 from recsys_cli.models.postprocessing.rule_tables import PlacedBy, RuleTables
+from recsys_cli.utils.parallel import chunks_of, map_in_threads
 
 _BLOCK = 512  # users whose pairs are ordered together: they fit in the processor's cache
 _BY_VALUE = (PlacedBy.SCORE, PlacedBy.BOOST, PlacedBy.DIVERSITY)
@@ -74,11 +75,13 @@ class Ledger:
         prices: f32, taken off the value of a pair for each group that it counts for.
         left: i64, rows; -1: no bound. It falls with each row that is chosen.
         order: i64, the users in the order in which they get their lists; users that are not in it get none.
+        threads: that order the pairs of users while the lists of others are chosen.
     """
 
     prices: np.ndarray
     left: np.ndarray
     order: np.ndarray
+    threads: int = 1
 
     @classmethod
     def full(cls, tables: RuleTables, order: np.ndarray) -> "Ledger":
@@ -144,7 +147,8 @@ def select_lists(
         ledger: without it, quotas do not hold; with it, `ledger.left` falls with each row.
     """
     rules = rules_of(tables, k, *((None, None) if ledger is None else (ledger.left, ledger.prices)))
-    problem = _Problem(_scored(shortlist, explored), rules, _similarity(diversity), k)
+    threads = 1 if ledger is None else ledger.threads
+    problem = _Problem(_scored(shortlist, explored), rules, _similarity(diversity), k, threads)
     order = array_of(np.arange(len(shortlist.user_marks)) if ledger is None else ledger.order, np.int64)
     lists = problem.choose(order, len(rules.counted.rules))
     mark_boosts(problem.scored, order, rules.factors, k, lists)
@@ -167,12 +171,13 @@ def select_lists(
 
 @dataclass(frozen=True)
 class _Problem:
-    """What the kernels read, and the number of places."""
+    """What the kernels read, the number of places, and the threads that order pairs."""
 
     scored: ScoredPairs
     rules: Rules
     similarity: Similarity
     k: int
+    threads: int
 
     def choose(self, users: np.ndarray, count: int) -> Lists:
         """Return the lists of users, chosen in this order; the first `count` limits and quotas hold."""
@@ -181,10 +186,15 @@ class _Problem:
         take_best_scores(self.scored, users[~ruled], self.k, lists)
         users, sizes = users[ruled], np.diff(self.scored.indptr)
         slots = np.empty(self.k, dtype=SLOT)
-        for first in range(0, len(users), _BLOCK):
-            block = users[first : first + _BLOCK]
+
+        def ordered(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             pairs = np.empty(sizes[block].sum(), dtype=PAIR)
             order_pairs(self.scored, block, self.rules, count, pairs, lists)
+            return block, pairs
+
+        blocks = chunks_of(users, _BLOCK)
+        alone = self.threads == 1
+        for block, pairs in map(ordered, blocks) if alone else map_in_threads(ordered, blocks, self.threads):
             choose_lists(self.scored, block, pairs, self.rules, count, self.similarity, slots, lists)
         return lists
 
