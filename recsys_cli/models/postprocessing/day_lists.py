@@ -51,7 +51,7 @@ def open_lists(asked: ListRequest, stage: CandidateStage, features: DayFeatures)
 
 
 _TRIED = 1_024  # items that are tried for a pin or a minimum, at most
-_SPREAD = 1  # items of chance for each place
+_SPREAD = 2  # items of chance for each place
 _SECOND_ROUND = 4  # times as many in a second round
 _OF_SPREAD, _OF_SECOND_ROUND = np.uint64(0x737072656164), np.uint64(0x7365636F6E64)  # none as exploration's
 _PINNED = 8  # candidates of a pin, at least: the ranker chooses among them
