@@ -111,7 +111,7 @@ def _product(query: np.ndarray, vector: np.ndarray) -> np.float32:
 
 @kernel
 def _is_before(value: np.float32, item: int, other_value: np.float32, other_item: int) -> bool:
-    return value > other_value or (value == other_value and item < other_item)
+    return bool(value > other_value or (value == other_value and item < other_item))
 
 
 @kernel

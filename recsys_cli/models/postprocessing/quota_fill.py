@@ -102,4 +102,5 @@ def _one_after_the_other(own: Shortlist, slots: np.ndarray, shown: Shortlist) ->
         return values
 
     pairs = zip((own.items, own.scores, own.marks), (shown.items, shown.scores, shown.marks), strict=True)
-    return Shortlist(ends, *(merged(mine, theirs) for mine, theirs in pairs), own.user_marks)
+    items, scores, marks = (merged(mine, theirs) for mine, theirs in pairs)
+    return Shortlist(ends, items, scores, marks, own.user_marks)
