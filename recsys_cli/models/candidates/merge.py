@@ -72,11 +72,10 @@ def propose_candidates(
             pairs do not depend on them.
     """
     scored = [generator.score(chunk) for generator in generators]
-    widths = [scores.lists.shape[1] for scores in scored]
     offers = [] if rules is None else [rules.offers(chunk)]
     lists = np.concatenate([*(scores.lists for scores in scored), *offers], axis=1)
-    bits = np.full(lists.shape[1], _OFFERED, dtype=np.int64)
-    bits[: sum(widths)] = np.repeat(1 << np.arange(len(scored), dtype=np.int64), widths)
+    widths = [scores.lists.shape[1] for scores in scored]
+    bits = _bits_of_cells(widths, lists.shape[1])
     merged = merge_lists(lists, bits, chunk.size)
     marks = None
     if rules is not None:
@@ -96,8 +95,14 @@ def propose_candidates(
         columns[f"{generator.name}_rank"] = ranks_of(own, len(items))
         columns[f"{generator.name}_score"] = values
         columns[f"{generator.name}_norm"] = normalised(values, indptr, own, generator.floor_is_last)
-    names = tuple(one.name for one in generators)
-    return Candidates(chunk.users, pairs, sources, columns, names, marks)
+    return Candidates(chunk.users, pairs, sources, columns, tuple(one.name for one in generators), marks)
+
+
+def _bits_of_cells(widths: Sequence[int], count: int) -> np.ndarray:
+    """Return the bit of each of so many columns of lists, i64; those behind the sources' are offered."""
+    bits = np.full(count, _OFFERED, dtype=np.int64)
+    bits[: sum(widths)] = np.repeat(1 << np.arange(len(widths), dtype=np.int64), widths)
+    return bits
 
 
 def _with_marks_of_extra(

@@ -47,7 +47,7 @@ class SecondRounds:
         room[~self.ranking.features.items[ELIGIBLE].to_numpy()] = 0.0
         short = np.flatnonzero(lists.rows[:, -1] == NO_ROW)
         short = np.sort(short[order_of(self.turns[short])][: int(min(room.sum(), len(short)))])
-        if not len(short):
+        if not short.size:
             return None
         logger.info("{:,} lists are short: their users are ranked again among what is left", len(short))
         with StoredShortlists(self.folder, with_sources=True) as stored:
