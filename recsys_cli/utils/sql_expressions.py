@@ -38,14 +38,6 @@ class _Asked:
     fix: str
     tables: Sequence[str] = ()
 
-    def of_list(self, schema: Mapping[str, pl.DataType]) -> "_Asked":
-        """Return the same with how a list is searched, where the text names a column of lists."""
-        names = sorted(
-            name for name in names_in(self.text, self.tables) if isinstance(schema.get(name), pl.List)
-        )
-        fix = f"{names[0]!r} holds lists: write array_contains({names[0]}, 'value')" if names else self.fix
-        return replace(self, fix=fix)
-
     def invalid(self, why: str) -> SettingsError:
         shown = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
         return SettingsError(f"the expression {shown!r} {why}", where=self.where, fix=self.fix)
@@ -110,14 +102,27 @@ def _parsed(asked: _Asked, schema: Mapping[str, pl.DataType]) -> SqlExpression:
         columns = frozenset(expression.meta.root_names())
         if missing := sorted(columns - schema.keys()):
             raise asked.invalid(_is_missing(missing[0], schema))
-        types = pl.DataFrame(schema=schema).select(expression).dtypes
+        types = _rows(schema, columns).select(expression).dtypes
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise asked.of_list(schema).invalid(f"cannot be used: {first_line(error)}") from None
+        lists = sorted(name for name in names_in(asked.text, asked.tables) if _is_list(schema.get(name)))
+        fix = f"{lists[0]!r} holds lists: write array_contains({lists[0]}, 'value')" if lists else asked.fix
+        raise replace(asked, fix=fix).invalid(f"cannot be used: {first_line(error)}") from None
     except ValueError as error:
         raise asked.invalid(str(error)) from None
     if len(types) != 1:
         raise asked.invalid(f"gives {len(types)} columns")
     return SqlExpression(expression, columns, types[0])
+
+
+def _is_list(kind: pl.DataType | None) -> bool:
+    return isinstance(kind, pl.List)
+
+
+def _rows(schema: Mapping[str, pl.DataType], columns: frozenset[str]) -> pl.DataFrame:
+    """Return no row; where lists are used, one: only then polars sees that they are no text."""
+    if not any(_is_list(schema[name]) for name in columns):
+        return pl.DataFrame(schema=schema)
+    return pl.DataFrame({name: [[] if _is_list(kind) else None] for name, kind in schema.items()}, schema)
 
 
 def _is_missing(name: str, schema: Mapping[str, pl.DataType]) -> str:

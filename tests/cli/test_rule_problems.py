@@ -205,6 +205,11 @@ def test_users_without_a_list_are_counted(root: Path) -> None:
     assert_found(problems(root, WITHOUT_LISTS), WITHOUT_LISTS)
 
 
+def test_rules_that_leave_nobody_a_list_are_an_error(root: Path) -> None:
+    (found,) = problems(root, (Wrong("block = true\nitems = 'price > 0'", "block", "no item", "narrow"),))
+    assert found["severity"] == "error" and "no item to recommend; this one" in found["what"]
+
+
 def test_rules_in_both_files_are_refused(root: Path) -> None:
     settings = root / "settings/settings.toml"
     before = settings.read_text()

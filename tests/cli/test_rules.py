@@ -376,6 +376,24 @@ def test_diff_names_the_rules_that_changed(
     assert "rule 'three of a genre', changed: limit" in out and "rule 'crime up', only in A" in out
 
 
+def test_lists_of_another_length_do_not_count_as_other_rules(run: Run) -> None:
+    run("score", "--date", FIRST, "--force")
+    run("score", "--date", SECOND, "--top-k", "7")
+    causes = run("diff", FIRST, SECOND)["causes"]
+    assert "top_k" in causes and "rules" not in causes
+
+
+def test_draws_that_are_in_few_lists_are_warned_of(workspace: Path, run: Run) -> None:
+    """Nobody may have what is drawn; where a fourth of the users may not, nothing is warned of."""
+    drawn = ("--set", "scoring.explore_items=genre = 'news'")
+    rule = '[[default.rules]]\nname = "none"\n{}items = "genre = \'news\'"\nblock = true\n'
+    for when, warned in (("", True), ("when = \"city = 'Oslo'\"\n", False)):
+        (workspace / "settings/rules.toml").write_text(rule.format(when))
+        facts = run(*EXPLORE, *drawn, "score", "--date", DAY, "--force")
+        assert (facts["lists"]["explored"] == 0) == warned
+        assert ("widen scoring.explore_items" in run.err) == warned
+
+
 def test_variety_alone_shows_its_cost(workspace: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (workspace / "settings/rules.toml").unlink()
     varied = ("--set", "scoring.diversity=0.9")

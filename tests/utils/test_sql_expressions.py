@@ -95,6 +95,14 @@ def test_the_example_of_a_condition_is_of_a_column_that_is_there(schema, tables,
     assert caught.value.fix == f"write a SQL condition over the table's own columns{example}"
 
 
+def test_a_column_of_lists_that_is_compared_by_equality_says_how_it_is_searched():
+    schema = {"genres": pl.List(pl.String()), "price": pl.Float64()}
+    with pytest.raises(SettingsError) as caught:
+        sql_condition("genres = 'news'", schema, where="scoring.exclude")
+    assert caught.value.fix == "'genres' holds lists: write array_contains(genres, 'value')"
+    assert sql_condition("array_contains(genres, 'news')", schema, where="scoring.exclude") is not None
+
+
 def test_polars_parses_sql_in_one_place_alone():
     package = Path(recsys_cli.__file__).parent
     using = [file.name for file in package.rglob("*.py") if "sql_expr(" in file.read_text()]
